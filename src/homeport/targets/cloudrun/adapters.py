@@ -56,5 +56,5 @@ def ensure_served(
             f"{pin.source} has no {rank_of.weights}, and so is no LoRA adapter that can be served",
             hint="name a folder or repository that PEFT has written",
         )
-    found = tensors_of(pin, lambda file, length: begin(adapter.pinned, file, length), only=rank_of.weights)
-    rank_of.ensure_served(found, base, f"the adapter {adapter.name} ({pin.source})")
+    tensors = tensors_of(pin, lambda file, length: begin(adapter.pinned, file, length), only=rank_of.weights)
+    rank_of.ensure_served(tensors, base, f"the adapter {adapter.name} ({pin.source})")

@@ -41,7 +41,7 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
     brain.ensure_taught(target.spec.model)
     brain.ensure_installed()
     fact = AgentFact.of(agent.tools, agent.mcp, IMAGE.base, IMAGE.wheel.sha256, target.cold_start)
-    there = {one.id for one in target.gateway}
+    gateway_ids = {resource.id for resource in target.gateway}
     companion = Companion(
         role=ServiceRole.AGENT,
         containers=(_container(target, agent),),
@@ -51,7 +51,7 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
         timeout_s=min(_LONGEST_S, agent.max_seconds + round(target.cold_start.high) + 60),
         # The wheel may be there already, for another image.
         resources=(
-            *(one for one in IMAGE.resources(target) if one.id not in there),
+            *(resource for resource in IMAGE.resources(target) if resource.id not in gateway_ids),
             *readers(target.google, target.names, agent.mcp_secrets.values()),
         ),
         facts=(fact,),
@@ -62,8 +62,8 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
 
 def _unreached(target: CloudRunTarget, servers: tuple[str, ...]) -> Iterator[str]:
     """Yield what a plan warns of: MCP servers that the agent's network may have no way to."""
-    ours = tuple(f".{one.rstrip('.')}" for one in DOMAINS)
-    outside = [one for one in servers if not (urlsplit(one).hostname or "").endswith(ours)]
+    ours = tuple(f".{domain.rstrip('.')}" for domain in DOMAINS)
+    outside = [server for server in servers if not (urlsplit(server).hostname or "").endswith(ours)]
     if not outside:
         return
     network = target.foundations.cloudrun.network

@@ -39,7 +39,7 @@ async def and_agent(report: Report, verifier: Verifier, target: CloudRunTarget) 
     if target.spec.agent is None or (verifier.only and AGENT not in verifier.only):
         return report
     check = Check(AGENT, "the agent answers with a tool", answers, _LONGEST_S)
-    result = await check.looked(await _asked(verifier, target))
+    result = await check.looked(await _find_agent(verifier, target))
     if verifier.on_result is not None:
         verifier.on_result(result)
     return replace(report, results=(*report.results, result), seconds=report.seconds + result.seconds)
@@ -54,7 +54,7 @@ async def answers(agent: AskedAgent) -> Finding:
     left, right = (10_000 + secrets.randbelow(90_000) for _ in range(2))
     question = f"What is {left} * {right}? Use the calculator, and answer with the number."
     try:
-        text, called = await _said(agent.endpoint, question)
+        text, called = await _ask(agent.endpoint, question)
     except HomeportError as error:
         return failed(f"asked {question!r}: {error}", question=question)
     evidence: Mapping[str, Json] = {"question": question, "answer": text[:200], "called": called}
@@ -65,7 +65,7 @@ async def answers(agent: AskedAgent) -> Finding:
     return passed(f"{left} * {right} = {left * right}, by {_TOOL}", **evidence)
 
 
-async def _said(endpoint: Endpoint, question: str) -> tuple[str, bool]:
+async def _ask(endpoint: Endpoint, question: str) -> tuple[str, bool]:
     """Return the answer, and whether the calculator was called for it."""
     text, thought = "", ""
     async with (
@@ -95,7 +95,7 @@ async def _said(endpoint: Endpoint, question: str) -> tuple[str, bool]:
     return text, f"{_TOOL}(" in thought
 
 
-async def _asked(verifier: Verifier, target: CloudRunTarget) -> AskedAgent:
+async def _find_agent(verifier: Verifier, target: CloudRunTarget) -> AskedAgent:
     names, agent = target.names, target.spec.agent
     assert agent is not None
     own = names.companion(ServiceRole.AGENT)

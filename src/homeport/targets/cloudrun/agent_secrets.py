@@ -16,59 +16,59 @@ READER = "roles/secretmanager.secretAccessor"
 
 
 def readers(google: Google, names: Names, secrets: Iterable[str]) -> list[Grant]:
-    """Return what lets the agent's account read these secrets, each by its name, which nothing of homeport makes."""
+    """Return what lets the agent's account read these secrets, each by its name; homeport makes none of them."""
     runs_as = names.companion_account(ServiceRole.AGENT)
     return [
         Grant(
             google=google,
             role=READER,
             member=f"serviceAccount:{names.email(runs_as)}",
-            on=IamResource(api="secretmanager", path=f"v1/projects/{names.project}/secrets/{one}"),
-            known_as=f"secret/{one}",
+            on=IamResource(api="secretmanager", path=f"v1/projects/{names.project}/secrets/{secret}"),
+            known_as=f"secret/{secret}",
             needs=("apis", f"service-account/{runs_as}"),
         )
-        for one in sorted(set(secrets))
+        for secret in sorted(set(secrets))
     ]
 
 
 async def unwanted_readers(google: Google, names: Names, wanted: Iterable[str]) -> list[Grant]:
-    """Return what lets the agent's account read secrets that its service was ever given, and that are `wanted` no more."""
-    given = await ever_given(google, names.full(names.companion(ServiceRole.AGENT)))
-    return readers(google, names, given - set(wanted))
+    """Return what lets the agent's account read secrets that its service was once given, and that are no longer `wanted`."""
+    given_secrets = await ever_given(google, names.full(names.companion(ServiceRole.AGENT)))
+    return readers(google, names, given_secrets - set(wanted))
 
 
 async def ever_given(google: Google, service: str) -> frozenset[str]:
     """
     Return the names of the secrets that the revisions of a service (`projects/…/services/NAME`) are given.
 
-    Each revision stays as long as its service, so what one had is known also where a change was broken off that should have
-    taken it back.
+    Each revision stays as long as its service, so what one was given is still known after a change that should have taken it
+    back was broken off.
     """
-    found: set[str] = set()
+    secrets: set[str] = set()
     try:
         live = await google.get("run", f"v2/{service}")
-        found.update(secrets_of(live.get("template", {})))
-        async for one in google.pages("run", f"v2/{service}/revisions", "revisions"):
-            found.update(secrets_of(one))
+        secrets.update(secrets_of(live.get("template", {})))
+        async for revision in google.pages("run", f"v2/{service}/revisions", "revisions"):
+            secrets.update(secrets_of(revision))
     except (NotFound, ApiDisabled):
         pass
-    return frozenset(one.rpartition("/")[2] for one in found)
+    return frozenset(secret.rpartition("/")[2] for secret in secrets)
 
 
 async def perhaps_given(google: Google, name: str, inventory: Inventory) -> frozenset[str]:
     """
     Return the secrets on which the agent's account of the endpoint `name` may have a grant: those that its service was given.
 
-    Where that is gone and the account is not, as after a `down` that was killed, nobody knows any more: then all secrets that
-    no endpoint made.
+    Where the service is gone and the account is not, as after a `down` that was killed, nobody knows which: then it is all
+    secrets that no endpoint made.
     """
     mine = inventory.of(name)
-    services = [one for one in mine if one.is_part and role_of(one.body) == ServiceRole.AGENT]
-    found: set[str] = set()
-    for one in services:
-        path = f"projects/{google.project}/locations/{one.region}/services/{one.name}"
-        found |= await ever_given(google, path)
+    services = [thing for thing in mine if thing.is_part and role_of(thing.body) == ServiceRole.AGENT]
+    secrets: set[str] = set()
+    for service in services:
+        path = f"projects/{google.project}/locations/{service.region}/services/{service.name}"
+        secrets |= await ever_given(google, path)
     account = Names(name=name, project=google.project, region="").companion_account(ServiceRole.AGENT)
-    if not services and any((one.kind, one.name) == ("service account", account) for one in mine):
-        found |= {one.name for one in inventory.things if one.kind == "secret" and not one.endpoint}
-    return frozenset(found)
+    if not services and any((thing.kind, thing.name) == ("service account", account) for thing in mine):
+        secrets |= {thing.name for thing in inventory.things if thing.kind == "secret" and not thing.endpoint}
+    return frozenset(secrets)

@@ -25,9 +25,9 @@ from homeport.verify.report import Finding, Outcome, Result, failed, passed, ski
 
 _REFUSED = frozenset({401, 403})
 _FEW = ("/", "/v1/models", "/v1/chat/completions")
-"""Asked where it is the front that answers, which knows no paths."""
+"""Asked where the front answers, which knows no paths."""
 _METRICS = ("/metrics", "/metrics/", "/metrics?name=x", "//metrics", "/v1/../metrics")
-"""Ways to say it that some server or other takes for the same."""
+"""Spellings of it that some servers take for the same path."""
 _AT_ONCE = 8
 _EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
 _GPU = "nvidia.com/gpu"
@@ -47,9 +47,9 @@ async def verify_deployed(
     """
     results = []
     async with asyncio.TaskGroup() as group:
-        looking = [group.create_task(check.looked(deployed)) for check in picked(CLOUD_CHECKS, only)]
-        for one in looking:
-            result = await one
+        tasks = [group.create_task(check.looked(deployed)) for check in picked(CLOUD_CHECKS, only)]
+        for task in tasks:
+            result = await task
             results.append(result)
             if on_result is not None:
                 on_result(result)
@@ -60,8 +60,8 @@ async def no_token(deployed: ObservedDeployment) -> Finding:
     """Check that without a token every path that an engine is known to have is refused."""
     if deployed.planned.public:
         return skipped(_PUBLIC)
-    asked = list(dict.fromkeys(path for _, path in access.paths().requests))
-    return await _refused(deployed, [(deployed.front, path) for path in asked], None, "without a token")
+    paths = list(dict.fromkeys(path for _, path in access.paths().requests))
+    return await _refused(deployed, [(deployed.front, path) for path in paths], None, "without a token")
 
 
 async def stranger(deployed: ObservedDeployment) -> Finding:
@@ -71,15 +71,15 @@ async def stranger(deployed: ObservedDeployment) -> Finding:
         return skipped(_PUBLIC)
     if probe_token.token is None:
         return skipped(f"not checked: {probe_token.why_none}")
-    found = await _statuses(deployed, [(deployed.front, path) for path in _FEW], probe_token.token)
-    if all(status == 401 for status in found.values()):
-        return skipped("not checked: the stranger's token itself was not taken (401)", statuses=found)
-    if _unlooked(deployed, found):
-        return skipped(_UNLOOKED, statuses=found)
+    statuses = await _statuses(deployed, [(deployed.front, path) for path in _FEW], probe_token.token)
+    if all(status == 401 for status in statuses.values()):
+        return skipped("not checked: the stranger's token itself was not taken (401)", statuses=statuses)
+    if _unlooked(deployed, statuses):
+        return skipped(_UNLOOKED, statuses=statuses)
     whose = (
         f"the token of {probe_token.who}, who may not call it" if probe_token.who else "a stranger's token"
     )
-    return _judged(deployed, found, f"with {whose}")
+    return _judged(deployed, statuses, f"with {whose}")
 
 
 async def audience(deployed: ObservedDeployment) -> Finding:
@@ -89,18 +89,22 @@ async def audience(deployed: ObservedDeployment) -> Finding:
         return skipped(_PUBLIC)
     if probe_token.token is None:
         return skipped(f"not checked: {probe_token.why_none}")
-    found = await _statuses(deployed, [(deployed.front, path) for path in _FEW], probe_token.token)
-    if _unlooked(deployed, found):
-        return skipped(_UNLOOKED, statuses=found)
-    return _judged(deployed, found, "with a token for another audience")
+    statuses = await _statuses(deployed, [(deployed.front, path) for path in _FEW], probe_token.token)
+    if _unlooked(deployed, statuses):
+        return skipped(_UNLOOKED, statuses=statuses)
+    return _judged(deployed, statuses, "with a token for another audience")
 
 
 async def around(deployed: ObservedDeployment) -> Finding:
-    """Check that no second way leads to the engine: ingress as planned, and every other address asks for a token, too."""
+    """Check that no second way leads to the engine: ingress is as planned, and every other address asks for a token, too."""
     ingress = deployed.service.get("ingress", INGRESS_ALL)
     if ingress != deployed.planned.ingress:
         return failed(f"ingress is {ingress}, not {deployed.planned.ingress}", ingress=ingress)
-    ports = [one.get("name", "") for one in deployed.revision.get("containers", ()) if one.get("ports")]
+    ports = [
+        container.get("name", "")
+        for container in deployed.revision.get("containers", ())
+        if container.get("ports")
+    ]
     if len(ports) > 1:
         return failed(f"several containers take requests: {', '.join(ports)}", containers=ports)
     if not deployed.revision.get("containers"):
@@ -114,21 +118,21 @@ async def around(deployed: ObservedDeployment) -> Finding:
         return skipped(_PUBLIC, ingress=ingress)
     if not others:
         return passed(f"ingress is {ingress}, and there is no other address", ingress=ingress)
-    asked = [(url, path) for url in others for path in _FEW]
+    requests = [(url, path) for url in others for path in _FEW]
     # Not even a token that opens the load balancer may open the address behind it.
-    found = await _refused(deployed, asked, deployed.own.token if closed else None, "around the front")
+    finding = await _refused(deployed, requests, deployed.own.token if closed else None, "around the front")
     if (
         closed
         and deployed.own.token is None
         and not deployed.planned.public
-        and found.outcome is Outcome.PASSED
+        and finding.outcome is Outcome.PASSED
     ):
         return skipped(
             "not checked with a token that the load balancer takes, only without one, which is refused: "
             f"{deployed.own.why_none}",
-            **found.evidence,
+            **finding.evidence,
         )
-    return found
+    return finding
 
 
 async def private(deployed: ObservedDeployment) -> Finding:
@@ -138,18 +142,18 @@ async def private(deployed: ObservedDeployment) -> Finding:
     if deployed.service.get("invokerIamDisabled"):
         return failed("the check of callers is off (invokerIamDisabled): everybody may call it")
     bindings = deployed.policy.get("bindings", ())
-    opened = sorted({one for binding in bindings for one in binding.get("members", ())} & _EVERYBODY)
+    opened = sorted({member for binding in bindings for member in binding.get("members", ())} & _EVERYBODY)
     if opened:
         roles = [binding["role"] for binding in bindings if set(binding.get("members", ())) & _EVERYBODY]
         return failed(
             f"{' and '.join(opened)} may call it, by {', '.join(roles)}", members=opened, roles=roles
         )
-    members = sorted({one for binding in bindings for one in binding.get("members", ())})
-    named = {one.casefold() for one in deployed.planned.callers}
+    members = sorted({member for binding in bindings for member in binding.get("members", ())})
+    named = {caller.casefold() for caller in deployed.planned.callers}
     calling = {
-        one for binding in bindings if binding["role"] in INVOKERS for one in binding.get("members", ())
+        member for binding in bindings if binding["role"] in INVOKERS for member in binding.get("members", ())
     }
-    if unnamed := frozenset(one for one in calling if one.casefold() not in named):
+    if unnamed := frozenset(member for member in calling if member.casefold() not in named):
         return failed(
             f"{_listed(unnamed)} may call it, though [access] callers does not name them: `homeport up` takes that back",
             members=members,
@@ -158,8 +162,8 @@ async def private(deployed: ObservedDeployment) -> Finding:
 
 
 async def mount(deployed: ObservedDeployment) -> Finding:
-    """Check that buckets are mounted read-only: the planned folders of that of the weights, that of caches, and no others."""
-    volumes = [one for one in deployed.revision.get("volumes", ()) if "gcs" in one]
+    """Check that buckets are mounted read-only: the planned folders of the bucket of weights, the bucket of caches, and no others."""
+    volumes = [volume for volume in deployed.revision.get("volumes", ()) if "gcs" in volume]
     planned, caches = deployed.planned.prefixes, deployed.planned.caches
     if not volumes:
         if planned:
@@ -193,9 +197,9 @@ async def image(deployed: ObservedDeployment) -> Finding:
     """Check that the image that runs is the planned one, by the digest that Cloud Run resolved."""
     name, planned = deployed.serving.get("name", ""), deployed.planned.image_digest
     digests = [
-        one.get("imageDigest", "")
-        for one in deployed.revision.get("containerStatuses", ())
-        if one.get("name", "") == name
+        status.get("imageDigest", "")
+        for status in deployed.revision.get("containerStatuses", ())
+        if status.get("name", "") == name
     ]
     if not digests or not digests[0]:
         return skipped("not checked: Cloud Run does not tell the digest of what runs")
@@ -226,8 +230,8 @@ async def weights(deployed: ObservedDeployment) -> Finding:
         return failed(f"the revision was made for {was}, not for {now}", **evidence)
     if not made_for or (made_for != planned.weights_digest and (planned.weights_digest or not bucket.unread)):
         was = f"{made_for[:12]}…" if made_for else "no weights that it names"
-        wanted = f", not {planned.weights_digest[:12]}…" if planned.weights_digest else ""
-        return failed(f"the revision was made for {was}{wanted}", **evidence)
+        expected = f", not {planned.weights_digest[:12]}…" if planned.weights_digest else ""
+        return failed(f"the revision was made for {was}{expected}", **evidence)
     if bucket.unread:
         return skipped(f"the revision names them; the bucket was not read: {bucket.unread}", **evidence)
     if not bucket.digest:
@@ -244,26 +248,28 @@ async def weights(deployed: ObservedDeployment) -> Finding:
 async def size(deployed: ObservedDeployment) -> Finding:
     """Check that GPU, concurrency and the most instances are as planned."""
     planned, revision = deployed.planned, deployed.revision
-    seen = {
+    actual = {
         "GPU": revision.get("nodeSelector", {}).get("accelerator", "none"),
         "GPUs": deployed.serving.get("resources", {}).get("limits", {}).get(_GPU, "0"),
         "concurrency": revision.get("maxInstanceRequestConcurrency"),
         "max_instances": _most(deployed),
         "zonal_redundancy": not revision.get("gpuZonalRedundancyDisabled", False),
     }
-    wanted = {
+    expected = {
         "GPU": planned.gpu,
         "GPUs": "1",
         "concurrency": planned.concurrency,
         "max_instances": planned.max_instances,
         "zonal_redundancy": planned.zonal_redundancy,
     }
-    wrong = [f"{key} is {seen[key]}, not {value}" for key, value in wanted.items() if seen[key] != value]
+    wrong = [
+        f"{key} is {actual[key]}, not {value}" for key, value in expected.items() if actual[key] != value
+    ]
     if wrong:
-        return failed("; ".join(wrong), seen=seen, planned=wanted)
+        return failed("; ".join(wrong), seen=actual, planned=expected)
     return passed(
         f"{planned.gpu}, {planned.concurrency} requests at once, {planned.max_instances} instances at most",
-        **seen,
+        **actual,
     )
 
 
@@ -276,17 +282,24 @@ async def metrics(deployed: ObservedDeployment) -> Finding:
     token = None if deployed.planned.public else deployed.own.token
     if token is None and not deployed.planned.public:
         return skipped(f"not checked: {deployed.own.why_none}")
-    found = await _statuses(deployed, [(deployed.front, path) for path in (*_METRICS, *_FEW)], token)
-    if _unlooked(deployed, found):
-        return skipped(_UNLOOKED, statuses=found)
-    if set(found.values()) <= _REFUSED:
-        return skipped("not checked: who asks from here is let in nowhere", statuses=found)
-    told = {place: found[place] for place in found if "metrics" in place}
-    opened = [f"{place} gets {status}" for place, status in told.items() if status not in _REFUSED | {404}]
+    statuses = await _statuses(deployed, [(deployed.front, path) for path in (*_METRICS, *_FEW)], token)
+    if _unlooked(deployed, statuses):
+        return skipped(_UNLOOKED, statuses=statuses)
+    if set(statuses.values()) <= _REFUSED:
+        return skipped("not checked: who asks from here is let in nowhere", statuses=statuses)
+    metric_statuses = {place: statuses[place] for place in statuses if "metrics" in place}
+    opened = [
+        f"{place} gets {status}"
+        for place, status in metric_statuses.items()
+        if status not in _REFUSED | {404}
+    ]
     if opened:
-        return failed(f"the engine's metrics are seen from outside: {'; '.join(opened)}", statuses=told)
+        return failed(
+            f"the engine's metrics are seen from outside: {'; '.join(opened)}", statuses=metric_statuses
+        )
     return passed(
-        f"{len(told)} requests by one who may call it, all refused or answered with 404", statuses=told
+        f"{len(metric_statuses)} requests by one who may call it, all refused or answered with 404",
+        statuses=metric_statuses,
     )
 
 
@@ -307,36 +320,36 @@ CLOUD_CHECKS: tuple[Check[ObservedDeployment], ...] = (
 
 
 async def _refused(
-    deployed: ObservedDeployment, asked: Sequence[tuple[str, str]], token: Secret | None, how: str
+    deployed: ObservedDeployment, requests: Sequence[tuple[str, str]], token: Secret | None, how: str
 ) -> Finding:
-    return _judged(deployed, await _statuses(deployed, asked, token), how)
+    return _judged(deployed, await _statuses(deployed, requests, token), how)
 
 
-def _unlooked(deployed: ObservedDeployment, found: Mapping[str, int]) -> bool:
+def _unlooked(deployed: ObservedDeployment, statuses: Mapping[str, int]) -> bool:
     """Return True if no token was looked at: outside of its network an internal service has 404 for everybody."""
-    return deployed.service.get("ingress", INGRESS_ALL) != INGRESS_ALL and set(found.values()) == {404}
+    return deployed.service.get("ingress", INGRESS_ALL) != INGRESS_ALL and set(statuses.values()) == {404}
 
 
-def _judged(deployed: ObservedDeployment, found: Mapping[str, int], how: str) -> Finding:
+def _judged(deployed: ObservedDeployment, statuses: Mapping[str, int], how: str) -> Finding:
     # A request from outside to an internal service gets 404, whatever the path.
     fine = _REFUSED if deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL else _REFUSED | {404}
-    opened = [f"{place} gets {status}" for place, status in found.items() if status not in fine]
+    opened = [f"{place} gets {status}" for place, status in statuses.items() if status not in fine]
     if opened:
-        rest = f", and {len(opened) - 3} more" if len(opened) > 3 else ""
-        return failed(f"not refused {how}: {'; '.join(opened[:3])}{rest}", statuses=dict(found))
-    return passed(f"{len(found)} requests {how}, all refused", statuses=dict(found))
+        more = f", and {len(opened) - 3} more" if len(opened) > 3 else ""
+        return failed(f"not refused {how}: {'; '.join(opened[:3])}{more}", statuses=dict(statuses))
+    return passed(f"{len(statuses)} requests {how}, all refused", statuses=dict(statuses))
 
 
 async def _statuses(
-    deployed: ObservedDeployment, asked: Sequence[tuple[str, str]], token: Secret | None
+    deployed: ObservedDeployment, requests: Sequence[tuple[str, str]], token: Secret | None
 ) -> dict[str, int]:
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(url: str, path: str) -> tuple[str, int]:
+    async def status_at(url: str, path: str) -> tuple[str, int]:
         async with slots:
             return f"{url}{path}", await deployed.sender.status(url, path, token=token)
 
-    return dict(await together(one(url, path) for url, path in asked))
+    return dict(await together(status_at(url, path) for url, path in requests))
 
 
 def _listed(names: frozenset[str]) -> str:
@@ -345,7 +358,10 @@ def _listed(names: frozenset[str]) -> str:
 
 def _most(deployed: ObservedDeployment) -> int | None:
     """Return the smaller of the limits of the service and of the revision; None where there is neither."""
-    limits = [one.get("scaling", {}).get("maxInstanceCount") for one in (deployed.service, deployed.revision)]
+    limits = [
+        resource.get("scaling", {}).get("maxInstanceCount")
+        for resource in (deployed.service, deployed.revision)
+    ]
     return min((int(limit) for limit in limits if limit), default=None)
 
 

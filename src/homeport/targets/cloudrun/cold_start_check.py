@@ -83,8 +83,8 @@ class Measured:
 
     def as_json(self) -> JsonObject:
         """Return the measurement as `--json` prints it."""
-        told = {name: round(seconds, 2) for name, seconds in self.told.items()}
-        return {"measured": True, "seconds": round(self.seconds, 2), "within": self.within, "told_s": told,
+        parts = {name: round(seconds, 2) for name, seconds in self.told.items()}
+        return {"measured": True, "seconds": round(self.seconds, 2), "within": self.within, "told_s": parts,
                 "rest_s": round(self.rest, 2), "rehearsed": self.rehearsed,
                 "budget": self.budget.as_json()}  # fmt: skip
 
@@ -124,10 +124,10 @@ class Asleep:
 async def and_cold_start(report: Report, asleep: Asleep, *, on_result: OnResult | None = None) -> Report:
     """Return the report with a start from zero as its last result; it is not measured where another check failed."""
 
-    async def look(one: Asleep) -> Finding:
+    async def look(endpoint: Asleep) -> Finding:
         if any(result.outcome is Outcome.FAILED for result in report.results):
             return skipped("not measured: other checks failed")
-        return finding(await cold_start(one))
+        return finding(await cold_start(endpoint))
 
     result = await Check(
         "cold", "a start from zero takes no longer than the plan expects", look, math.inf
@@ -183,8 +183,8 @@ async def _measured(asleep: Asleep) -> Measured | NotMeasured:
                 return NotMeasured(why=f"{why}; {result}")
     except HomeportError as error:
         return NotMeasured(why=f"{_UNREAD}: {error}; {result}")
-    told = await _told_by_log(asleep, mark)
-    return Measured(seconds=seconds, budget=asleep.budget, told=told, rehearsed=asleep.rehearsed)
+    parts = await _read_parts(asleep, mark)
+    return Measured(seconds=seconds, budget=asleep.budget, told=parts, rehearsed=asleep.rehearsed)
 
 
 async def _mark(asleep: Asleep) -> str:
@@ -193,7 +193,7 @@ async def _mark(asleep: Asleep) -> str:
     return lines[-1].at if lines else ""
 
 
-async def _told_by_log(asleep: Asleep, mark: str) -> Mapping[str, float]:
+async def _read_parts(asleep: Asleep, mark: str) -> Mapping[str, float]:
     """Return what the lines since tell of the start; nothing where they cannot be read any more."""
     if asleep.log is None:
         return {}
@@ -201,8 +201,8 @@ async def _told_by_log(asleep: Asleep, mark: str) -> Mapping[str, float]:
         lines = await asleep.log(mark)
     except HomeportError:
         return {}
-    said = "\n".join(line.text for line in lines)
-    return {**restore_seconds(said), **asleep.parts(said)}
+    text = "\n".join(line.text for line in lines)
+    return {**restore_seconds(text), **asleep.parts(text)}
 
 
 def finding(result: Measured | NotMeasured) -> Finding:
@@ -224,7 +224,7 @@ def finding(result: Measured | NotMeasured) -> Finding:
 async def _left_alone(name: str, seconds: float, progress: Progress) -> None:
     progress.started(
         _KEY,
-        f"leaving {name} alone for {_told(seconds)}, until nothing of it runs: nobody may call it meanwhile",
+        f"leaving {name} alone for {_in_words(seconds)}, until nothing of it runs: nobody may call it meanwhile",
     )
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
@@ -232,12 +232,12 @@ async def _left_alone(name: str, seconds: float, progress: Progress) -> None:
         while (left := until - loop.time()) > 0:
             await asyncio.sleep(min(left, _TELL_EVERY_S))
             if until - loop.time() > 1:
-                progress.note(f"{_told(until - loop.time())} more")
+                progress.note(f"{_in_words(until - loop.time())} more")
     except BaseException:
         progress.failed(_KEY, f"{name} was not left alone for long enough")
         raise
     progress.finished(_KEY, f"{name} was left alone")
 
 
-def _told(seconds: float) -> str:
+def _in_words(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -47,7 +47,7 @@ class Companion:
     @property
     def size(self) -> CpuAndMemory:
         """Return CPU and memory of one of its instances."""
-        return reduce(add, (one.size for one in self.containers))
+        return reduce(add, (container.size for container in self.containers))
 
     @property
     def most(self) -> CpuAndMemory:
@@ -85,22 +85,22 @@ class CompanionServices:
 
     def resources(self) -> list[Resource]:
         """Return their accounts, services and grants."""
-        return [one for companion in self.companions for one in self._of(companion)]
+        return [resource for companion in self.companions for resource in self._of(companion)]
 
     def unwanted(self) -> list[Resource]:
         """Return the services, and their accounts, that another state of the file may have had: to be taken away."""
-        wanted = {one.role for one in self.companions}
+        roles = {companion.role for companion in self.companions}
         google, names = self.foundations.google, self.names
-        found: list[Resource] = []
+        resources: list[Resource] = []
         for role in ServiceRole:
-            if role is ServiceRole.MODEL or role in wanted:
+            if role is ServiceRole.MODEL or role in roles:
                 continue
             runs_as = account(google, names.name, names.companion_account(role), "")
             identity = ServiceIdentity(
                 endpoint=names.name, region=names.region, name=names.companion(role), role=role
             )
-            found += [runs_as, service(google, identity, {}, after=(runs_as.id,))]
-        return found
+            resources += [runs_as, service(google, identity, {}, after=(runs_as.id,))]
+        return resources
 
     @property
     def names(self) -> Names:
@@ -110,45 +110,47 @@ class CompanionServices:
     @property
     def callers(self) -> tuple[str, ...]:
         """Return the members among them that may call the model's service."""
-        return tuple(one.member(self.names) for one in self.companions if one.calls_model)
+        return tuple(companion.member(self.names) for companion in self.companions if companion.calls_model)
 
-    def _of(self, one: Companion) -> Iterable[Resource]:
-        names, identity = self.names, one.identity(self.names)
+    def _of(self, companion: Companion) -> Iterable[Resource]:
+        names, identity = self.names, companion.identity(self.names)
         runs_as = account(
             self.foundations.google,
             names.name,
-            one.account(names),
+            companion.account(names),
             f"homeport {names.name}: runs {identity.own_name}",
         )
         runs_as = replace(runs_as, after=(self.foundations.apis.id,))
         grants: list[Resource] = []
-        if one.calls_model:
+        if companion.calls_model:
             # As any other caller: once something verified serves.
             needs = (f"release/{names.name}", runs_as.id)
-            grants.append(self._invoker(one.member(names), names.name, needs))
+            grants.append(self._invoker(companion.member(names), names.name, needs))
         # What it may do is there before an instance starts, which is refused without it.
-        granted = [*grants, *(each for each in one.resources if isinstance(each, Grant))]
-        made = self._service(one, identity, (f"release/{names.name}", *(each.id for each in granted)))
-        yield from one.resources
+        granted = [*grants, *(resource for resource in companion.resources if isinstance(resource, Grant))]
+        companion_service = self._service(
+            companion, identity, (f"release/{names.name}", *(grant.id for grant in granted))
+        )
+        yield from companion.resources
         yield runs_as
         yield from grants
-        yield made
-        for member in one.callers:
-            yield self._invoker(member, made.own_name, (made.id,))
+        yield companion_service
+        for member in companion.callers:
+            yield self._invoker(member, companion_service.own_name, (companion_service.id,))
 
-    def _service(self, one: Companion, identity: ServiceIdentity, after: tuple[str, ...]) -> Service:
+    def _service(self, companion: Companion, identity: ServiceIdentity, after: tuple[str, ...]) -> Service:
         foundations = self.foundations
         interface = network_interface(foundations.network, own=foundations.cloudrun.network is None)
         template: dict[str, Any] = {  # Any: JSON, and Refs
-            "serviceAccount": Ref(f"service-account/{one.account(self.names)}", "email"),
+            "serviceAccount": Ref(f"service-account/{companion.account(self.names)}", "email"),
             "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2",
-            "maxInstanceRequestConcurrency": one.concurrency,
-            "timeout": f"{one.timeout_s}s",
-            "scaling": {"maxInstanceCount": one.max_instances},
+            "maxInstanceRequestConcurrency": companion.concurrency,
+            "timeout": f"{companion.timeout_s}s",
+            "scaling": {"maxInstanceCount": companion.max_instances},
             "vpcAccess": {"egress": "ALL_TRAFFIC", "networkInterfaces": [interface]},
-            "containers": [each.body() for each in one.containers],
+            "containers": [container.body() for container in companion.containers],
         }
-        volumes = volumes_of(one.containers)
+        volumes = volumes_of(companion.containers)
         if volumes:
             template["volumes"] = volumes
         if foundations.access.encryption_key:
@@ -156,7 +158,7 @@ class CompanionServices:
         body = {
             "ingress": ingress(foundations.access),
             "invokerIamDisabled": False,
-            "scaling": {"minInstanceCount": one.min_instances},
+            "scaling": {"minInstanceCount": companion.min_instances},
             "template": template,
         }
         before = (foundations.apis.id, *foundations.guards, *after)

@@ -83,59 +83,60 @@ class ServiceContainer:
 
     def body(self) -> dict[str, Any]:  # Any: JSON, and Refs
         """Return it as Cloud Run takes it; its CPU is there between requests, too."""
-        made: dict[str, Any] = {"name": self.name, "image": self.image}  # Any: JSON, and Refs
+        body: dict[str, Any] = {"name": self.name, "image": self.image}  # Any: JSON, and Refs
         if self.command:
-            made["command"] = list(self.command)
+            body["command"] = list(self.command)
         if self.args:
-            made["args"] = list(self.args)
+            body["args"] = list(self.args)
         if self.environment or self.secrets:
-            told = [{"name": name, "value": value} for name, value in sorted(self.environment.items())]
-            kept = [
-                (name, {"secret": one, "version": "latest"}) for name, one in sorted(self.secrets.items())
+            variables = [{"name": name, "value": value} for name, value in sorted(self.environment.items())]
+            secrets = [
+                (name, {"secret": secret, "version": "latest"})
+                for name, secret in sorted(self.secrets.items())
             ]
-            made["env"] = [
-                *told,
-                *({"name": name, "valueSource": {"secretKeyRef": one}} for name, one in kept),
+            body["env"] = [
+                *variables,
+                *({"name": name, "valueSource": {"secretKeyRef": reference}} for name, reference in secrets),
             ]
         if self.port is not None:
-            made["ports"] = [{"name": "http1", "containerPort": self.port}]
-        made["resources"] = {"limits": dict(self.limits), "cpuIdle": False}
+            body["ports"] = [{"name": "http1", "containerPort": self.port}]
+        body["resources"] = {"limits": dict(self.limits), "cpuIdle": False}
         if self.boosted:
-            made["resources"]["startupCpuBoost"] = True
+            body["resources"]["startupCpuBoost"] = True
         if self.startup is not None:
-            made["startupProbe"] = self.startup.body()
+            body["startupProbe"] = self.startup.body()
         if self.alive is not None:
-            made["livenessProbe"] = self.alive.body()
-        mounts = {**self.mounts, **{one.name: one.path for one in self.volumes}}
+            body["livenessProbe"] = self.alive.body()
+        mounts = {**self.mounts, **{volume.name: volume.path for volume in self.volumes}}
         if mounts:
-            made["volumeMounts"] = [{"name": name, "mountPath": path} for name, path in mounts.items()]
+            body["volumeMounts"] = [{"name": name, "mountPath": path} for name, path in mounts.items()]
         if self.after:
-            made["dependsOn"] = list(self.after)
-        return made
+            body["dependsOn"] = list(self.after)
+        return body
 
 
 def volumes_of(containers: Iterable[ServiceContainer], others: Iterable[JsonObject] = ()) -> list[JsonObject]:
     """Return the volumes of a service: `others`, and those of its containers. Raises `SpecError` where two have one name."""
-    found: dict[str, JsonObject] = {one["name"]: one for one in others}
+    volumes: dict[str, JsonObject] = {volume["name"]: volume for volume in others}
     for container in containers:
         for volume in container.volumes:
             body = volume.body()
-            if found.setdefault(volume.name, body) != body:
+            if volumes.setdefault(volume.name, body) != body:
                 raise SpecError(
                     f"the container {container.name} has a volume {volume.name}, and another volume is called so",
                     hint="give it another name; containers share a volume where they say the same of it",
                 )
-    return list(found.values())
+    return list(volumes.values())
 
 
 def own_container(template: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return the engine's container of a live template: by its name, or, of a service of others, that which serves."""
     containers = template.get("containers", ()) or [{}]
-    named = (one for one in containers if one.get("name") == CONTAINER)
-    found: Mapping[str, Json] = next(
-        named, next((one for one in containers if one.get("ports")), containers[0])
+    named = (container for container in containers if container.get("name") == CONTAINER)
+    own: Mapping[str, Json] = next(
+        named, next((container for container in containers if container.get("ports")), containers[0])
     )
-    return found
+    return own
 
 
 def secrets_of(template: Mapping[str, Json]) -> Iterator[str]:
@@ -151,7 +152,7 @@ def secret_versions_of(template: Mapping[str, Json]) -> Iterator[tuple[str, str]
             for item in volume["secret"].get("items") or [{}]:
                 yield str(volume["secret"].get("secret", "")), str(item.get("version") or "latest")
     for container in body.get("containers", ()):
-        for one in container.get("env", ()):
-            if "secretKeyRef" in one.get("valueSource", {}):
-                source = one["valueSource"]["secretKeyRef"]
+        for variable in container.get("env", ()):
+            if "secretKeyRef" in variable.get("valueSource", {}):
+                source = variable["valueSource"]["secretKeyRef"]
                 yield str(source.get("secret", "")), str(source.get("version") or "latest")

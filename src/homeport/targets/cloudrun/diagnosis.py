@@ -113,11 +113,11 @@ async def explain(
         lines=lines,
         facts=_facts(google, service, revision),
     )
-    found = likely(evidence)
-    tail = unread or _said(lines)
+    failure = likely(evidence)
+    tail = unread or _quote(lines)
     title = f"the revision {which} of {name}" if which else name
-    found.args = (f"{title} did not come up: {found}{tail}",)
-    return found
+    failure.args = (f"{title} did not come up: {failure}{tail}",)
+    return failure
 
 
 async def newest_explained(google: Google, path: str, engine: str) -> HomeportError:
@@ -158,14 +158,14 @@ def _row(evidence: Evidence, log: str, place: str, *, skip: Sequence[str] = ()) 
         if (row.where == "condition") is not (place == "condition") or row.name in skip:
             continue
         for text in _texts(row, evidence.conditions, log):
-            found = [
+            matches = [
                 match
                 for match in row.pattern.finditer(text)
                 if not row.not_port or match[row.not_port] != evidence.facts["port"]
             ]
-            if found:
+            if matches:
                 # Google's word for it stands before the message that names the thing.
-                return _made(row, evidence, max(found, key=_told))
+                return _build_error(row, evidence, max(matches, key=_count_groups))
     return None
 
 
@@ -176,15 +176,15 @@ def _texts(row: FailurePattern, conditions: str, log: str) -> Iterator[str]:
         yield log
 
 
-def _made(row: FailurePattern, evidence: Evidence, found: re.Match[str]) -> HomeportError:
-    named = {key: value.strip() for key, value in found.groupdict().items() if value}
+def _build_error(row: FailurePattern, evidence: Evidence, match: re.Match[str]) -> HomeportError:
+    named = {key: value.strip() for key, value in match.groupdict().items() if value}
     values = _Values({**evidence.facts, **named})
-    what = _UNTOLD.sub("", row.what.format_map(values))
-    return row.error(what, hint=row.hint.format_map(values))
+    message = _UNTOLD.sub("", row.what.format_map(values))
+    return row.error(message, hint=row.hint.format_map(values))
 
 
-def _told(found: re.Match[str]) -> int:
-    return sum(value is not None for value in found.groups())
+def _count_groups(match: re.Match[str]) -> int:
+    return sum(value is not None for value in match.groups())
 
 
 class _Values(dict[str, str]):
@@ -194,12 +194,12 @@ class _Values(dict[str, str]):
 
 def _conditions(service: Mapping[str, Json], revision: Mapping[str, Json] | None) -> str:
     """Return the reasons and message of each failed condition, one a line, each once."""
-    every = [service.get("terminalCondition", {}), *service.get("conditions", ())]
-    every += (revision or {}).get("conditions", ())
+    conditions = [service.get("terminalCondition", {}), *service.get("conditions", ())]
+    conditions += (revision or {}).get("conditions", ())
     messages = [
-        " ".join(str(one[key]) for key in ("reason", "revisionReason", "message") if one.get(key))
-        for one in every
-        if one.get("state") == _FAILED
+        " ".join(str(condition[key]) for key in ("reason", "revisionReason", "message") if condition.get(key))
+        for condition in conditions
+        if condition.get("state") == _FAILED
     ]
     return "\n".join(dict.fromkeys(messages))
 
@@ -222,7 +222,7 @@ def _facts(
     }
 
 
-def _said(lines: Sequence[str]) -> str:
+def _quote(lines: Sequence[str]) -> str:
     if not lines:
         return "; it wrote nothing"
     shown = [line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines[-_SHOWN:]]

@@ -21,7 +21,7 @@ def duration_fact(plan: Plan, starts: Mapping[str, ColdStart], baked_bytes: int 
     table = durations()
     resources = [action.resource for action in plan.pending]
     spans = dict(_spans(table, resources, baked_bytes))
-    for id_ in starts.keys() & {one.id for one in resources}:
+    for id_ in starts.keys() & {resource.id for resource in resources}:
         start = starts[id_]
         spans[id_] = Span(
             low_s=start.low,
@@ -36,14 +36,14 @@ def duration_fact(plan: Plan, starts: Mapping[str, ColdStart], baked_bytes: int 
 def _spans(
     table: Durations, resources: Iterable[Resource], baked_bytes: int | None
 ) -> Iterable[tuple[str, Span]]:
-    for one in resources:
-        size, kind = 0, one.kind
-        if isinstance(one, StoredWeights):
-            if one.folder is not None:  # From this machine: nobody knows how fast it sends.
+    for resource in resources:
+        size, kind = 0, resource.kind
+        if isinstance(resource, StoredWeights):
+            if resource.folder is not None:  # From this machine: nobody knows how fast it sends.
                 continue
-            size = one.pin.size
-        elif one.id == "image/serving" and baked_bytes is not None:
+            size = resource.pin.size
+        elif resource.id == "image/serving" and baked_bytes is not None:
             size, kind = baked_bytes, "image with weights"
         span = table.of(kind, size)
         if span is not None:
-            yield one.id, span
+            yield resource.id, span

@@ -31,7 +31,7 @@ from homeport.targets.cloudrun.preflight.finding import problem
 APIS = ("certificatemanager",)
 """What a certificate of Google's needs beside what every endpoint needs."""
 _MATCHER = "edge"
-_ASKED = "/v1/chat/completions"
+_TESTED_PATH = "/v1/chat/completions"
 """The path that the URL map's own tests ask for."""
 _TIER = {"networkTier": "STANDARD"}
 """Google's guide to regional ones makes address and rules so; another page lets them be PREMIUM, too."""
@@ -71,9 +71,9 @@ class EdgeParts:
         main, candidate = self._groups()
         policy = self._policy()
         others = self._others()
-        backends = [self._backend(one) for one in (main, candidate, *others)]
+        backends = [self._backend(group) for group in (main, candidate, *others)]
         if policy is not None:
-            backends = [lb.guarded_by(one, policy) for one in backends]
+            backends = [lb.guarded_by(backend, policy) for backend in backends]
         address = self._part(lb.ADDRESS, self._called.main, self._address())
         certificates = self._certificates()
         plain, secure = self._proxies(certificates)
@@ -98,9 +98,9 @@ class EdgeParts:
         return EdgeNames(name=self.names.name)
 
     def _part(
-        self, kind: str, name: str, wanted: Mapping[str, Any], region: str = ""
+        self, kind: str, name: str, body: Mapping[str, Any], region: str = ""
     ) -> lb.BalancerPart:  # Any: JSON
-        return lb.part(self.google, self.names.name, kind, name, wanted, region=region or self.region)
+        return lb.part(self.google, self.names.name, kind, name, body, region=region or self.region)
 
     @property
     def from_where(self) -> str:
@@ -139,36 +139,36 @@ class EdgeParts:
 
     def _groups(self) -> tuple[lb.BalancerPart, lb.BalancerPart]:
         """Return the serverless groups: one leads to what serves, the other to the tag of a new revision."""
-        made = []
+        groups = []
         for name, tag in ((self._called.main, {}), (self._called.candidate, {"tag": CANDIDATE})):
-            wanted = {"networkEndpointType": "SERVERLESS", "cloudRun": {"service": self.names.name, **tag}}
-            group = self._part(lb.GROUP, name, wanted, self.names.region)
-            made.append(replace(group, after=(f"service/{self.names.name}",)))
-        return made[0], made[1]
+            body = {"networkEndpointType": "SERVERLESS", "cloudRun": {"service": self.names.name, **tag}}
+            group = self._part(lb.GROUP, name, body, self.names.region)
+            groups.append(replace(group, after=(f"service/{self.names.name}",)))
+        return groups[0], groups[1]
 
     def _others(self) -> list[lb.BalancerPart]:
         """Return a serverless group for each other endpoint, in the region of its service."""
-        made = {}
-        for one in self._found:
-            wanted = {"networkEndpointType": "SERVERLESS", "cloudRun": {"service": one.service_name}}
-            name = self._called.to(one.endpoint)
-            made[name] = self._part(lb.GROUP, name, wanted, one.region)
-        return list(made.values())
+        groups = {}
+        for backend in self._found:
+            body = {"networkEndpointType": "SERVERLESS", "cloudRun": {"service": backend.service_name}}
+            name = self._called.to(backend.endpoint)
+            groups[name] = self._part(lb.GROUP, name, body, backend.region)
+        return list(groups.values())
 
     @property
     def _found(self) -> list[NamedBackend]:
-        return [one for one in self.behind if one.service]
+        return [backend for backend in self.behind if backend.service]
 
     def _backend(self, group: lb.BalancerPart) -> lb.BalancerPart:
         # A serverless group refuses timeoutSec, health checks and maxUtilization: Cloud Run's own timeout counts.
         name = group.address.path.rpartition("/")[2]
-        wanted = {
+        body = {
             "loadBalancingScheme": self._scheme,
             "protocol": "HTTPS",
             "backends": [{"group": Ref(group.id, "selfLink")}],
             "logConfig": {"enable": True, "sampleRate": 1.0},
         }
-        return self._part(lb.BACKEND, name, wanted)
+        return self._part(lb.BACKEND, name, body)
 
     def _map(self) -> lb.BalancerPart:
         """Return where requests go. Google refuses the map where it does not route as its own tests say."""
@@ -178,48 +178,48 @@ class EdgeParts:
         number, domain = Ref(candidate, "id"), self.edge.domain
         headers = [{"headerName": lb.CANDIDATE_HEADER, "exactMatch": number}]
         rules, tests = self._ways()
-        # After them: who proves a new revision finds the other endpoints where they always are.
+        # After them: a proof of a new revision finds the other endpoints where they always are.
         rules.append({
             "priority": len(rules) + 1,
             "matchRules": [{"prefixMatch": "/", "headerMatches": headers}],
             "service": Ref(candidate, "selfLink"),
         })  # fmt: skip
-        asked = {"host": domain, "path": _ASKED}
+        request = {"host": domain, "path": _TESTED_PATH}
         tests += [
-            {"description": "serving", **asked, "service": Ref(serving, "selfLink")},
+            {"description": "serving", **request, "service": Ref(serving, "selfLink")},
             {
                 "description": "candidate",
-                **asked,
+                **request,
                 "headers": [{"name": lb.CANDIDATE_HEADER, "value": number}],
                 "service": Ref(candidate, "selfLink"),
             },
         ]
         matcher = {"name": _MATCHER, "defaultService": Ref(serving, "selfLink"), "routeRules": rules}
-        wanted = {
+        body = {
             "defaultService": Ref(serving, "selfLink"),
             "hostRules": [{"hosts": [domain], "pathMatcher": _MATCHER}],
             "pathMatchers": [matcher],
             "tests": tests,
         }
-        return self._part(lb.MAP, self._called.main, wanted)
+        return self._part(lb.MAP, self._called.main, body)
 
     def _ways(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # Any: JSON, and Refs
         """Return the rules by which paths lead to other endpoints, without their first part, and the tests of these."""
         rules, tests = [], []
-        for number, one in enumerate(self._found, 1):
-            service = Ref(f"backend-service/{self._called.to(one.endpoint)}", "selfLink")
+        for number, backend in enumerate(self._found, 1):
+            service = Ref(f"backend-service/{self._called.to(backend.endpoint)}", "selfLink")
             rules.append({
                 "priority": number,
-                "matchRules": [{"prefixMatch": f"{one.path}/"}],
+                "matchRules": [{"prefixMatch": f"{backend.path}/"}],
                 "service": service,
                 "routeAction": {"urlRewrite": {"pathPrefixRewrite": "/"}},
             })  # fmt: skip
             tests.append({
-                "description": f"{one.path} to {one.endpoint}",
+                "description": f"{backend.path} to {backend.endpoint}",
                 "host": self.edge.domain,
-                "path": f"{one.path}{_ASKED}",
+                "path": f"{backend.path}{_TESTED_PATH}",
                 "service": service,
-                "expectedOutputUrl": f"{self.edge.address}{_ASKED}",
+                "expectedOutputUrl": f"{self.edge.address}{_TESTED_PATH}",
             })  # fmt: skip
         return rules, tests
 
@@ -269,9 +269,11 @@ class EdgeParts:
         pem = self.read(self.edge.certificate, "edge.certificate", self.base)
         # Nothing of a certificate can be changed: another one has another name, and the old one goes after it.
         name = f"{self._called.main}-{sha256(pem.encode()).hexdigest()[:8]}"
-        made = self._part(lb.CERTIFICATE, name, {"type": "SELF_MANAGED", "selfManaged": {"certificate": pem}})
-        assert isinstance(made, lb.OwnCertificate)
-        return [replace(made, key=self._key)]
+        certificate = self._part(
+            lb.CERTIFICATE, name, {"type": "SELF_MANAGED", "selfManaged": {"certificate": pem}}
+        )
+        assert isinstance(certificate, lb.OwnCertificate)
+        return [replace(certificate, key=self._key)]
 
     def _key(self) -> Secret:
         assert self.edge.private_key is not None
@@ -294,7 +296,7 @@ class EdgeParts:
     def _rule(
         self, name: str, port: str, proxy: lb.BalancerPart, address: lb.BalancerPart
     ) -> lb.BalancerPart:
-        wanted = {
+        body = {
             "loadBalancingScheme": self._scheme,
             "IPAddress": Ref(address.id, "address"),
             "IPProtocol": "TCP",
@@ -302,14 +304,14 @@ class EdgeParts:
             "target": Ref(proxy.id, "selfLink"),
         }
         if not self.region:
-            return self._part(lb.RULE, name, wanted)
+            return self._part(lb.RULE, name, body)
         if self._is_internal:
             return self._part(
-                lb.RULE, name, {**wanted, "network": self.network[0], "subnetwork": self.network[1]}
+                lb.RULE, name, {**body, "network": self.network[0], "subnetwork": self.network[1]}
             )
-        wanted |= {**_TIER, "network": Ref(f"network/{self._called.main}", "selfLink")}
+        body |= {**_TIER, "network": Ref(f"network/{self._called.main}", "selfLink")}
         # Without the proxies' subnetwork it is refused.
-        return replace(self._part(lb.RULE, name, wanted), after=(f"subnetwork/{self._called.main}",))
+        return replace(self._part(lb.RULE, name, body), after=(f"subnetwork/{self._called.main}",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +322,7 @@ class EndpointEdge:
     ask: Ask
     prove: Prove
     standing: str = ""
-    """Of which kind the load balancer is that the service is closed for now; '' where it is open."""
+    """The kind of the load balancer that the service is closed for now; '' where it is open."""
     keeps_address: bool = False
     """Whether something within the network calls the service at its own address."""
 
@@ -351,16 +353,16 @@ class EndpointEdge:
 
     def resources(self) -> list[Resource]:
         """Return all parts, and the door as the last."""
-        # The service's label tells of them: none is there before it, and left of an `up` that was broken off.
+        # The service's label tells of them: none may be made before it, or an `up` that was broken off would leave it unseen.
         before = ("apis", f"service/{self.parts.names.name}")
-        parts = [replace(one, after=(*before, *one.after)) for one in self.parts.resources()]
+        parts = [replace(part, after=(*before, *part.after)) for part in self.parts.resources()]
         google, names, edge = self.parts.google, self.parts.names, self.parts.edge
         door = ClosedDoor(
             google=google,
             name=names.name,
             path=f"v2/{names.service}",
             address=edge.address,
-            after=tuple(one.id for one in parts),
+            after=tuple(part.id for part in parts),
             ask=self.ask,
             prove=self.prove,
             within=_MANAGED_WITHIN_S if edge.certificate is None else _OWN_WITHIN_S,

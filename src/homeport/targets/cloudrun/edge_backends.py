@@ -54,8 +54,12 @@ class NamedBackend:
     def screened(self) -> bool:
         """Return True if its requests go to a gateway that screens them."""
         containers = self.service.get("template", {}).get("containers", ())
-        gateways = (one for one in containers if one.get("name") == GATEWAY and one.get("ports"))
-        return any(UNSCREENED not in one.get("args", ()) for one in gateways)
+        gateways = (
+            container
+            for container in containers
+            if container.get("name") == GATEWAY and container.get("ports")
+        )
+        return any(UNSCREENED not in gateway.get("args", ()) for gateway in gateways)
 
     @property
     def other(self) -> OtherEndpoint:
@@ -68,51 +72,51 @@ async def find_backends(google: Google, edge: Edge, region: str) -> tuple[NamedB
     if not edge.backends:
         return ()
     inventory = await take_inventory(google, regions=(region,), kinds=(SERVICES,))
-    named = [_found(inventory, path, name, region) for path, name in sorted(edge.backends.items())]
-    return tuple(await asyncio.gather(*(_with_model(google, one) for one in named)))
+    named = [_find_backend(inventory, path, name, region) for path, name in sorted(edge.backends.items())]
+    return tuple(await asyncio.gather(*(_with_model(google, backend) for backend in named)))
 
 
 def findings(
     behind: tuple[NamedBackend, ...], address: str, *, guarded: bool, region: str = ""
 ) -> Iterator[PreflightFinding]:
     """Yield what was found of the endpoints that the edge at `address` is to lead to; `region` is that of a regional one."""
-    for one in behind:
-        subject = f"backend/{one.path.strip('/')}"
-        if not one.service:
+    for backend in behind:
+        subject = f"backend/{backend.path.strip('/')}"
+        if not backend.service:
             yield problem(
                 subject,
-                one.why_none,
-                f"say `homeport up --on cloudrun` with the file of {one.endpoint} first, or take {one.path} out of edge.backends",
+                backend.why_none,
+                f"say `homeport up --on cloudrun` with the file of {backend.endpoint} first, or take {backend.path} out of edge.backends",
             )
-        elif region and one.region != region:
+        elif region and backend.region != region:
             yield problem(
                 subject,
-                f"{one.endpoint} is in {one.region}, and a load balancer of {region} leads to nothing there",
-                f'set kind = "global", or take {one.path} out of edge.backends',
+                f"{backend.endpoint} is in {backend.region}, and a load balancer of {region} leads to nothing there",
+                f'set kind = "global", or take {backend.path} out of edge.backends',
             )
-        elif one.service.get("ingress") == _WITHIN_ITS_NETWORK:
+        elif backend.service.get("ingress") == _WITHIN_ITS_NETWORK:
             yield problem(
                 subject,
-                f"{one.endpoint} takes requests from within its network alone, which no load balancer of the internet is in",
-                f"remove isolated from [access] in the file of {one.endpoint}, or take {one.path} out of edge.backends",
+                f"{backend.endpoint} takes requests from within its network alone, which no load balancer of the internet is in",
+                f"remove isolated from [access] in the file of {backend.endpoint}, or take {backend.path} out of edge.backends",
             )
-        elif address not in one.service.get("customAudiences", ()) and not one.public:
+        elif address not in backend.service.get("customAudiences", ()) and not backend.public:
             yield problem(
                 subject,
-                f"{one.endpoint} would refuse tokens that are made for {address}: they are not for its own address",
-                f'add audience = "{address}" to [access] in the file of {one.endpoint}, and say `homeport up --on cloudrun` with it',
+                f"{backend.endpoint} would refuse tokens that are made for {address}: they are not for its own address",
+                f'add audience = "{address}" to [access] in the file of {backend.endpoint}, and say `homeport up --on cloudrun` with it',
             )
-        elif guarded and not one.screened:
+        elif guarded and not backend.screened:
             yield warning(
                 subject,
-                f"what is asked for at {one.path} is not screened: {one.endpoint} has no [guard], and this file's is before its own model",
-                f"add [guard] to the file of {one.endpoint}",
+                f"what is asked for at {backend.path} is not screened: {backend.endpoint} has no [guard], and this file's is before its own model",
+                f"add [guard] to the file of {backend.endpoint}",
             )
         else:
-            yield ok(subject, f"{one.endpoint} is there, in {one.region}")
+            yield ok(subject, f"{backend.endpoint} is there, in {backend.region}")
 
 
-def _found(inventory: Inventory, path: str, name: str, region: str) -> NamedBackend:
+def _find_backend(inventory: Inventory, path: str, name: str, region: str) -> NamedBackend:
     served = sorted(
         (thing for thing in inventory.of(name) if thing.is_service_of_model),
         key=lambda thing: (thing.region != region, thing.region),
@@ -125,15 +129,18 @@ def _found(inventory: Inventory, path: str, name: str, region: str) -> NamedBack
     return NamedBackend(path=path, endpoint=name, why_none=why)
 
 
-async def _with_model(google: Google, one: NamedBackend) -> NamedBackend:
-    if not one.service:
-        return one
+async def _with_model(google: Google, backend: NamedBackend) -> NamedBackend:
+    if not backend.service:
+        return backend
     try:
-        marks = await serving_annotations(google, one.service)
+        marks = await serving_annotations(google, backend.service)
     except HomeportError:
-        return one  # The way there is looked at all the same.
+        return backend  # The way there is looked at all the same.
     return NamedBackend(
-        path=one.path, endpoint=one.endpoint, service=one.service, model=marks.get(f"{ANNOTATION}model", "")
+        path=backend.path,
+        endpoint=backend.endpoint,
+        service=backend.service,
+        model=marks.get(f"{ANNOTATION}model", ""),
     )
 
 

@@ -18,38 +18,42 @@ async def behind(deployed: ObservedDeployment) -> Finding:
     others = deployed.planned.behind
     if not others:
         return skipped("no other endpoint is looked for behind this address")
-    if deployed.own.token is None and any(not one.public for one in others):
+    if deployed.own.token is None and any(not other.public for other in others):
         return skipped(f"not checked: {deployed.own.why_none}")
-    found = await asyncio.gather(*(_asked(deployed, one) for one in others))
-    evidence = {one.path: told for one, (_, told) in zip(others, found, strict=True)}
-    wrong = [why for why, _ in found if why]
+    results = await asyncio.gather(*(_ask_other(deployed, other) for other in others))
+    evidence = {other.path: details for other, (_, details) in zip(others, results, strict=True)}
+    wrong = [why for why, _ in results if why]
     if wrong:
         return failed("; ".join(wrong), **evidence)
-    unseen = [one.path for one, (_, told) in zip(others, found, strict=True) if told["status"] in _REFUSED]
+    unseen = [
+        other.path
+        for other, (_, details) in zip(others, results, strict=True)
+        if details["status"] in _REFUSED
+    ]
     if unseen:
         return skipped(
             f"not checked: who asks from here may not call what is at {', '.join(unseen)}", **evidence
         )
-    return passed(", ".join(f"{one.path} is {one.name}" for one in others), **evidence)
+    return passed(", ".join(f"{other.path} is {other.name}" for other in others), **evidence)
 
 
-async def _asked(deployed: ObservedDeployment, one: OtherEndpoint) -> tuple[str, Mapping[str, Json]]:
+async def _ask_other(deployed: ObservedDeployment, other: OtherEndpoint) -> tuple[str, Mapping[str, Json]]:
     """Return what is wrong with the way to another endpoint, '' for nothing, and what was seen."""
-    path = f"{one.path}{_MODELS}"
+    path = f"{other.path}{_MODELS}"
     status, models = await deployed.sender.models(deployed.front, path, token=deployed.own.token)
     bare = await deployed.sender.status(deployed.front, path, token=None)
-    told = {"status": status, "models": list(models), "without_token": bare}
-    if not one.public and bare not in _REFUSED:
-        return f"{one.path} is answered with {bare} without a token", told
+    details = {"status": status, "models": list(models), "without_token": bare}
+    if not other.public and bare not in _REFUSED:
+        return f"{other.path} is answered with {bare} without a token", details
     if status == 401:
-        return f"{one.name} does not take tokens that are made for {deployed.front} (401)", told
+        return f"{other.name} does not take tokens that are made for {deployed.front} (401)", details
     if status == 403:
-        return "", told
+        return "", details
     if status != 200:
-        return f"{path} is answered with {status}", told
-    if one.model and one.model not in models:
+        return f"{path} is answered with {status}", details
+    if other.model and other.model not in models:
         return (
-            f"{one.path} leads to {', '.join(models) or 'no model'}, not to {one.model} of {one.name}",
-            told,
+            f"{other.path} leads to {', '.join(models) or 'no model'}, not to {other.model} of {other.name}",
+            details,
         )
-    return "", told
+    return "", details

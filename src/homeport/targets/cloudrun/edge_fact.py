@@ -60,7 +60,7 @@ class EdgeFact(Fact):
         """Return a line for the way in, its limit, its price, and when it is not worth that."""
         domain = self.address.removeprefix("https://")
         proof = "and its DNS authorization's CNAME, " if self.certificate == "managed" else ""
-        told = [
+        texts = [
             f"{self.address}/v1, by a {self.kind} load balancer; {domain} must lead to its address (an A record, {proof}both of "
             "which `up` says). The service's own address is closed once this one answers"
             if proof
@@ -68,32 +68,32 @@ class EdgeFact(Fact):
             "says). The service's own address is closed once this one answers"
         ]
         if self.kind == "regional":
-            told.append(
+            texts.append(
                 "TLS ends in the service's region, and its proxies have a network of their own; requests of other regions go there "
                 "by Google's Standard tier"
             )
         if self.kind == "internal":
-            told.append(
+            texts.append(
                 "it is reached from within the network of [cloudrun] alone, in the service's region, and so `up` and `verify` must run there: "
                 "from outside nothing of it is proven"
             )
         for path, name in self.backends.items():
-            told.append(
+            texts.append(
                 f"{self.address}{path}/v1 leads to {name}, whose own file says who may call it; its own address stays as it is"
             )
         if self.requests_per_minute is not None:
             does = "only logged (preview)" if self.preview else "refused with 429"
-            told.append(
+            texts.append(
                 f"more than {self.requests_per_minute} requests a minute of one {self.key_header} are {does}, counted by Google "
                 f"in each region and not exactly{', for each path by itself' if self.backends else ''}"
             )
         guess = f" ({', '.join(self.unconfirmed)} not confirmed)" if self.unconfirmed else ""
-        told.append(
+        texts.append(
             f"${self.usd_per_month:.2f} a month while nobody asks anything, and {self.with_traffic}{guess}"
         )
         if self.requests_per_minute is None and not self.backends:
-            told.append(
+            texts.append(
                 "a domain is all that this adds: without [edge] the service's own address has TLS, asks for the same token, "
                 "and costs nothing while the service is at zero"
             )
-        return tuple((self.label, one) for one in told)
+        return tuple((self.label, text) for text in texts)

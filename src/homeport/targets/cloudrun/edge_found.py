@@ -51,18 +51,18 @@ def needs_by_kind(google: Google, names: Names) -> Mapping[str, frozenset[str]]:
     """Return, by kind, the kinds of what a part is made after, and so taken away before: read off what `up` makes."""
     needs: dict[str, frozenset[str]] = {}
     for edge in every_part(google, names):
-        kinds = {one.id: one.kind for one in edge}
-        for one in edge:
-            found = frozenset(
-                "service" if need.startswith("service/") else kinds.get(need, "") for need in one.needs
+        kinds = {part.id: part.kind for part in edge}
+        for part in edge:
+            needed_kinds = frozenset(
+                "service" if need.startswith("service/") else kinds.get(need, "") for need in part.needs
             )
-            needs[one.kind] = needs.get(one.kind, frozenset()) | (found - {"", one.kind})
-    # An entry goes with its map: what goes after the one goes after the other, and what goes before it, too.
+            needs[part.kind] = needs.get(part.kind, frozenset()) | (needed_kinds - {"", part.kind})
+    # An entry goes with its map: what goes after or before the one goes so with the other, too.
     entry = needs.pop(manager.ENTRY, frozenset())
     needs[manager.MAP] = (needs.get(manager.MAP, frozenset()) | entry) - {manager.MAP}
     return {
-        kind: frozenset(manager.MAP if one == manager.ENTRY else one for one in found)
-        for kind, found in needs.items()
+        kind: frozenset(manager.MAP if need == manager.ENTRY else need for need in needed_kinds)
+        for kind, needed_kinds in needs.items()
     }
 
 
@@ -75,33 +75,40 @@ async def unwanted_parts(
     They are looked for where the file wants a load balancer, or the service says in its `labels` that it had one. Raises
     `Incomplete` where something could not be read.
     """
-    wanted = {one.id: one for one in edge.parts.resources()} if edge else {}
+    wanted_parts = {part.id: part for part in edge.parts.resources()} if edge else {}
     had = {*labels, *(edge_labels(edge.parts.edge.kind) if edge else ())}
     kinds = [*(EDGE_KINDS if EDGE_LABEL in had else ())]
     kinds += [*REGIONAL_EDGE_KINDS, *NETWORKS] if REGIONAL_EDGE_LABEL in had else []
     if not kinds:
         return []
     inventory = await take_inventory(
-        google, regions=(names.region,), kinds=tuple({one.path: one for one in kinds}.values())
+        google, regions=(names.region,), kinds=tuple({kind.path: kind for kind in kinds}.values())
     )
     refuse_incomplete(
         inventory.unread, f"it is not known whether a load balancer of {names.name} is left over"
     )
-    there = {one.address.path for one in wanted.values()}
-    found: dict[str, RestResource] = {}
+    wanted_paths = {part.address.path for part in wanted_parts.values()}
+    leftovers: dict[str, RestResource] = {}
     for thing in inventory.of(names.name):
         if thing.kind in _NETWORKS and thing.name != EdgeNames(name=names.name).main:
             continue  # The endpoint's own.
-        made = {**MAKE, **_NETWORKS}[thing.kind](google, names.name, thing)
-        if made.address.path in there:
+        resource = {**MAKE, **_NETWORKS}[thing.kind](google, names.name, thing)
+        if resource.address.path in wanted_paths:
             continue
         # The same name in another region is another thing.
-        id_ = f"{made.id} in {thing.region or 'global'}" if made.id in {*wanted, *found} else made.id
-        found[id_] = replace(made, id=id_)
+        id_ = (
+            f"{resource.id} in {thing.region or 'global'}"
+            if resource.id in {*wanted_parts, *leftovers}
+            else resource.id
+        )
+        leftovers[id_] = replace(resource, id=id_)
     needs = needs_by_kind(google, names)
     return [
         replace(
-            one, after=tuple(other for other, each in found.items() if each.kind in needs.get(one.kind, ()))
+            resource,
+            after=tuple(
+                other for other, each in leftovers.items() if each.kind in needs.get(resource.kind, ())
+            ),
         )
-        for one in found.values()
+        for resource in leftovers.values()
     ]

@@ -45,16 +45,16 @@ async def with_edge(target: CloudRunTarget, prove: Prove, *, via: str = "") -> C
         behind=behind,
         network=paths_of(target.asked()) if edge.kind == "internal" else ("", ""),
     )
-    asked = asks(target.google, edge.address, tuple(edge.backends), via=via)
-    calls = any(one.calls_model for one in target.companions)
-    made = EndpointEdge(
+    ask = asks(target.google, edge.address, tuple(edge.backends), via=via)
+    calls = any(companion.calls_model for companion in target.companions)
+    endpoint_edge = EndpointEdge(
         parts=parts,
-        ask=asked,
+        ask=ask,
         prove=prove,
         standing=await _standing(target.google, target.names),
         keeps_address=calls,
     )
-    return replace(target, edge=made)
+    return replace(target, edge=endpoint_edge)
 
 
 async def _standing(google: Google, names: Names) -> str:
@@ -89,8 +89,8 @@ async def proven_at(
     google: Google, names: Names, endpoint: Endpoint, service: Body, revision: str, *, region: str = ""
 ) -> Endpoint:
     """
-    Return the endpoint so that it is `revision` which answers: with the header of the candidate, where that is no way
-    but through the load balancer, which is in a region, or global.
+    Return the endpoint so that `revision` answers: with the candidate's header where the only way to it is through the load
+    balancer, which is in `region`, or global.
     """
     if not is_closed(service) or not is_tagged(service, revision):
         return endpoint
@@ -116,7 +116,7 @@ async def expected_at(target: CloudRunTarget, endpoint: Endpoint, service: Body,
     ingress = str(service.get("ingress") or OPEN) if proving else CLOSED
     # A new revision is not held to what becomes of others.
     through = at.root_url == target.edge.address and not at.headers
-    behind = tuple(one.other for one in target.edge.parts.behind) if through else ()
+    behind = tuple(backend.other for backend in target.edge.parts.behind) if through else ()
     return replace(promise, planned=replace(promise.planned, ingress=ingress, behind=behind))
 
 

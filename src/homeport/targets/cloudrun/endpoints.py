@@ -66,7 +66,7 @@ async def find_services(google: Google, name: str, region: str) -> Services:
         )
     return Services(
         here=mine[0].body,
-        others=tuple(one.region for one in mine[1:]),
+        others=tuple(thing.region for thing in mine[1:]),
         parts=_parts(inventory, name, prices.load()),
         unread=inventory.unread,
     )
@@ -82,12 +82,12 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
     service = services.here
     marks = await serving_annotations(google, service)
     known = {
-        revision: {"at": one.at, "passed": one.passed, "counts": dict(one.counts)}
-        for revision, one in receipts(service).items()
+        revision: {"at": receipt.at, "passed": receipt.passed, "counts": dict(receipt.counts)}
+        for revision, receipt in receipts(service).items()
     }
     context = marks.get(f"{ANNOTATION}context", "")
     back = await _way_back(google, service, ensure_fit)
-    adapters = (one.partition("=") for one in marks.get(ADAPTED, "").split())
+    adapters = (adapter.partition("=") for adapter in marks.get(ADAPTED, "").split())
     return Status(
         name=name,
         target="cloudrun",
@@ -115,7 +115,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         receipts=known,
         also_in=services.others,
         parts=services.parts,
-        unread=tuple(one.text for one in services.unread),
+        unread=tuple(unread.text for unread in services.unread),
         rollback_to=back.to or None,
         rollback_unknown=back.unknown,
         rollback_refused=back.refused,
@@ -141,8 +141,8 @@ async def _way_back(google: Google, service: Body, ensure_fit: Ensure | None) ->
     except StateError as error:
         return ToldWayBack(refused=str(error))
     except HomeportError as error:
-        what = f"whether {back} could serve again" if back else "its revisions"
-        return ToldWayBack(unknown=f"{what} could not be read: {error}")
+        subject = f"whether {back} could serve again" if back else "its revisions"
+        return ToldWayBack(unknown=f"{subject} could not be read: {error}")
     return ToldWayBack(to=back)
 
 
@@ -161,9 +161,7 @@ async def model_and_price(google: Google, service: Body) -> tuple[str, float | N
     try:
         price = _hourly(serving, service["name"].split("/")[3], prices.load())
     except SpecError:
-        price = (
-            None  # A file of prices of the user's own that is none is the business of who asks for prices.
-        )
+        price = None  # A broken price file of the user's own concerns only those who ask for prices.
     return _annotations(serving).get(f"{ANNOTATION}model", ""), price
 
 
@@ -186,7 +184,7 @@ async def list_endpoints(google: Google) -> tuple[tuple[ListedEndpoint, ...], tu
     services = [thing for thing in inventory.things if thing.is_service_of_model and thing.endpoint]
     rows = await asyncio.gather(*(_served(google, inventory, thing, known) for thing in services))
     served = {thing.endpoint for thing in services}
-    rest = [
+    without_service = [
         ListedEndpoint(
             name=name,
             on="cloudrun",
@@ -197,9 +195,9 @@ async def list_endpoints(google: Google) -> tuple[tuple[ListedEndpoint, ...], tu
         for name in inventory.endpoints
         if name not in served
     ]
-    listed = [row for row, _ in rows] + rest
-    unread = tuple(one for _, one in rows if one is not None)
-    return tuple(sorted(listed, key=lambda one: (one.name, one.region))), (*inventory.unread, *unread)
+    listed = [row for row, _ in rows] + without_service
+    unread = tuple(failure for _, failure in rows if failure is not None)
+    return tuple(sorted(listed, key=lambda row: (row.name, row.region))), (*inventory.unread, *unread)
 
 
 async def _served(
@@ -216,8 +214,8 @@ async def _served(
     except NoCredentials:
         raise
     except HomeportError as error:
-        what = f"what {thing.text} serves"
-        unread = Unread(kind="service", region=thing.region, what=what, error=error)
+        subject = f"what {thing.text} serves"
+        unread = Unread(kind="service", region=thing.region, what=subject, error=error)
     revision = foremost(service) or latest(service)
     receipt = receipts(service).get(revision)
     template = service["template"]
@@ -273,7 +271,7 @@ def _hourly(template: Mapping[str, Json], region: str, known: Prices) -> float |
     None for a GPU, size or region that has none, and for a service that is billed by its requests.
     """
     containers, gpu = template.get("containers", ()), template.get("nodeSelector", {}).get("accelerator", "")
-    if any(one.get("resources", {}).get("cpuIdle") for one in containers):
+    if any(container.get("resources", {}).get("cpuIdle") for container in containers):
         return None
     try:
         size, zonal = CpuAndMemory.of_all(containers), not template.get("gpuZonalRedundancyDisabled")
@@ -283,11 +281,11 @@ def _hourly(template: Mapping[str, Json], region: str, known: Prices) -> float |
 
 
 def _other(inventory: Inventory, name: str) -> tuple[str, ...]:
-    found: Iterable[Thing] = (thing for thing in inventory.of(name) if thing.kind in _PAID)
-    return tuple(sorted(thing.text for thing in found))
+    things: Iterable[Thing] = (thing for thing in inventory.of(name) if thing.kind in _PAID)
+    return tuple(sorted(thing.text for thing in things))
 
 
 def _hint(inventory: Inventory, name: str) -> str:
-    others = ", ".join(one for one in inventory.endpoints if one != name)
+    others = ", ".join(endpoint for endpoint in inventory.endpoints if endpoint != name)
     deploys = "`homeport up --on cloudrun` deploys it"
     return f"{deploys}; deployed there: {others}" if others else deploys

@@ -22,10 +22,10 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
     """Return what `endpoint` is held to as an endpoint of `target`. Reads the bucket and the image."""
     launch, stored, settings, guard = target.launch, target.stored, target.settings, target.spec.guard
     model = await _look(stored) if stored is not None else _Lies()
-    adapters = {one.id: await _look(one) for one in target.weights.adapters.values()}
-    made, in_image = await target.image.read(), target.delivery in IN_IMAGE
+    adapters = {adapter.id: await _look(adapter) for adapter in target.weights.adapters.values()}
+    image, in_image = await target.image.read(), target.delivery in IN_IMAGE
     planned = ExpectedDeployment(
-        image_digest=made["digest"] if made else "",
+        image_digest=image["digest"] if image else "",
         gpu=target.shape.gpu,
         concurrency=launch.parallel,
         max_instances=target.spec.scaling.max,
@@ -49,8 +49,8 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
     every = (model, *adapters.values())
     bucket = StoredBucket(
         digest=model.digest,
-        broken=tuple(one.broken for one in every if one.broken),
-        unread=next((one.unread for one in every if one.unread), ""),
+        broken=tuple(weights.broken for weights in every if weights.broken),
+        unread=next((weights.unread for weights in every if weights.unread), ""),
     )
     subject = VerificationSubject(
         endpoint=endpoint,
@@ -79,18 +79,18 @@ def refuse_other(
 
     So it is after a rollback, or before a change of the file is released: checks would only fail one after another.
     """
-    wanted = (
+    comparisons = (
         ("model", "the model", promise.subject.endpoint.model),
         ("weights-source", "weights of", target.source),
         ("weights", "the weights", promise.subject.weights_digest),
         ("image", "the image", promise.planned.image_digest or "another, which is not built"),
     )
-    for key, what, now in wanted:
+    for key, title, now in comparisons:
         was = marks.get(f"{ANNOTATION}{key}", "")
         # What one side does not tell cannot be compared, and is left to the checks.
         if was and now and was != now:
             raise StateError(
-                f"what serves is {revision} with {what} {was}, and the file says {now}",
+                f"what serves is {revision} with {title} {was}, and the file says {now}",
                 hint="`homeport up --on cloudrun` releases what the file says; after a rollback set the model, or "
                 "whatever else was changed, back in the file",
             )
@@ -120,10 +120,13 @@ async def _look(stored: StoredWeights) -> _Lies:
     return _Lies(wanted=stored.digest or live["digest"], digest=live["digest"])
 
 
-def _named(target: CloudRunTarget, found: dict[str, _Lies]) -> str:
+def _named(target: CloudRunTarget, adapters: dict[str, _Lies]) -> str:
     """Return the digests of the adapters as a revision's annotation has them; '' where one of them cannot be told."""
-    if not found or not all(one.wanted for one in found.values()):
+    if not adapters or not all(adapter.wanted for adapter in adapters.values()):
         return ""
     return str(
-        resolve(target.weights.adapters_digest, {id_: {"digest": one.wanted} for id_, one in found.items()})
+        resolve(
+            target.weights.adapters_digest,
+            {id_: {"digest": adapter.wanted} for id_, adapter in adapters.items()},
+        )
     )

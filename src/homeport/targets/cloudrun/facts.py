@@ -144,25 +144,25 @@ class CompanionsFact(Fact):
         return cls(
             services=tuple(
                 CompanionCost(
-                    name=one.identity(names).own_name,
-                    role=one.role,
-                    cpu=one.size.cpu,
-                    memory_gib=one.size.memory_gib,
-                    min_instances=one.min_instances,
-                    max_instances=one.max_instances,
-                    usd_per_hour=round(prices.instance(one.size, names.region).total, 4),
+                    name=companion.identity(names).own_name,
+                    role=companion.role,
+                    cpu=companion.size.cpu,
+                    memory_gib=companion.size.memory_gib,
+                    min_instances=companion.min_instances,
+                    max_instances=companion.max_instances,
+                    usd_per_hour=round(prices.instance(companion.size, names.region).total, 4),
                 )
-                for one in companions
+                for companion in companions
             )
         )
 
     @property
     def text(self) -> str:
-        return "; ".join(one.text for one in self.services)
+        return "; ".join(service.text for service in self.services)
 
     def lines(self) -> tuple[tuple[str, str], ...]:
         """Return a line for each."""
-        return tuple((self.label, one.text) for one in self.services)
+        return tuple((self.label, service.text) for service in self.services)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,5 +369,5 @@ def of_companions(companions: Sequence[Companion], names: Names) -> Iterator[Fac
     """Yield what a plan tells of the services beside the model's."""
     if companions:
         yield CompanionsFact.of(companions, names)
-    for one in companions:
-        yield from one.facts
+    for companion in companions:
+        yield from companion.facts

@@ -1,4 +1,4 @@
-"""A budget that the file wants no more: it goes, and after it what the service says of it."""
+"""A budget that the file no longer wants: it goes, and after it what the service says of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEADLINE_S = 600.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormerBudget(MonthlyBudget):
     """
-    The budget and the service's label, which outlives it: what could not be deleted is looked for until it is seen to be gone.
+    The budget and the service's label, which outlives it: a budget that could not be deleted is looked for until it is gone.
 
     Once it is, nobody needs to see budgets for another plan. Whether Google makes a revision where a label alone
     changes was not checked; it would have no traffic.
@@ -63,6 +63,6 @@ class FormerBudget(MonthlyBudget):
 
 def former_budget(google: Google, names: Names) -> FormerBudget:
     """Return what is left of the budget of an endpoint whose file wants none."""
-    found = found_budget(google, names.name)
-    same = {one.name: getattr(found, one.name) for one in fields(found)}
+    budget = found_budget(google, names.name)
+    same = {field.name: getattr(budget, field.name) for field in fields(budget)}
     return FormerBudget(**same, service=f"v2/{names.service}")

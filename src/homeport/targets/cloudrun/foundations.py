@@ -74,7 +74,7 @@ class Foundations:
 
     def resources(self) -> list[Resource]:
         """Return all foundations, with the needs that they have of each other."""
-        return [self.apis, *(self._after_apis(one) for one in self._things()), *self.grants()]
+        return [self.apis, *(self._after_apis(resource) for resource in self._things()), *self.grants()]
 
     @property
     def apis(self) -> Apis:
@@ -85,17 +85,17 @@ class Foundations:
 
     def grants(self) -> list[Resource]:
         """Return the least that each account must be allowed, on the thing itself wherever that can be said."""
-        return [self._grant(*one) for one in self._wanted()]
+        return [self._grant(*grant) for grant in self._wanted()]
 
     def grants_of(self, account_id: str) -> tuple[str, ...]:
         """Return the ids of an account's grants."""
-        return tuple(one.id for one in self.grants() if f"/{account_id}/" in one.id)
+        return tuple(grant.id for grant in self.grants() if f"/{account_id}/" in grant.id)
 
     @property
     def guards(self) -> tuple[str, ...]:
         """Return the ids of what keeps our own network closed and shows it the way to Google, and of what screens."""
         own = [] if self.cloudrun.network is not None else self._own_network()
-        return tuple(one.id for one in (*own, *self.screen))
+        return tuple(resource.id for resource in (*own, *self.screen))
 
     @property
     def screen(self) -> tuple[Resource, ...]:
@@ -147,7 +147,9 @@ class Foundations:
         ]
         storage = bucket(google, names.name, names.bucket, names.region)
         if key:
-            registries = [replace(one, wanted={**one.wanted, "kmsKeyName": key}) for one in registries]
+            registries = [
+                replace(registry, wanted={**registry.wanted, "kmsKeyName": key}) for registry in registries
+            ]
             storage = replace(storage, wanted={**storage.wanted, "encryption": {"defaultKmsKeyName": key}})
         yield from registries
         yield storage
@@ -236,5 +238,9 @@ class Foundations:
             needs=(thing, f"service-account/{account_id}"),
         )
 
-    def _after_apis(self, one: Resource) -> Resource:
-        return replace(one, after=(self.apis.id, *one.after)) if isinstance(one, RestResource) else one
+    def _after_apis(self, resource: Resource) -> Resource:
+        return (
+            replace(resource, after=(self.apis.id, *resource.after))
+            if isinstance(resource, RestResource)
+            else resource
+        )

@@ -1,4 +1,4 @@
-"""Whether a gateway stands before the engine, what it is asked by, and under which names what it counts is known."""
+"""Whether a gateway stands before the engine, where each of them listens, and under which names its counts are known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from homeport.targets.cloudrun.collector import SPANS_TO
 PORT = 8080
 """Where requests come to."""
 BEHIND = 8081
-"""Where the engine listens that a gateway stands before: Cloud Run sends no request there."""
+"""Where an engine behind a gateway listens: Cloud Run sends no request there."""
 
 UNSCREENED = "--unscreened"
 """What the gateway's process is told where it only counts."""

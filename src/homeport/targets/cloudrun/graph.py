@@ -121,13 +121,13 @@ class CloudRunGraph:
     @property
     def mirrored(self) -> bool:
         """Tell whether the engine's image is its makers' own, unchanged. Raises `SpecError` where more goes into it."""
-        wanted, plain = self.settings.image_from, self.recipe.plain
-        if wanted == "mirror" and not plain:
+        image_from, plain = self.settings.image_from, self.recipe.plain
+        if image_from == "mirror" and not plain:
             raise SpecError(
                 f"cloudrun.image_from mirror cannot be honoured by {self.chosen.engine} with the delivery {self.delivery}",
                 hint="more is put into the image than its makers did, which is a build: leave it out",
             )
-        return plain and wanted != "build"
+        return plain and image_from != "build"
 
     @property
     def baked(self) -> bool:
@@ -197,8 +197,8 @@ class CloudRunGraph:
         """Return how the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
         settings, engine = self.spec.engine, module(self.chosen.engine)
         engine.check(settings)
-        pinned, found = self.chosen.pinned, gpu(self.shape.gpu)
-        assert found is not None
+        pinned, accelerator = self.chosen.pinned, gpu(self.shape.gpu)
+        assert accelerator is not None
         memory = self.shape.memory_gib * GIB
         served_from = {
             "baked": MODEL_FILE if pinned else "",
@@ -212,7 +212,7 @@ class CloudRunGraph:
                 cores=self.shape.cpu,
                 memory=memory,
                 memory_available=memory,
-                gpus=(Gpu(name=found.title, memory=found.memory),),
+                gpus=(Gpu(name=accelerator.title, memory=accelerator.memory),),
             ),
             weights=pinned.folder if pinned and pinned.folder else Path(),
             footprint=None,
@@ -229,10 +229,10 @@ class CloudRunGraph:
             metrics_port=METRICS_PORT if self.observing else None,
             traces=spans_of(self.spec),
         )
-        made = engine.launch(
+        launch = engine.launch(
             request, Installation(engine=self.chosen.engine, version=self.base, executable=self.chosen.engine)
         )
-        return replace(made, files={**made.files, **scripts()}) if self.keeps else made
+        return replace(launch, files={**launch.files, **scripts()}) if self.keeps else launch
 
     @property
     def base(self) -> str:
@@ -245,7 +245,7 @@ class CloudRunGraph:
         stored, launch = self.stored, self.launch
         weights: str | Gguf | None = self.chosen.tag if self.baked else None
         if self.baked and stored is not None:
-            file = next(one for one in stored.pin.files if one.path.endswith(".gguf"))
+            file = next(file for file in stored.pin.files if file.path.endswith(".gguf"))
             weights = Gguf(origin=stored.uri, file=file)
         contents = ImageContents(
             base=cached(self.names, self.base),
@@ -280,20 +280,20 @@ class CloudRunGraph:
 
     @property
     def cache(self) -> CloudStartupCache | None:
-        """Return the startup cache; None where none is wanted, or can be had."""
-        kept, foundations = self.keeps, self.foundations
-        if kept is None or self.no_cache or self.stored is None:
+        """Return the startup cache; None where none is wanted or none is possible."""
+        kept_start, foundations = self.keeps, self.foundations
+        if kept_start is None or self.no_cache or self.stored is None:
             return None
         return CloudStartupCache(
             foundations=foundations,
             launch=self.launch,
-            kept=kept,
+            kept=kept_start,
             shape=self.shape,
             image=self.image,
             weights=self.stored,
             mounts=self.mounts,
             cold_start=self.first_start,
-            files=tuple(one.id for one in self.own_files.objects),
+            files=tuple(file.id for file in self.own_files.objects),
         )
 
     @property
@@ -305,7 +305,7 @@ class CloudRunGraph:
     def service(self) -> RestResource:
         """Return the model's service."""
         names, cache = self.names, self.cache
-        wanted = ServiceInputs(
+        inputs = ServiceInputs(
             name=names.name,
             launch=self.launch,
             shape=self.shape,
@@ -332,7 +332,7 @@ class CloudRunGraph:
             ServiceIdentity(
                 endpoint=names.name, region=names.region, released=True, has_edge=self.edge is not None
             ),
-            service_spec(wanted),
+            service_spec(inputs),
             after=self._before_service,
             explain=self._why,
         )
@@ -343,9 +343,9 @@ class CloudRunGraph:
         # Nothing is served before its way out is as wanted.
         after = [foundations.apis.id, *foundations.grants_of(self.names.runner), *foundations.guards]
         after += [stored.id] if stored is not None and not self.baked else []
-        after += [one.id for one in self.weights.adapters.values()]
-        after += [one.id for one in self.own_files.objects]
-        after += [one.id for one in self.observing.before] if self.observing else []
+        after += [adapter.id for adapter in self.weights.adapters.values()]
+        after += [file.id for file in self.own_files.objects]
+        after += [resource.id for resource in self.observing.before] if self.observing else []
         return (*after, *(cache.before if cache else ()))
 
     @property

@@ -23,7 +23,7 @@ ROLE = "roles/modelarmor.user"
 QUOTA = 1200
 """Requests a minute that a project may make of Model Armor's API."""
 TOKENS = 65_536
-"""As many does a filter take in one text."""
+"""A filter takes as many in one text."""
 LIMITED = frozenset(
     {
         "asia-northeast1",
@@ -91,9 +91,9 @@ class ModelArmorParts:
 
     def way(self, zone_name: str, *, isolated: bool) -> Iterator[Resource]:
         """
-        Yield what leads to it from our network, whose private zone `zone_name` leads all else of Google's elsewhere.
+        Yield what leads to it from our network, whose private zone `zone_name` sends everything else of Google's elsewhere.
 
-        By Google's page on troubleshooting Private Google Access answers it with 404, so that it takes an address of its own.
+        By Google's page on troubleshooting, Private Google Access answers requests to it with 404: so it takes an address of its own.
         """
         google, names = self.google, self.names
         endpoint = regional_endpoint(google, names.name, names.guard, names.region, names.name)

@@ -22,7 +22,7 @@ async def guard(deployed: ObservedDeployment) -> Finding:
     if not planned.screened:
         return skipped("the file has no [guard], or none that screens prompts")
     containers = deployed.revision.get("containers", ())
-    taking = [one.get("name", "") for one in containers if one.get("ports")]
+    taking = [container.get("name", "") for container in containers if container.get("ports")]
     if containers and GATEWAY not in taking:
         return failed(
             f"requests go to {' and '.join(taking) or 'no container'}, not to the gateway", containers=taking
@@ -30,36 +30,40 @@ async def guard(deployed: ObservedDeployment) -> Finding:
     token = None if planned.public else deployed.own.token
     if token is None and not planned.public:
         return skipped(f"not checked: {deployed.own.why_none}")
-    wanted = [name for name in PROBES if name in planned.screened]
-    if not wanted:
+    filters = [name for name in PROBES if name in planned.screened]
+    if not filters:
         return skipped(f"not checked: there is no text to try {', '.join(sorted(planned.screened))} with")
     answers = await asyncio.gather(
-        *(deployed.sender.refusal(deployed.front, *_asked(deployed, PROBES[name]), token=token) for name in wanted)
+        *(deployed.sender.refusal(deployed.front, *_build_request(deployed, PROBES[name]), token=token) for name in filters)
     )  # fmt: skip
-    return _judged(deployed, dict(zip(wanted, answers, strict=True)))
+    return _judged(deployed, dict(zip(filters, answers, strict=True)))
 
 
-def _judged(deployed: ObservedDeployment, told: Mapping[str, tuple[int, str]]) -> Finding:
+def _judged(deployed: ObservedDeployment, answers: Mapping[str, tuple[int, str]]) -> Finding:
     # A request from outside to an internal service gets 404, whatever the path.
     nowhere = {401, 403} if deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL else {401, 403, 404}
-    if {status for status, _ in told.values()} <= nowhere and not any(reason for _, reason in told.values()):
-        return skipped("not checked: who asks from here is let in nowhere", answers=told)
-    stopped = [name for name, (_, reason) in told.items() if reason == "match"]
+    if {status for status, _ in answers.values()} <= nowhere and not any(
+        reason for _, reason in answers.values()
+    ):
+        return skipped("not checked: who asks from here is let in nowhere", answers=answers)
+    stopped = [name for name, (_, reason) in answers.items() if reason == "match"]
     through = {
-        name: f"{name}: {told[name][0]} {told[name][1]}".strip() for name in told if name not in stopped
+        name: f"{name}: {answers[name][0]} {answers[name][1]}".strip()
+        for name in answers
+        if name not in stopped
     }
-    if not stopped or any(told[name][1] for name in through):
-        return failed(f"not stopped by the screen: {'; '.join(through.values())}", answers=told)
+    if not stopped or any(answers[name][1] for name in through):
+        return failed(f"not stopped by the screen: {'; '.join(through.values())}", answers=answers)
     if through:
         # It does screen. What Google's filters make of each text was not seen on Google Cloud.
         return skipped(
             f"{', '.join(stopped)}: stopped; not shown of {', '.join(through)}, whose text was let through",
-            answers=told,
+            answers=answers,
         )
-    return passed(f"a text for each of {', '.join(told)} is stopped", answers=told)
+    return passed(f"a text for each of {', '.join(answers)} is stopped", answers=answers)
 
 
-def _asked(deployed: ObservedDeployment, text: str) -> tuple[str, JsonObject]:
+def _build_request(deployed: ObservedDeployment, text: str) -> tuple[str, JsonObject]:
     # By its own name: an engine behind no screen answers, where another name would get 404, as everybody does from outside.
     model = deployed.planned.model
     if deployed.planned.embeds:

@@ -29,11 +29,11 @@ async def unwanted_screen(wanted: Foundations, labels: Mapping[str, str]) -> lis
     """
     Return what Model Armor took for another state of the file, to be taken away.
 
-    It is looked for where the service says in its `labels` that it was screened once: all others are asked for no permission on it.
+    It is looked for only where the service says in its `labels` that it was screened once: for all others nobody needs a permission on it.
     """
     if GUARD_LABEL not in labels:
         return []
     every = replace(wanted, guard=Guard(), access=wanted.access.model_copy(update={"isolated": True}))
-    there = {one.id for one in wanted.resources()}
-    grants = [one for one in every.grants() if isinstance(one, Grant) and one.role == ROLE]
-    return [one for one in (*every.screen, *grants) if one.id not in there]
+    wanted_ids = {resource.id for resource in wanted.resources()}
+    grants = [grant for grant in every.grants() if isinstance(grant, Grant) and grant.role == ROLE]
+    return [resource for resource in (*every.screen, *grants) if resource.id not in wanted_ids]

@@ -43,13 +43,13 @@ def with_gateway(target: CloudRunTarget) -> CloudRunTarget:
     if guard is None and not counts:
         return target
     container = _container(target, guard, counts=counts)
-    made = replace(target, beside=(*target.beside, container), gateway=IMAGE.resources(target))
+    fronted = replace(target, beside=(*target.beside, container), gateway=IMAGE.resources(target))
     if guard is None:
-        return made
-    facts = tuple(_facts(made, guard))
-    costs = next((one for one in facts if isinstance(one, GuardCostFact)), None)
-    told = warnings(guard, target.names, costs, network=target.settings.network or "")
-    return replace(made, told=(*target.told, *facts), notes=(*target.notes, *told))
+        return fronted
+    facts = tuple(_facts(fronted, guard))
+    costs = next((fact for fact in facts if isinstance(fact, GuardCostFact)), None)
+    notes = warnings(guard, target.names, costs, network=target.settings.network or "")
+    return replace(fronted, told=(*target.told, *facts), notes=(*target.notes, *notes))
 
 
 def _container(target: CloudRunTarget, guard: Guard | None, *, counts: bool) -> ServiceContainer:

@@ -32,12 +32,14 @@ class HubToken:
 
 
 async def gates(weights: Iterable[StoredWeights], *, stored_too: bool = False) -> tuple[GatedFile, ...]:
-    """Return one file of each hub's weights that are not in the bucket yet, with `stored_too` of all: what must be
-    asked whether it may be fetched.
     """
-    hub = [one for one in weights if one.pin.source.startswith("hf:")]
-    there = [None for _ in hub] if stored_too else await asyncio.gather(*(one.read() for one in hub))
-    return tuple(_gate(one) for one, live in zip(hub, there, strict=True) if live is None)
+    Return one file of each of the hub's weights that are not in the bucket yet, of all of them with `stored_too`.
+
+    These are the files of which the hub must be asked whether they may be fetched.
+    """
+    hub = [stored for stored in weights if stored.pin.source.startswith("hf:")]
+    states = [None for _ in hub] if stored_too else await asyncio.gather(*(stored.read() for stored in hub))
+    return tuple(_gate(stored) for stored, live in zip(hub, states, strict=True) if live is None)
 
 
 async def find(
@@ -63,13 +65,13 @@ async def offered(
 ) -> AsyncIterator[HubToken]:
     """Return the tokens that there are, one after the other; a person is asked for the one of `page` at the end."""
     try:
-        kept = await SecretVersion(google=google, secret_id=secret_id, value=Secret("")).read()
+        stored = await SecretVersion(google=google, secret_id=secret_id, value=Secret("")).read()
     except PermissionDenied:
-        kept = None  # A user who may only add versions is not kept from it.
-    if kept is not None:
-        version = kept["name"].rpartition("/")[2]
+        stored = None  # A user who may only add versions is not kept from it.
+    if stored is not None:
+        version = stored["name"].rpartition("/")[2]
         value = judged(
-            kept["value"].compared(),
+            stored["value"].compared(),
             called=f"version {version} of the secret {secret_id}",
             hint="give another one: --hub-token-stdin",
         )
@@ -88,11 +90,11 @@ async def _open(closed: tuple[GatedFile, ...], token: Secret | None) -> bool:
 
     That it has had too many requests tells nothing of a gate: a token has a limit of its own, and is tried.
     """
-    found = await asyncio.gather(*(opened(replace(gate, token=token)) for gate in closed))
+    findings = await asyncio.gather(*(opened(replace(gate, token=token)) for gate in closed))
     return all(
-        one.verdict is not PreflightVerdict.PROBLEM
-        and (token is not None or one.data.get("status") != TOO_MANY)
-        for one in found
+        finding.verdict is not PreflightVerdict.PROBLEM
+        and (token is not None or finding.data.get("status") != TOO_MANY)
+        for finding in findings
     )
 
 
@@ -101,7 +103,7 @@ def _gate(stored: StoredWeights) -> GatedFile:
 
     pin = stored.pin
     # The hub shows small files of some gated repositories to everybody; those in LFS are the weights.
-    file = next((one for one in pin.files if one.sha256), pin.files[0])
+    file = next((file for file in pin.files if file.sha256), pin.files[0])
     repo = pin.source.removeprefix("hf:").partition("@")[0].partition(":")[0]
     return GatedFile(
         endpoint=constants.ENDPOINT.rstrip("/"), repo=repo, revision=pin.revision, file=file.path

@@ -68,7 +68,7 @@ def built(
     place = BuildPlace(
         fixed_region=settings.build_region is not None, fixed_machine=machine != "auto" or chosen == _LARGE
     )
-    made = ContainerImage(
+    container_image = ContainerImage(
         google=google,
         repository=names.name,
         region=names.region,
@@ -79,7 +79,7 @@ def built(
         build={},
         after=after,
     )
-    reference = f"{made.reference}:{made.tag}"
+    reference = f"{container_image.reference}:{container_image.tag}"
     build = {
         "steps": [*of.steps, {"name": _DOCKER, "id": "build", "args": ["build", "-t", reference, "."]}],
         "timeout": f"{_SECONDS}s",
@@ -90,7 +90,7 @@ def built(
         },
         "serviceAccount": f"projects/{google.project}/serviceAccounts/{names.email(names.builder)}",
     }
-    return replace(made, build=build)
+    return replace(container_image, build=build)
 
 
 def mirrored(google: Google, names: Names, base: str, after: tuple[str, ...] = ()) -> MirroredImage:

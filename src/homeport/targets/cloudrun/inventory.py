@@ -74,7 +74,7 @@ KINDS = (
     ),
 )  # fmt: skip
 SERVICES = KINDS[0]
-NETWORKS = tuple(one for one in KINDS if one.kind in {"network", "subnetwork"})
+NETWORKS = tuple(kind for kind in KINDS if kind.kind in {"network", "subnetwork"})
 REGIONAL_EDGE = "edge-regional"
 """What a file's `[edge]` of a region is called beside its tables."""
 OPTIONAL: Mapping[str, tuple[str, Sequence[ListedKind]]] = {
@@ -102,7 +102,12 @@ class Thing:
     def endpoint(self) -> str:
         """Return the endpoint whose mark it carries; '' for none."""
         label = next(
-            (one[LABEL] for key in ("labels", "userLabels") if LABEL in (one := self.body.get(key, {}))), ""
+            (
+                labels[LABEL]
+                for key in ("labels", "userLabels")
+                if LABEL in (labels := self.body.get(key, {}))
+            ),
+            "",
         )
         words = str(self.body.get("description", "")).split()
         names = (word.partition("=")[2] for word in words if word.startswith(f"{LABEL}="))
@@ -143,7 +148,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """All things of a project that could be homeport's; what could not be read is no less than what was."""
+    """All things of a project that could be homeport's; what could not be read counts as much as what was."""
 
     project: str
     things: tuple[Thing, ...]
@@ -170,8 +175,8 @@ async def take_inventory(
     """
     Return what there is in the client's project: in each region of the catalog, and in `regions`.
 
-    What only some `tables` of a file make is looked for with these, and where a service says that it had them: all others are asked for no
-    permission on them. An API that is off has no things. Raises `NoCredentials`, and the first error where nothing at all could be read.
+    What only some `tables` of a file make is looked for with these, and where a service says that it had them: otherwise nobody needs a
+    permission on it. An API that is off has no things. Raises `NoCredentials`, and the first error where nothing at all could be read.
     """
     every = sorted({*cloudrun.regions(), *(region for region in regions if region)})
     things, unread = await _all(google, kinds, every)
@@ -187,11 +192,11 @@ async def _all(
     google: Google, kinds: Sequence[ListedKind], regions: Sequence[str]
 ) -> tuple[tuple[Thing, ...], tuple[Unread, ...]]:
     """Return all things of some kinds, and what could not be read. Raises the first error where nothing could."""
-    asked = [(kind, region) for kind in kinds for region in (regions if kind.regional else ("",))]
+    requests = [(kind, region) for kind in kinds for region in (regions if kind.regional else ("",))]
     patient = google.within(_EACH_S)
-    answers = await asyncio.gather(*(_listed(patient, kind, region) for kind, region in asked))
+    answers = await asyncio.gather(*(_listed(patient, kind, region) for kind, region in requests))
     unread = tuple(failure for _, failure in answers if failure is not None)
-    if len(unread) == len(asked):
+    if len(unread) == len(requests):
         raise unread[0].error
     return tuple(thing for things, _ in answers for thing in things), unread
 
@@ -200,9 +205,9 @@ def refuse_incomplete(unread: Sequence[Unread], what: str) -> None:
     """Raise `Incomplete` where something could not be read; `what` is what is not known then."""
     if not unread:
         return
-    hints = dict.fromkeys(one.error.hint for one in unread if one.error.hint)
+    hints = dict.fromkeys(failure.error.hint for failure in unread if failure.error.hint)
     raise Incomplete(
-        f"{what}: {'; '.join(dict.fromkeys(one.text for one in unread))}",
+        f"{what}: {'; '.join(dict.fromkeys(failure.text for failure in unread))}",
         hint="; ".join(
             [*hints, "then run the same command again"] if hints else ["run the same command again"]
         ),

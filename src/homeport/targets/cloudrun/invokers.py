@@ -28,13 +28,13 @@ async def unexpected_invokers(google: Google, names: Names, callers: Collection[
     named before.
     """
     try:
-        there = await policy.read(google, IamResource(api="run", path=f"v2/{names.service}"))
+        live = await policy.read(google, IamResource(api="run", path=f"v2/{names.service}"))
     except (NotFound, ApiDisabled):
         return []
     named = {member.casefold() for member in callers}
     return [
         _grant(google, names, binding["role"], member)
-        for binding in there.get("bindings", ())
+        for binding in live.get("bindings", ())
         if binding["role"] in INVOKERS and not binding.get("condition")
         for member in binding.get("members", ())
         if member.casefold() not in named
