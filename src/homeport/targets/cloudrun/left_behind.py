@@ -1,4 +1,4 @@
-"""What a first `up` has left that was broken off before it had made a service, which would tell of it."""
+"""What a first `up` left behind that was broken off before it made a service, which would have told of it."""
 
 from __future__ import annotations
 
@@ -79,27 +79,27 @@ async def left_behind(wanted: Foundations, *, observed: bool) -> list[Resource]:
     """
     google, names = wanted.google, wanted.names
     serves = account(google, names.name, names.runner, "")
-    there = await serves.read()
-    if there is None or not serves.is_managed(there):
+    live = await serves.read()
+    if live is None or not serves.is_managed(live):
         return []
-    found = await _screen(wanted) + ([] if observed else settings_of_metrics(google, names))
-    return [one if one.goes_first else LeftBehind(thing=one) for one in found]
+    resources = await _screen(wanted) + ([] if observed else settings_of_metrics(google, names))
+    return [resource if resource.goes_first else LeftBehind(thing=resource) for resource in resources]
 
 
-async def _screen(wanted: Foundations) -> list[Resource]:
-    found = await unwanted_screen(wanted, {GUARD_LABEL: ""})
+async def _screen(foundations: Foundations) -> list[Resource]:
+    resources = await unwanted_screen(foundations, {GUARD_LABEL: ""})
     try:
-        for one in found:
-            await one.read()
+        for resource in resources:
+            await resource.read()
     except PermissionDenied:
-        if not await _is_any_granted(found):
-            return []  # Whoever makes a template grants that, and nothing else tells of one.
+        if not await _is_any_granted(resources):
+            return []  # Who makes a template grants that, and nothing else tells of one.
         raise
-    return found
+    return resources
 
 
-async def _is_any_granted(found: Sequence[Resource]) -> bool:
-    return any([await one.read() is not None for one in found if isinstance(one, Grant)])
+async def _is_any_granted(resources: Sequence[Resource]) -> bool:
+    return any([await resource.read() is not None for resource in resources if isinstance(resource, Grant)])
 
 
 __all__ = ["LeftBehind", "left_behind"]

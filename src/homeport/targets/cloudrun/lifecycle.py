@@ -140,7 +140,7 @@ class CloudRunLifecycle:
         what serves is not what the file says, `HomeportError` for a name that is no check.
         """
         only = options.only
-        names = [one.name for one in checks_of(self.spec.task)] + [one.name for one in CLOUD_CHECKS]
+        names = [check.name for check in checks_of(self.spec.task)] + [check.name for check in CLOUD_CHECKS]
         refuse_unknown(only, [*names, AGENT])
         service = await live(self.google, self.path)
         serving = foremost(service) or latest(service)
@@ -177,7 +177,7 @@ class CloudRunLifecycle:
     async def take_down(
         self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress
     ) -> Removal:
-        """Remove everything that carries its mark but weights and the hub's token, and these too with `purge`."""
+        """Remove everything that carries its mark except weights and the hub's token, and these too with `purge`."""
         door, where, tables = self.google, (self.names.region,), tables_of(self.spec)
         gone = await take_down(
             door, self.name, regions=where, tables=tables, purge=purge, approve=approve, progress=progress
@@ -212,13 +212,13 @@ class CloudRunLifecycle:
         """Return the endpoint, for the logged-in user. Raises `NotFound` where nothing is deployed."""
         service = await live(self.google, self.path)
         model, usd = await model_and_price(self.google, service)
-        found = self._endpoint(service, model=model)
-        return replace(found, verifier=self._verify_anew, usd_per_hour=usd)
+        own_endpoint = self._endpoint(service, model=model)
+        return replace(own_endpoint, verifier=self._verify_anew, usd_per_hour=usd)
 
     async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
         """Yield its log, by default the last hundred lines."""
-        found = logs(self.google, self.names.region, self.names.name, lines=lines or 100, follow=follow)
-        async for line in found:
+        log_lines = logs(self.google, self.names.region, self.names.name, lines=lines or 100, follow=follow)
+        async for line in log_lines:
             yield f"{line}\n"
 
     def with_model(self, model: str) -> CloudRunLifecycle:
@@ -248,8 +248,8 @@ class CloudRunLifecycle:
             return await replace(self, google=door).verify(VerifyOptions(), Silent(), None)
 
     def _endpoint(self, service: Body, url: str = "", model: str = "") -> Endpoint:
-        known = model or service["template"].get("annotations", {}).get(f"{ANNOTATION}model", "")
-        return endpoint_of(self.google, service, known, url=url, via=self.via, task=self.spec.task)
+        model_name = model or service["template"].get("annotations", {}).get(f"{ANNOTATION}model", "")
+        return endpoint_of(self.google, service, model_name, url=url, via=self.via, task=self.spec.task)
 
     async def _graph(
         self,
@@ -271,11 +271,11 @@ class CloudRunLifecycle:
                 reports.append(report)
             return receipt_of(report, service, revision)
 
-        made = CloudRunTarget(
+        bare_target = CloudRunTarget(
             google=self.google.telling(progress.note), spec=self.spec, spec_file=self.spec_file, chosen=chosen, token=token,
             prove=prove, canary=canary, notes=self.notes,
         )  # fmt: skip
-        target = await with_edge(with_agent(with_gateway(with_observe(made))), prove, via=self.via)
+        target = await with_edge(with_agent(with_gateway(with_observe(bare_target))), prove, via=self.via)
         if asking:
             target = await self._asked(target)
         return target
@@ -300,13 +300,13 @@ class CloudRunLifecycle:
             secret = token.value if token else None
             return await choose(self.spec, self.spec_file, find_home(), progress, self.google, token=secret)
 
-        given = self._given()
+        known_token = self._given()
         try:
-            return await chosen(given), given
+            return await chosen(known_token), known_token
         except (GatedModel, UnknownModel) as closed:
-            if given is not None or not closed.url:
+            if known_token is not None or not closed.url:
                 raise
-            # That of the environment was shown to the hub by the hub's own library.
+            # The hub's own library has shown the hub the token of the environment.
             async for token in hub_token.offered(self.google, self.names.secret, closed.url, ask=ask):
                 with suppress(GatedModel, UnknownModel):
                     return await chosen(token), token
@@ -383,7 +383,7 @@ async def listing(file: Path, options: OpenOptions) -> Listing:
     settings = await settings_of(file)
     async with await door_for(settings, options) as door:
         endpoints, unread = await list_endpoints(door)
-        return Listing(endpoints=endpoints, unread=tuple(one.text for one in unread))
+        return Listing(endpoints=endpoints, unread=tuple(failure.text for failure in unread))
 
 
 def names(options: OpenOptions) -> list[str]:

@@ -25,12 +25,12 @@ async def endpoints(file: Path, options: OpenOptions) -> LiveListing:
     """Return every endpoint of the project by its mark, and what could not be read. Raises what `homeport list --on cloudrun` raises."""
     settings = await settings_of(file)
     async with await door_for(settings, options) as door:
-        found, unread = await list_endpoints(door)
-        engines = {one.engine for one in found if one.engine in NAMES}
+        listed, unread = await list_endpoints(door)
+        engines = {endpoint.engine for endpoint in listed if endpoint.engine in NAMES}
         figures, counts, why = await _figures(door, engines)
     return LiveListing(
-        endpoints=tuple(_live(one, figures, counts, why) for one in found),
-        unread=tuple(one.text for one in unread),
+        endpoints=tuple(_live(endpoint, figures, counts, why) for endpoint in listed),
+        unread=tuple(failure.text for failure in unread),
     )
 
 
@@ -38,40 +38,40 @@ async def _figures(
     google: Google, engines: set[str]
 ) -> tuple[Mapping[tuple[str, str], LiveFigures], Mapping[str, float], str]:
     """Return what is known by engine and name, how many instances there are by name, and why not more is."""
-    api, names = of_project(google), {one: names_on_cloud_run(one) for one in engines}
+    api, names = of_project(google), {engine: names_on_cloud_run(engine) for engine in engines}
     try:
-        told = await asyncio.gather(*(live_figures(api, known) for known in names.values()))
+        answers = await asyncio.gather(*(live_figures(api, known) for known in names.values()))
         counts = await instances(api) if engines else {}
     except NoCredentials:
         raise
     except HomeportError as error:
         return {}, {}, f"its figures cannot be read from Cloud Monitoring: {error}"
-    found = {
+    by_endpoint = {
         (engine, name): figures
-        for engine, by_name in zip(names, told, strict=True)
+        for engine, by_name in zip(names, answers, strict=True)
         for name, figures in by_name.items()
     }
-    return found, counts, _NONE
+    return by_endpoint, counts, _NONE
 
 
 def _live(
-    one: ListedEndpoint,
+    endpoint: ListedEndpoint,
     figures: Mapping[tuple[str, str], LiveFigures],
     counts: Mapping[str, float],
     why: str,
 ) -> LiveEndpoint:
-    known = figures.get((one.engine, one.name))
+    measured = figures.get((endpoint.engine, endpoint.name))
     return LiveEndpoint(
-        name=one.name,
+        name=endpoint.name,
         on="cloudrun",
-        state=one.state,
-        model=one.model,
-        engine=one.engine,
-        url=one.url,
-        region=one.region,
-        usd_per_hour=one.usd_per_hour,
-        instances=counts.get(one.name),
-        snapshot=known.snapshot if known else None,
-        rates=known.rates if known else None,
-        unknown="" if known else why,
+        state=endpoint.state,
+        model=endpoint.model,
+        engine=endpoint.engine,
+        url=endpoint.url,
+        region=endpoint.region,
+        usd_per_hour=endpoint.usd_per_hour,
+        instances=counts.get(endpoint.name),
+        snapshot=measured.snapshot if measured else None,
+        rates=measured.rates if measured else None,
+        unknown="" if measured else why,
     )

@@ -58,8 +58,8 @@ CACHES = "bucket of startup caches"
 
 def _bucket(google: Google, name: str, thing: Thing) -> RestResource:
     """Return the bucket of the weights, or that of the startup caches."""
-    made = bucket(google, name, thing.name, "")
-    return replace(made, kind=CACHES) if CACHE_LABEL in thing.body.get("labels", {}) else made
+    resource = bucket(google, name, thing.name, "")
+    return replace(resource, kind=CACHES) if CACHE_LABEL in thing.body.get("labels", {}) else resource
 
 
 _MAKE: Mapping[str, _Make] = {
@@ -113,23 +113,23 @@ async def find_managed(
     things = _resources(google, name, inventory, budgeted=BUDGET in tables)
     schedule, unlisted = await find_schedule(google, name, inventory)
     if unlisted:  # What is there of it is known by its account alone, which stays until all of it can go.
-        things = {id_: one for id_, one in things.items() if not _keeps_warm(inventory, one)}
+        things = {id_: thing for id_, thing in things.items() if not _keeps_warm(inventory, thing)}
     else:
         things |= schedule
     grants, unread = await _grants(google, name, inventory, things)
     return FoundResources(
         name=name,
         regions=tuple(sorted({thing.region for thing in inventory.of(name)} - {""})),
-        resources=(*(_before(one, grants) for one in things.values()), *grants),
+        resources=(*(_before(thing, grants) for thing in things.values()), *grants),
         unread=(*inventory.unread, *unlisted, *unread),
-        others=tuple(one for one in inventory.endpoints if one != name),
+        others=tuple(endpoint for endpoint in inventory.endpoints if endpoint != name),
     )
 
 
-def _keeps_warm(inventory: Inventory, one: RestResource) -> bool:
-    return one.kind == _ACCOUNT and any(
+def _keeps_warm(inventory: Inventory, resource: RestResource) -> bool:
+    return resource.kind == _ACCOUNT and any(
         thing.kind == _ACCOUNT
-        and thing.name == _short(one)
+        and thing.name == _short(resource)
         and WORD in str(thing.body.get("description", "")).split()
         for thing in inventory.things
     )
@@ -145,36 +145,43 @@ def tables_of(spec: Spec) -> list[str]:
 
 def _resources(google: Google, name: str, inventory: Inventory, *, budgeted: bool) -> dict[str, RestResource]:
     """Return, by id, what is there and, under today's names, what could not be listed."""
-    known = {(one.kind, _short(one)) for one in named(google, _names(google, name, ""))}
+    known = {(resource.kind, _short(resource)) for resource in named(google, _names(google, name, ""))}
     mine = [
         thing for thing in inventory.things if thing.endpoint == name or (thing.kind, thing.name) in known
     ]
-    made: dict[str, RestResource] = {}
+    resources: dict[str, RestResource] = {}
     for thing in mine:
-        _add(made, _MAKE[thing.kind](google, name, thing), thing.region)
+        _add(resources, _MAKE[thing.kind](google, name, thing), thing.region)
     if budgeted or any(BUDGET_LABEL in thing.body.get("labels", {}) for thing in mine):
-        _add(made, found_budget(google, name), "")
-    for unread in (one for one in inventory.unread if one.kind != _ACCOUNT):
-        for one in named(google, _names(google, name, unread.region)):
-            if one.kind == unread.kind:
-                _add(made, one, unread.region)
+        _add(resources, found_budget(google, name), "")
+    for unread in (failure for failure in inventory.unread if failure.kind != _ACCOUNT):
+        for resource in named(google, _names(google, name, unread.region)):
+            if resource.kind == unread.kind:
+                _add(resources, resource, unread.region)
     needs = _needs(google, name)
-    return {id_: replace(one, after=_after(one, made.values(), needs)) for id_, one in made.items()}
+    return {
+        id_: replace(resource, after=_after(resource, resources.values(), needs))
+        for id_, resource in resources.items()
+    }
 
 
 def named(google: Google, names: Names) -> list[RestResource]:
-    """Return what any options of a file could make today under these names, but what belongs to something else."""
-    every = {one.id: one for one in _foundations(google, names) if isinstance(one, RestResource)}
+    """Return what any options of a file could make today under these names, except what belongs to something else."""
+    every = {
+        resource.id: resource
+        for resource in _foundations(google, names)
+        if isinstance(resource, RestResource)
+    }
     every["service"] = service(google, ServiceIdentity(endpoint=names.name, region=names.region), {})
-    return [one for one in every.values() if one.kind in _MAKE]
+    return [resource for resource in every.values() if resource.kind in _MAKE]
 
 
 def _foundations(google: Google, names: Names) -> list[Resource]:
     """Return what any options of a file could make today before a service."""
     return [
-        one
+        resource
         for baked in (False, True)
-        for one in Foundations(
+        for resource in Foundations(
             google=google,
             names=names,
             cloudrun=CloudRun(),
@@ -195,52 +202,52 @@ def _needs(google: Google, name: str) -> Mapping[str, frozenset[str]]:
     service: it is closed before anything that keeps it closed is opened.
     """
     every = _foundations(google, _names(google, name, ""))
-    kinds = {one.id: one.kind for one in every}
+    kinds = {resource.id: resource.kind for resource in every}
     needs: dict[str, frozenset[str]] = {
         "service": (frozenset(kinds.values()) | {CONFIGURATION, CACHES}) - {"service"},
         # It runs in the network, as an account, and writes.
         JOB: frozenset({"network", "subnetwork", "service account", "bucket", CACHES}),
     }
-    for one in every:
-        found = frozenset(kinds[need] for need in one.needs if need in kinds)
-        needs[one.kind] = needs.get(one.kind, frozenset()) | found
-    for kind, found in needs_by_kind(google, _names(google, name, "")).items():
-        needs[kind] = needs.get(kind, frozenset()) | found
+    for resource in every:
+        needed = frozenset(kinds[need] for need in resource.needs if need in kinds)
+        needs[resource.kind] = needs.get(resource.kind, frozenset()) | needed
+    for kind, needed in needs_by_kind(google, _names(google, name, "")).items():
+        needs[kind] = needs.get(kind, frozenset()) | needed
     return {**needs, **OBSERVE_NEEDS}
 
 
-def _before(one: RestResource, grants: Iterable[Grant]) -> RestResource:
+def _before(resource: RestResource, grants: Iterable[Grant]) -> RestResource:
     """Return a service so that it goes before what its endpoint's accounts were granted; all else as it is."""
-    if not isinstance(one, Service):
-        return one
-    return replace(one, after=(*one.after, *(grant.id for grant in grants)))
+    if not isinstance(resource, Service):
+        return resource
+    return replace(resource, after=(*resource.after, *(grant.id for grant in grants)))
 
 
-def _add(made: dict[str, RestResource], one: RestResource, region: str) -> None:
-    """Add `one` where it is not there yet; the same name in another region is told apart by that."""
-    if any(one.address.path == other.address.path for other in made.values()):
+def _add(resources: dict[str, RestResource], resource: RestResource, region: str) -> None:
+    """Add a resource where it is not there yet; the same name in another region is told apart by that."""
+    if any(resource.address.path == other.address.path for other in resources.values()):
         return
-    id_ = one.id if one.id not in made else f"{one.id} in {region}"
-    made[id_] = replace(one, id=id_, wanted={})
+    id_ = resource.id if resource.id not in resources else f"{resource.id} in {region}"
+    resources[id_] = replace(resource, id=id_, wanted={})
 
 
 def _after(
-    one: RestResource, every: Iterable[RestResource], needs: Mapping[str, frozenset[str]]
+    resource: RestResource, every: Iterable[RestResource], needs: Mapping[str, frozenset[str]]
 ) -> tuple[str, ...]:
     """
-    Return the ids of what goes after `one`: all of the kinds that it needs, since more than one network is rare; and after
+    Return the ids of what goes after a resource: all of the kinds that it needs, since more than one network is rare; and after
     a service that calls the model's, that.
     """
-    kinds = needs.get(one.kind, frozenset())
-    return tuple(other.id for other in every if other.kind in kinds or (_serves(other) and _calls(one)))
+    kinds = needs.get(resource.kind, frozenset())
+    return tuple(other.id for other in every if other.kind in kinds or (_serves(other) and _calls(resource)))
 
 
-def _serves(one: RestResource) -> bool:
-    return isinstance(one, Service) and one.role == ServiceRole.MODEL
+def _serves(resource: RestResource) -> bool:
+    return isinstance(resource, Service) and resource.role == ServiceRole.MODEL
 
 
-def _calls(one: RestResource) -> bool:
-    return isinstance(one, Service) and one.role != ServiceRole.MODEL
+def _calls(resource: RestResource) -> bool:
+    return isinstance(resource, Service) and resource.role != ServiceRole.MODEL
 
 
 async def _grants(
@@ -250,15 +257,15 @@ async def _grants(
     emails = _emails(google, name, inventory)
     on = [("apis", f"project/{google.project}", f"v3/projects/{google.project}", "cloudresourcemanager")]
     on += [
-        (id_, id_, one.address.path, one.address.api)
-        for id_, one in things.items()
-        if one.kind in _GRANTED_ON and _is_marked(inventory, name, one)
+        (id_, id_, resource.address.path, resource.address.api)
+        for id_, resource in things.items()
+        if resource.kind in _GRANTED_ON and _is_marked(inventory, name, resource)
     ]
-    given = await perhaps_given(google, name, inventory)
+    secret_ids = await perhaps_given(google, name, inventory)
     on += [
-        ("apis", f"secret/{one}", f"v1/projects/{google.project}/secrets/{one}", "secretmanager")
-        for one in sorted(given)
-        if f"secret/{one}" not in things
+        ("apis", f"secret/{secret_id}", f"v1/projects/{google.project}/secrets/{secret_id}", "secretmanager")
+        for secret_id in sorted(secret_ids)
+        if f"secret/{secret_id}" not in things
     ]
     answers = await asyncio.gather(
         *(_bindings(google, IamResource(api=api, path=path)) for _, _, path, api in on)
@@ -319,12 +326,12 @@ def _alive(member: str) -> str:
     return member.removeprefix("deleted:").partition("?uid=")[0].casefold()
 
 
-def _is_marked(inventory: Inventory, name: str, one: RestResource) -> bool:
-    return any((thing.kind, thing.name) == (one.kind, _short(one)) for thing in inventory.of(name))
+def _is_marked(inventory: Inventory, name: str, resource: RestResource) -> bool:
+    return any((thing.kind, thing.name) == (resource.kind, _short(resource)) for thing in inventory.of(name))
 
 
-def _short(one: RestResource) -> str:
-    return one.address.path.rpartition("/")[2].partition("@")[0]
+def _short(resource: RestResource) -> str:
+    return resource.address.path.rpartition("/")[2].partition("@")[0]
 
 
 def _names(google: Google, name: str, region: str) -> Names:

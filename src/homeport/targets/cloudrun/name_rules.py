@@ -96,14 +96,14 @@ def every_name(names: Names, dns_names: Iterable[str]) -> Iterator[tuple[str, st
 
 def ensure_possible(names: Names, dns_names: Iterable[str]) -> None:
     """Raise `SpecError` naming every name that Google would refuse, with its rule."""
-    wrong = [
+    refused = [
         (kind, name, broken)
         for kind, name in every_name(names, dns_names)
         if (broken := RULES[kind].broken(name))
     ]
-    if not wrong:
+    if not refused:
         return
-    lines = "".join(f"\n  the {kind} would be {name}, and {broken}" for kind, name, broken in wrong)
+    lines = "".join(f"\n  the {kind} would be {name}, and {broken}" for kind, name, broken in refused)
     # A project whose own name breaks a rule is not mended by another name of the endpoint.
     other = Names(name="home", project=names.project, region=names.region)
     in_project = any(RULES[kind].broken(name) for kind, name in every_name(other, dns_names))

@@ -128,9 +128,9 @@ class Names:
         """Return the private zone of a name such as `googleapis.com.`."""
         return f"{self.name}-{dns_name.strip('.').replace('.', '-')}"
 
-    def _account(self, what: str) -> str:
+    def _account(self, role: str) -> str:
         # An id has six characters at least.
-        return fitted(f"{self.name}-{what}".ljust(6, "x"), _ACCOUNT_MOST)
+        return fitted(f"{self.name}-{role}".ljust(6, "x"), _ACCOUNT_MOST)
 
 
 def names_of(spec: Spec, google: Google) -> Names:

@@ -52,14 +52,14 @@ async def look(google: Google, observing: Observing | None, service: Body) -> Ob
         )
     api, watched = of_project(google), observing.watched
     samples = await _samples(api, observing, service)
-    # What a lack of samples is the cause of is told once, with its cause.
+    # What follows from a lack of samples is told once, with the cause.
     why = "" if samples.verdict == "ok" else "no samples arrive" if samples.verdict == "failed" else _ASLEEP
-    found = [await clock(api), samples]
-    found += [await panel(one, api, empty_while=why) for one in watched.panels()]
+    findings = [await clock(api), samples]
+    findings += [await panel(chart, api, empty_while=why) for chart in watched.panels()]
     policies = await _policies(google, watched.name)
-    for one in watched.alerts():
-        found.append(await _alert(one, policies.get(one.name), observing, api, why))
-    return (*found, *await _traces(google, observing, service))
+    for expected in watched.alerts():
+        findings.append(await _alert(expected, policies.get(expected.name), observing, api, why))
+    return (*findings, *await _traces(google, observing, service))
 
 
 async def _traces(google: Google, observing: Observing, service: Body) -> ObserveFindings:
@@ -77,7 +77,7 @@ async def _traces(google: Google, observing: Observing, service: Body) -> Observ
                 f"gcloud services enable {' '.join(off)} --project={google.project}; `homeport up --on cloudrun` does it, too",
             ),
         )  # fmt: skip
-    if COLLECTOR not in {one.get("name") for one in service["template"]["containers"]}:
+    if COLLECTOR not in {container.get("name") for container in service["template"]["containers"]}:
         return (failed("traces", "no collector stands beside the engine", _AGAIN),)
     if wrong := await _wrong(observing):
         return (failed("traces", f"spans may not be written: {wrong}", _AGAIN),)
@@ -94,7 +94,7 @@ async def _is_on(google: Google, api: str) -> bool:
 async def _samples(api: PrometheusApi, observing: Observing, service: Body) -> ObserveFinding:
     watched = observing.watched
     up = await api.instant(f"last_over_time(up{watched.selector}[{_LATELY}])")
-    if any(one.value == 1 for one in up):
+    if any(sample.value == 1 for sample in up):
         return await _engines(api, watched, len(up))
     if up:
         return failed(
@@ -102,7 +102,7 @@ async def _samples(api: PrometheusApi, observing: Observing, service: Body) -> O
             "`homeport logs --on cloudrun` has what the engine wrote; the port in the sidecar's settings may be another: "
             f"{await _wrong(observing) or _AGAIN}",
         )  # fmt: skip
-    if SIDECAR not in {one.get("name") for one in service["template"]["containers"]}:
+    if SIDECAR not in {container.get("name") for container in service["template"]["containers"]}:
         return failed("samples", "no sidecar stands beside the engine", _AGAIN)
     wrong = await _wrong(observing)
     if wrong:
@@ -123,7 +123,9 @@ async def _engines(api: PrometheusApi, watched: Watched, count: int) -> ObserveF
     """Return whether what arrives is the engine's: of Google's names of metrics, each must be said in full."""
     names = watched.names
     known = (*names.running, *names.waiting, *names.output_tokens)
-    if not await api.instant(f"count({' or '.join(f'{selected(one, watched.selector)}' for one in known)})"):
+    if not await api.instant(
+        f"count({' or '.join(f'{selected(series, watched.selector)}' for series in known)})"
+    ):
         return failed(
             "samples", "they arrive, and none of the engine's series is among them",
             "this version of the engine calls them otherwise, or the sidecar's settings drop them: " + _AGAIN,
@@ -136,53 +138,55 @@ async def _engines(api: PrometheusApi, watched: Watched, count: int) -> ObserveF
 
 async def _wrong(observing: Observing) -> str:
     """Return what of the sidecar's settings and of its rights is not as `up` makes it; '' where all is."""
-    found = []
-    for one in observing.before:
-        kind = action_for(one, await one.read(), {}).kind
+    deviations = []
+    for resource in observing.before:
+        kind = action_for(resource, await resource.read(), {}).kind
         if kind is not ActionKind.NONE:
-            found.append(f"{one.id} {'is not there' if kind is ActionKind.CREATE else 'was changed'}")
-    return "; ".join(found)
+            deviations.append(
+                f"{resource.id} {'is not there' if kind is ActionKind.CREATE else 'was changed'}"
+            )
+    return "; ".join(deviations)
 
 
 async def _policies(google: Google, name: str) -> Mapping[str, JsonObject]:
     """Return the endpoint's alert policies by the rules that they hold."""
     version, collection = COLLECTIONS[POLICY]
-    found = {}
+    policies = {}
     try:
-        async for one in google.pages(
+        async for policy in google.pages(
             "monitoring", f"{version}/projects/{google.project}/{collection}", collection
         ):
-            if one.get("userLabels", {}).get(LABEL) == name:
-                found[_condition(one).get("alertRule", "")] = one
+            if policy.get("userLabels", {}).get(LABEL) == name:
+                policies[_condition(policy).get("alertRule", "")] = policy
     except ApiDisabled:
         return {}
-    return found
+    return policies
 
 
 async def _alert(
-    one: Alert, policy: JsonObject | None, observing: Observing, api: PrometheusApi, why: str
+    expected: Alert, policy: JsonObject | None, observing: Observing, api: PrometheusApi, why: str
 ) -> ObserveFinding:  # fmt: skip
-    what = f"alert: {one.name}"
+    subject = f"alert: {expected.name}"
     if policy is None:
-        return await alert(one, None, api, _POLICIES)
+        return await alert(expected, None, api, _POLICIES)
     if policy.get("enabled") is False:
-        return failed(what, "its alert policy is switched off", _AGAIN)
+        return failed(subject, "its alert policy is switched off", _AGAIN)
     if observing.observe.alerts and not policy.get("notificationChannels"):
-        return failed(what, "its alert policy would fire, and writes to nobody", _AGAIN)
+        return failed(subject, "its alert policy would fire, and writes to nobody", _AGAIN)
     query = str(_condition(policy).get("query", ""))
-    rule = LoadedRule(name=one.name, query=query, labels={}, state="", health="ok", error="")
-    found = await alert(one, rule, api, _POLICIES, empty_while=why)
-    if found.verdict == "ok" and await api.instant(one.query):
-        return failed(what, f"its condition holds now: {one.summary}", one.todo)
-    return found
+    rule = LoadedRule(name=expected.name, query=query, labels={}, state="", health="ok", error="")
+    finding = await alert(expected, rule, api, _POLICIES, empty_while=why)
+    if finding.verdict == "ok" and await api.instant(expected.query):
+        return failed(subject, f"its condition holds now: {expected.summary}", expected.todo)
+    return finding
 
 
 def _condition(policy: JsonObject) -> JsonObject:
     return next(
         (
-            one["conditionPrometheusQueryLanguage"]
-            for one in policy.get("conditions", ())
-            if "conditionPrometheusQueryLanguage" in one
+            condition["conditionPrometheusQueryLanguage"]
+            for condition in policy.get("conditions", ())
+            if "conditionPrometheusQueryLanguage" in condition
         ),
         {},
     )

@@ -74,19 +74,20 @@ class ObserveFact(Fact):
             f"by Google's Managed Prometheus beside the engine, {self.cpu:g} CPU and {self.memory_gib:g} GiB more in each "
             f"instance, on {self.image}; whether Cloud Run bounds what all containers beside a GPU have together was not checked"
         )
-        told = ", ".join(one.removeprefix("mailto:") for one in self.alerts)
-        seen = f"a dashboard and alerts in Cloud Monitoring; {f'{told} is told by mail' if told else 'nobody is told by mail'}"
-        kept = [
-            f"objective: {one}; alerts on how fast its error budget is used up" for one in self.objectives
+        addresses = ", ".join(address.removeprefix("mailto:") for address in self.alerts)
+        audience = f"a dashboard and alerts in Cloud Monitoring; {f'{addresses} is told by mail' if addresses else 'nobody is told by mail'}"
+        extras = [
+            f"objective: {objective}; alerts on how fast its error budget is used up"
+            for objective in self.objectives
         ]
         if self.traces:
-            kept.append(
+            extras.append(
                 f"traces: a span of each request to Cloud Trace, by a collector beside the engine, {self.cpu:g} CPU and "
                 f"{self.memory_gib:g} GiB more in each instance, on {self.traces}; what Cloud Trace charges is not in the price"
             )
         if self.budget is not None:
-            kept.append(
+            extras.append(
                 f"budget: {self.budget} a month for the whole project, in the billing account's currency; at 50, 90 and 100 % "
                 "Google writes to those who manage that account, and to alerts; it stops nothing"
             )
-        return tuple((self.label, line) for line in (sent, by, seen, *kept))
+        return tuple((self.label, line) for line in (sent, by, audience, *extras))

@@ -51,18 +51,18 @@ async def unwanted_observing(
     """
     Return what another state of the file's `[observe]` has left, to be taken away: all of it where there is none.
 
-    It is looked for where the service says in its `labels` that its metrics went away once: all others are asked nothing more. Raises
+    It is looked for where the service says in its `labels` that its metrics were sent once: of all others nothing more is asked. Raises
     `Incomplete` where something could not be read.
     """
     if OBSERVE_LABEL not in labels:
         return []
-    parts = await _parts(google, names, {one.part for one in observing.parts} if observing else set())
+    parts = await _parts(google, names, {thing.part for thing in observing.parts} if observing else set())
     if BUDGET_LABEL in labels and (observing is None or observing.observe.budget is None):
         parts = [replace(former_budget(google, names), after=_channels(parts)), *parts]
     if observing is None:
         return [*parts, *settings_of_metrics(google, names)]
-    wanted = {one.id for one in observing.grants()} if TRACES_LABEL in labels else set()
-    return [*parts, *(one for one in _rights(google, names) if wanted and one.id not in wanted)]
+    wanted_ids = {grant.id for grant in observing.grants()} if TRACES_LABEL in labels else set()
+    return [*parts, *(grant for grant in _rights(google, names) if wanted_ids and grant.id not in wanted_ids)]
 
 
 def settings_of_metrics(google: Google, names: Names) -> list[Resource]:
@@ -76,20 +76,20 @@ def _rights(google: Google, names: Names) -> list[Resource]:
     """Return what its account may do on the project, with whatever table it had."""
     every = Observe(traces=True)
     was = Observing(google=google, names=names, observe=every, watched=Watched(names.name, MetricNames()))
-    return [replace(one, needs=()) for one in was.grants()]
+    return [replace(grant, needs=()) for grant in was.grants()]
 
 
-async def _parts(google: Google, names: Names, wanted: set[str]) -> list[Resource]:
+async def _parts(google: Google, names: Names, wanted_parts: set[str]) -> list[Resource]:
     inventory = await take_inventory(google, kinds=OBSERVE_KINDS)
     refuse_incomplete(inventory.unread, f"it is not known whether alerts of {names.name} are left over")
-    found = [
+    leftovers = [
         MAKE[thing.kind](google, names.name, thing)
         for thing in inventory.of(names.name)
-        if thing.body.get(labels_key(thing.kind), {}).get(PART) not in wanted
+        if thing.body.get(labels_key(thing.kind), {}).get(PART) not in wanted_parts
     ]
-    channels = _channels(found)
-    return [replace(one, wanted={}, after=channels if one.kind == POLICY else ()) for one in found]
+    channels = _channels(leftovers)
+    return [replace(part, wanted={}, after=channels if part.kind == POLICY else ()) for part in leftovers]
 
 
-def _channels(found: Iterable[Resource]) -> tuple[str, ...]:
-    return tuple(one.id for one in found if one.kind == CHANNEL)
+def _channels(parts: Iterable[Resource]) -> tuple[str, ...]:
+    return tuple(part.id for part in parts if part.kind == CHANNEL)

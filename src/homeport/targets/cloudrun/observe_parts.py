@@ -32,20 +32,20 @@ def observe_parts(
     channels = [_channel(google, watched.name, address) for address in told]
     policies = [_policy(google, watched, alert, channels) for alert in watched.alerts()]
     dashboard = monitoring_part(google, watched.name, DASHBOARD, "dashboard", _dashboard(watched))
-    return [replace(one, after=(after,)) for one in (dashboard, *channels, *policies)]
+    return [replace(part, after=(after,)) for part in (dashboard, *channels, *policies)]
 
 
 def _channel(google: Google, name: str, address: str) -> MonitoringPart:
     email = address.removeprefix("mailto:")
     # A label takes no @; the address itself stands in the channel.
     word = f"mail-{hashlib.sha256(email.encode()).hexdigest()[:8]}"
-    wanted = {
+    body = {
         "type": "email",
         "displayName": f"homeport {name}: {email}",
         "labels": {"email_address": email},
         "enabled": True,
     }
-    return monitoring_part(google, name, CHANNEL, word, wanted)
+    return monitoring_part(google, name, CHANNEL, word, body)
 
 
 def _policy(google: Google, watched: Watched, alert: Alert, channels: list[MonitoringPart]) -> MonitoringPart:
@@ -58,7 +58,7 @@ def _policy(google: Google, watched: Watched, alert: Alert, channels: list[Monit
         # A new service has written nothing yet, and Google would not take the policy.
         "disableMetricValidation": True,
     }
-    wanted: dict[str, Any] = {  # Any: JSON, and Refs
+    body: dict[str, Any] = {  # Any: JSON, and Refs
         "displayName": f"homeport {watched.name}: {alert.name}",
         "combiner": "OR",
         "enabled": True,
@@ -69,9 +69,9 @@ def _policy(google: Google, watched: Watched, alert: Alert, channels: list[Monit
             "content": f"{alert.summary}.\n\nDo: {alert.todo}.",
             "mimeType": "text/markdown",
         },
-        "notificationChannels": [Ref(one.id, "name") for one in channels],
+        "notificationChannels": [Ref(channel.id, "name") for channel in channels],
     }
-    return monitoring_part(google, watched.name, POLICY, _word(alert.name), wanted)
+    return monitoring_part(google, watched.name, POLICY, _word(alert.name), body)
 
 
 def _dashboard(watched: Watched) -> JsonObject:

@@ -22,7 +22,7 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
     """
     Return the target with the sidecar of its file's `[observe]`; as it is where there is none, or no metrics are wanted.
 
-    Of an engine that tells nothing the gateway before it counts. Raises `Unsupported` for an objective that nobody counts, and
+    Where the engine tells nothing, the gateway before it counts. Raises `Unsupported` for an objective that nobody counts, and
     for spans that nobody sends or takes away.
     """
     observe = target.spec.observe
@@ -45,8 +45,8 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
     engine, names = target.chosen.engine, target.names
     series = names_on_cloud_run(engine)
     levels = service_levels(names.name, title_of_counter(engine), series, observe.slo, front=True)
-    made = Observing(
+    observing = Observing(
         google=target.google, names=names, observe=observe, watched=Watched(names.name, series, levels),
         in_front=counts_in_front(target.spec, engine),
     )  # fmt: skip
-    return replace(target, observing=made, beside=(*target.beside, *made.containers))
+    return replace(target, observing=observing, beside=(*target.beside, *observing.containers))

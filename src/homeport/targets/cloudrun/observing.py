@@ -42,7 +42,7 @@ SIDECAR, GATEWAY = "metrics", "gateway"
 """Containers' names, and those of their images in the endpoint's repository."""
 _FOLDER, _FILE = "/etc/rungmp", "config.yaml"
 _LIMITS = {"cpu": "1", "memory": "512Mi"}
-"""As in Google's own example. Less than one CPU is not to be had where an instance takes several requests at once."""
+"""As in Google's own example. Less than one CPU is not allowed where an instance takes several requests at once."""
 _ROLES = ("roles/monitoring.metricWriter", "roles/logging.logWriter")
 """Nothing finer than the project can be granted these on."""
 _REASONS = 5
@@ -97,7 +97,7 @@ class Observing:
 
     @property
     def containers(self) -> tuple[ServiceContainer, ...]:
-        """Return everything that stands in each instance for it, but the gateway."""
+        """Return everything that stands in each instance for it, except the gateway."""
         if not self.observe.traces:
             return (self.container,)
         (after,) = self.container.after
@@ -136,16 +136,16 @@ class Observing:
         sent = ObserveFact.of(
             engine_image(SIDECAR).pinned, (size.cpu, size.memory_gib), self.series, EVERY_S, self.observe.alerts, prices
         )  # fmt: skip
-        told = levels.told() if levels else ()
+        objectives = levels.told() if levels else ()
         traces = engine_image(COLLECTOR).pinned if self.observe.traces else ""
-        yield replace(sent, objectives=told, budget=self.observe.budget, traces=traces)
+        yield replace(sent, objectives=objectives, budget=self.observe.budget, traces=traces)
 
     def warnings(self, plan: Plan) -> Iterator[str]:
         """Yield what a plan cannot see of it."""
         if self.observe.budget is None:
             return
-        for apis in (one for one in plan.pending if one.resource.id == "apis"):
-            if apis.kind is ActionKind.CREATE or any(one.path in _FOR_BUDGET for one in apis.changes):
+        for apis in (action for action in plan.pending if action.resource.id == "apis"):
+            if apis.kind is ActionKind.CREATE or any(change.path in _FOR_BUDGET for change in apis.changes):
                 yield (
                     f"it is not known whether a budget of {self.names.name} is in the billing account already: it is looked for "
                     "once the APIs are on, and where it is there with another amount `up` stops at it and wants to be run again"
@@ -160,25 +160,25 @@ class Observing:
             *(names.prefix_hits, names.prefix_queries, names.preemptions, names.progress),
         ]
         # Of each histogram whose sum or count alone is used, the other one and its last bucket go along.
-        sums = 3 * sum(1 for one in (names.prefill_seconds, names.decode_seconds) if one)
-        sums += 3 * sum(1 for one in single if one and "{" in one[0])
+        sums = 3 * sum(1 for series in (names.prefill_seconds, names.decode_seconds) if series)
+        sums += 3 * sum(1 for series in single if series and "{" in series[0])
         several = (3 if self.in_front else 1) * (_REASONS if names.requests else 0) + (
             _BUCKETS if names.ttft else 0
         )
-        return sum(1 for one in single if one) + sums + several + _OF_SCRAPES
+        return sum(1 for series in single if series) + sums + several + _OF_SCRAPES
 
     @property
     def _budget(self) -> tuple[MonthlyBudget, ...]:
         """Return the budget of the file, which goes before the service does; nothing where it has none."""
         if self.observe.budget is None:
             return ()
-        told = tuple(Ref(one.id, "name") for one in self.parts if one.kind == CHANNEL)
-        made = budget(self.google, self.names.name, self.observe.budget, told)
-        return (replace(made, after=("apis", f"service/{self.names.name}")),)
+        channels = tuple(Ref(part.id, "name") for part in self.parts if part.kind == CHANNEL)
+        monthly = budget(self.google, self.names.name, self.observe.budget, channels)
+        return (replace(monthly, after=("apis", f"service/{self.names.name}")),)
 
     def _image(self, package: str) -> MirroredImage:
-        made = mirrored(self.google, self.names, engine_image(package).pinned, ("apis",))
-        return replace(made, package=package)
+        mirror = mirrored(self.google, self.names, engine_image(package).pinned, ("apis",))
+        return replace(mirror, package=package)
 
     @property
     def _reader(self) -> Grant:
@@ -200,6 +200,6 @@ class Observing:
 
 def configuration(google: Google, name: str, secret_id: str, region: str) -> RestResource:
     """Return the secret that holds the sidecar's settings. Nothing of it is secret, and it goes with the service."""
-    made = secret(google, name, secret_id, region)
-    labels = {**made.wanted["labels"], ROLE: OBSERVE}
-    return replace(made, kind=CONFIGURATION, wanted={**made.wanted, "labels": labels})
+    resource = secret(google, name, secret_id, region)
+    labels = {**resource.wanted["labels"], ROLE: OBSERVE}
+    return replace(resource, kind=CONFIGURATION, wanted={**resource.wanted, "labels": labels})

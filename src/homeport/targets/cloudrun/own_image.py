@@ -100,7 +100,7 @@ class OwnImage:
             foundations.apis.id,
             f"service-account/{names.builder}",
             *foundations.grants_of(names.builder),
-            *(one.id for one in reading),
+            *(resource.id for resource in reading),
             stored.id,
         )
         steps = (written(texts, python), job.step(python=python), unpack)

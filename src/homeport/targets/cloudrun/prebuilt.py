@@ -9,7 +9,7 @@ from homeport.spec import CloudRun, Spec
 
 PREBUILT = "prebuilt"
 IN_IMAGE = frozenset({"baked", PREBUILT})
-"""Deliveries with which the weights lie in the image, whoever made it."""
+"""Deliveries with which the weights lie in the image, no matter who made it."""
 
 
 def refuse_own_weights(spec: Spec) -> None:
@@ -41,16 +41,16 @@ def prebuilt_base(spec: Spec, engine: str, tag: str) -> str:
     """
     settings = spec.cloudrun or CloudRun()
     refused = f"cloudrun.delivery {PREBUILT} cannot be honoured"
-    known = prebuilt_images(engine)
+    images = prebuilt_images(engine)
     if settings.image_from == "build":
         raise SpecError(
             f"{refused} with cloudrun.image_from build: it is taken as it is", hint="leave one of both out"
         )
     if settings.image is not None and tag:
         return settings.image
-    if tag not in known:
+    if tag not in images:
         raise SpecError(
             f"{refused} for {spec.model}: no image with {tag or 'it'} in it is known",
-            hint=f"there are images with {', '.join(known)}; cloudrun.image names one of another's, or leave delivery out",
+            hint=f"there are images with {', '.join(images)}; cloudrun.image names one of another's, or leave delivery out",
         )
-    return known[tag].reference
+    return images[tag].reference

@@ -79,7 +79,7 @@ async def granted(
         yield ""
         return
     try:
-        await _seen(google, who, is_let_in)
+        await _wait_for_grant(google, who, is_let_in)
         yield member
     finally:
         await policy.revoke(google, on, [binding])
@@ -97,7 +97,7 @@ async def _may_already(google: Google, path: str, who: str) -> bool:
     return CALL in answer.get("permissions", ())
 
 
-async def _seen(google: Google, who: str, is_let_in: Callable[[], Awaitable[bool]]) -> None:
+async def _wait_for_grant(google: Google, who: str, is_let_in: Callable[[], Awaitable[bool]]) -> None:
     """Wait until the grant is seen; where it never is, the checks tell."""
     wait = Backoff(
         what=f"the grant of {who} to be seen", within=CHANGED_S, first=2.0, factor=1.5, longest=15.0

@@ -32,24 +32,24 @@ async def where_it_stands(google: Google, spec: Spec) -> tuple[Spec, str]:
     except HomeportError as error:
         return spec, _unread((f"{here} ({error})",), here)
     offered = cloudrun.gpu(settings.gpu)
-    others = [one for one in (offered.regions if offered else cloudrun.regions()) if one != here]
+    others = [region for region in (offered.regions if offered else cloudrun.regions()) if region != here]
     answers = await asyncio.gather(
-        *(_stands(google, spec.endpoint_name, one) for one in others), return_exceptions=True
+        *(_stands(google, spec.endpoint_name, region) for region in others), return_exceptions=True
     )
-    found, unread = [], []
+    elsewhere, unread = [], []
     for region, answer in zip(others, answers, strict=True):
         if isinstance(answer, HomeportError):
             unread.append(f"{region} ({answer})")
         elif isinstance(answer, BaseException):
             raise answer
         elif answer:
-            found.append(region)
-    if not found:
+            elsewhere.append(region)
+    if not elsewhere:
         return spec, _unread(unread, here) if unread else ""
-    settled = CloudRun.model_validate({**settings.model_dump(exclude_unset=True), "region": found[0]})
-    also = f", and others of that name in {', '.join(found[1:])}" if found[1:] else ""
+    settled = CloudRun.model_validate({**settings.model_dump(exclude_unset=True), "region": elsewhere[0]})
+    also = f", and others of that name in {', '.join(elsewhere[1:])}" if elsewhere[1:] else ""
     text = (
-        f'region: the file names none, and {spec.endpoint_name} stands in {found[0]}{also}: it stays there. Write region = "{found[0]}" '
+        f'region: the file names none, and {spec.endpoint_name} stands in {elsewhere[0]}{also}: it stays there. Write region = "{elsewhere[0]}" '
         f"into [cloudrun] to keep it, or another region to make a second one (the default is {here})"
     )
     return spec.model_copy(update={"cloudrun": settled}), text

@@ -91,7 +91,7 @@ class ServiceInputs:
     observed: Mapping[str, str] = field(default_factory=dict)
     """The labels that say what of it Google keeps an eye on: its metrics, and a budget."""
     cache: CacheUse | None = None
-    """What an earlier start compiled; None where starts compile anew."""
+    """What an earlier start compiled; None where starts compile again."""
 
 
 def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
@@ -101,7 +101,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     labels |= wanted.observed
     labels |= {GUARD_LABEL: "model-armor"} if wanted.guarded else {}
     labels |= {CACHE_LABEL: "auto"} if wanted.cache else {}
-    made: dict[str, Any] = {
+    body: dict[str, Any] = {
         **({"labels": labels} if labels else {}),
         **({} if wanted.edge else {"ingress": ingress(access)}),
         "invokerIamDisabled": access.public,
@@ -110,15 +110,17 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     }
     if wanted.keeps_address:
         # What calls it there is told the address before the door is looked at.
-        made["defaultUriDisabled"] = False
-    audiences = [one for one in (wanted.edge.address if wanted.edge else "", access.audience) if one]
+        body["defaultUriDisabled"] = False
+    audiences = [
+        audience for audience in (wanted.edge.address if wanted.edge else "", access.audience) if audience
+    ]
     if audiences:
-        made["customAudiences"] = audiences
+        body["customAudiences"] = audiences
     if (gpu := limits_of.gpu(wanted.shape.gpu)) is not None and gpu.status != "ga":
         # A preview's GPU is refused below this stage. It may be GA by now (`unconfirmed` of cloudrun.toml): BETA allows
         # what GA does, and Google then reads back GA.
-        made["launchStage"] = "BETA"
-    return made
+        body["launchStage"] = "BETA"
+    return body
 
 
 def ingress(access: Access) -> str:
@@ -131,15 +133,15 @@ def engine_size(shape: Shape, beside: Iterable[ServiceContainer]) -> CpuAndMemor
     Return what the engine has of an instance: all of its shape, unless that and what stands before the engine are more
     than the GPU's largest shape, which bounds an instance. Then it gives up as much as is taken, in steps that Cloud Run has.
     """
-    found, front = limits_of.gpu(shape.gpu), [one.size for one in beside if one.port is not None]
-    whole, taken = CpuAndMemory(cpu=shape.cpu, memory_gib=shape.memory_gib), sum(front, CpuAndMemory())
-    if not front or found is None:
-        return whole
-    most = found.shapes[-1]
-    cpu, memory = whole.cpu, whole.memory_gib
-    while cpu + taken.cpu > most.cpu:
+    gpu, front = limits_of.gpu(shape.gpu), [other.size for other in beside if other.port is not None]
+    full, in_front = CpuAndMemory(cpu=shape.cpu, memory_gib=shape.memory_gib), sum(front, CpuAndMemory())
+    if not front or gpu is None:
+        return full
+    most = gpu.shapes[-1]
+    cpu, memory = full.cpu, full.memory_gib
+    while cpu + in_front.cpu > most.cpu:
         cpu -= _CPU_STEP
-    while memory + taken.memory_gib > most.memory_gib:
+    while memory + in_front.memory_gib > most.memory_gib:
         memory -= 1
     return CpuAndMemory(cpu=cpu, memory_gib=memory)
 
@@ -148,8 +150,8 @@ def beside_size(shape: Shape, beside: Iterable[ServiceContainer]) -> CpuAndMemor
     """Return what other containers add to an instance of a shape: what they have, without what the engine gives up for them."""
     every = tuple(beside)
     own = engine_size(shape, every)
-    given = CpuAndMemory(cpu=own.cpu - shape.cpu, memory_gib=own.memory_gib - shape.memory_gib)
-    return sum((one.size for one in every), given)
+    change = CpuAndMemory(cpu=own.cpu - shape.cpu, memory_gib=own.memory_gib - shape.memory_gib)
+    return sum((container.size for container in every), change)
 
 
 def network_interface(network: tuple[str, str], *, own: bool) -> dict[str, Any]:  # Any: text, or Refs
@@ -165,46 +167,46 @@ def network_interface(network: tuple[str, str], *, own: bool) -> dict[str, Any]:
 
 def probe_seconds(cold_start: ColdStart) -> int:
     """Return how long a new instance may take to answer: as this model needs, and within Cloud Run's limit."""
-    wanted = max(_LEAST_PROBE_S, cold_start.high * _SLACK)
-    return min(limits_of.limits().startup_s, math.ceil(wanted / _PERIOD_S) * _PERIOD_S)
+    seconds = max(_LEAST_PROBE_S, cold_start.high * _SLACK)
+    return min(limits_of.limits().startup_s, math.ceil(seconds / _PERIOD_S) * _PERIOD_S)
 
 
-def _template(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
-    chosen = wanted.cloudrun
-    interface = network_interface(wanted.network, own=wanted.own_network)
-    containers = (_engine(wanted), *wanted.beside)
-    made = {
-        "annotations": {f"{ANNOTATION}{key}": value for key, value in sorted(wanted.marks.items())},
-        "serviceAccount": Ref(wanted.runner, "email"),
+def _template(inputs: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
+    chosen = inputs.cloudrun
+    interface = network_interface(inputs.network, own=inputs.own_network)
+    containers = (_engine(inputs), *inputs.beside)
+    template = {
+        "annotations": {f"{ANNOTATION}{key}": value for key, value in sorted(inputs.marks.items())},
+        "serviceAccount": Ref(inputs.runner, "email"),
         "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2",
-        "maxInstanceRequestConcurrency": wanted.launch.parallel,
+        "maxInstanceRequestConcurrency": inputs.launch.parallel,
         "timeout": f"{chosen.timeout_s}s",
-        "scaling": _revision_scaling(wanted.scaling),
-        "nodeSelector": {"accelerator": wanted.shape.gpu},
+        "scaling": _revision_scaling(inputs.scaling),
+        "nodeSelector": {"accelerator": inputs.shape.gpu},
         "gpuZonalRedundancyDisabled": not chosen.zonal_redundancy,
         "vpcAccess": {"egress": "ALL_TRAFFIC", "networkInterfaces": [interface]},
-        "containers": [one.body() for one in containers],
+        "containers": [container.body() for container in containers],
     }
-    volumes = volumes_of(containers, mounted(wanted.mounts))
+    volumes = volumes_of(containers, mounted(inputs.mounts))
     if volumes:
-        made["volumes"] = volumes
-    if wanted.access.encryption_key:
-        made["encryptionKey"] = wanted.access.encryption_key
-    return made
+        template["volumes"] = volumes
+    if inputs.access.encryption_key:
+        template["encryptionKey"] = inputs.access.encryption_key
+    return template
 
 
 def _revision_scaling(scaling: Scaling) -> JsonObject:
     """Return how a revision scales; what the file does not set is left to Cloud Run, which then is less exact."""
-    made: dict[str, int | float] = {"maxInstanceCount": scaling.max}
+    settings: dict[str, int | float] = {"maxInstanceCount": scaling.max}
     if scaling.target_concurrency is not None:
-        made["concurrencyUtilization"] = scaling.target_concurrency
+        settings["concurrencyUtilization"] = scaling.target_concurrency
     if scaling.target_cpu is not None:
-        made["cpuUtilization"] = scaling.target_cpu
-    return dict(made)
+        settings["cpuUtilization"] = scaling.target_cpu
+    return dict(settings)
 
 
-def _engine(wanted: ServiceInputs) -> ServiceContainer:
-    launch, size, cache = wanted.launch, engine_size(wanted.shape, wanted.beside), wanted.cache
+def _engine(inputs: ServiceInputs) -> ServiceContainer:
+    launch, size, cache = inputs.launch, engine_size(inputs.shape, inputs.beside), inputs.cache
     command = (*(cache.before if cache else ()), *launch.command)
     return ServiceContainer(
         name=CONTAINER,
@@ -213,7 +215,7 @@ def _engine(wanted: ServiceInputs) -> ServiceContainer:
         args=command[1:],
         environment={**launch.environment, **(cache.environment if cache else {})},
         # Cloud Run sends requests to one container: where another takes them, the engine's port leads nowhere.
-        port=None if any(one.port for one in wanted.beside) else launch.port,
+        port=None if any(container.port for container in inputs.beside) else launch.port,
         limits={"cpu": f"{size.cpu:g}", "memory": f"{size.memory_gib:g}Gi", "nvidia.com/gpu": "1"},
         boosted=True,
         startup=HttpProbe(
@@ -221,7 +223,7 @@ def _engine(wanted: ServiceInputs) -> ServiceContainer:
             port=launch.ready_port or launch.port,
             period_s=_PERIOD_S,
             timeout_s=_PROBE_TIMEOUT_S,
-            attempts=probe_seconds(wanted.cold_start) // _PERIOD_S,
+            attempts=probe_seconds(inputs.cold_start) // _PERIOD_S,
         ),
         alive=HttpProbe(
             path=launch.health_path,
@@ -230,7 +232,7 @@ def _engine(wanted: ServiceInputs) -> ServiceContainer:
             timeout_s=_ALIVE_TIMEOUT_S,
             attempts=_ALIVE_ATTEMPTS,
         ),
-        mounts={mount.name: mount.path for mount in wanted.mounts},
+        mounts={mount.name: mount.path for mount in inputs.mounts},
         volumes=cache.volumes if cache else (),
     )
 

@@ -58,8 +58,8 @@ _LONGEST_S = 3600
 
 def scripts() -> dict[str, str]:
     """Return the two scripts that run in the engine's container, by path."""
-    found = {_RESTORE: script.__file__, _MAKE: making.__file__}
-    return {path: Path(file).read_text(encoding="utf-8") for path, file in found.items()}
+    sources = {_RESTORE: script.__file__, _MAKE: making.__file__}
+    return {path: Path(file).read_text(encoding="utf-8") for path, file in sources.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,16 +111,16 @@ class CloudStartupCache:
     @property
     def before(self) -> tuple[str, ...]:
         """Return the ids of what must be there before an instance starts."""
-        return (self.resource.id, *(one.id for one in self.grants()))
+        return (self.resource.id, *(grant.id for grant in self.grants()))
 
     @property
     def bucket(self) -> Bucket:
         """Return the bucket of caches."""
         names = self.names
-        made = cache_bucket(self.google, names.name, names.caches, names.region)
+        storage = cache_bucket(self.google, names.name, names.caches, names.region)
         chosen = self.foundations.access.encryption_key
         key = {"encryption": {"defaultKmsKeyName": chosen}} if chosen else {}
-        return replace(made, wanted={**made.wanted, **key}, after=("apis",))
+        return replace(storage, wanted={**storage.wanted, **key}, after=("apis",))
 
     @property
     def resource(self) -> StartupCache:
@@ -137,7 +137,7 @@ class CloudStartupCache:
             origin=CacheOrigin(image="", weights="", gpu=self.shape.gpu, launch=self.launch, kept=self.kept),
             body=self.job,
             timeout_s=self.timeout_s,
-            after=("apis", *self.foundations.guards, *self.files, *(one.id for one in self.grants())),
+            after=("apis", *self.foundations.guards, *self.files, *(grant.id for grant in self.grants())),
         )
 
     @property
@@ -182,9 +182,9 @@ class CloudStartupCache:
         }
         if self.foundations.access.encryption_key:
             task["encryptionKey"] = self.foundations.access.encryption_key
-        found = limits_of.gpu(self.shape.gpu)
+        gpu = limits_of.gpu(self.shape.gpu)
         return {
-            **({"launchStage": "BETA"} if found is not None and found.status != "ga" else {}),
+            **({"launchStage": "BETA"} if gpu is not None and gpu.status != "ga" else {}),
             "labels": {LABEL: self.names.name, ROLE: CACHE_ROLE},
             "annotations": {FINGERPRINT: fingerprint},
             "template": {"taskCount": 1, "template": task},
@@ -197,10 +197,10 @@ class CloudStartupCache:
     @property
     def _account(self) -> RestResource:
         names = self.names
-        made = account(
+        maker = account(
             self.google, names.name, names.cacher, f"homeport {names.name}: makes the startup cache"
         )
-        return replace(made, after=("apis",))
+        return replace(maker, after=("apis",))
 
     def _making(self, fingerprint: str) -> Iterator[str]:
         launch = self.launch
@@ -225,17 +225,17 @@ class CloudStartupCache:
         ]
         for pattern in self.kept.keys:
             keeping += ["--key", pattern]
-        for one in keeping:
-            yield f"--kept-by={one}"
+        for argument in keeping:
+            yield f"--kept-by={argument}"
         yield from ("--", *launch.command)
 
     def _volumes(self, *, read_only: bool) -> tuple[Volume, ...]:
         options = ["implicit-dirs=true", *(["enable-buffered-read=true"] if read_only else [])]
         source = {"bucket": self.names.caches, "readOnly": read_only, "mountOptions": options}
-        kept = {"medium": "MEMORY", "sizeLimit": f"{script.MOST_BYTES >> 20}Mi"}
+        memory = {"medium": "MEMORY", "sizeLimit": f"{script.MOST_BYTES >> 20}Mi"}
         return (
             Volume(name="startup-caches", path=_CACHES, source={"gcs": source}),
-            Volume(name="startup-kept", path=_LOCAL, source={"emptyDir": kept}),
+            Volume(name="startup-kept", path=_LOCAL, source={"emptyDir": memory}),
         )
 
 

@@ -1,4 +1,4 @@
-"""What there is of a startup cache that nobody wants: whoever may write it, and a job that was left behind."""
+"""What there is of a startup cache that nobody wants: the account that may write it, and a job that was left behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CacheWriter(ServiceAccount):
     """
     The account that writes caches, to be taken away, and before it the job that runs as it.
 
-    The job is looked at only then: whoever may but plan need not be allowed to read jobs.
+    The job is looked at only then: those who may only plan need not be allowed to read jobs.
     """
 
     job: RestResource
@@ -33,8 +33,8 @@ class CacheWriter(ServiceAccount):
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         """Take away the job, with what may run of it, if it carries the endpoint's mark, and then the account."""
-        left = await self.job.read()
-        ours = left is not None and self.job.is_managed(left)
+        job = await self.job.read()
+        ours = job is not None and self.job.is_managed(job)
         gone = await self.job.delete(progress) if ours else ()
         unmade = await ServiceAccount.delete(self, progress)
         return (*gone, *((ServiceAccount.summary(self, {}),) if unmade else ()))
@@ -51,23 +51,23 @@ async def unwanted_cache(google: Google, names: Names, *, wanted: bool) -> list[
     if wanted:
         return []
     maker = _writer(google, names)
-    there = await maker.read()
-    if there is None or not maker.is_managed(there):
+    live = await maker.read()
+    if live is None or not maker.is_managed(live):
         return []
-    grants = [one for one in cache_grants(google, names) if f"/{names.cacher}/" in one.id]
-    return [maker, *(replace(one, needs=(maker.id,)) for one in grants)]
+    grants = [grant for grant in cache_grants(google, names) if f"/{names.cacher}/" in grant.id]
+    return [maker, *(replace(grant, needs=(maker.id,)) for grant in grants)]
 
 
 def _writer(google: Google, names: Names) -> CacheWriter:
-    made = account(google, names.name, names.cacher, "")
+    writer = account(google, names.name, names.cacher, "")
     return CacheWriter(
         google=google,
         name=names.name,
-        id=made.id,
-        kind=made.kind,
-        address=made.address,
+        id=writer.id,
+        kind=writer.kind,
+        address=writer.address,
         wanted={},
-        marked=made.marked,
+        marked=writer.marked,
         job=_found_job(google, names.name, names.cache_job, names.region),
     )
 

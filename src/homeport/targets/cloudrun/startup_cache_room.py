@@ -12,7 +12,7 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 
 async def with_room(target: CloudRunTarget) -> CloudRunTarget:
     """
-    Return the target as it can be had: without a startup cache where none can be made, with the reason. Reads only.
+    Return the target as it is possible: without a startup cache where none can be made, with the reason. Reads only.
 
     One that is there needs no room. A service that is yet to be made has no instances, so that the job comes before them;
     beside a service that is there the quotas must hold one instance more than it may have. Where that is not known there is

@@ -47,9 +47,9 @@ class CloudRunTarget(CloudRunGraph):
         """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
         plan, findings = await asyncio.gather(self._planned(), self.preflight())
         warnings = [*self.notes, *([self.chosen.model.note] if self.chosen.model.note else [])]
-        warnings += [f"{one.subject}: {one.text}" for one in findings.warnings]
+        warnings += [f"{finding.subject}: {finding.text}" for finding in findings.warnings]
         if findings.unchecked:
-            unseen = ", ".join(one.subject for one in findings.unchecked)
+            unseen = ", ".join(finding.subject for finding in findings.unchecked)
             later = any(action.resource.id == self.foundations.apis.id for action in plan.pending)
             when = "; `up` looks again once the APIs are on, before it makes anything else"
             warnings.append(f"not checked: {unseen}{when if later else ''}")
@@ -60,7 +60,10 @@ class CloudRunTarget(CloudRunGraph):
             plan,
             facts=(*self._facts(findings), *self._startup_cache(plan), *self._duration(plan)),
             warnings=tuple(warnings),
-            problems=tuple(f"{one.subject}: {one.text}\n      do: {one.hint}" for one in findings.problems),
+            problems=tuple(
+                f"{finding.subject}: {finding.text}\n      do: {finding.hint}"
+                for finding in findings.problems
+            ),
         ), findings
 
     def start_of(self, service: Mapping[str, Json]) -> ColdStart:
@@ -92,14 +95,14 @@ class CloudRunTarget(CloudRunGraph):
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
-        told = await labels_there(self.google, self.names)
-        labels = told or {}
+        live_labels = await labels_there(self.google, self.names)
+        labels = live_labels or {}
         parts = await unwanted_parts(self.google, self.names, self.edge, labels)
         watched = await unwanted_observing(self.google, self.names, self.observing, labels)
         parts += await unwanted_screen(self.foundations, labels)
-        if told is None:
+        if live_labels is None:
             parts += await left_behind(self.foundations, observed=self.observing is not None)
-        # Where there only is no room now a cache is wanted still, and whoever writes it stays.
+        # Where there is only no room now, a cache is still wanted, and the account that writes it stays.
         parts += await unwanted_cache(self.google, self.names, wanted=self.keeps is not None)
         beside = [
             *self.beside_it.unwanted(),
@@ -109,8 +112,10 @@ class CloudRunTarget(CloudRunGraph):
 
     def _unwanted_grants(self) -> list[Resource]:
         """Return what lets builds read the bucket, where none does any more."""
-        there = {one.id for one in self.resources()}
-        return [one for one in replace(self.foundations, baked=True).grants() if one.id not in there]
+        wanted_ids = {resource.id for resource in self.resources()}
+        return [
+            grant for grant in replace(self.foundations, baked=True).grants() if grant.id not in wanted_ids
+        ]
 
     @property
     def _agents_secrets(self) -> frozenset[str]:
@@ -118,10 +123,10 @@ class CloudRunTarget(CloudRunGraph):
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
-        found = await preflight(self.google, self.asked())
+        findings = await preflight(self.google, self.asked())
         guarded = self.spec.guard is not None
         more = (*login_findings(self.settings, self.names.project),)
-        return Findings((*found.all, *more, *(self.edge.findings(guarded=guarded) if self.edge else ())))
+        return Findings((*findings.all, *more, *(self.edge.findings(guarded=guarded) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
         settings, access, model = self.spec.engine, self.spec.access, self.chosen.model
@@ -134,7 +139,9 @@ class CloudRunTarget(CloudRunGraph):
         yield facts.ImageFact(name=self.chosen.engine, image=self.base)
         yield facts.WeightsFact(delivery=self.delivery, source=self.stored.uri if self.stored else library)
         if self.weights.adapters:
-            yield facts.AdaptersFact(sources={name: one.uri for name, one in self.weights.adapters.items()})
+            yield facts.AdaptersFact(
+                sources={name: adapter.uri for name, adapter in self.weights.adapters.items()}
+            )
         yield facts.InstanceFact(
             gpu=self.shape.gpu,
             cpu=estimate.size.cpu,
@@ -146,16 +153,20 @@ class CloudRunTarget(CloudRunGraph):
         )
         yield facts.ConcurrencyFact(concurrency=best.concurrency, context_tokens=settings.context)
         enough = {PreflightVerdict.OK, PreflightVerdict.WARNING}
-        quotas = [one for one in findings.all if one.subject.startswith("quota/") and one.verdict in enough]
+        quotas = [
+            finding
+            for finding in findings.all
+            if finding.subject.startswith("quota/") and finding.verdict in enough
+        ]
         if quotas:
-            yield facts.QuotasFact(found=tuple(one.text.partition(";")[0] for one in quotas))
+            yield facts.QuotasFact(found=tuple(finding.text.partition(";")[0] for finding in quotas))
         if self.token:
             yield facts.HubTokenFact(source=self.token.source, secret=self.names.secret)
         yield facts.PriceFact.of(estimate, self.spec.scaling.min)
         if self.spec.scaling.warm and (hours := self.spec.scaling.warm_hours) is not None:
             yield facts.WarmFact.of(estimate, self.spec.scaling.warm, hours, self.moment)
-        kept = 0 if self.delivery == PREBUILT else size
-        yield facts.StayingFact.of(load_prices(), self.foundations.zones, kept, baked=self.baked)
+        stored_bytes = 0 if self.delivery == PREBUILT else size
+        yield facts.StayingFact.of(load_prices(), self.foundations.zones, stored_bytes, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)
         yield from self.told
@@ -172,7 +183,7 @@ class CloudRunTarget(CloudRunGraph):
             region=names.region,
             shape=self.shape,
             beside=self.beside_size,
-            companions=sum((one.most for one in self.companions), CpuAndMemory()),
+            companions=sum((companion.most for companion in self.companions), CpuAndMemory()),
             bucket=names.bucket,
             repository=names.name,
             max_instances=self.spec.scaling.max,

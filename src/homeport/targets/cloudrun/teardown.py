@@ -30,23 +30,23 @@ async def take_down(  # noqa: PLR0913 - what is looked for, what goes, and who i
     """
     Take away everything that carries the mark of the endpoint `name`, except for weights and the hub's token, unless `purge`.
 
-    What only some `tables` of a file make is looked for though no service tells of it. `approve` sees what is there, where anything is; without its yes, `ApprovalDeclined` is raised and nothing was touched.
+    What only some `tables` of a file make is looked for even where no service tells of it. `approve` sees what is there, where anything is; without its yes, `ApprovalDeclined` is raised and nothing was touched.
     Returns what went. Raises the first error, `HomeportError` where anything is left, and `Incomplete` where something
     could not be read: what was found has gone then, and nobody knows that it was all.
     """
-    kept = () if purge else ("bucket", "secret")
-    found = await find_managed(google, name, regions=regions, tables=tables)
-    things = [one for one in found.resources if one.kind not in kept]
+    kept_kinds = () if purge else ("bucket", "secret")
+    managed = await find_managed(google, name, regions=regions, tables=tables)
+    things = [resource for resource in managed.resources if resource.kind not in kept_kinds]
     unknown = f"it is not known whether anything of {name} is left"
     if approve is not None:
         would_go = await teardown(name, "cloudrun", things)
-        notes = tuple(f"not known, could not be read: {one.text}" for one in found.unread)
-        where = (("region", ", ".join(found.regions)),) if found.regions else ()
+        notes = tuple(f"not known, could not be read: {failure.text}" for failure in managed.unread)
+        where = (("region", ", ".join(managed.regions)),) if managed.regions else ()
         complete = replace(would_go, facts=(("project", google.project), *where), notes=notes)
         if would_go.things and not approve(complete):
             raise ApprovalDeclined("nothing was taken away")
     async with patient(progress) as halt:
-        loose = {one.id for one in things if one.kind in OBSERVE_NEEDS}
+        loose = {resource.id for resource in things if resource.kind in OBSERVE_NEEDS}
         result = await destroy(things, progress, halt, loose=loose)
     if result.errors:
         raise result.errors[0]
@@ -55,19 +55,19 @@ async def take_down(  # noqa: PLR0913 - what is looked for, what goes, and who i
             f"still there: {', '.join(result.left)}",
             hint="run the same command again: it goes on from here",
         )
-    refuse_incomplete(found.unread, unknown)
-    if not result.gone and found.others:
+    refuse_incomplete(managed.unread, unknown)
+    if not result.gone and managed.others:
         progress.note(
-            f"other endpoints in {google.project}: {', '.join(found.others)}; `homeport list --on cloudrun`"
+            f"other endpoints in {google.project}: {', '.join(managed.others)}; `homeport list --on cloudrun`"
         )
     return result.gone
 
 
 async def ensure_known(google: Google, name: str, *, regions: Iterable[str] = ()) -> None:
     """Raise `NotRunning` where nothing carries the mark of the endpoint `name`, as far as everything could be read."""
-    found = await find_managed(google, name, regions=regions)
-    if not found.resources and not found.unread:
-        others = f"there are {', '.join(found.others)}" if found.others else "there is none at all"
+    managed = await find_managed(google, name, regions=regions)
+    if not managed.resources and not managed.unread:
+        others = f"there are {', '.join(managed.others)}" if managed.others else "there is none at all"
         raise NotRunning(
             f"no endpoint called {name} is in {google.project}",
             hint=f"{others}: `homeport list --on cloudrun`",

@@ -27,41 +27,51 @@ async def usage(file: Path, options: OpenOptions, *, by: By, days: int, name: st
     """
     settings = await settings_of(file)
     async with await door_for(settings, options) as door:
-        found, _ = await list_endpoints(door)
-        here = {one.name: one for one in found if one.url and name in {None, one.name}}
+        endpoints, _ = await list_endpoints(door)
+        here = {
+            endpoint.name: endpoint
+            for endpoint in endpoints
+            if endpoint.url and name in {None, endpoint.name}
+        }
         if not here:
             return []
         api, names = of_project(door), [names_on_cloud_run(engine) for engine in NAMES]
         if by == "day":
-            told = await by_day(api, names, days=days, now=time.time())
-            return [_row(one, one.when, here[one.service]) for one in told if one.service in here]
-        told = await by_revision(api, names, days=days)
-        mine = [one for one in told if one.service in here]
+            records = await by_day(api, names, days=days, now=time.time())
+            return [
+                _row(record, record.when, here[record.service])
+                for record in records
+                if record.service in here
+            ]
+        records = await by_revision(api, names, days=days)
+        mine = [record for record in records if record.service in here]
         models = await _models(door, here) if by == "model" else {}
     return _together(mine, models, here)
 
 
 async def _models(google: Google, here: dict[str, ListedEndpoint]) -> dict[tuple[str, str], str]:
     """Return the model of each revision that there still is."""
-    found: dict[tuple[str, str], str] = {}
+    models: dict[tuple[str, str], str] = {}
 
-    async def read(one: ListedEndpoint) -> None:
-        path = f"v2/projects/{google.project}/locations/{one.region}/services/{one.name}/revisions"
+    async def read(endpoint: ListedEndpoint) -> None:
+        path = f"v2/projects/{google.project}/locations/{endpoint.region}/services/{endpoint.name}/revisions"
         async for revision in google.pages("run", path, "revisions"):
             short = str(revision["name"]).rpartition("/")[2]
-            found[one.name, short] = str(revision.get("annotations", {}).get(f"{ANNOTATION}model", ""))
+            models[endpoint.name, short] = str(revision.get("annotations", {}).get(f"{ANNOTATION}model", ""))
 
-    await asyncio.gather(*(read(one) for one in here.values()))
-    return found
+    await asyncio.gather(*(read(endpoint) for endpoint in here.values()))
+    return models
 
 
 def _together(
-    told: list[CloudUsage], models: dict[tuple[str, str], str], here: dict[str, ListedEndpoint]
+    records: list[CloudUsage], models: dict[tuple[str, str], str], here: dict[str, ListedEndpoint]
 ) -> list[UsageRow]:
     groups: dict[tuple[str, str], dict[str, float]] = {}
-    for one in told:
-        sums = groups.setdefault((models.get((one.service, one.revision)) or NOT_KNOWN, one.service), {})
-        for figure, value in one.figures.items():
+    for record in records:
+        sums = groups.setdefault(
+            (models.get((record.service, record.revision)) or NOT_KNOWN, record.service), {}
+        )
+        for figure, value in record.figures.items():
             sums[figure] = sums.get(figure, 0.0) + value
     return [
         _row(CloudUsage(service, "", "", figures), key, here[service])
@@ -69,23 +79,23 @@ def _together(
     ]
 
 
-def _row(one: CloudUsage, key: str, endpoint: ListedEndpoint) -> UsageRow:
+def _row(record: CloudUsage, key: str, endpoint: ListedEndpoint) -> UsageRow:
     """Return a line. Cloud Run's own counts are whole where there are any; tokens only where `[observe]` sends them."""
-    figures = one.figures
+    figures = record.figures
     seconds = figures.get("seconds", 0.0)
     price = endpoint.usd_per_hour
     return UsageRow(
         key=key,
-        endpoint=one.service,
+        endpoint=record.service,
         on="cloudrun",
         requests=round(figures.get("requests", 0.0)),
-        prompt_tokens=_whole(figures.get("prompt_tokens")),
-        output_tokens=_whole(figures.get("output_tokens")),
+        prompt_tokens=_rounded(figures.get("prompt_tokens")),
+        output_tokens=_rounded(figures.get("output_tokens")),
         starts=round(figures.get("starts", 0.0)),
         hours=seconds / 3600,
         usd=None if price is None else seconds / 3600 * price,
     )
 
 
-def _whole(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     return None if value is None else float(round(value))

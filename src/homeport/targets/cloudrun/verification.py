@@ -115,15 +115,15 @@ class Outside:
         except httpx2.HTTPError as error:
             raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
         try:
-            return answer.status_code, tuple(str(one["id"]) for one in answer.json()["data"])
+            return answer.status_code, tuple(str(model["id"]) for model in answer.json()["data"])
         except (ValueError, TypeError, KeyError):
             return answer.status_code, ()
 
     def _headers(self, url: str, token: Secret | None) -> dict[str, str]:
         import httpx2
 
-        shown = {"authorization": f"Bearer {token.reveal()}"} if token else {}
-        return {**self.headers, "host": httpx2.URL(url).host} | shown
+        authorization = {"authorization": f"Bearer {token.reveal()}"} if token else {}
+        return {**self.headers, "host": httpx2.URL(url).host} | authorization
 
 
 @asynccontextmanager
@@ -180,8 +180,8 @@ class Verifier:
         """
         begun = RunTimer.now()
         subject = promise.subject
-        asked = bool(picked(checks_of(subject.model.task), self.only))
-        if asked:
+        needs_answer = bool(picked(checks_of(subject.model.task), self.only))
+        if needs_answer:
             await self._awake(subject.endpoint)
         async with outside(self.via, subject.endpoint.headers) as sender:
             reached = await self._reached(sender, promise, service)
@@ -231,10 +231,10 @@ class Verifier:
         if self.on_result is not None:
             self.on_result(reached)
         if reached.outcome is Outcome.PASSED:
-            made = await checked(subject, picked(checks, self.only), on_result=self.on_result)
-            return (reached, *made)
-        left = skipped("not checked: it is not reached from here")
-        return (reached, *(check.told(left) for check in picked(checks, self.only)))
+            results = await checked(subject, picked(checks, self.only), on_result=self.on_result)
+            return (reached, *results)
+        skip = skipped("not checked: it is not reached from here")
+        return (reached, *(check.told(skip) for check in picked(checks, self.only)))
 
     async def _reached(self, sender: Outside, promise: Expectation, service: Body) -> Result | None:
         """Tell whether requests from here are let in; None for a service that takes them from everywhere."""
@@ -264,22 +264,22 @@ def receipt_of(report: Report, service: Body, revision: str) -> Receipt:
     Raises `VerificationFailed` where a check failed; it says what that means for the traffic.
     """
     if not report.passed:
-        said, hint = _unproven(report.endpoint, service, revision)
+        message, hint = _unproven(report.endpoint, service, revision)
         raise VerificationFailed(
-            f"{said}: {_failures(report) or 'nothing could be checked'}",
+            f"{message}: {_failures(report) or 'nothing could be checked'}",
             hint=f"{hint}`homeport logs --on cloudrun` shows what the engine wrote",
         )
-    counts = Counter(one.outcome.value for one in report.results)
+    counts = Counter(result.outcome.value for result in report.results)
     return Receipt(at=datetime.now(UTC).isoformat(timespec="seconds"), passed=True, counts=dict(counts))
 
 
 def _failures(report: Report) -> str:
     """Return what failed, with what was found; where several checks found the same, it is said once."""
-    found: dict[str, list[str]] = {}
-    for one in report.results:
-        if one.outcome is Outcome.FAILED:
-            found.setdefault(one.detail, []).append(one.name)
-    return "; ".join(f"{', '.join(names)}: {detail}" for detail, names in found.items())
+    by_detail: dict[str, list[str]] = {}
+    for result in report.results:
+        if result.outcome is Outcome.FAILED:
+            by_detail.setdefault(result.detail, []).append(result.name)
+    return "; ".join(f"{', '.join(names)}: {detail}" for detail, names in by_detail.items())
 
 
 def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
@@ -345,16 +345,16 @@ async def _elsewhere(google: Google) -> ProbeToken:
 def least_instances(service: Body) -> int:
     """Return how many instances of a service always run."""
     both = (service, service.get("template", {}))
-    return max(int(one.get("scaling", {}).get("minInstanceCount") or 0) for one in both)
+    return max(int(part.get("scaling", {}).get("minInstanceCount") or 0) for part in both)
 
 
 async def live(google: Google, path: str) -> JsonObject:
     """Return the service at `path`. Raises `NotFound` where it is not deployed."""
     try:
-        found: JsonObject = await google.get("run", path)
+        service: JsonObject = await google.get("run", path)
     except (NotFound, ApiDisabled) as error:
         raise NotFound(
             f"{path.rpartition('/')[2]} is not deployed in {path.split('/')[2]}",
             hint="`homeport up --on cloudrun` deploys it",
         ) from error
-    return found
+    return service

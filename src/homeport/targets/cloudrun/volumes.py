@@ -56,7 +56,10 @@ class CloudWeights:
     @property
     def adapters(self) -> dict[str, StoredWeights]:
         """Return the LoRA adapters, by the names that they are served under."""
-        return {one.name: self._stored(f"lora-{one.name}", one.pinned) for one in self.chosen.adapters}
+        return {
+            adapter.name: self._stored(f"lora-{adapter.name}", adapter.pinned)
+            for adapter in self.chosen.adapters
+        }
 
     @property
     def all(self) -> tuple[StoredWeights, ...]:
@@ -80,7 +83,7 @@ class CloudWeights:
         mounts, model = [], self.model
         if model is not None and self.delivery.startswith("gcsfuse"):
             mounts.append(_mount("weights", model, MODEL, cached=self.delivery == CACHED))
-        # An engine reads adapters from folders alone, and each but once: a cache would only take memory.
+        # An engine reads adapters from folders alone, and each only once: a cache would only take memory.
         for number, (name, stored) in enumerate(self.adapters.items(), 1):
             mounts.append(_mount(f"adapter-{number}", stored, f"{ADAPTERS}/{name}"))
         return tuple(mounts)
@@ -92,7 +95,7 @@ class CloudWeights:
             return
         has, needs = best.place.host_memory, best.host_bytes + model.pin.size
         if needs > has:
-            others = [one for one in module(self.chosen.engine).DELIVERIES if one != CACHED]
+            others = [delivery for delivery in module(self.chosen.engine).DELIVERIES if delivery != CACHED]
             raise MemoryTooSmall(
                 f"a file cache keeps {model.pin.size / GIB:.1f} GiB of weights in the instance's memory, which with "
                 f"the server is {needs / GIB:.1f} of {has // GIB} GiB",
@@ -144,7 +147,7 @@ class OwnFiles:
     @property
     def mounts(self) -> tuple[Mount, ...]:
         """Return where the container sees them; nothing where there are none."""
-        size = sum(len(one.content) for one in self.objects)
+        size = sum(len(stored.content) for stored in self.objects)
         own = Mount(name="files", bucket=self.bucket, prefix=self.prefix, path=str(self.folder), size=size)
         return (own,) if self.texts else ()
 

@@ -51,23 +51,23 @@ class WarmSchedule:
         if self.hours is None:
             return []
         grants = list(self._grants())
-        after = (self._account.id, *(one.id for one in grants))
+        after = (self._account.id, *(grant.id for grant in grants))
         return [self._account, self._role, *grants, *(self._job(edge, after) for edge in self.hours.edges)]
 
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file has made: jobs of other hours; all of it where there are no hours."""
-        there = await self._account.read()
-        if there is None or not self._account.is_managed(there):
+        live = await self._account.read()
+        if live is None or not self._account.is_managed(live):
             return []
-        wanted = {one.id for one in self.resources()}
-        jobs = [one for one in await self._jobs_there() if one.id not in wanted]
+        wanted_ids = {resource.id for resource in self.resources()}
+        jobs = [job for job in await self._jobs_there() if job.id not in wanted_ids]
         if self.hours is not None:
             return list(jobs)
         account = self._account
         role = replace(self._role, after=(account.id,))
-        grants = [replace(one, needs=(account.id, role.id)) for one in self._grants()]
-        after = (account.id, role.id, *(one.id for one in grants))
-        return [account, role, *grants, *(replace(one, after=after) for one in jobs)]
+        grants = [replace(grant, needs=(account.id, role.id)) for grant in self._grants()]
+        after = (account.id, role.id, *(grant.id for grant in grants))
+        return [account, role, *grants, *(replace(job, after=after) for job in jobs)]
 
     def warnings(self, moment: datetime | None) -> list[str]:
         """Return what a plan should say of hours that begin or end while clocks are changed."""
@@ -75,24 +75,24 @@ class WarmSchedule:
         if at is None:
             return []
         when = f"{at:%a %d %B %Y %H:%M} {at.tzinfo}"
-        told = f"warm hours: {when} is skipped or comes twice, since clocks change"
-        return [f"{told}: what Cloud Scheduler does then was not checked; another time of the day is safe"]
+        warning = f"warm hours: {when} is skipped or comes twice, since clocks change"
+        return [f"{warning}: what Cloud Scheduler does then was not checked; another time of the day is safe"]
 
     @property
     def _account(self) -> RestResource:
         names = self.names
-        made = account(
+        warmer = account(
             self.google, names.name, names.warmer, f"homeport {names.name}: keeps an instance warm"
         )
-        described_so = {**made.wanted, "description": f"{LABEL}={names.name} {WORD}"}
-        return replace(made, wanted=described_so, after=("apis",))
+        described_so = {**warmer.wanted, "description": f"{LABEL}={names.name} {WORD}"}
+        return replace(warmer, wanted=described_so, after=("apis",))
 
     @property
     def _role(self) -> RestResource:
         names = self.names
         title = f"homeport {names.name}: warm hours"
-        made = custom_role(self.google, names.name, names.warm_role, title, PERMISSIONS)
-        return replace(made, after=("apis",))
+        role = custom_role(self.google, names.name, names.warm_role, title, PERMISSIONS)
+        return replace(role, after=("apis",))
 
     def _grants(self) -> Iterator[Grant]:
         names = self.names
@@ -123,7 +123,7 @@ class WarmSchedule:
             **least_instances_call(names.service, count, ""),
             "oauthToken": {"serviceAccountEmail": email},
         }
-        wanted = {
+        body = {
             "name": job.address.path.partition("/")[2],
             "description": described(names.name, count),
             "schedule": edge.cron,
@@ -138,25 +138,25 @@ class WarmSchedule:
             },
             "attemptDeadline": "60s",
         }
-        return replace(job, wanted=wanted, after=after)
+        return replace(job, wanted=body, after=after)
 
     async def _jobs_there(self) -> list[RestResource]:
         names = self.names
         path = _JOBS.path.format(project=names.project, region=names.region)
-        found: list[RestResource] = []
+        jobs: list[RestResource] = []
         token: str | None = None
         while True:
             try:
                 page = await self.google.get(SCHEDULER, path, pageToken=token)
             except ApiDisabled:
-                return found
+                return jobs
             for body in page.get("jobs") or ():
                 job_id = str(body["name"]).rpartition("/")[2]
                 job = scheduled_job(self.google, names.name, job_id, names.region)
-                found += [job] if job.is_managed(body) else []
+                jobs += [job] if job.is_managed(body) else []
             token = page.get("nextPageToken")
             if not token:
-                return found
+                return jobs
 
 
 async def find_schedule(
@@ -167,24 +167,26 @@ async def find_schedule(
 
     Nothing is asked of Cloud Scheduler where there is no such account: the account is made before them, and goes after them.
     """
-    accounts = [one for one in inventory.of(name) if WORD in str(one.body.get("description", "")).split()]
+    accounts = [
+        thing for thing in inventory.of(name) if WORD in str(thing.body.get("description", "")).split()
+    ]
     if not accounts:
         return {}, ()
     names = Names(name=name, project=google.project, region="")
-    ids = tuple(f"service-account/{one.name}" for one in accounts)
+    ids = tuple(f"service-account/{account.name}" for account in accounts)
     role = replace(custom_role(google, name, names.warm_role, "", ()), wanted={}, after=ids)
-    regions = {one.region for one in inventory.of(name)}
+    regions = {thing.region for thing in inventory.of(name)}
     try:
         jobs = await take_inventory(google, regions=regions, kinds=(_JOBS,))
     except NoCredentials:
         raise
     except HomeportError as error:
         return {}, (Unread(kind=_JOBS.kind, region="", what=_JOBS.plural, error=error),)
-    found: dict[str, RestResource] = {role.id: role}
+    schedule: dict[str, RestResource] = {role.id: role}
     for thing in jobs.of(name):
         job = _found_job(google, name, thing, (*ids, role.id, f"service/{name}"))
-        found[job.id] = job
-    return found, jobs.unread
+        schedule[job.id] = job
+    return schedule, jobs.unread
 
 
 def _found_job(google: Google, name: str, thing: Thing, after: tuple[str, ...]) -> RestResource:

@@ -54,10 +54,8 @@ class WayBack:
 
     async def _ensure_readable(self, name: str, secret: str, version: str) -> None:
         try:
-            found = await self.google.get(
-                "secretmanager", f"v1/{self._in_project(secret)}/versions/{version}"
-            )
-            state = str(found.get("state", "")).lower()
+            live = await self.google.get("secretmanager", f"v1/{self._in_project(secret)}/versions/{version}")
+            state = str(live.get("state", "")).lower()
         except (NotFound, ApiDisabled):
             state = "gone"
         if state != "enabled":
@@ -80,8 +78,8 @@ class WayBack:
 
     async def _may_screen(self, account: str, project: str) -> bool:
         on = IamResource(api="cloudresourcemanager", path=f"v3/projects/{project}")
-        wanted = Binding(role=ROLE, members=(f"serviceAccount:{account}",))
-        return policy.holds(await policy.read(self.google, on), [wanted])
+        binding = Binding(role=ROLE, members=(f"serviceAccount:{account}",))
+        return policy.holds(await policy.read(self.google, on), [binding])
 
     async def _lacks_of_the_way(self, revision: Body) -> str:
         """
@@ -91,25 +89,25 @@ class WayBack:
         """
         google, names = self.google, self.names
         interfaces = revision.get("vpcAccess", {}).get("networkInterfaces", ())
-        if names.name not in {short(str(one.get("network", ""))) for one in interfaces}:
+        if names.name not in {short(str(interface.get("network", ""))) for interface in interfaces}:
             return ""
         own = network(google, names.name, names.name)
-        there = await own.read()
-        if there is None:
+        live_network = await own.read()
+        if live_network is None:
             return own.summary({})
-        if not own.is_managed(there):
+        if not own.is_managed(live_network):
             return ""
         # Listed, which everybody may who deploys: to read a single one takes what only `access.isolated` takes.
         rules = google.pages("compute", f"compute/v1/projects/{names.project}/global/firewalls", "items")
-        isolated = names.firewall_rules[1] in [one["name"] async for one in rules]
+        isolated = names.firewall_rules[1] in [rule["name"] async for rule in rules]
         parts = ModelArmorParts(google=google, names=names, guard=Guard())
         way = parts.way(names.zone(DOMAINS[0]), isolated=isolated)
-        found: dict[str, Json] = {}
-        for one in way:
-            live = await one.read()
-            if live is None or any(change.path.startswith(_LEADS) for change in one.diff(live, found)):
-                return one.summary({})
-            found[one.id] = live
+        outputs: dict[str, Json] = {}
+        for resource in way:
+            live = await resource.read()
+            if live is None or any(change.path.startswith(_LEADS) for change in resource.diff(live, outputs)):
+                return resource.summary({})
+            outputs[resource.id] = live
         return ""
 
     def _in_project(self, secret: str) -> str:
@@ -127,14 +125,21 @@ class WayBack:
 
 def _gateway(revision: Body) -> Body | None:
     """Return the gateway that screens; None where none stands before the engine, or one that only counts."""
-    named = (one for one in revision.get("containers", ()) if one.get("name") == GATEWAY)
-    return next((one for one in named if UNSCREENED not in one.get("args", ())), None)
+    named = (container for container in revision.get("containers", ()) if container.get("name") == GATEWAY)
+    return next((container for container in named if UNSCREENED not in container.get("args", ())), None)
 
 
 def _template(gateway: Body) -> str:
     """Return the template that a gateway is told of; '' for another screen, or words of another version."""
-    told = next((one.get("value", "") for one in gateway.get("env", ()) if one.get("name") == VARIABLE), "")
+    value = next(
+        (
+            variable.get("value", "")
+            for variable in gateway.get("env", ())
+            if variable.get("name") == VARIABLE
+        ),
+        "",
+    )
     try:
-        return settings_of(told).template if told else ""
+        return settings_of(value).template if value else ""
     except SpecError:
         return ""
