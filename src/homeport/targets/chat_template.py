@@ -21,10 +21,10 @@ def with_template(model: Model, spec: Spec, spec_file: Path) -> Model:
 
 def template_file(spec: Spec, spec_file: Path) -> Path | None:
     """Return the file of `engine.chat_template`; None where it is not set. Raises `SpecError` where it is no text that is there."""
-    given = spec.engine.chat_template
-    if given is None:
+    source = spec.engine.chat_template
+    if source is None:
         return None
-    path = (spec_file.parent / Path(given.removeprefix("file:")).expanduser()).absolute()
+    path = (spec_file.parent / Path(source.removeprefix("file:")).expanduser()).absolute()
     try:
         text = path.read_bytes()[: _MOST_BYTES + 1].decode()
     except (OSError, ValueError) as error:

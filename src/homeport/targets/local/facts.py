@@ -107,14 +107,14 @@ class RestartFact(Fact):
 
     @property
     def text(self) -> str:
-        what = (
+        restarts = (
             f"started again, {self.most_restarts} times in {self.within_s / 60:.0f} minutes at most"
             if self.restart == "on-failure"
             else "it stays so"
         )
         if self.memory_limit_bytes is None:
-            return f"{what}; no limit of memory: what it takes of its own is not known"
-        return f"{what}; ended beyond {gib(self.memory_limit_bytes)} of memory of its own"
+            return f"{restarts}; no limit of memory: what it takes of its own is not known"
+        return f"{restarts}; ended beyond {gib(self.memory_limit_bytes)} of memory of its own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,23 +138,23 @@ class GuardFact(Fact):
             ("answers", self.answers),
             ("results of tools", self.tool_results),
         )
-        seen = [name for name, on in names if on]
-        left = [name for name, on in names if not on]
+        screened = [name for name, on in names if on]
+        unscreened = [name for name, on in names if not on]
         weak = ", which are a few patterns for development" if self.screen == "local" else ""
         return (
-            f"{self.screen} screens {', '.join(seen) or 'nothing'} for {', '.join(self.filters)}{weak}"
-            + (f"; NOT screened: {', '.join(left)}" if left else "")
+            f"{self.screen} screens {', '.join(screened) or 'nothing'} for {', '.join(self.filters)}{weak}"
+            + (f"; NOT screened: {', '.join(unscreened)}" if unscreened else "")
             + "; what could not be screened is refused, and so are pictures, token ids and other APIs"
         )
 
 
 def warnings(guard: Guard, host: str) -> list[str]:
     """Return what is to be known of the gateway on this machine."""
-    told = []
+    messages = []
     if not is_loopback(host):
-        told.append(
+        messages.append(
             "[guard] screens what is said; it does not encrypt, and everybody who can reach the port can listen"
         )
     if not guard.prompts or not guard.answers:
-        told.append("[guard] screens only one direction")
-    return told
+        messages.append("[guard] screens only one direction")
+    return messages

@@ -102,7 +102,7 @@ class LocalLifecycle:
         from homeport.verify.check import refuse_unknown
         from homeport.verify.runner import checks_of
 
-        refuse_unknown(options.only, [one.name for one in checks_of(self.spec.task)])
+        refuse_unknown(options.only, [check.name for check in checks_of(self.spec.task)])
         return await verification.check(self._started(), only=options.only, on_result=on_result)
 
     async def status(self) -> Status:
@@ -154,11 +154,11 @@ class LocalLifecycle:
 
         self._ensure_mine()
         folder, now = self.graph.folder, endpoint_record.load(self.graph.folder)
-        found = endpoint_record.verified(folder)
-        if found is None or not (self.by_name or found.belongs_to(self.spec_file)):
+        verified = endpoint_record.verified(folder)
+        if verified is None or not (self.by_name or verified.belongs_to(self.spec_file)):
             raise self._nothing_before()
-        old = remembered_target(found, self.name, self.graph.home)
-        port = (now or found).launch["port"]
+        old = remembered_target(verified, self.name, self.graph.home)
+        port = (now or verified).launch["port"]
         if now is None or old.spec.local.port not in {0, port}:
             old = replace(old, spec=with_local(old.spec, port=port))
         back = LocalSwap(old, None)
@@ -169,7 +169,7 @@ class LocalLifecycle:
         back.ensure_possible(plan)
         await back.apply(plan, progress)
         await back.verify(None)
-        return str(found.launch["model"])
+        return str(verified.launch["model"])
 
     def _nothing_before(self) -> NotFound:
         """Return the error of a rollback to nothing, once what a killed swap left on a spare port has ended."""
@@ -223,10 +223,10 @@ class LocalLifecycle:
             ensure_owner(self.spec, self.spec_file, self.graph.home, hint=hint)
 
     def _remembered(self) -> EndpointRecord | Unreadable:
-        found = endpoint_record.read(self.graph.folder)
-        if found is None:
+        record = endpoint_record.read(self.graph.folder)
+        if record is None:
             raise _unknown(self.name, self.graph.home)
-        return found
+        return record
 
     def _started(self) -> LocalTarget:
         """Return the target as the endpoint was last started, whatever the file says by now."""
@@ -280,18 +280,18 @@ async def statuses(options: OpenOptions) -> list[Status]:
     from homeport.targets.local.status import look
 
     home = options.home
-    found = [(name, endpoint_record.read(home.endpoint(name))) for name in home.endpoints()]
-    return [await look(name, record, home) for name, record in found if record is not None]
+    records = [(name, endpoint_record.read(home.endpoint(name))) for name in home.endpoints()]
+    return [await look(name, record, home) for name, record in records if record is not None]
 
 
 async def listing(file: Path, options: OpenOptions) -> Listing:
     """Return every endpoint that was started here and not taken down."""
     del file
-    found = await statuses(options)
-    return Listing(endpoints=tuple(of_status(status) for status in found), unread=())
+    current = await statuses(options)
+    return Listing(endpoints=tuple(of_status(status) for status in current), unread=())
 
 
 def _unknown(name: str, home: Home) -> NotRunning:
-    known = [other for other in home.endpoints() if endpoint_record.read(home.endpoint(other)) is not None]
-    hint = f"running here: {', '.join(known)}" if known else "`homeport up` starts one"
+    running = [other for other in home.endpoints() if endpoint_record.read(home.endpoint(other)) is not None]
+    hint = f"running here: {', '.join(running)}" if running else "`homeport up` starts one"
     return NotRunning(f"no endpoint called {name} runs here", hint=hint)

@@ -21,17 +21,17 @@ async def endpoints(file: Path, options: OpenOptions) -> LiveListing:
     """Return every endpoint that was started here and not taken down, with what its engine tells now."""
     del file
     home = options.home
-    found = [(name, endpoint_record.read(home.endpoint(name))) for name in home.endpoints()]
-    looked = await asyncio.gather(
+    records = [(name, endpoint_record.read(home.endpoint(name))) for name in home.endpoints()]
+    live_endpoints = await asyncio.gather(
         *(
             _endpoint(record, home.endpoint(name))
             if isinstance(record, EndpointRecord)
             else _unreadable(name, record.reason)
-            for name, record in found
+            for name, record in records
             if record is not None
         )
     )
-    return LiveListing(endpoints=tuple(looked))
+    return LiveListing(endpoints=tuple(live_endpoints))
 
 
 async def _unreadable(name: str, reason: str) -> LiveEndpoint:
@@ -41,15 +41,15 @@ async def _unreadable(name: str, reason: str) -> LiveEndpoint:
 
 
 async def _endpoint(record: EndpointRecord, folder: Path) -> LiveEndpoint:
-    found = unasked(record, folder)
-    runs = found.state is State.RUNNING
-    reading = await _read(record, folder) if runs else Reading(None, f"it is {found.state}")
+    observed = unasked(record, folder)
+    runs = observed.state is State.RUNNING
+    reading = await _read(record, folder) if runs else Reading(None, f"it is {observed.state}")
     launch = record.launch
     return LiveEndpoint(
         name=record.name,
         on="local",
-        state=found.state,
-        why=found.why,
+        state=observed.state,
+        why=observed.why,
         model=launch["model"],
         engine=launch["engine"],
         url=f"{record.url}/v1",
@@ -57,7 +57,7 @@ async def _endpoint(record: EndpointRecord, folder: Path) -> LiveEndpoint:
         file=record.spec_file,
         context=launch["context"],
         parallel=launch["parallel"],
-        resident_bytes=resident(running_processes(folder)) if found.engine else None,
+        resident_bytes=resident(running_processes(folder)) if observed.engine else None,
         snapshot=reading.snapshot,
         unknown=reading.why,
     )

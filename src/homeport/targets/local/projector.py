@@ -23,11 +23,13 @@ def projector_of(spec: Spec, spec_file: Path, engine: str, model: Weights | None
     Where `auto` finds none, or several, the resource is of a file that is not there, so that what was started with one can
     still be taken away: `ensure_found` says it before anything is started.
     """
-    wanted = spec.engine.projector
-    if wanted is None or model is None:
+    projector = spec.engine.projector
+    if projector is None or model is None:
         return None
     source = (
-        canonical(wanted, spec_file.parent) if wanted != AUTO else _beside(model.source, spec_file.parent)
+        canonical(projector, spec_file.parent)
+        if projector != AUTO
+        else _beside(model.source, spec_file.parent)
     )
     return Weights(name="projector", source=source, format=module(engine).FILES, store=model.store)
 
@@ -36,35 +38,35 @@ def ensure_found(spec: Spec, spec_file: Path, model: Weights | None) -> None:
     """Raise `SpecError` where `engine.projector` is `auto`, and beside the `model` is not one encoder of images."""
     if spec.engine.projector != AUTO or model is None:
         return
-    found = parse(model.source, base=spec_file.parent)
-    if isinstance(found, HubSource):
+    parsed = parse(model.source, base=spec_file.parent)
+    if isinstance(parsed, HubSource):
         return  # Its repository says it when it is asked.
-    if not isinstance(found, FileSource):
+    if not isinstance(parsed, FileSource):
         raise SpecError(
             f"engine.projector is auto, and what lies beside {model.source} is not known",
             hint='name the file: engine.projector = "hf:ORG/NAME:FILE.gguf", or a path',
         )
-    there = _encoders(_folder(found))
-    if len(there) != 1:
-        many = f"{len(there)} files" if there else "no file"
+    encoders = _encoders(_folder(parsed))
+    if len(encoders) != 1:
+        many = f"{len(encoders)} files" if encoders else "no file"
         raise SpecError(
-            f"engine.projector is auto, and {_folder(found)} has {many} with mmproj in the name",
+            f"engine.projector is auto, and {_folder(parsed)} has {many} with mmproj in the name",
             hint="name the file in engine.projector, or leave the key out: the model then reads text alone",
         )
 
 
 def _beside(source: str, base: Path) -> str:
-    found = parse(source, base=base)
-    if isinstance(found, HubSource):
-        revision = f"@{found.revision}" if found.revision else ""
-        return f"hf:{found.repo}{revision}:{PROJECTOR}"
-    folder = _folder(found) if isinstance(found, FileSource) else base
-    there = _encoders(folder)
-    return canonical(f"file:{there[0] if len(there) == 1 else folder / 'mmproj.gguf'}", base)
+    parsed = parse(source, base=base)
+    if isinstance(parsed, HubSource):
+        revision = f"@{parsed.revision}" if parsed.revision else ""
+        return f"hf:{parsed.repo}{revision}:{PROJECTOR}"
+    folder = _folder(parsed) if isinstance(parsed, FileSource) else base
+    encoders = _encoders(folder)
+    return canonical(f"file:{encoders[0] if len(encoders) == 1 else folder / 'mmproj.gguf'}", base)
 
 
-def _folder(found: FileSource) -> Path:
-    return found.path if found.path.is_dir() else found.path.parent
+def _folder(source: FileSource) -> Path:
+    return source.path if source.path.is_dir() else source.path.parent
 
 
 def _encoders(folder: Path) -> list[Path]:

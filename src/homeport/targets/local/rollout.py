@@ -33,7 +33,7 @@ class LocalRollout:
         return await self.graph.plan()
 
     def ensure_possible(self, plan: Plan) -> None:
-        """Raise `NotManaged` where another file owns the endpoint. Whatever else could be refused was, when it was planned."""
+        """Raise `NotManaged` where another file owns the endpoint. All else that could be refused was refused when it was planned."""
         self.graph.ensure_owner()
 
     async def apply(self, plan: Plan, progress: Progress) -> Mapping[str, float]:

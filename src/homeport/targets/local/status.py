@@ -33,13 +33,13 @@ async def look(name: str, remembered: EndpointRecord | Unreadable, home: Home) -
             resident_bytes=resident(running_processes(folder)),
             log=log,
         )
-    found = await condition(remembered, folder, _key_if_known(remembered, folder))
+    observed = await condition(remembered, folder, _key_if_known(remembered, folder))
     launch = remembered.launch
     return Status(
         name=name,
         target="local",
-        state=found.state,
-        reason=found.why,
+        state=observed.state,
+        reason=observed.why,
         url=f"{remembered.url}/v1",
         model=launch["model"],
         engine=launch["engine"],
@@ -47,11 +47,11 @@ async def look(name: str, remembered: EndpointRecord | Unreadable, home: Home) -
         parallel=launch["parallel"],
         weights=remembered.weights,
         verified=remembered.receipt,
-        pid=found.engine.pid if found.engine is not None else remembered.pid,
-        supervisor_pid=found.supervisor.pid if found.supervisor is not None else None,
-        restarts=found.restarts,
-        last_restart=_last_restart(found),
-        resident_bytes=resident(running_processes(folder)) if found.engine else 0,
+        pid=observed.engine.pid if observed.engine is not None else remembered.pid,
+        supervisor_pid=observed.supervisor.pid if observed.supervisor is not None else None,
+        restarts=observed.restarts,
+        last_restart=_last_restart(observed),
+        resident_bytes=resident(running_processes(folder)) if observed.engine else 0,
         started_at=remembered.started_at,
         timeline_s=remembered.timeline,
         rollback_to=_rollback_to(folder),
@@ -65,23 +65,23 @@ async def look(name: str, remembered: EndpointRecord | Unreadable, home: Home) -
 def _usage(remembered: EndpointRecord, home: Home) -> dict[str, Json] | None:
     """Return what the ledger has of it since it was started: None where that is nothing, nulls where it cannot be read."""
     try:
-        found = Ledger(home.root).since_start(remembered.name, remembered.create_time)
+        usage = Ledger(home.root).since_start(remembered.name, remembered.create_time)
     except StateError:
         return dict.fromkeys(("requests", "prompt_tokens", "output_tokens", "hours", "usd"))
-    if found is None:
+    if usage is None:
         return None
     return {
-        "requests": found.requests,
-        "prompt_tokens": found.prompt_tokens,
-        "output_tokens": found.output_tokens,
-        "hours": round(found.seconds / 3600, 4),
+        "requests": usage.requests,
+        "prompt_tokens": usage.prompt_tokens,
+        "output_tokens": usage.output_tokens,
+        "hours": round(usage.seconds / 3600, 4),
         "usd": None,  # Nobody has said what this machine costs.
     }
 
 
 def _rollback_to(folder: Path) -> str | None:
-    found = endpoint_record.verified_before(folder)
-    return str(found.launch["model"]) if found is not None else None
+    record = endpoint_record.verified_before(folder)
+    return str(record.launch["model"]) if record is not None else None
 
 
 def _rollback_unknown(folder: Path) -> str:
@@ -89,8 +89,8 @@ def _rollback_unknown(folder: Path) -> str:
     return f"what was kept as verified is unreadable: {reason}" if reason else ""
 
 
-def _last_restart(found: Condition) -> dict[str, str] | None:
-    return {"at": found.last.at, "reason": found.last.reason} if found.last is not None else None
+def _last_restart(observed: Condition) -> dict[str, str] | None:
+    return {"at": observed.last.at, "reason": observed.last.reason} if observed.last is not None else None
 
 
 def _key_if_known(remembered: EndpointRecord, folder: Path) -> Secret | None:

@@ -140,7 +140,7 @@ LATER = "where memory holds both, judged once its weights are here, the new engi
 
 async def _fetched(plan: Plan, progress: Progress) -> Outputs:
     """Bring the weights here, while the old engine serves."""
-    weights = tuple(one for one in plan.actions if one.resource.kind not in {"process", "candidate"})
+    weights = tuple(action for action in plan.actions if action.resource.kind not in {"process", "candidate"})
     return (await apply(replace(plan, actions=weights), progress)).outputs
 
 
@@ -169,15 +169,17 @@ def turn(graph: LocalTarget) -> Turn:
 
 def _change_of_engine(plan: Plan) -> Action | None:
     """Return the action by which an engine that serves is replaced; None where none is."""
-    changes = [one for one in plan.pending if one.resource.kind == "process"]
+    changes = [action for action in plan.pending if action.resource.kind == "process"]
     if not changes or changes[0].kind is not ActionKind.UPDATE:
         return None
-    kept = {"ready", "supervisor", "file"}
-    return None if {one.path for one in changes[0].changes} <= kept else changes[0]
+    harmless = {"ready", "supervisor", "file"}
+    return None if {change.path for change in changes[0].changes} <= harmless else changes[0]
 
 
 def _unproven(report: Report, consequence: str) -> VerificationFailed:
-    failed = "; ".join(f"{one.name}: {one.detail}" for one in report.results if one.outcome is Outcome.FAILED)
+    failed = "; ".join(
+        f"{result.name}: {result.detail}" for result in report.results if result.outcome is Outcome.FAILED
+    )
     return VerificationFailed(
         f"the new engine was not verified, and {consequence}: {failed or 'nothing could be checked'}",
         hint="`homeport logs` shows what the engine that serves wrote",

@@ -109,9 +109,9 @@ class LocalTarget:
     @cached_property
     def key(self) -> EndpointKey:
         """Return where the key is that clients must send. Not every engine can ask for one that homeport would make."""
-        given = self.spec.local.api_key or (GENERATED if self.engine[0].ASKS_FOR_KEY else NONE)
+        reference = self.spec.local.api_key or (GENERATED if self.engine[0].ASKS_FOR_KEY else NONE)
         return EndpointKey(
-            reference=given,
+            reference=reference,
             name=self.spec.endpoint_name,
             folder=self.endpoint_folder,
             base=self.spec_file.parent,
@@ -244,14 +244,14 @@ class LocalTarget:
         weights = self._published(model, manifest)
         if weights is None:
             return None
-        what = Serving(
+        serving = Serving(
             model=model,
             weights=weights,
             engine=installation.engine,
             settings=settings,
             projector_bytes=size_of(self.projector),
         )
-        size = fit(what, this(self.machine, installation.engine))
+        size = fit(serving, this(self.machine, installation.engine))
         if size.footprint is not None and size.problems:
             raise MemoryTooSmall(
                 f"{model.name} does not fit this machine: {size.problems[0]}", hint=what_would_fit(size)
@@ -308,8 +308,8 @@ class LocalTarget:
         self.key.current()  # A reference that leads nowhere is an error before anything is done.
         manifest = self.store.manifest(self.weights.source, self.weights.format) if self.weights else None
         size = self.check(manifest)
-        left = Candidate(name=self.spec.endpoint_name, endpoint=self.endpoint_folder)
-        plan = await make_plan(self.spec.endpoint_name, "local", self.resources, (left,))
+        spare = Candidate(name=self.spec.endpoint_name, endpoint=self.endpoint_folder)
+        plan = await make_plan(self.spec.endpoint_name, "local", self.resources, (spare,))
         warnings = [self.model.note] if self.model and self.model.note else []
         before = endpoint_record.load(self.folder)
         if size is not None and (doubt := untrained(self._made(manifest), self.spec.task)):
@@ -324,7 +324,7 @@ class LocalTarget:
         if size is not None and size.footprint is not None:
             needs = size.footprint.needs(self.spec.engine.parallel)
             if needs > self.machine.memory_available and ActionKind.CREATE in {
-                one.kind for one in plan.actions if one.resource.kind == "process"
+                action.kind for action in plan.actions if action.resource.kind == "process"
             }:
                 warnings.append("that is more memory than is free: the machine may swap, or end a process")
         return replace(
@@ -334,7 +334,9 @@ class LocalTarget:
     @property
     def all_weights(self) -> tuple[Weights, ...]:
         """Return the model's weights, its encoder's and the adapters', as resources."""
-        return tuple(one for one in (self.weights, self.projector, *self.adapters) if one is not None)
+        return tuple(
+            weights for weights in (self.weights, self.projector, *self.adapters) if weights is not None
+        )
 
     def _facts(self, size: Fit | None) -> Iterator[Fact]:
         settings, local, model = self.spec.engine, self.spec.local, self.model

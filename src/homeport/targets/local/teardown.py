@@ -37,14 +37,14 @@ async def take_down(
     folder = home.endpoint(name)
     if not folder.exists():
         return ()
-    seen = endpoint_record.read(folder)
+    before = endpoint_record.read(folder)
     would_go = await _teardown(name, home, purge=purge)
     if not would_go.things:
         return ()
     if not approve(would_go):
         raise ApprovalDeclined("nothing was ended")
     async with home.lock(name, progress):
-        if _owner(endpoint_record.read(folder)) != _owner(seen):
+        if _owner(endpoint_record.read(folder)) != _owner(before):
             raise PlanStale(
                 f"another file has taken {name} over since you were asked",
                 hint="run the same command again: it shows what is there now",
@@ -58,33 +58,33 @@ async def take_down(
         destroyed = await destroy(weights, progress)
         if destroyed.errors:
             raise destroyed.errors[0]
-        kept = (f"key of {name}",) if endpoint_key.forget(folder) else ()
-        return gone + kept + destroyed.gone
+        forgotten = (f"key of {name}",) if endpoint_key.forget(folder) else ()
+        return gone + forgotten + destroyed.gone
 
 
 async def _teardown(name: str, home: Home, *, purge: bool) -> Teardown:
     """Return what there is of the endpoint `name`."""
     folder = home.endpoint(name)
-    found = endpoint_record.read(folder)
+    record = endpoint_record.read(folder)
     pids = " ".join(str(process.pid) for process in running_processes(folder))
     things = [(f"process/{name}", f"pid {pids}")] if pids else []
-    if found is not None and not pids:
+    if record is not None and not pids:
         things.append((f"record/{name}", "its process is gone"))
-    left = Candidate(name=name, endpoint=folder)
-    if await left.read() is not None:
-        things.append((left.id, left.summary({})))
+    spare = Candidate(name=name, endpoint=folder)
+    if await spare.read() is not None:
+        things.append((spare.id, spare.summary({})))
     if endpoint_key.is_kept(folder):
         things.append((f"key/{name}", "made by homeport"))
     weights, notes = _to_purge(name, home) if purge else ((), ())
     would_go = await teardown(name, "local", weights)
     facts: tuple[tuple[str, str], ...] = ()
-    if isinstance(found, Unreadable):
-        facts = (("record", f"unreadable: {found.reason}"),)
-    elif found is not None:
+    if isinstance(record, Unreadable):
+        facts = (("record", f"unreadable: {record.reason}"),)
+    elif record is not None:
         facts = (
-            ("model", str(found.launch["model"])),
-            ("endpoint", f"{found.url}/v1"),
-            ("file", found.spec_file),
+            ("model", str(record.launch["model"])),
+            ("endpoint", f"{record.url}/v1"),
+            ("file", record.spec_file),
         )
     return replace(would_go, things=(*things, *would_go.things), facts=facts, notes=notes)
 
@@ -98,16 +98,20 @@ def _to_purge(name: str, home: Home) -> tuple[tuple[Weights, ...], tuple[str, ..
     used: dict[str, str] = {}
     mine: tuple[Weights, ...] = ()
     for other in home.endpoints():
-        found = endpoint_record.read(home.endpoint(other))
-        if isinstance(found, Unreadable):
-            return (), (f"all weights stay: {found.error()}",)
-        if found is not None and other == name:
-            mine = remembered_target(found, other, home).all_weights
-        elif found is not None:
-            used |= {one.source: other for one in remembered_target(found, other, home).all_weights}
-    notes = [f"{one.source} stays: {used[one.source]} serves it" for one in mine if one.source in used]
-    return tuple(one for one in mine if one.source not in used), tuple(notes)
+        record = endpoint_record.read(home.endpoint(other))
+        if isinstance(record, Unreadable):
+            return (), (f"all weights stay: {record.error()}",)
+        if record is not None and other == name:
+            mine = remembered_target(record, other, home).all_weights
+        elif record is not None:
+            used |= {weights.source: other for weights in remembered_target(record, other, home).all_weights}
+    notes = [
+        f"{weights.source} stays: {used[weights.source]} serves it"
+        for weights in mine
+        if weights.source in used
+    ]
+    return tuple(weights for weights in mine if weights.source not in used), tuple(notes)
 
 
-def _owner(found: EndpointRecord | Unreadable | None) -> str:
-    return found.spec_file if isinstance(found, EndpointRecord) else ""
+def _owner(record: EndpointRecord | Unreadable | None) -> str:
+    return record.spec_file if isinstance(record, EndpointRecord) else ""

@@ -41,10 +41,10 @@ def _of(plan: Plan, kind: type[_Fact]) -> list[_Fact]:
     return [fact for fact in plan.facts if isinstance(fact, kind)]
 
 
-def _ensure_apart(key: str, given: Sequence[tuple[Path, str]]) -> None:
-    twice = [value for value, count in Counter(value for _, value in given).items() if count > 1]
+def _ensure_apart(key: str, settings: Sequence[tuple[Path, str]]) -> None:
+    twice = [value for value, count in Counter(value for _, value in settings).items() if count > 1]
     if twice:
-        files = " and ".join(str(file) for file, value in given if value == twice[0])
+        files = " and ".join(str(file) for file, value in settings if value == twice[0])
         free = ", or 0, which takes any that is free" if key == "local.port" else ""
         raise SpecError(f"{files} have one {key}, {twice[0]}", hint=f"give each its own{free}")
 
@@ -67,12 +67,12 @@ def _short_of_free(plans: Mapping[Path, Plan], sizes: Mapping[str, FitsFact]) ->
         for plan in plans.values()
         if plan.name in sizes and any(_starts(action.kind, action.resource.kind) for action in plan.actions)
     ]
-    wanted = sum(fact.needs_bytes or 0 for fact in starting if fact.of == "host")
+    needed = sum(fact.needs_bytes or 0 for fact in starting if fact.of == "host")
     free = min((fact.free_bytes for fact in starting if fact.free_bytes is not None), default=None)
-    if free is None or wanted <= free:
+    if free is None or needed <= free:
         return ()
     return (
-        f"together they want {gib(wanted)} of memory, and {gib(free)} are free: the machine may swap, or end a process",
+        f"together they want {gib(needed)} of memory, and {gib(free)} are free: the machine may swap, or end a process",
     )
 
 

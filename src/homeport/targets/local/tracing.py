@@ -53,6 +53,6 @@ def traced(launch: Launch, address: str, name: str) -> Launch:
     """Return a start whose engine, and gateway where one stands before it, know where spans go; as it is for ''."""
     if not address:
         return launch
-    told = {**launch.environment, ADDRESS: address, SERVICE: f"homeport-{name}"}
+    environment = {**launch.environment, ADDRESS: address, SERVICE: f"homeport-{name}"}
     # What a receiver wants to see may be secret, so that it is taken from the environment and is in no record.
-    return replace(launch, environment=told, inherits=(*launch.inherits, HEADERS, RESOURCE))
+    return replace(launch, environment=environment, inherits=(*launch.inherits, HEADERS, RESOURCE))

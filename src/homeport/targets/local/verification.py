@@ -76,7 +76,7 @@ def _subject(graph: LocalTarget, remembered: EndpointRecord, endpoint: Endpoint)
     weights, launch = graph.weights, remembered.launch
     manifest = graph.store.manifest(weights.source, weights.format) if weights else None
     digest = remembered.weights["digest"]
-    names = tuple(one.name for one in graph.spec.engine.lora)
+    names = tuple(adapter.name for adapter in graph.spec.engine.lora)
     named = module(launch["engine"]).NAMES_ADAPTERS
     return VerificationSubject(
         endpoint=endpoint,

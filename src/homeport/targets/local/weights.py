@@ -40,9 +40,9 @@ def find_model(spec: Spec, spec_file: Path) -> Model | None:
     for source in (spec.weights, *(adapter.source for adapter in spec.engine.lora)):
         if source is not None:
             canonical(source, spec_file.parent)
-    found = catalog.find(spec.model)
-    if found is not None:
-        return found
+    model = catalog.find(spec.model)
+    if model is not None:
+        return model
     if is_source(spec.model):
         canonical(spec.model, spec_file.parent)
         return None
@@ -62,8 +62,8 @@ def path_of(manifest: Manifest | None) -> Path:
 
 def sha256_of(manifest: Manifest | None) -> str:
     """Return the sha256 of a GGUF that is one file; '' for any other weights."""
-    found = [file for file in manifest.pin.files if file.path.endswith(".gguf")] if manifest else []
-    return found[0].sha256 or "" if len(found) == 1 else ""
+    ggufs = [file for file in manifest.pin.files if file.path.endswith(".gguf")] if manifest else []
+    return ggufs[0].sha256 or "" if len(ggufs) == 1 else ""
 
 
 def ensure_one_file(engine: EngineModule, manifest: Manifest | None) -> None:
