@@ -29,11 +29,13 @@ class Apis(DependentResource):
     async def read(self) -> Any | None:  # Any: a Spreading
         """Return those of them that are enabled; None where none is."""
         enabled: list[str] = []
-        for some in self._batches(self.services):
-            names = [f"projects/{self.google.project}/services/{service}" for service in some]
+        for batch in self._batches(self.services):
+            names = [f"projects/{self.google.project}/services/{service}" for service in batch]
             answer = await self.google.get("serviceusage", f"{self._parent}:batchGet", names=names)
             enabled += [
-                one["name"].rpartition("/")[2] for one in answer["services"] if one.get("state") == "ENABLED"
+                service["name"].rpartition("/")[2]
+                for service in answer["services"]
+                if service.get("state") == "ENABLED"
             ]
         return found(tuple(sorted(enabled)), Of.APIS) if enabled else None
 
@@ -62,13 +64,13 @@ class Apis(DependentResource):
         return await self._enable(tuple(service for service in self.services if service not in live.live))
 
     async def _enable(self, services: tuple[str, ...]) -> Spreading:
-        for some in self._batches(services):
-            body = {"serviceIds": list(some)}
+        for batch in self._batches(services):
+            body = {"serviceIds": list(batch)}
             # To enable what is enabled is no error, so that a lost answer may be asked for again.
-            begun = await self.google.post(
+            operation = await self.google.post(
                 "serviceusage", f"{self._parent}:batchEnable", body, repeatable=True
             )
-            await self.google.finish("serviceusage", begun, key=self.id)
+            await self.google.finish("serviceusage", operation, key=self.id)
         return changed(tuple(sorted(self.services)), Of.APIS)
 
     @staticmethod

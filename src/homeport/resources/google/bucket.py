@@ -21,16 +21,16 @@ class Bucket(RestResource):
         """Unmake it with all that lies in it, earlier generations included: somebody may have switched versioning on."""
         path = f"{self.address.path}/o"
         try:
-            found = [
-                (str(item["name"]), str(item["generation"]))
-                async for item in self.google.pages("storage", path, "items", versions=True)
+            objects = [
+                (str(stored["name"]), str(stored["generation"]))
+                async for stored in self.google.pages("storage", path, "items", versions=True)
             ]
         except NotFound:
             return ()
-        await asyncio.gather(*(self._remove(name, generation) for name, generation in found))
+        await asyncio.gather(*(self._remove(name, generation) for name, generation in objects))
         gone = await RestResource.delete(self, progress)
-        names = {name for name, _ in found}
-        return tuple(f"{what} with {len(names)} objects" if names else what for what in gone)
+        names = {name for name, _ in objects}
+        return tuple(f"{thing} with {len(names)} objects" if names else thing for thing in gone)
 
     async def _remove(self, name: str, generation: str) -> None:
         from urllib.parse import quote

@@ -48,14 +48,14 @@ class MonthlyBudget(RestResource):
         """
         Return what is live, with the project as we write it and the names of more of them; None where there is none.
 
-        Of one that is wanted also None where an API is off that `up` switches on: `create` looks again then. Raises
+        For one that is wanted, also None where an API is off that `up` switches on: `create` looks again then. Raises
         `PermissionDenied` for one who may not see budgets of the billing account, and `Incomplete` where it is
         to go and nobody can tell whether it is there.
         """
         account = ""
         try:
             account = await self.account()
-            found = await self.ours(account)
+            budgets = await self.ours(account)
         except (ApiDisabled, PermissionDenied) as error:
             if not self.wanted:
                 raise self._unknown(str(error), account, error.hint) from error
@@ -66,11 +66,11 @@ class MonthlyBudget(RestResource):
             raise self._unknown(
                 f"the project {self.google.project} has no billing account now, and budgets lie with one"
             )
-        if not found:
+        if not budgets:
             return None
-        live, *others = found
+        live, *others = budgets
         shown = {**live, "budgetFilter": {**live["budgetFilter"], "projects": [self._project]}}
-        return {**shown, _TWINS: [str(one["name"]) for one in others]} if others else shown
+        return {**shown, _TWINS: [str(other["name"]) for other in others]} if others else shown
 
     def is_managed(self, live: Json) -> bool:
         """Return True if its title is the endpoint's."""
@@ -106,13 +106,13 @@ class MonthlyBudget(RestResource):
         try:
             return await google.post(_API, f"v1/{account}/budgets", self._body(outputs), repeatable=False)
         except GoogleError as error:
-            found = await self.read() if error.reason == ANSWER_LOST else None
-            if found is None:
+            live = await self.read() if error.reason == ANSWER_LOST else None
+            if live is None:
                 raise
-            return found
+            return live
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
-        """Change what differs of that which is there, once all others of it are gone."""
+        """Change what differs in the one that stays, once all others are gone."""
         for name in live.get(_TWINS, ()):
             await self._unmake(name)
         if not RestResource.diff(self, live, outputs):
@@ -136,26 +136,26 @@ class MonthlyBudget(RestResource):
 
     async def account(self) -> str:
         """Return the billing account of the project, as `billingAccounts/ID`; '' where it has none."""
-        found = await self.google.get("cloudbilling", f"v1/{self._project}/billingInfo")
-        return str(found.get("billingAccountName") or "")
+        billing = await self.google.get("cloudbilling", f"v1/{self._project}/billingInfo")
+        return str(billing.get("billingAccountName") or "")
 
     async def _numbered(self) -> str:
         """Return the project by its number, as Google tells it back."""
-        found = await self.google.get("cloudresourcemanager", f"v3/{self._project}")
-        return str(found["name"])
+        project = await self.google.get("cloudresourcemanager", f"v3/{self._project}")
+        return str(project["name"])
 
     async def ours(self, account: str) -> list[Json]:
         """Return all budgets of the endpoint in that account, in the order of their names."""
         if not account:
             return []
         numbered = await self._numbered()
-        found = [
-            one
-            async for one in self.google.pages(_API, f"v1/{account}/budgets", "budgets")
-            if str(one.get("displayName", "")).startswith(title(self.name))
-            and one.get("budgetFilter", {}).get("projects") in ([self._project], [numbered])
+        budgets = [
+            live
+            async for live in self.google.pages(_API, f"v1/{account}/budgets", "budgets")
+            if str(live.get("displayName", "")).startswith(title(self.name))
+            and live.get("budgetFilter", {}).get("projects") in ([self._project], [numbered])
         ]
-        return sorted(found, key=lambda one: str(one["name"]))
+        return sorted(budgets, key=lambda live: str(live["name"]))
 
     async def _unmake(self, name: str) -> None:
         try:
@@ -190,7 +190,7 @@ def title(owner: str) -> str:
 
 def budget(google: Google, owner: str, units: int, told: tuple[Ref, ...]) -> MonthlyBudget:
     """Return a budget of so many units of the billing account's currency a month, for all that the project costs."""
-    wanted: dict[str, Any] = {  # Any: JSON, and Refs
+    body: dict[str, Any] = {  # Any: JSON, and Refs
         "displayName": f"{title(owner)}a month",
         "budgetFilter": {"projects": [f"projects/{google.project}"], "calendarPeriod": "MONTH"},
         "amount": {"specifiedAmount": {"units": f"{units}"}},
@@ -199,7 +199,7 @@ def budget(google: Google, owner: str, units: int, told: tuple[Ref, ...]) -> Mon
         ],
         "notificationsRule": {"monitoringNotificationChannels": list(told)},
     }
-    return found_budget(google, owner, wanted)
+    return found_budget(google, owner, body)
 
 
 def found_budget(google: Google, owner: str, wanted: JsonObject | None = None) -> MonthlyBudget:

@@ -113,10 +113,10 @@ class Build:
             operation = await google.post("cloudbuild", self._builds(region), body)
         except GoogleError as error:
             # The answer was lost, and with it whether the build began: the mark tells.
-            found = await self._under_way(region) if error.reason == ANSWER_LOST else None
-            if found is None:
+            begun = await self._under_way(region) if error.reason == ANSWER_LOST else None
+            if begun is None:
                 raise
-            return found
+            return begun
         return operation["metadata"]["build"]
 
     async def _under_way(self, region: str) -> Json | None:

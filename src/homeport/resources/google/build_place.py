@@ -18,7 +18,7 @@ ALLOWED = (
     "southamerica-east1",
 )
 """
-Regions in which also those projects may build that may not everywhere "depending on usage": Google's page on Cloud
+Regions in which even those projects may build that may not build everywhere "depending on usage": Google's page on Cloud
 Build's locations, read 2026-11-28. The registry and the bucket are reached from any.
 """
 MEDIUM = "E2_MEDIUM"
@@ -37,9 +37,9 @@ class BuildPlace:
     def tried(self, region: str, machine: str) -> Iterator[tuple[str, str]]:
         """Yield region and machine, in the order in which they are tried; '' is Cloud Build's default machine."""
         machines = [machine] if self.fixed_machine or machine in {"", MEDIUM} else [machine, ""]
-        for one in [region] if self.fixed_region else dict.fromkeys((region, *_nearest(region))):
-            for each in machines:
-                yield one, each
+        for candidate in [region] if self.fixed_region else dict.fromkeys((region, *_nearest(region))):
+            for machine_type in machines:
+                yield candidate, machine_type
 
 
 ANYWHERE = BuildPlace()
@@ -49,7 +49,7 @@ ANYWHERE = BuildPlace()
 def _nearest(region: str) -> list[str]:
     """Return the regions where every project may build, those of the same continent first."""
     continent = region.partition("-")[0]
-    return sorted(ALLOWED, key=lambda one: not one.startswith(f"{continent}-"))
+    return sorted(ALLOWED, key=lambda candidate: not candidate.startswith(f"{continent}-"))
 
 
 @dataclass(slots=True)

@@ -58,7 +58,7 @@ class ClosedDoor(DependentResource):
     """Whether the service's own address stays for those within its network, such as an agent."""
     edge_kind: str = "global"
     from_where: str = ""
-    """What whoever asks in vain is told of where it can be asked from; '' for everywhere."""
+    """From where it can be asked, as those are told who ask in vain; '' for everywhere."""
     behind: Mapping[str, str] = field(default_factory=dict)
     """Other endpoints that the edge leads to, by their paths: each is asked for, too."""
     kind = "closed door"
@@ -83,20 +83,20 @@ class ClosedDoor(DependentResource):
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
         """Tell whether it is closed in another way, or for another address."""
-        found = {
+        actual = {
             "address": live.get("annotations", {}).get(EDGE, ""),
             "defaultUriDisabled": bool(live.get("defaultUriDisabled")),
             "behind": live.get("annotations", {}).get(BEHIND, ""),
         }
-        wanted = {
+        expected = {
             "address": self.address,
             "defaultUriDisabled": not self.keeps_address,
             "behind": self._behind,
         }
         return tuple(
-            Change(path=key, before=found[key], after=value)
-            for key, value in wanted.items()
-            if found[key] != value
+            Change(path=key, before=actual[key], after=value)
+            for key, value in expected.items()
+            if actual[key] != value
         )
 
     def summary(self, outputs: Outputs) -> str:
@@ -135,7 +135,7 @@ class ClosedDoor(DependentResource):
                 return
             if not wait.told:
                 wait.told = True
-                records = "".join(f"; {one}" for one in records_of(outputs, self.address))
+                records = "".join(f"; {record}" for record in records_of(outputs, self.address))
                 progress.note(
                     f"waiting for {wait.what}, {self.within / 60:.0f} min at most: a new load balancer takes some minutes"
                     f"{records}"
@@ -160,7 +160,7 @@ class ClosedDoor(DependentResource):
                 issue = now.get("provisioningIssue", {}).get("reason", "")
                 if now.get("state") != "ACTIVE":
                     records.append(f"Google's certificate is {now.get('state', 'unknown')} {issue}".strip())
-        return "".join(f"{one}; " for one in (self.from_where, *records) if one)
+        return "".join(f"{hint}; " for hint in (self.from_where, *records) if hint)
 
     async def _put_back(self, before: Body, error: BaseException) -> None:
         """Let the service be reached as `before`. `error` says so, or that it failed."""
@@ -176,20 +176,20 @@ class ClosedDoor(DependentResource):
         else:
             outcome = "the service is reached as before"
         if isinstance(error, HomeportError):
-            error.hint = "; ".join(one for one in (outcome, error.hint) if one)
+            error.hint = "; ".join(text for text in (outcome, error.hint) if text)
         else:
             error.add_note(outcome)
 
     def _closing(self, service: Body) -> JsonObject:
         own = str(service.get("uri") or service.get("annotations", {}).get(BACK_DOOR, ""))
         annotations = service.get("annotations", {}).items()
-        kept = {key: value for key, value in annotations if key not in {BEHIND, EDGE_KIND}}
+        others = {key: value for key, value in annotations if key not in {BEHIND, EDGE_KIND}}
         behind = {BEHIND: self._behind} if self.behind else {}
         behind |= {EDGE_KIND: self.edge_kind} if self.edge_kind != "global" else {}
         return {
             "ingress": CLOSED,
             "defaultUriDisabled": not self.keeps_address,
-            "annotations": {**kept, EDGE: self.address, BACK_DOOR: own, **behind},
+            "annotations": {**others, EDGE: self.address, BACK_DOOR: own, **behind},
         }
 
     @property
@@ -197,23 +197,23 @@ class ClosedDoor(DependentResource):
         return " ".join(f"{path}={name}" for path, name in sorted(self.behind.items()))
 
     async def _set(self, service: Body, change: Mapping[str, Json]) -> Json:
-        begun = await self.google.patch(
+        operation = await self.google.patch(
             "run", self.path, {**change, "etag": service["etag"]}, updateMask=",".join(sorted(change))
         )
-        await self.google.finish("run", begun, key=self.id, deadline=_DEADLINE_S)
+        await self.google.finish("run", operation, key=self.id, deadline=_DEADLINE_S)
         return await self.google.get("run", self.path)
 
 
 def records_of(outputs: Outputs, address: str) -> list[str]:
     """Return what the domain's DNS must say, as far as it is known."""
-    domain, told = address.removeprefix("https://"), []
+    domain, records = address.removeprefix("https://"), []
     for id_, live in outputs.items():
         if id_.startswith("address/") and live and live.get("address"):
-            told.append(f"DNS: {domain}. A {live['address']}")
+            records.append(f"DNS: {domain}. A {live['address']}")
         if id_.startswith(f"{_prefix(AUTHORIZATION)}/") and live and live.get("dnsResourceRecord"):
             record = live["dnsResourceRecord"]
-            told.append(f"DNS: {record['name']} {record['type']} {record['data']}")
-    return told
+            records.append(f"DNS: {record['name']} {record['type']} {record['data']}")
+    return records
 
 
 def _prefix(kind: str) -> str:

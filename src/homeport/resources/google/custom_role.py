@@ -31,7 +31,7 @@ class CustomRole(RestResource):
         live = await RestResource.read(self)
         if live is None:
             try:
-                made: Json = await google.post(
+                role: Json = await google.post(
                     "iam",
                     self.address.made_at,
                     {"roleId": role_id, "role": self._body(outputs)},
@@ -42,7 +42,7 @@ class CustomRole(RestResource):
                 if live is None:
                     raise
             else:
-                return made
+                return role
         if live.get("deleted"):
             live = await google.post(
                 "iam", f"{self.address.path}:undelete", {"etag": live["etag"]}, repeatable=True

@@ -91,8 +91,8 @@ class StoredWeights(FixedResource):
     @property
     def mark(self) -> str:
         """Return the tag of its build, by which one that is under way is found."""
-        what = f"{self.uri} {self.pin.revision} {digest(self.pin.files)}"
-        return f"homeport-weights-{hashlib.sha256(what.encode()).hexdigest()[:16]}"
+        identity = f"{self.uri} {self.pin.revision} {digest(self.pin.files)}"
+        return f"homeport-weights-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
     @property
     def build(self) -> dict[str, Any]:  # Any: JSON, and Refs
@@ -116,15 +116,15 @@ class StoredWeights(FixedResource):
         return body
 
     async def read(self) -> Json | None:
-        """Return where they are and which; None where the manifest, the pin and the objects are not of one mind."""
+        """Return where they are and which; None where the manifest, the pin and the objects do not agree."""
         try:
-            there = {
-                item["name"]: item
-                async for item in self.google.pages(
+            objects = {
+                stored["name"]: stored
+                async for stored in self.google.pages(
                     "storage", self._objects, "items", prefix=f"{self.prefix}/"
                 )
             }
-            if f"{self.prefix}/{MANIFEST}" not in there:
+            if f"{self.prefix}/{MANIFEST}" not in objects:
                 return None
             text = await self.google.content("storage", self._object(MANIFEST), alt="media")
         except (NotFound, ApiDisabled):
@@ -132,12 +132,12 @@ class StoredWeights(FixedResource):
         try:
             manifest = json.loads(text)
             files = {file["path"]: file for file in manifest["files"]}
-            whole = manifest["revision"] == self.pin.revision and files.keys() == self._paths
-            whole = whole and all(_is(files[file.path], file) for file in self.pin.files)
-            whole = whole and all(
-                _lies(there.get(f"{self.prefix}/{path}"), file) for path, file in files.items()
+            complete = manifest["revision"] == self.pin.revision and files.keys() == self._paths
+            complete = complete and all(_is_pinned(files[file.path], file) for file in self.pin.files)
+            complete = complete and all(
+                _lies(objects.get(f"{self.prefix}/{path}"), file) for path, file in files.items()
             )
-            return self._live(manifest) if whole else None
+            return self._live(manifest) if complete else None
         except (ValueError, KeyError, TypeError):
             return None  # It is no manifest of ours, or not any more.
 
@@ -164,8 +164,8 @@ class StoredWeights(FixedResource):
         """Remove all of it, the manifest first."""
         try:
             names = [
-                item["name"]
-                async for item in self.google.pages(
+                stored["name"]
+                async for stored in self.google.pages(
                     "storage", self._objects, "items", prefix=f"{self.prefix}/"
                 )
             ]
@@ -181,9 +181,9 @@ class StoredWeights(FixedResource):
 
     def _carry(self, progress: Progress) -> Build:
         def tell(line: str) -> None:
-            found = _SO_FAR.search(line)
-            if found:
-                progress.advanced(self.id, int(float(found[1]) * 1e6), int(float(found[2]) * 1e6))
+            match = _SO_FAR.search(line)
+            if match:
+                progress.advanced(self.id, int(float(match[1]) * 1e6), int(float(match[2]) * 1e6))
 
         return Build(
             google=self.google,
@@ -214,13 +214,13 @@ class StoredWeights(FixedResource):
             done += more
             progress.advanced(self.id, done, self.pin.size)
 
-        async def one(file: PinnedFile) -> JsonObject:
+        async def bring(file: PinnedFile) -> JsonObject:
             async with slots:
                 name = f"{self.prefix}/{file.path}"
-                found = await self._found(google, file)
-                if found is not None:
+                earlier = await self._found(google, file)
+                if earlier is not None:
                     tell(file.size)
-                    return found
+                    return earlier
                 sent = await google.upload_file(
                     self.bucket, name, folder / file.path, sha256=file.sha256, tell=tell
                 )
@@ -228,7 +228,7 @@ class StoredWeights(FixedResource):
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(file)) for file in self.pin.files]
+                tasks = [group.create_task(bring(file)) for file in self.pin.files]
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
         await self._seal(
@@ -240,12 +240,12 @@ class StoredWeights(FixedResource):
         if file.sha256 is None:
             return None
         try:
-            there = await google.get("storage", self._object(file.path))
+            stored = await google.get("storage", self._object(file.path))
         except NotFound:
             return None
-        if (there.get("metadata", {}).get("sha256"), int(there["size"])) != (file.sha256, file.size):
+        if (stored.get("metadata", {}).get("sha256"), int(stored["size"])) != (file.sha256, file.size):
             return None
-        return {"path": file.path, "size": file.size, "sha256": file.sha256, "crc32c": there["crc32c"]}
+        return {"path": file.path, "size": file.size, "sha256": file.sha256, "crc32c": stored["crc32c"]}
 
     async def _seal(self, google: Google, files: list[JsonObject]) -> None:
         pinned = tuple(PinnedFile(path=f["path"], size=f["size"], sha256=f["sha256"]) for f in files)
@@ -289,12 +289,14 @@ class StoredWeights(FixedResource):
         return f"{self._objects}/{quote(f'{self.prefix}/{path}', safe='')}"
 
 
-def _is(said: Json, file: PinnedFile) -> bool:
+def _is_pinned(listed: Json, file: PinnedFile) -> bool:
     """Return True if a file of the manifest is the pinned one, as far as the pin knows it."""
-    matches = file.size in {0, said["size"]} and file.sha256 in {None, said["sha256"]}
-    return matches and file.crc32c in {None, said["crc32c"]}
+    matches = file.size in {0, listed["size"]} and file.sha256 in {None, listed["sha256"]}
+    return matches and file.crc32c in {None, listed["crc32c"]}
 
 
-def _lies(there: Json | None, said: Json) -> bool:
+def _lies(stored: Json | None, listed: Json) -> bool:
     """Return True if an object holds what the manifest says."""
-    return there is not None and int(there["size"]) == said["size"] and there["crc32c"] == said["crc32c"]
+    return (
+        stored is not None and int(stored["size"]) == listed["size"] and stored["crc32c"] == listed["crc32c"]
+    )

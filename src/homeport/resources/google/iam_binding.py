@@ -68,10 +68,10 @@ class Grant(FixedResource):
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         """Take it out of the policy."""
         try:
-            gone = await policy.revoke(self.google, self.on, [self._binding])
+            revoked = await policy.revoke(self.google, self.on, [self._binding])
         except (NotFound, ApiDisabled):
             return ()
-        return () if not gone else (f"grant of {self.role} on {self.known_as}",)
+        return () if not revoked else (f"grant of {self.role} on {self.known_as}",)
 
     @property
     def _binding(self) -> Binding:

@@ -62,10 +62,10 @@ class ContainerImage(ImageResource):
             f"/packages/{self.package}/tags/{self.tag}"
         )
         try:
-            found = await self.google.get("artifactregistry", path)
+            tag = await self.google.get("artifactregistry", path)
         except (NotFound, ApiDisabled):
             return None
-        return self._live(str(found["version"]).rpartition("/")[2])
+        return self._live(str(tag["version"]).rpartition("/")[2])
 
     def summary(self, outputs: Outputs) -> str:
         """Return what it will be."""

@@ -108,8 +108,8 @@ class BalancerPart(RestResource):
         """Do one of its own actions, and wait until it is done. What it is told is absolute, so it may be said again."""
         # The oldest actions of global proxies have a path without the word.
         path = self.address.path.replace("/global/", "/") if action in _WITHOUT_GLOBAL else self.address.path
-        begun = await self.google.post("compute", f"{path}/{action}", body, repeatable=True, **query)
-        await self._finished(begun, progress)
+        operation = await self.google.post("compute", f"{path}/{action}", body, repeatable=True, **query)
+        await self._finished(operation, progress)
 
     async def _fresh(self) -> Json:
         return await self.google.get("compute", self.address.path)
@@ -131,16 +131,16 @@ class HttpsProxy(BalancerPart):
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Set its URL map, and the certificates or the map of them."""
-        wanted = self._body(outputs)
-        if _last(live.get("urlMap")) != _last(wanted["urlMap"]):
-            await self._act("setUrlMap", {"urlMap": wanted["urlMap"]}, progress)
+        body = self._body(outputs)
+        if _last(live.get("urlMap")) != _last(body["urlMap"]):
+            await self._act("setUrlMap", {"urlMap": body["urlMap"]}, progress)
         # While both are there the map counts: it goes in before the certificates go, and goes after they are in.
-        if "certificateMap" in wanted:
-            await self._act("setCertificateMap", {"certificateMap": wanted["certificateMap"]}, progress)
+        if "certificateMap" in body:
+            await self._act("setCertificateMap", {"certificateMap": body["certificateMap"]}, progress)
             if live.get("sslCertificates"):
                 await self._act("setSslCertificates", {"sslCertificates": []}, progress)
         else:
-            await self._act("setSslCertificates", {"sslCertificates": wanted["sslCertificates"]}, progress)
+            await self._act("setSslCertificates", {"sslCertificates": body["sslCertificates"]}, progress)
             if live.get("certificateMap"):
                 await self._act("setCertificateMap", {}, progress)
         return await self._fresh()
@@ -162,8 +162,8 @@ class Backend(BalancerPart):
 
     async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Make it, and attach its policy."""
-        made = await RestResource.create(self, outputs, progress)
-        return await self._guarded(made, outputs, progress)
+        live = await RestResource.create(self, outputs, progress)
+        return await self._guarded(live, outputs, progress)
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Change what differs, and attach its policy."""
@@ -188,14 +188,14 @@ class Policy(BalancerPart):
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Let it have the wanted rules and no others."""
-        there = {int(rule["priority"]) for rule in live.get("rules", ())}
-        wanted = {int(rule["priority"]): dict(rule) for rule in self._body(outputs)["rules"]}
-        for priority, rule in wanted.items():
-            if priority in there:
+        priorities = {int(rule["priority"]) for rule in live.get("rules", ())}
+        rules = {int(rule["priority"]): dict(rule) for rule in self._body(outputs)["rules"]}
+        for priority, rule in rules.items():
+            if priority in priorities:
                 await self._act("patchRule", rule, progress, priority=priority)
             else:
                 await self._act("addRule", rule, progress)
-        for priority in sorted(there - set(wanted)):
+        for priority in sorted(priorities - set(rules)):
             await self._act("removeRule", {}, progress, priority=priority)
         return await self._fresh()
 
@@ -211,10 +211,10 @@ class OwnCertificate(BalancerPart):
         body = self._body(outputs)
         own = {**body["selfManaged"], "privateKey": self.key().reveal()}
         google = patient(self.google, outputs, self.needs)
-        made = await google.post(
+        operation = await google.post(
             "compute", self.address.made_at, {**body, "selfManaged": own}, repeatable=True
         )
-        return await self._settled(made, progress)
+        return await self._settled(operation, progress)
 
 
 _CLASSES: Mapping[str, type[BalancerPart]] = {

@@ -35,15 +35,15 @@ class CertificateMap(RestResource):
         """Unmake it with all its entries."""
         path = f"{self.address.path}/certificateMapEntries"
         try:
-            entries = [one async for one in self.google.pages(_API, path, "certificateMapEntries")]
+            entries = [entry async for entry in self.google.pages(_API, path, "certificateMapEntries")]
         except (NotFound, ApiDisabled):
             return ()
         for entry in entries:
             try:
-                gone = await self.google.delete(_API, f"v1/{entry['name']}")
+                operation = await self.google.delete(_API, f"v1/{entry['name']}")
             except NotFound:
                 continue
-            await self._finished(gone, progress)
+            await self._finished(operation, progress)
         return await RestResource.delete(self, progress)
 
 
@@ -70,8 +70,8 @@ def managed(  # noqa: PLR0913 - of what, whose, where
         MAP: "certificateMapId",
         ENTRY: "certificateMapEntryId",
     }[kind]
-    made = CertificateMap if kind == MAP else RestResource
-    return made(
+    resource_class = CertificateMap if kind == MAP else RestResource
+    return resource_class(
         google=google,
         name=owner,
         id=f"{kind.lower().replace(' ', '-')}/{name}",
@@ -101,7 +101,7 @@ def for_domain(google: Google, owner: str, name: str, domain: str, *, region: st
     )
     if region:
         return [authorization, certificate]
-    shown = managed(google, owner, MAP, name, {"description": f"what {domain} shows"})
+    certificate_map = managed(google, owner, MAP, name, {"description": f"what {domain} shows"})
     entry = managed(
         google,
         owner,
@@ -110,7 +110,7 @@ def for_domain(google: Google, owner: str, name: str, domain: str, *, region: st
         {"hostname": domain, "certificates": [Ref(certificate.id, "name")]},
         within=name,
     )
-    return [authorization, certificate, shown, replace(entry, after=(shown.id,))]
+    return [authorization, certificate, certificate_map, replace(entry, after=(certificate_map.id,))]
 
 
 def link_of(one: RestResource) -> Any:  # Any: text with a Ref in it

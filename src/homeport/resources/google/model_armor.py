@@ -12,7 +12,7 @@ from homeport.resources.google.rest import LABEL, Address, RestResource
 TEMPLATE = "Model Armor template"
 ENDPOINT = "regional endpoint"
 LEVEL = "MEDIUM_AND_ABOVE"
-"""From which confidence on something is a match. It is always sent: Google's pages disagree on what is meant by none."""
+"""From which confidence on something is a match. It is always sent: Google's pages disagree on what none means."""
 VERSION = "FILTER_VERSION_ALIAS_STABLE"
 """Which version of the filters judges."""
 _HARMS = ("SEXUALLY_EXPLICIT", "HATE_SPEECH", "HARASSMENT", "DANGEROUS")
@@ -55,7 +55,7 @@ def filter_config(filters: Collection[str]) -> dict[str, Any]:  # Any: JSON
         "maliciousUriFilterSettings": _switched("urls" in filters),
         "sdpSettings": {"basicConfig": _switched("secrets" in filters)},
         "raiSettings": {
-            "raiFilters": [{"filterType": one, "confidenceLevel": LEVEL} for one in _HARMS]
+            "raiFilters": [{"filterType": harm, "confidenceLevel": LEVEL} for harm in _HARMS]
             if "harm" in filters
             else []
         },
@@ -71,7 +71,7 @@ def regional_endpoint(
     Private Google Access does not lead there: Google answers every call with 404.
     """
     parent = f"v1/projects/{google.project}/locations/{region}/regionalEndpoints"
-    wanted = {
+    body = {
         "labels": {LABEL: name},
         "accessType": "REGIONAL",
         "targetGoogleApi": host(region),
@@ -89,9 +89,9 @@ def regional_endpoint(
             made_at=parent,
             query={"regionalEndpointId": endpoint_id},
         ),
-        wanted=wanted,
+        wanted=body,
         after=(f"network/{subnetwork}", f"subnetwork/{subnetwork}"),
-        rules=Rules(immutable=frozenset(wanted), references=frozenset(("network", "subnetwork"))),
+        rules=Rules(immutable=frozenset(body), references=frozenset(("network", "subnetwork"))),
         change="never",
     )
 

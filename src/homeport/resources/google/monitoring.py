@@ -46,11 +46,11 @@ class MonitoringPart(RestResource):
         version, collection = COLLECTIONS[self.kind]
         path = f"{version}/projects/{self.google.project}/{collection}"
         try:
-            found = [one async for one in self.google.pages(_API, path, collection) if self._is_it(one)]
+            matches = [live async for live in self.google.pages(_API, path, collection) if self._is_it(live)]
         except ApiDisabled:
             return None
         # A second one may come of a request whose answer was lost: `down` takes all of them away.
-        return min(found, key=lambda one: str(one["name"]), default=None)
+        return min(matches, key=lambda live: str(live["name"]), default=None)
 
     def is_managed(self, live: Json) -> bool:
         """Return True if it carries the endpoint's label."""
@@ -66,13 +66,13 @@ class MonitoringPart(RestResource):
         try:
             return await google.post(_API, self.address.made_at, self._body(outputs), repeatable=False)
         except GoogleError as error:
-            found = await self.read() if error.reason == ANSWER_LOST else None
-            if found is None:
+            live = await self.read() if error.reason == ANSWER_LOST else None
+            if live is None:
                 raise
-            return found
+            return live
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
-        """Change what differs of that which is there."""
+        """Change what differs in the one that is there."""
         return await RestResource.update(self._at(live), live, outputs, progress)
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:

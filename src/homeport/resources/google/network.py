@@ -21,7 +21,7 @@ _PAGE = "https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc#delet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subnetwork(RestResource):
-    """A subnetwork. All of it but Private Google Access is fixed when it is made."""
+    """A subnetwork. All of it except Private Google Access is fixed when it is made."""
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Switch Private Google Access as it is wanted: that has a method of its own, and a PATCH leaves it."""

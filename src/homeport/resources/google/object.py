@@ -59,15 +59,15 @@ class Object(DependentResource):
 
     async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Write it, if there is none."""
-        made = await self.google.upload(self.bucket, self.name, self.content, if_generation_match=0)
-        return {"generation": made["generation"], "content": self.content}
+        written = await self.google.upload(self.bucket, self.name, self.content, if_generation_match=0)
+        return {"generation": written["generation"], "content": self.content}
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Write it over the one that was read."""
-        made = await self.google.upload(
+        written = await self.google.upload(
             self.bucket, self.name, self.content, if_generation_match=int(live["generation"])
         )
-        return {"generation": made["generation"], "content": self.content}
+        return {"generation": written["generation"], "content": self.content}
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         """Remove it."""

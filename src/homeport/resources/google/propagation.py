@@ -57,9 +57,9 @@ def patient(google: Google, outputs: Outputs, needs: Iterable[str]) -> Google:
     """Return the client, with patience for what among `needs` may not be seen yet."""
     names = tuple(needs)
     return google.patient(
-        _left(outputs, names, lambda one: one.of is Of.GRANT and one.changed),
-        apis=_left(outputs, names, lambda one: one.of is Of.APIS),
-        accounts=_left(outputs, names, lambda one: one.of is Of.GRANT),
+        _seconds_left(outputs, names, lambda live: live.of is Of.GRANT and live.changed),
+        apis=_seconds_left(outputs, names, lambda live: live.of is Of.APIS),
+        accounts=_seconds_left(outputs, names, lambda live: live.of is Of.GRANT),
     )
 
 
@@ -69,18 +69,21 @@ async def while_it_spreads(work: Callable[[], Awaitable[_T]], outputs: Outputs, 
     not be seen yet. Raises what `work` raises otherwise.
     """
     names = tuple(needs)
-    granted = _left(outputs, names, lambda one: one.of is Of.GRANT)
+    granted = _seconds_left(outputs, names, lambda live: live.of is Of.GRANT)
     wait = Backoff(what="a grant to be seen", within=granted, first=5.0, factor=1.5, longest=30.0)
     while True:
         try:
             return await work()
         except (PermissionDenied, OperationFailed) as error:
             lacks = isinstance(error, PermissionDenied) or "ermission" in str(error)
-            if not lacks or _left(outputs, names, lambda one: one.of is Of.GRANT) <= wait.next_pause:
+            if (
+                not lacks
+                or _seconds_left(outputs, names, lambda live: live.of is Of.GRANT) <= wait.next_pause
+            ):
                 raise
         await wait.pause()
 
 
-def _left(outputs: Outputs, needs: Iterable[str], which: Callable[[Spreading], bool]) -> float:
-    ends = [one.until for need in needs if isinstance(one := outputs.get(need), Spreading) and which(one)]
+def _seconds_left(outputs: Outputs, needs: Iterable[str], which: Callable[[Spreading], bool]) -> float:
+    ends = [live.until for need in needs if isinstance(live := outputs.get(need), Spreading) and which(live)]
     return max(0.0, max(ends, default=0.0) - asyncio.get_running_loop().time())

@@ -79,13 +79,13 @@ class Release(DependentResource):
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
         """Tell whether something else serves than the newest revision, or that was not verified."""
         service = outputs.get(self.needs[0])
-        before = _told(shares(live))
+        before = _percents_text(shares(live))
         if not service or not latest(service):
             return (Change(path="traffic", before=before, after=KNOWN_AFTER_APPLY),)
         newest = latest(service)
         receipt = receipts(live).get(newest)
         if shares(live) != {newest: 100} or is_tagged(live):
-            return (Change(path="traffic", before=before, after=_told({newest: 100})),)
+            return (Change(path="traffic", before=before, after=_percents_text({newest: 100})),)
         if receipt is None or not receipt.passed:
             return (Change(path="verified", before=None, after=newest),)
         return ()
@@ -130,7 +130,7 @@ class Release(DependentResource):
         return target
 
     async def _proven(self, service: Body, newest: str, before: Mapping[str, int]) -> Receipt:
-        """Return the receipt of the newest revision; where it cannot be had, what served before has all traffic again."""
+        """Return the receipt of the newest revision; where it gets none, what served before has all traffic again."""
         try:
             return await self.prove(service, newest, self._address(service, newest, before))
         except BaseException as error:  # An interrupt leaves no traffic on it, either.
@@ -168,7 +168,7 @@ class Release(DependentResource):
         else:
             outcome = "what served before has all of the traffic again"
         if isinstance(error, HomeportError):
-            error.hint = "; ".join(one for one in (outcome, error.hint) if one)
+            error.hint = "; ".join(text for text in (outcome, error.hint) if text)
         else:
             error.add_note(outcome)
 
@@ -191,16 +191,16 @@ class Release(DependentResource):
             body["annotations"] = annotations
             mask = "annotations,traffic"
         try:
-            begun = await self.google.patch("run", self.path, body, updateMask=mask)
+            operation = await self.google.patch("run", self.path, body, updateMask=mask)
         except Conflict:
             # It may be our own: the answer to a first try was lost, and what was asked for is done.
             if not _says(await self._service(), body):
                 raise
             return await self._settled()
-        if not is_operation(begun):
+        if not is_operation(operation):
             return await self._service()
         try:
-            await self.google.finish("run", begun, key=self.id, deadline=_DEADLINE_S)
+            await self.google.finish("run", operation, key=self.id, deadline=_DEADLINE_S)
         except OperationFailed:
             # It may tell of the newest revision, which did not start and is none of those that are asked for.
             service = await self._service()
@@ -224,12 +224,12 @@ async def way_back(google: Google, service: Body) -> str:
     """Return the revision of a service that a rollback goes to; '' for none. Raises what listing revisions raises."""
     if not went_before(service, receipts(service)):
         return ""  # Whichever of them are still there.
-    there = [
-        short(one["name"])
-        async for one in google.pages("run", f"v2/{service['name']}/revisions", "revisions")
-        if not one.get("deleteTime")
+    revisions = [
+        short(revision["name"])
+        async for revision in google.pages("run", f"v2/{service['name']}/revisions", "revisions")
+        if not revision.get("deleteTime")
     ]
-    return went_before(service, there)
+    return went_before(service, revisions)
 
 
 def _says(live: Body, body: Body) -> bool:
@@ -240,19 +240,19 @@ def _says(live: Body, body: Body) -> bool:
 
 def _routes(service: Body) -> set[tuple[str, int, str]]:
     return {
-        (short(one.get("revision", "")), int(one.get("percent", 0)), str(one.get("tag", "")))
-        for one in service.get("traffic", ())
+        (short(target.get("revision", "")), int(target.get("percent", 0)), str(target.get("tag", "")))
+        for target in service.get("traffic", ())
     }
 
 
-def _told(found: Mapping[str, int]) -> str:
-    return ", ".join(f"{percent} % {name}" for name, percent in found.items()) or "none"
+def _percents_text(percents: Mapping[str, int]) -> str:
+    return ", ".join(f"{percent} % {name}" for name, percent in percents.items()) or "none"
 
 
-def _scaled(found: Mapping[str, int], total: int) -> dict[str, int]:
+def _scaled(percents: Mapping[str, int], total: int) -> dict[str, int]:
     """Return shares in the same proportions, of `total` percent, in whole percents."""
-    whole = sum(found.values())
-    made = {name: percent * total // whole for name, percent in found.items()}
-    first = next(iter(made))
-    made[first] += total - sum(made.values())
-    return made
+    denominator = sum(percents.values())
+    scaled = {name: percent * total // denominator for name, percent in percents.items()}
+    first = next(iter(scaled))
+    scaled[first] += total - sum(scaled.values())
+    return scaled

@@ -31,8 +31,8 @@ _CLEANUP = {
 
 def repository(google: Google, name: str, repository_id: str, region: str) -> RestResource:
     """Return the Docker repository `repository_id` of the endpoint `name`, which keeps its newest images alone."""
-    wanted = {"format": "DOCKER", "labels": {LABEL: name}, "cleanupPolicies": _CLEANUP}
-    return _repository(google, name, (region, repository_id), wanted)
+    body = {"format": "DOCKER", "labels": {LABEL: name}, "cleanupPolicies": _CLEANUP}
+    return _repository(google, name, (region, repository_id), body)
 
 
 def remote_repository(
@@ -66,17 +66,17 @@ def remote_repository(
                 "passwordSecretVersion": f"projects/{google.project}/secrets/{secret}/versions/{version}",
             }
         }
-    wanted = {
+    body = {
         "format": "DOCKER",
         "mode": "REMOTE_REPOSITORY",
         "remoteRepositoryConfig": config,
         "labels": {LABEL: name},
         "cleanupPolicies": _CLEANUP,
     }
-    return _repository(google, name, (region, repository_id), wanted)
+    return _repository(google, name, (region, repository_id), body)
 
 
-def _repository(google: Google, name: str, place: tuple[str, str], wanted: Mapping[str, Any]) -> RestResource:
+def _repository(google: Google, name: str, place: tuple[str, str], body: Mapping[str, Any]) -> RestResource:
     region, repository_id = place
     parent = f"v1/projects/{google.project}/locations/{region}/repositories"
     return RestResource(
@@ -90,7 +90,7 @@ def _repository(google: Google, name: str, place: tuple[str, str], wanted: Mappi
             made_at=parent,
             query={"repositoryId": repository_id},
         ),
-        wanted=wanted,
+        wanted=body,
         rules=Rules(
             immutable=frozenset(
                 (

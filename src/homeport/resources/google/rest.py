@@ -95,14 +95,14 @@ class RestResource(BaseResource):
     async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Make it, and wait until it is there."""
         google = patient(self.google, outputs, self.needs)
-        made = await google.post(
+        operation = await google.post(
             self.address.api,
             self.address.made_at,
             self._body(outputs),
             repeatable=True,
             **self.address.query,
         )
-        return await self._settled(made, progress)
+        return await self._settled(operation, progress)
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Change what differs, if it is still as it was read. What cannot be changed is neither sent nor in the mask."""
@@ -121,10 +121,10 @@ class RestResource(BaseResource):
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         """Unmake it; nothing where there is nothing."""
         try:
-            gone = await self.google.delete(self.address.api, self.address.path)
+            operation = await self.google.delete(self.address.api, self.address.path)
         except (NotFound, ApiDisabled):
             return ()
-        await self._finished(gone, progress)
+        await self._finished(operation, progress)
         return (self.summary({}),)
 
     def _body(self, outputs: Outputs) -> JsonObject:

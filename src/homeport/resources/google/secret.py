@@ -87,15 +87,15 @@ class SecretVersion(DependentResource):
         """Add a version."""
         data = base64.b64encode(self.value.reveal().encode()).decode()
         try:
-            made = await self.google.post(
+            version = await self.google.post(
                 "secretmanager", f"{self._path}:addVersion", {"payload": {"data": data}}
             )
         except GoogleError as error:
-            found = await self.read() if error.reason == ANSWER_LOST else None
-            if found is None or found["value"] != self.value:
+            live = await self.read() if error.reason == ANSWER_LOST else None
+            if live is None or live["value"] != self.value:
                 raise
-            return found
-        return {"name": made["name"], "value": self.value}
+            return live
+        return {"name": version["name"], "value": self.value}
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Add a version."""

@@ -165,9 +165,9 @@ class Service(RestResource):
         async def deploy() -> Json:
             nonlocal live, tried
             # A try that failed leaves the service as we want it, with a revision that does not start.
-            left = await self.read() if tried else None
-            if left is not None and not RestResource.diff(self, left, outputs):
-                live = left
+            leftover = await self.read() if tried else None
+            if leftover is not None and not RestResource.diff(self, leftover, outputs):
+                live = leftover
             tried = True
             try:
                 if live is None:
@@ -184,10 +184,10 @@ class Service(RestResource):
     async def _request_for_gpu(self, error: QuotaExceeded) -> str:
         """Return what to do where Google gives no GPU: the exact request; '' for another quota."""
         template = self.wanted.get("template", {})
-        found = gpu(str(template.get("nodeSelector", {}).get("accelerator", "")))
-        if found is None or "gpu" not in str(error).lower():
+        accelerator = gpu(str(template.get("nodeSelector", {}).get("accelerator", "")))
+        if accelerator is None or "gpu" not in str(error).lower():
             return ""
-        quota = found.quota["no-zonal" if template.get("gpuZonalRedundancyDisabled") else "zonal"]
+        quota = accelerator.quota["no-zonal" if template.get("gpuZonalRedundancyDisabled") else "zonal"]
         most = int(template.get("scaling", {}).get("maxInstanceCount") or 1)
         try:
             email = await self.google.credentials.who()
@@ -197,8 +197,8 @@ class Service(RestResource):
             project=self.google.project,
             region=self.region,
             quota=quota,
-            value=most * found.quota_unit,
-            why=f"{most} instances of {found.title}",
+            value=most * accelerator.quota_unit,
+            why=f"{most} instances of {accelerator.title}",
             email=email,
         )
         return f"ask for it: {ask}; then run the same command again: it goes on from what is there. {_NO_GPU}"
@@ -214,13 +214,13 @@ class Service(RestResource):
     async def _revise(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         query = {} if RestResource.diff(self, live, outputs) else {"forceNewRevision": "true"}
         google = patient(self.google, outputs, self.needs)
-        kept = {"annotations": self._kept(live)} if live.get("annotations") else {}
-        wanted = self._body(outputs)
-        labels = {**live.get("labels", {}), **wanted["labels"]}
-        body = {**wanted, **kept, "labels": labels, "traffic": wanted.get("traffic") or pinned(live)}
+        annotations = {"annotations": self._kept(live)} if live.get("annotations") else {}
+        desired = self._body(outputs)
+        labels = {**live.get("labels", {}), **desired["labels"]}
+        body = {**desired, **annotations, "labels": labels, "traffic": desired.get("traffic") or pinned(live)}
         # What others have set beside it stays: without a mask the rest would be taken back.
-        taken = {"customAudiences"} if self.has_edge else set(_OURS)
-        query["updateMask"] = ",".join(sorted({*body, *taken}))
+        masked = {"customAudiences"} if self.has_edge else set(_OURS)
+        query["updateMask"] = ",".join(sorted({*body, *masked}))
         changed = await google.patch("run", self.address.path, {**body, "etag": live["etag"]}, **query)
         return await self._settled(changed, progress)
 

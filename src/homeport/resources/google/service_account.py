@@ -40,11 +40,11 @@ class ServiceAccount(RestResource):
 
     async def _seen(self) -> Json:
         wait = Backoff(what=f"{self.id} to be seen", within=_PATIENCE_S, first=1.0)
-        seen = 0
+        sightings = 0
         while True:
             live = await self.read()
-            seen = seen + 1 if live is not None else 0
-            if seen == _SEEN_IN_A_ROW:
+            sightings = sightings + 1 if live is not None else 0
+            if sightings == _SEEN_IN_A_ROW:
                 return live
             if not await wait.pause():
                 raise NotFound(

@@ -66,7 +66,7 @@ class StartupCache(FixedResource):
     image: ContainerImage | MirroredImage
     weights: StoredWeights
     origin: CacheOrigin
-    """What it is made with, but for the digests of image and weights, which are known once these are there."""
+    """What it is made with, except for the digests of image and weights, which are known once these are there."""
     body: Callable[[str], Mapping[str, Any]]
     """By the fingerprint: the job as Cloud Run takes it, with `Ref`s."""
     timeout_s: int
@@ -91,14 +91,14 @@ class StartupCache(FixedResource):
         image, weights = await self.image.read(), await self.weights.read()
         if image is None or weights is None:
             return None  # Then its fingerprint is not known yet, and nothing was made for it.
-        wanted = self._fingerprint(image, weights)
-        live = await self._found(wanted)
-        return live | {_LEFT: True} if live is not None and await self._is_left(wanted) else live
+        fingerprint = self._fingerprint(image, weights)
+        live = await self._found(fingerprint)
+        return live | {_LEFT: True} if live is not None and await self._is_left(fingerprint) else live
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
         """Return the job that made it, where an `up` was ended before it took that away; else nothing."""
-        gone = Change(path="job", before=f"{self.job}, which has ended", after="taken away")
-        return (gone,) if live.get(_LEFT) else ()
+        removal = Change(path="job", before=f"{self.job}, which has ended", after="taken away")
+        return (removal,) if live.get(_LEFT) else ()
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Take the job away that is left, and return the cache as it is."""
@@ -115,22 +115,22 @@ class StartupCache(FixedResource):
 
     async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Run the job, and return what it left; where it left nothing, that starts go on without it."""
-        wanted = self._fingerprint(outputs[self.image.id], outputs[self.weights.id])
+        fingerprint = self._fingerprint(outputs[self.image.id], outputs[self.weights.id])
         try:
-            await while_it_spreads(lambda: self._run(wanted, outputs), outputs, self.needs)
+            await while_it_spreads(lambda: self._run(fingerprint, outputs), outputs, self.needs)
             why = "the job ended well, and what it left is not whole"
         except (OperationFailed, QuotaExceeded, OutOfCapacity) as error:
             why = f"{error}{f'; {error.hint}' if error.hint else ''}"
-        found = await self._found(wanted)
-        if found is None:
+        cache = await self._found(fingerprint)
+        if cache is None:
             progress.note(f"no startup cache was made, and starts go on without one: {why}")
-            return self._live(wanted, NONE, 0, 0)
-        return found
+            return self._live(fingerprint, NONE, 0, 0)
+        return cache
 
-    async def _run(self, wanted: str, outputs: Outputs) -> None:
+    async def _run(self, fingerprint: str, outputs: Outputs) -> None:
         """Run the job to its end and take it away; one that a run before this has begun for the same is waited for."""
         google = patient(self.google, outputs, self.needs)
-        live = await self._job_for(wanted, google, outputs)
+        live = await self._job_for(fingerprint, google, outputs)
         newest = live.get("latestCreatedExecution") or {}
         if newest.get("completionTime") and newest.get("completionStatus") == _SUCCEEDED:
             await self._clear()
@@ -143,21 +143,21 @@ class StartupCache(FixedResource):
         if why is not None:
             raise why
 
-    async def _job_for(self, wanted: str, google: Google, outputs: Outputs) -> Json:
-        """Return the job of this fingerprint; that of another is ended and made anew."""
+    async def _job_for(self, fingerprint: str, google: Google, outputs: Outputs) -> Json:
+        """Return the job of this fingerprint; that of another is ended and made again."""
         live = await self._job()
         if live is not None and live.get("labels", {}).get(LABEL) != self.name:
             raise NotManaged(
                 f"a job called {self.job} is there, and homeport did not make it for {self.name}",
                 hint="rename it, or set cloudrun.startup_cache to off",
             )
-        if live is not None and live.get("annotations", {}).get(FINGERPRINT) != wanted:
+        if live is not None and live.get("annotations", {}).get(FINGERPRINT) != fingerprint:
             await self._clear()
             live = None
         if live is None:
-            body: JsonObject = resolve(self.body(wanted), outputs, final=True)
-            made = await google.post("run", self._jobs, body, repeatable=True, jobId=self.job)
-            await google.finish("run", made, key=self.id)
+            body: JsonObject = resolve(self.body(fingerprint), outputs, final=True)
+            operation = await google.post("run", self._jobs, body, repeatable=True, jobId=self.job)
+            await google.finish("run", operation, key=self.id)
             live = await self.google.get("run", self._path)
         return live
 
@@ -192,11 +192,15 @@ class StartupCache(FixedResource):
             body = await self.google.get("run", f"{self._path}/executions/{execution['name']}")
         except HomeportError:
             body = {}
-        google = [str(one.get("message", "")) for one in body.get("conditions", ()) if one.get("message")]
-        said = await self._said(str(execution.get("name", ""))) or next(iter(google), "")
+        google = [
+            str(condition.get("message", ""))
+            for condition in body.get("conditions", ())
+            if condition.get("message")
+        ]
+        reason = await self._said(str(execution.get("name", ""))) or next(iter(google), "")
         log = str(body.get("logUri", ""))
         return OperationFailed(
-            f"the job {self.job} failed: {said or execution.get('completionStatus', '')}",
+            f"the job {self.job} failed: {reason or execution.get('completionStatus', '')}",
             hint=f"its log: {log}" if log else "",
         )
 
@@ -208,12 +212,12 @@ class StartupCache(FixedResource):
     async def _clear(self) -> None:
         """Take the job away, with what may run of it."""
         try:
-            gone = await self.google.delete("run", self._path)
+            operation = await self.google.delete("run", self._path)
         except (NotFound, ApiDisabled):
             return
-        await self.google.finish("run", gone, key=self.id)
+        await self.google.finish("run", operation, key=self.id)
 
-    async def _is_left(self, wanted: str) -> bool:
+    async def _is_left(self, fingerprint: str) -> bool:
         """Tell whether the job that made the cache is still there; False also for those who may plan and read no jobs."""
         try:
             job = await self._job()
@@ -222,7 +226,7 @@ class StartupCache(FixedResource):
         if job is None or job.get("labels", {}).get(LABEL) != self.name:
             return False
         newest = job.get("latestCreatedExecution") or {}
-        return job.get("annotations", {}).get(FINGERPRINT) == wanted and "completionTime" in newest
+        return job.get("annotations", {}).get(FINGERPRINT) == fingerprint and "completionTime" in newest
 
     async def _job(self) -> Json | None:
         try:
@@ -230,25 +234,25 @@ class StartupCache(FixedResource):
         except NotFound:
             return None
 
-    async def _found(self, wanted: str) -> Json | None:
+    async def _found(self, fingerprint: str) -> Json | None:
         """Return what lies in the bucket for a fingerprint, where its manifest is one and its pack has the size that it says."""
         try:
             # In this order: an object's bytes that are not there are refused in words that nobody can tell apart.
-            pack = await self.google.get("storage", self._object(wanted, PACK))
-            await self.google.get("storage", self._object(wanted, MANIFEST))
-            text = await self.google.content("storage", self._object(wanted, MANIFEST), alt="media")
+            pack = await self.google.get("storage", self._object(fingerprint, PACK))
+            await self.google.get("storage", self._object(fingerprint, MANIFEST))
+            text = await self.google.content("storage", self._object(fingerprint, MANIFEST), alt="media")
         except (NotFound, ApiDisabled):
             return None
         try:
             manifest = json.loads(text)
-            sizes = [int(one["size"]) for one in manifest["files"]]
-            whole = manifest["fingerprint"] == wanted and sum(sizes) == int(pack["size"])
+            sizes = [int(file["size"]) for file in manifest["files"]]
+            complete = manifest["fingerprint"] == fingerprint and sum(sizes) == int(pack["size"])
         except (ValueError, KeyError, TypeError):
             return None
-        return self._live(wanted, digest(text), sum(sizes), len(sizes)) if whole else None
+        return self._live(fingerprint, digest(text), sum(sizes), len(sizes)) if complete else None
 
-    def _live(self, wanted: str, manifest: str, size: int, files: int) -> JsonObject:
-        return {"fingerprint": wanted, "manifest": manifest, "size": size, "files": files}
+    def _live(self, fingerprint: str, manifest: str, size: int, files: int) -> JsonObject:
+        return {"fingerprint": fingerprint, "manifest": manifest, "size": size, "files": files}
 
     def _fingerprint(self, image: Json, weights: Json) -> str:
         origin = replace(self.origin, image=str(image["digest"]), weights=str(weights["digest"]))
@@ -262,8 +266,8 @@ class StartupCache(FixedResource):
     def _path(self) -> str:
         return f"{self._jobs}/{self.job}"
 
-    def _object(self, wanted: str, file: str) -> str:
-        return f"storage/v1/b/{self.bucket}/o/{quote(f'caches/{wanted}/{file}', safe='')}"
+    def _object(self, fingerprint: str, file: str) -> str:
+        return f"storage/v1/b/{self.bucket}/o/{quote(f'caches/{fingerprint}/{file}', safe='')}"
 
 
 __all__ = ["FINGERPRINT", "KIND", "NONE", "StartupCache"]

@@ -55,12 +55,12 @@ def latest(service: Body) -> str:
 
 def shares(service: Body) -> dict[str, int]:
     """Return the percent of traffic by revision, as it is now."""
-    found: dict[str, int] = {}
-    for one in service.get("trafficStatuses") or service.get("traffic") or ():
-        if one.get("percent"):
-            name = short(one.get("revision", "")) or latest(service)
-            found[name] = found.get(name, 0) + int(one["percent"])
-    return found
+    percents: dict[str, int] = {}
+    for target in service.get("trafficStatuses") or service.get("traffic") or ():
+        if target.get("percent"):
+            name = short(target.get("revision", "")) or latest(service)
+            percents[name] = percents.get(name, 0) + int(target["percent"])
+    return percents
 
 
 def foremost(service: Body) -> str:
@@ -73,7 +73,7 @@ def receipts(service: Body) -> dict[str, Receipt]:
     """Return the receipts by revision, oldest first; {} where there are none, or none that can be read."""
     try:
         known_receipts = json.loads(service.get("annotations", {}).get(RECEIPTS, "{}"))
-        return {name: Receipt(**one) for name, one in known_receipts.items()}
+        return {name: Receipt(**receipt) for name, receipt in known_receipts.items()}
     except (ValueError, TypeError, AttributeError):
         return {}
 
@@ -89,31 +89,32 @@ def without_receipt(service: Body, revision: str) -> dict[str, str]:
 
 
 def _others(service: Body, revision: str) -> dict[str, Receipt]:
-    return {name: one for name, one in receipts(service).items() if name != revision}
+    return {name: receipt for name, receipt in receipts(service).items() if name != revision}
 
 
 def _annotated(service: Body, known: Mapping[str, Receipt]) -> dict[str, str]:
-    kept = dict(list(known.items())[-_MOST_RECEIPTS:])
+    newest = dict(list(known.items())[-_MOST_RECEIPTS:])
     entries = {
-        name: {"at": one.at, "passed": one.passed, "counts": dict(one.counts)} for name, one in kept.items()
+        name: {"at": receipt.at, "passed": receipt.passed, "counts": dict(receipt.counts)}
+        for name, receipt in newest.items()
     }
     return {**service.get("annotations", {}), RECEIPTS: json.dumps(entries, separators=(",", ":"))}
 
 
 def tag_url(service: Body, revision: str = "") -> str:
     """Return the address of the candidate, where that is `revision` if one is named; '' where there is none."""
-    for one in service.get("trafficStatuses", ()):
-        if one.get("tag") == CANDIDATE and "uri" in one:
-            tagged = short(one.get("revision", "")) or latest(service)
-            return str(one["uri"]) if revision in {"", tagged} else ""
+    for target in service.get("trafficStatuses", ()):
+        if target.get("tag") == CANDIDATE and "uri" in target:
+            tagged = short(target.get("revision", "")) or latest(service)
+            return str(target["uri"]) if revision in {"", tagged} else ""
     return ""
 
 
 def is_tagged(service: Body, revision: str = "") -> bool:
     """Return True if a revision is the candidate, `revision` if one is named; it has an address only while the door is open."""
-    for one in service.get("trafficStatuses", ()):
-        if one.get("tag") == CANDIDATE:
-            return revision in {"", short(one.get("revision", "")) or latest(service)}
+    for target in service.get("trafficStatuses", ()):
+        if target.get("tag") == CANDIDATE:
+            return revision in {"", short(target.get("revision", "")) or latest(service)}
     return False
 
 
@@ -136,26 +137,26 @@ def edge_kind_of(service: Body) -> str:
 
 def behind_of(service: Body) -> dict[str, str]:
     """Return what else a service's load balancer leads to: endpoints by their paths."""
-    told = str(service.get("annotations", {}).get(BEHIND, "")).split()
-    return dict(one.split("=", 1) for one in told if "=" in one) if is_closed(service) else {}
+    pairs = str(service.get("annotations", {}).get(BEHIND, "")).split()
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair) if is_closed(service) else {}
 
 
 def addresses_of(service: Body) -> Iterator[str]:
     """Yield every address that Cloud Run answers at for a service, or did before it was closed."""
     known = [service.get("uri"), *service.get("urls", ()), service.get("annotations", {}).get(BACK_DOOR)]
-    known += [one.get("uri") for one in service.get("trafficStatuses", ())]
+    known += [target.get("uri") for target in service.get("trafficStatuses", ())]
     yield from dict.fromkeys(url for url in known if url)
 
 
 def targets(percents: Mapping[str, int], *, candidate: str = "") -> list[JsonObject]:
     """Return traffic as the API takes it: shares by revision, and a tag for `candidate`, which may be one without a share."""
-    made: list[JsonObject] = []
+    traffic: list[JsonObject] = []
     for name, percent in percents.items():
-        one: JsonObject = {"type": _REVISION, "revision": name, "percent": percent}
-        made.append({**one, "tag": CANDIDATE} if name == candidate else one)
+        target: JsonObject = {"type": _REVISION, "revision": name, "percent": percent}
+        traffic.append({**target, "tag": CANDIDATE} if name == candidate else target)
     if candidate and candidate not in percents:
-        made.append({"type": _REVISION, "revision": candidate, "tag": CANDIDATE})
-    return made
+        traffic.append({"type": _REVISION, "revision": candidate, "tag": CANDIDATE})
+    return traffic
 
 
 def to_latest() -> list[JsonObject]:
@@ -185,8 +186,8 @@ def went_before(service: Body, there: Iterable[str]) -> str:
 def newest_verified(service: Body, there: Iterable[str], *, but: Iterable[str] = ()) -> str:
     """Return the revision whose receipt is the newest that says passed, among those that are `there`; '' for none."""
     passed = [
-        (one.at, name)
-        for name, one in receipts(service).items()
-        if one.passed and name in set(there) and name not in set(but)
+        (receipt.at, name)
+        for name, receipt in receipts(service).items()
+        if receipt.passed and name in set(there) and name not in set(but)
     ]
     return max(passed, default=("", ""))[1]
