@@ -35,12 +35,12 @@ def ensure_taught(model: str) -> bool:
 
     Raises `Unsupported` for one that was not, and names one that was.
     """
-    known = catalog.find(model)
-    if known is None:
+    listed = catalog.find(model)
+    if listed is None:
         return False
-    if known.tool_parser is None:
+    if listed.tool_parser is None:
         raise Unsupported(
-            f"{known.title} was not trained to call tools, so no agent can be made of it",
+            f"{listed.title} was not trained to call tools, so no agent can be made of it",
             hint=f'{EXAMPLE_MODEL} was: say model = "{EXAMPLE_MODEL}" in homeport.toml, then `homeport up`; '
             "--anyway runs it all the same",
         )
@@ -75,10 +75,10 @@ async def opened(endpoint: Endpoint) -> AsyncIterator[LoopModel]:
                 endpoint.model, provider=OpenAIProvider(openai_client=remote), profile=profile
             )
         except ModelAPIError as error:
-            raise _meant(error) from error
+            raise _find_cause(error) from error
 
 
-def _meant(error: ModelAPIError) -> BaseException:
+def _find_cause(error: ModelAPIError) -> BaseException:
     """Return what homeport raises for it: the endpoint's refusal, or what httpx2 said, which `client` puts into words."""
     import httpx2
     from pydantic_ai.exceptions import ModelHTTPError

@@ -121,7 +121,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _value(node: ast.expr, depth: int) -> Any:  # Any: an int or a float
-    """Return the number that a node comes to. Raises `ValueError` for whatever is no arithmetic."""
+    """Return the number that a node comes to. Raises `ValueError` for anything that is not arithmetic."""
     if depth > _DEEPEST:
         raise ValueError("it is nested too deeply")
     if isinstance(node, ast.Constant) and type(node.value) in {int, float}:
@@ -135,7 +135,7 @@ def _value(node: ast.expr, depth: int) -> Any:  # Any: an int or a float
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         function = _FUNCTIONS.get(node.func.id)
         if function is not None:
-            return _bounded(function(*(_value(one, depth + 1) for one in node.args)))
+            return _bounded(function(*(_value(argument, depth + 1) for argument in node.args)))
     raise ValueError(f"{ast.unparse(node)!r} is no arithmetic")
 
 

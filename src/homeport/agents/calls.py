@@ -19,7 +19,7 @@ from homeport.errors import AgentStopped, HomeportError, SpecError
 LONGEST_RESULT = 32_768
 """Characters of a result that the model is given: more would push the question out of its context."""
 SAME_CALLS = 3
-"""The same call with the same arguments so often is a circle: the model is told; once more, and the run ends."""
+"""So many times the same call with the same arguments is a circle: the model is told; once more, and the run ends."""
 Confirm = Callable[[Tool, Mapping[str, Any], str], Awaitable[bool]]
 """Asks whether a tool that may change something may be run, with these arguments, for the call of this id."""
 
@@ -117,7 +117,9 @@ def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
     named: dict[str, Tool] = {}
     for tool in tools:
         if tool.name in named:
-            origins = " and ".join(one.origin or "this program" for one in (named[tool.name], tool))
+            origins = " and ".join(
+                named_tool.origin or "this program" for named_tool in (named[tool.name], tool)
+            )
             raise SpecError(
                 f"two tools are called {tool.name}: of {origins}", hint="leave one of them out, or rename it"
             )

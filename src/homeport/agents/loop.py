@@ -54,13 +54,13 @@ class AgentSetup:
             "budget": {name: getattr(self.budget, name) for name in Budget.__dataclass_fields__},
             "tools": [
                 {
-                    "name": one.name,
-                    "description": one.description,
-                    "parameters": dict(one.parameters),
-                    "changes": one.changes,
-                    "origin": one.origin,
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": dict(tool.parameters),
+                    "changes": tool.changes,
+                    "origin": tool.origin,
                 }
-                for one in self.tools
+                for tool in self.tools
             ],
         }
 
@@ -196,12 +196,12 @@ def _tell_step(response: ModelResponse, calls: Calls, seconds: float) -> None:
     calls.transcript.add(
         "step",
         step=used.steps,
-        thought="".join(one.content for one in response.parts if isinstance(one, ThinkingPart)),
-        text="".join(one.content for one in response.parts if isinstance(one, TextPart)),
+        thought="".join(part.content for part in response.parts if isinstance(part, ThinkingPart)),
+        text="".join(part.content for part in response.parts if isinstance(part, TextPart)),
         calls=[
-            {"id": one.tool_call_id, "name": one.tool_name, "arguments": _arguments(one.args)}
-            for one in response.parts
-            if isinstance(one, ToolCallPart)
+            {"id": part.tool_call_id, "name": part.tool_name, "arguments": _arguments(part.args)}
+            for part in response.parts
+            if isinstance(part, ToolCallPart)
         ],
         input_tokens=response.usage.input_tokens,
         output_tokens=response.usage.output_tokens,
@@ -228,11 +228,11 @@ def _tell_invalid(parts: Sequence[Any], calls: Calls) -> None:  # Any: the libra
         )
 
 
-def _arguments(given: str | Mapping[str, Any] | None) -> Any:  # Any: JSON, or what is none as it came
-    if not isinstance(given, str):
-        return given or {}
+def _arguments(arguments: str | Mapping[str, Any] | None) -> Any:  # Any: JSON, or the text that is none
+    if not isinstance(arguments, str):
+        return arguments or {}
     try:
-        value = json.loads(given or "{}")
+        value = json.loads(arguments or "{}")
     except ValueError:
-        return given
-    return value if isinstance(value, dict) else given
+        return arguments
+    return value if isinstance(value, dict) else arguments

@@ -51,20 +51,20 @@ async def opened(servers: Sequence[str | McpServer], *, answer_within_s: float) 
                 tools += await _tools(client, server if isinstance(server, str) else server.url, log)
             yield tools
     except BaseExceptionGroup as group:  # The SDK's task groups wrap whatever is raised within them.
-        raise _meant(group) from group
+        raise _find_cause(group) from group
 
 
-def _meant(error: BaseException) -> BaseException:
+def _find_cause(error: BaseException) -> BaseException:
     """Return the one that says what happened: an error of homeport's, if there is one among them."""
     leaves: list[BaseException] = []
     groups = [error]
     while groups:
-        one = groups.pop(0)
-        if isinstance(one, BaseExceptionGroup):
-            groups += one.exceptions
+        member = groups.pop(0)
+        if isinstance(member, BaseExceptionGroup):
+            groups += member.exceptions
         else:
-            leaves.append(one)
-    return next((one for one in leaves if isinstance(one, HomeportError)), leaves[0])
+            leaves.append(member)
+    return next((leaf for leaf in leaves if isinstance(leaf, HomeportError)), leaves[0])
 
 
 async def _connected(
@@ -127,32 +127,32 @@ def _transport(
 
 
 async def _tools(client: Client, server: str, log: TextIO) -> list[Tool]:
-    found: list[Tool] = []
+    tools: list[Tool] = []
     cursor: str | None = None
     try:
         for _ in range(_MOST_PAGES):
             page = await client.list_tools(cursor=cursor)
-            found += [
-                _tool(client, server, log, (one.name, one.description or "", one.input_schema))
-                for one in page.tools
+            tools += [
+                _tool(client, server, log, (tool.name, tool.description or "", tool.input_schema))
+                for tool in page.tools
             ]
             cursor = page.next_cursor
-            if not cursor or len(found) > _MOST_TOOLS:
+            if not cursor or len(tools) > _MOST_TOOLS:
                 break
     except HomeportError:
         raise
     except Exception as error:
         raise _gone(server, "does not tell its tools", error, log) from error
-    if len(found) > _MOST_TOOLS:
+    if len(tools) > _MOST_TOOLS:
         raise SpecError(
             f"the MCP server {server} has more than {_MOST_TOOLS} tools",
             hint="no model chooses among so many",
         )
-    return found
+    return tools
 
 
-def _tool(client: Client, server: str, log: TextIO, said: tuple[str, str, Any]) -> Tool:
-    name, description, schema = said
+def _tool(client: Client, server: str, log: TextIO, announcement: tuple[str, str, Any]) -> Tool:
+    name, description, schema = announcement
     if not _NAME.fullmatch(name):
         raise SpecError(f"the MCP server {server} calls a tool {name[:80]!r}, which is no name that models can call", hint="its maker has to rename it")  # fmt: skip
     why = _wrong(schema)
@@ -217,13 +217,13 @@ def _text(result: Any) -> str:  # Any: the SDK's result
     return "\n".join(parts)
 
 
-def _gone(server: str, what: str, error: BaseException, log: TextIO) -> NetworkError:
-    error = _meant(error)
+def _gone(server: str, fault: str, error: BaseException, log: TextIO) -> NetworkError:
+    error = _find_cause(error)
     log.flush()
     log.seek(0)
     last = log.read()[-400:].strip()
     wrote = f"; it wrote: {last}" if last else ""
     return NetworkError(
-        f"the MCP server {server} {what}: {str(error) or type(error).__name__}{wrote}",
+        f"the MCP server {server} {fault}: {str(error) or type(error).__name__}{wrote}",
         hint="start the server by itself to see what is wrong with it, or leave it out",
     )

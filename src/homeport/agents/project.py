@@ -68,15 +68,15 @@ def write_project(
     )
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             for name, text in contents.items():
-                (made / name).parent.mkdir(exist_ok=True)
-                (made / name).write_text(text, encoding="utf-8")
-            made.chmod(0o755)
-            made.replace(folder)
+                (staging / name).parent.mkdir(exist_ok=True)
+                (staging / name).write_text(text, encoding="utf-8")
+            staging.chmod(0o755)
+            staging.replace(folder)
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(staging, ignore_errors=True)
     return list(contents)
 
 
@@ -84,23 +84,25 @@ def _contents(
     framework: str, *, tools: Sequence[str], mcp: Sequence[str], endpoint: str | None, on: str, name: str
 ) -> dict[str, str]:
     title, address = FRAMEWORKS[framework]
-    told = {
+    fields = {
         "name": name,
         "framework": title,
         "address": address,
         "endpoint": repr(endpoint),
         "on": repr(on),
         "serve": _serving(endpoint, on),
-        "tools": ", ".join(function for one in dict.fromkeys(tools) for function in _FUNCTIONS[one]),
+        "tools": ", ".join(function for tool in dict.fromkeys(tools) for function in _FUNCTIONS[tool]),
         "mcp": ", ".join(map(repr, dict.fromkeys(mcp))),
     }
     return {
-        "agent.py": _filled(f"{framework}.agent.py", told),
-        "tools.py": _filled("tools.py", told),
-        "test_agent.py": _filled(f"{framework}.test_agent.py", told),
+        "agent.py": _filled(f"{framework}.agent.py", fields),
+        "tools.py": _filled("tools.py", fields),
+        "test_agent.py": _filled(f"{framework}.test_agent.py", fields),
         "requirements.txt": _of_homeport(f"homeport[{','.join((*_EXTRAS[framework], on))}]")
-        + "".join(f"{one.format(mcp=',mcp' if mcp else '')}\n" for one in _REQUIRES[framework]),
-        "README.md": _filled("README.md", told),
+        + "".join(
+            f"{requirement.format(mcp=',mcp' if mcp else '')}\n" for requirement in _REQUIRES[framework]
+        ),
+        "README.md": _filled("README.md", fields),
         "files/hosts.csv": _EXAMPLE,
         # `adk` imports the folder as a package.
         **({"__init__.py": "from . import agent\n"} if framework == "adk" else {}),
@@ -115,22 +117,22 @@ def _serving(endpoint: str | None, on: str) -> str:
     return f"homeport init{flags} --model {EXAMPLE_MODEL}\nhomeport up{flags}"
 
 
-def _of_homeport(wanted: str) -> str:
+def _of_homeport(requirement: str) -> str:
     """
     Return the line of requirements.txt for homeport: from where it was installed here (PEP 610), and never by its name.
 
     homeport is in no package index, so what pip would find there under its name is somebody else's.
     """
     try:
-        told = json.loads(distribution("homeport").read_text("direct_url.json") or "{}")
+        origin = json.loads(distribution("homeport").read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):
-        told = {}
-    url, vcs = told.get("url"), told.get("vcs_info")
+        origin = {}
+    url, vcs = origin.get("url"), origin.get("vcs_info")
     if not url:
-        return f"# {wanted} @ ADDRESS: homeport is in no package index; say here where its wheel or checkout lies\n"
-    return f"{wanted} @ {vcs['vcs']}+{url}@{vcs['commit_id']}\n" if vcs else f"{wanted} @ {url}\n"
+        return f"# {requirement} @ ADDRESS: homeport is in no package index; say here where its wheel or checkout lies\n"
+    return f"{requirement} @ {vcs['vcs']}+{url}@{vcs['commit_id']}\n" if vcs else f"{requirement} @ {url}\n"
 
 
-def _filled(name: str, told: dict[str, str]) -> str:
+def _filled(name: str, fields: dict[str, str]) -> str:
     text = (files("homeport.agents") / "projects" / f"{name}.tmpl").read_text(encoding="utf-8")
-    return Template(text).substitute(told)
+    return Template(text).substitute(fields)

@@ -28,7 +28,7 @@ async def replay(events: Events, transcript: Transcript) -> loop.AgentResult:
     """
     Return what the recorded run comes to today. No engine is asked, no tool is run, and nobody is asked to allow one.
 
-    Raises `AgentStopped` where it stops, as the recorded one did or otherwise: what is said then tells which.
+    Raises `AgentStopped` where it stops, as the recorded one did or otherwise: the message tells which.
     """
     begin = events[0]
     try:
@@ -48,7 +48,9 @@ async def replay(events: Events, transcript: Transcript) -> loop.AgentResult:
 def same_end(events: Events, again: Events) -> bool:
     """Return whether a replay's events end as the recorded ones: with the same outcome and the same answer."""
     ends = [
-        (one["outcome"], one.get("answer", "")) for one in (events[-1], again[-1]) if one["event"] == "end"
+        (event["outcome"], event.get("answer", ""))
+        for event in (events[-1], again[-1])
+        if event["event"] == "end"
     ]
     return len(ends) == 2 and ends[0] == ends[1]
 
@@ -57,8 +59,8 @@ def same_end(events: Events, again: Events) -> bool:
 async def _recorded(events: Events) -> AsyncIterator[LoopModel]:
     from pydantic_ai.models.function import FunctionModel
 
-    steps = deque(one for one in events if one["event"] == "step")
-    last = next((str(one.get("error", "")) for one in events if one["event"] == "end"), "")
+    steps = deque(event for event in events if event["event"] == "step")
+    last = next((str(event.get("error", "")) for event in events if event["event"] == "end"), "")
 
     async def next_step(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         if not steps:
@@ -81,8 +83,8 @@ def _response(step: Mapping[str, Any]) -> ModelResponse:
     if step["text"]:
         parts.append(TextPart(step["text"]))
     parts += [
-        ToolCallPart(tool_name=one["name"], args=one["arguments"], tool_call_id=one["id"])
-        for one in step["calls"]
+        ToolCallPart(tool_name=call["name"], args=call["arguments"], tool_call_id=call["id"])
+        for call in step["calls"]
     ]
     usage = RequestUsage(input_tokens=step["input_tokens"], output_tokens=step["output_tokens"])
     return ModelResponse(parts=parts, usage=usage, finish_reason=step.get("finish_reason"))
@@ -94,23 +96,25 @@ def _tools(described: Events, events: Events) -> list[Tool]:
         if event["event"] == "result" and event["outcome"] in {CallOutcome.OK, CallOutcome.FAILED}:
             results[event["name"]].append(event)
 
-    def tool(one: Mapping[str, Any]) -> Tool:
+    def tool(description: Mapping[str, Any]) -> Tool:
         async def run(arguments: dict[str, Any]) -> str:
-            if not results[one["name"]]:
+            if not results[description["name"]]:
                 raise ToolFailed("the transcript holds no more results of this tool")
-            result = results[one["name"]].popleft()
+            result = results[description["name"]].popleft()
             if result["outcome"] == CallOutcome.FAILED:
                 raise ToolFailed(result["content"].removeprefix("error: "))
             return str(result["content"])
 
-        return Tool(**{**one, "run": run})
+        return Tool(**{**description, "run": run})
 
-    return [tool(one) for one in described]
+    return [tool(description) for description in described]
 
 
 def _confirm(events: Events) -> Any:  # Any: a `Confirm`
     refused = {
-        one["id"] for one in events if one["event"] == "result" and one["outcome"] == CallOutcome.REFUSED
+        event["id"]
+        for event in events
+        if event["event"] == "result" and event["outcome"] == CallOutcome.REFUSED
     }
 
     async def confirm(tool: Tool, arguments: Mapping[str, Any], call: str) -> bool:

@@ -48,13 +48,14 @@ def tool_of(function: Callable[..., Any], *, changes: bool = True) -> Tool:
             values = model.model_validate(arguments)
         except ValidationError as error:
             wrong = "; ".join(
-                f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors()
+                f"{'.'.join(map(str, detail['loc'])) or 'arguments'}: {detail['msg']}"
+                for detail in error.errors()
             )
             raise ToolFailed(f"wrong arguments: {wrong}") from error
-        given = {name: getattr(values, name) for name in model.model_fields}
+        validated = {name: getattr(values, name) for name in model.model_fields}
         if inspect.iscoroutinefunction(function):
-            return await function(**given)
-        return await in_thread(lambda: function(**given))
+            return await function(**validated)
+        return await in_thread(lambda: function(**validated))
 
     schema = model.model_json_schema()
     schema.pop("title", None)

@@ -1,4 +1,4 @@
-"""Our tools as the library of the loop takes them: it chooses nothing and runs nothing but through `Calls`."""
+"""Our tools as the library of the loop takes them: it chooses nothing, and runs tools only through `Calls`."""
 
 from __future__ import annotations
 

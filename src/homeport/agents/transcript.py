@@ -19,7 +19,7 @@ Event = Mapping[str, Any]
 
 
 class Transcript:
-    """Writes the events of a run to a file of its user's alone, and tells a listener of each."""
+    """Writes the events of a run to a file that is its user's alone, and tells a listener of each."""
 
     def __init__(self, path: Path, listener: Callable[[Event], None] = lambda _: None) -> None:
         self.path = path

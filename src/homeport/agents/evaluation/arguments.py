@@ -20,18 +20,18 @@ def usual(call: ExpectedCall) -> dict[str, Any]:
     return _usual_object(call.arguments or {})
 
 
-def _usual_object(wanted: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
-    first = {name: _usual_value(accepted(value)[0]) for name, value in wanted.items()}
+def _usual_object(expected: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    first = {name: _usual_value(accepted(value)[0]) for name, value in expected.items()}
     return {name: value for name, value in first.items() if value is not None}
 
 
 def _usual_value(value: Any) -> Any:  # Any: JSON
     if isinstance(value, Mapping):
         return _usual_object(value)
-    return [_usual_value(one) for one in value] if isinstance(value, list) else value
+    return [_usual_value(member) for member in value] if isinstance(value, list) else value
 
 
-def fits(call: ExpectedCall, name: str, arguments: Any) -> bool:  # Any: JSON, or the text of what is none
+def fits(call: ExpectedCall, name: str, arguments: Any) -> bool:  # Any: JSON, or the text that is none
     """Return whether a call that was made is the expected one."""
     if name != call.tool or not isinstance(arguments, Mapping):
         return False
@@ -48,24 +48,25 @@ def fit_together(calls: Sequence[ExpectedCall], made: Sequence[tuple[str, Any]])
         return True
     first, *others = calls
     return any(
-        fits(first, *one) and fit_together(others, [*made[:place], *made[place + 1 :]])
-        for place, one in enumerate(made)
+        fits(first, *call) and fit_together(others, [*made[:place], *made[place + 1 :]])
+        for place, call in enumerate(made)
     )
 
 
-def _fits_object(wanted: Mapping[str, Any], given: Mapping[str, Any]) -> bool:  # Any: JSON
-    return not set(given) - set(wanted) and all(
-        any(_same(one, given.get(key)) for one in accepted(value)) for key, value in wanted.items()
+def _fits_object(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> bool:  # Any: JSON
+    return not set(actual) - set(expected) and all(
+        any(_same(alternative, actual.get(key)) for alternative in accepted(value))
+        for key, value in expected.items()
     )
 
 
-def _same(wanted: Any, given: Any) -> bool:  # Any: JSON
-    if isinstance(wanted, str) and isinstance(given, str):
-        return " ".join(wanted.split()).casefold() == " ".join(given.split()).casefold()
-    if isinstance(wanted, bool) or isinstance(given, bool):
-        return wanted is given
-    if isinstance(wanted, Mapping) and isinstance(given, Mapping):
-        return _fits_object(wanted, given)
-    if isinstance(wanted, list) and isinstance(given, list):
-        return len(wanted) == len(given) and all(map(_same, wanted, given))
-    return bool(wanted == given)
+def _same(expected: Any, actual: Any) -> bool:  # Any: JSON
+    if isinstance(expected, str) and isinstance(actual, str):
+        return " ".join(expected.split()).casefold() == " ".join(actual.split()).casefold()
+    if isinstance(expected, bool) or isinstance(actual, bool):
+        return expected is actual
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        return _fits_object(expected, actual)
+    if isinstance(expected, list) and isinstance(actual, list):
+        return len(expected) == len(actual) and all(map(_same, expected, actual))
+    return bool(expected == actual)

@@ -29,7 +29,7 @@ class Baseline(StrEnum):
     """A brain without a model."""
 
     UNIFORM = "uniform"
-    """Draws every choice from the offered tools and none, with the right arguments of whatever it draws."""
+    """Draws every choice from the offered tools and none, with the right arguments for each draw."""
     ALWAYS_NONE = "always_none"
     """Calls nothing."""
     ORACLE = "oracle"
@@ -76,10 +76,12 @@ async def _opened(task: GradedTask, kind: Baseline, policy: _Policy) -> AsyncIte
     from pydantic_ai.models.function import FunctionModel
 
     async def answered(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        step = sum(isinstance(one, ModelResponse) for one in messages)
+        step = sum(isinstance(message, ModelResponse) for message in messages)
         calls = policy(step)
         if not calls:
             return ModelResponse(parts=[TextPart(task.answer[0] if task.answer else "That is all.")])
-        return ModelResponse(parts=[ToolCallPart(tool_name=name, args=given) for name, given in calls])
+        return ModelResponse(
+            parts=[ToolCallPart(tool_name=name, args=arguments) for name, arguments in calls]
+        )
 
     yield FunctionModel(answered, model_name=kind)

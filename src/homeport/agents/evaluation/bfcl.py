@@ -40,23 +40,23 @@ def read_bfcl(suite: str) -> GradedSet:
     tasks: list[GradedTask] = []
     total, left_out = 0, Counter[str]()
     for category in SUITES[suite]:
-        for asked, key in _pairs(folder, category):
+        for task, key in _pairs(folder, category):
             total += 1
             try:
-                tasks.append(_task(category, asked, key))
+                tasks.append(_task(category, task, key))
             except _LeftOut as reason:
                 left_out[str(reason)] += 1
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise _of_another_shape(category, error) from error
-    told = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
-    notes = (f"{left_out.total()} of {total} tasks are left out: {told}",) if left_out else ()
+    reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
+    notes = (f"{left_out.total()} of {total} tasks are left out: {reasons}",) if left_out else ()
     return GradedSet(name=f"{suite} {version('bfcl-eval')}", tasks=tasks, notes=notes)
 
 
 def _folder() -> Path:
     # Looked up and not imported: the package brings a dozen makers' clients.
-    found = find_spec("bfcl_eval")
-    places = list(found.submodule_search_locations or ()) if found else []
+    package = find_spec("bfcl_eval")
+    places = list(package.submodule_search_locations or ()) if package else []
     try:
         version("bfcl-eval")
     except PackageNotFoundError:
@@ -73,9 +73,9 @@ def _pairs(folder: Path, category: str) -> Iterator[tuple[Mapping[str, Any], Map
     """Give each task with its key; tasks where no tool is right have none."""
     file = f"BFCL_v4_{category}.json"
     try:
-        asked = _lines(folder / file)
+        tasks = _lines(folder / file)
         keys = {} if category.endswith("irrelevance") else _lines(folder / "possible_answer" / file)
-        for name, task in asked.items():
+        for name, task in tasks.items():
             yield task, keys[name] if keys else {"ground_truth": []}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _of_another_shape(category, error) from error
@@ -90,24 +90,24 @@ def _of_another_shape(category: str, error: Exception) -> SpecError:
 
 def _lines(path: Path) -> dict[str, Mapping[str, Any]]:  # Any: JSON
     lines = path.read_text(encoding="utf-8").splitlines()
-    return {one["id"]: one for one in map(json.loads, filter(None, lines))}
+    return {record["id"]: record for record in map(json.loads, filter(None, lines))}
 
 
-def _task(category: str, asked: Mapping[str, Any], key: Mapping[str, Any]) -> GradedTask:  # Any: JSON
+def _task(category: str, task: Mapping[str, Any], key: Mapping[str, Any]) -> GradedTask:  # Any: JSON
     """Return one task. Raises `_LeftOut`."""
-    (messages,) = asked["question"]
-    if [one["role"] for one in messages] != ["user"]:
+    (messages,) = task["question"]
+    if [message["role"] for message in messages] != ["user"]:
         raise _LeftOut("with more than one message")
-    offers = [_tool(one) for one in asked["function"]]
-    names = [one.name for one in offers]
+    offers = [_tool(function) for function in task["function"]]
+    names = [offer.name for offer in offers]
     if len(set(names)) < len(names) or not all(map(_NAME.fullmatch, names)):
         raise _LeftOut("with tools whose names an API does not take")
-    tools = {one.name: one for one in offers}
+    tools = {offer.name: offer for offer in offers}
     calls = tuple(
-        _call(tools, name, arguments) for one in key["ground_truth"] for name, arguments in one.items()
+        _call(tools, name, arguments) for call in key["ground_truth"] for name, arguments in call.items()
     )
     return GradedTask(
-        id=re.sub(r"[^A-Za-z0-9_-]", "-", asked["id"]),
+        id=re.sub(r"[^A-Za-z0-9_-]", "-", task["id"]),
         category=category,
         question=messages[0]["content"],
         offers=tuple(offers),
@@ -133,7 +133,7 @@ def _schema(theirs: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON Schema
     if kind != "any":
         ours["type"] = _TYPES.get(kind, kind)
     if "properties" in theirs:
-        ours["properties"] = {name: _schema(one) for name, one in theirs["properties"].items()}
+        ours["properties"] = {name: _schema(schema) for name, schema in theirs["properties"].items()}
     if isinstance(theirs.get("items"), dict):
         ours["items"] = _schema(theirs["items"])
     return ours
@@ -150,7 +150,8 @@ def _call(
     return ExpectedCall(
         tool=tool.name,
         arguments={
-            one: _any_of(values, properties[one], one in required) for one, values in arguments.items()
+            argument: _any_of(values, properties[argument], argument in required)
+            for argument, values in arguments.items()
         },
         returns="done",
     )
@@ -159,7 +160,7 @@ def _call(
 def _any_of(values: list[Any], schema: Mapping[str, Any], required: bool) -> dict[str, Any]:  # Any: JSON
     """Return what an argument may be: where '' is among the values, one that is not required may also be left out."""
     text = schema.get("type") == "string"
-    allowed = [_value(one, schema) for one in values if one != "" or text]
+    allowed = [_value(value, schema) for value in values if value != "" or text]
     if "" in values and not required:
         allowed.append(None)
     if not allowed:
@@ -170,11 +171,11 @@ def _any_of(values: list[Any], schema: Mapping[str, Any], required: bool) -> dic
 def _value(value: Any, schema: Mapping[str, Any]) -> Any:  # Any: JSON
     """Return a value in which each part of an object may be one of several, as the key has it."""
     if isinstance(value, list):
-        return [_value(one, schema.get("items", {})) for one in value]
+        return [_value(member, schema.get("items", {})) for member in value]
     if not isinstance(value, Mapping):
         return value
     parts, required = schema.get("properties", {}), schema.get("required", ())
     return {
-        key: _any_of(one, parts.get(key, {}), key in required) if isinstance(one, list) else one
-        for key, one in value.items()
+        key: _any_of(part, parts.get(key, {}), key in required) if isinstance(part, list) else part
+        for key, part in value.items()
     }

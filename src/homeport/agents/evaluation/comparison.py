@@ -56,7 +56,7 @@ class EvalComparison:
 def compared(first: EvalResult, second: EvalResult) -> EvalComparison:
     """Return the two, paired by task. Raises `SpecError` where they did not do the same tasks."""
     ensure_same_tasks(first.suite_digest, second)
-    names = [one.category for one in first.categories]
+    names = [score.category for score in first.categories]
     counts = {name: _counts(first, second, name) for name in (*names, ALL)}
     values = {name: mcnemar(*_only(counts[name])) for name in counts}
     shown = holm({name: values[name] for name in names})
@@ -64,15 +64,15 @@ def compared(first: EvalResult, second: EvalResult) -> EvalComparison:
     rows = {
         name: CategoryComparison(
             category=name,
-            tasks=sum(of.values()),
-            both=of[True, True],
-            only_first=of[True, False],
-            only_second=of[False, True],
-            neither=of[False, False],
+            tasks=sum(pairs.values()),
+            both=pairs[True, True],
+            only_first=pairs[True, False],
+            only_second=pairs[False, True],
+            neither=pairs[False, False],
             p_value=round(values[name], 6),
-            better=_better(of, shown=shown[name]),
+            better=_better(pairs, shown=shown[name]),
         )
-        for name, of in counts.items()
+        for name, pairs in counts.items()
     }
     otherwise = [
         f"{label}: {getattr(first, key)} against {getattr(second, key)}"
@@ -99,20 +99,20 @@ _Counts = dict[tuple[bool, bool], int]
 
 
 def _counts(first: EvalResult, second: EvalResult, category: str) -> _Counts:
-    found = {(one, other): 0 for one in (True, False) for other in (True, False)}
-    others = {one.task: one.verdict is TaskVerdict.RIGHT for one in second.tasks}
-    for one in first.tasks:
-        if category in {one.category, ALL}:
-            found[one.verdict is TaskVerdict.RIGHT, others[one.task]] += 1
-    return found
+    counts = {(this, other): 0 for this in (True, False) for other in (True, False)}
+    second_right = {outcome.task: outcome.verdict is TaskVerdict.RIGHT for outcome in second.tasks}
+    for outcome in first.tasks:
+        if category in {outcome.category, ALL}:
+            counts[outcome.verdict is TaskVerdict.RIGHT, second_right[outcome.task]] += 1
+    return counts
 
 
-def _only(of: _Counts) -> tuple[int, int]:
-    return of[True, False], of[False, True]
+def _only(pairs: _Counts) -> tuple[int, int]:
+    return pairs[True, False], pairs[False, True]
 
 
-def _better(of: _Counts, *, shown: bool) -> Better:
-    only_first, only_second = _only(of)
+def _better(pairs: _Counts, *, shown: bool) -> Better:
+    only_first, only_second = _only(pairs)
     if not shown:
         return Better.NOT_SHOWN
     return Better.FIRST if only_first > only_second else Better.SECOND

@@ -50,8 +50,8 @@ def grade(task: GradedTask, events: Events) -> TaskVerdict:
     end = events[-1]
     if end["outcome"] == "failed":
         return TaskVerdict.REFUSED
-    made = calls_made(events)
-    wrong = _wrong_call(task, made)
+    steps = calls_made(events)
+    wrong = _wrong_call(task, steps)
     if wrong is not None:
         return wrong
     if end["outcome"] != "answered":
@@ -61,13 +61,13 @@ def grade(task: GradedTask, events: Events) -> TaskVerdict:
 
 def calls_made(events: Events) -> _Made:
     """Return the calls of each answer of the model that has any."""
-    steps = [one["calls"] for one in events if one["event"] == "step"]
+    steps = [event["calls"] for event in events if event["event"] == "step"]
     return [[(call["name"], call["arguments"]) for call in calls] for calls in steps if calls]
 
 
 def looped(events: Events) -> bool:
     """Return whether it went round in circles, and had to be told."""
-    return any(one["event"] == "result" and one["outcome"] == CallOutcome.REPEATED for one in events)
+    return any(event["event"] == "result" and event["outcome"] == CallOutcome.REPEATED for event in events)
 
 
 def loop_stopped(events: Events) -> bool:
@@ -83,9 +83,9 @@ def loop_stopped(events: Events) -> bool:
 
 
 def says(text: str, answers: Sequence[str]) -> bool:
-    """Return whether `text` says one of `answers`, as words or numbers of their own. There is none: anything will do."""
+    """Return whether `text` says one of `answers`, as words or numbers of their own; without `answers` any text does."""
     plain = _GROUPED.sub("", re.sub(r"[*_`]", "", text)).replace("\u2212", "-").casefold()
-    return not answers or any(_says(plain, one.casefold()) for one in answers)
+    return not answers or any(_says(plain, answer.casefold()) for answer in answers)
 
 
 def _says(text: str, answer: str) -> bool:
@@ -95,28 +95,28 @@ def _says(text: str, answer: str) -> bool:
     return re.search(rf"(?<!\w)(?<!\d[.,:]){pattern}(?!\w|[.,:]\d)", text) is not None
 
 
-def _wrong_call(task: GradedTask, made: _Made) -> TaskVerdict | None:
+def _wrong_call(task: GradedTask, steps: _Made) -> TaskVerdict | None:
     """Return what is wrong with the calls; None for nothing."""
     offered = {tool.name for tool in task.offers}
-    names = Counter(name for step in made for name, _ in step)
-    wanted = Counter(call.tool for step in task.calls for call in step)
+    names = Counter(name for step in steps for name, _ in step)
+    expected = Counter(call.tool for step in task.calls for call in step)
     verdict = None
     if set(names) - offered:
         verdict = TaskVerdict.NO_SUCH_TOOL
-    elif not wanted:
+    elif not expected:
         verdict = TaskVerdict.UNWANTED_CALL if names else None
     elif not names:
         verdict = TaskVerdict.NO_CALL
-    elif set(names) - set(wanted) or wanted - names:
+    elif set(names) - set(expected) or expected - names:
         verdict = TaskVerdict.WRONG_TOOL
-    elif not all(isinstance(arguments, Mapping) for step in made for _, arguments in step):
+    elif not all(isinstance(arguments, Mapping) for step in steps for _, arguments in step):
         verdict = TaskVerdict.WRONG_ARGUMENTS
-    elif names != wanted:
+    elif names != expected:
         verdict = TaskVerdict.EXTRA_CALL
     elif not fit_together(
-        [call for step in task.calls for call in step], [call for step in made for call in step]
+        [call for step in task.calls for call in step], [call for step in steps for call in step]
     ):
         verdict = TaskVerdict.WRONG_ARGUMENTS
-    elif len(made) != len(task.calls) or not all(map(fit_together, task.calls, made)):
+    elif len(steps) != len(task.calls) or not all(map(fit_together, task.calls, steps)):
         verdict = TaskVerdict.OTHER_ORDER
     return verdict

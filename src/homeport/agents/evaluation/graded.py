@@ -13,7 +13,7 @@ from homeport.json_types import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferedTool:
-    """A tool of a graded set: what the model reads about it. What it returns is said by each task."""
+    """A tool of a graded set: what the model reads about it. Each task says what it returns."""
 
     name: str
     description: str
@@ -57,15 +57,15 @@ class GradedSet:
     name: str
     tasks: Sequence[GradedTask]
     notes: tuple[str, ...] = ()
-    """What whoever reads a result of it has to know."""
+    """What a reader of a result of it has to know."""
 
     @property
     def digest(self) -> str:
         """Return the SHA-256 of all that is asked and what is right: two results with one digest may be compared."""
-        text = json.dumps([asdict(one) for one in self.tasks], sort_keys=True, ensure_ascii=False)
+        text = json.dumps([asdict(task) for task in self.tasks], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def categories(self) -> tuple[str, ...]:
         """Return the categories, in the order of the file."""
-        return tuple(dict.fromkeys(one.category for one in self.tasks))
+        return tuple(dict.fromkeys(task.category for task in self.tasks))

@@ -27,20 +27,20 @@ svg { display: block; width: 14rem; height: 1.2rem }
 
 def page(report: EvalReport) -> str:
     """Return the page."""
-    results = [one for one in (report.result, report.against) if one is not None]
-    title = " against ".join(f"{one.model} ({one.endpoint})" for one in results)
+    results = [result for result in (report.result, report.against) if result is not None]
+    title = " against ".join(f"{result.model} ({result.endpoint})" for result in results)
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}: how well it chooses tools</title><style>{_STYLE}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
     ]
-    for one in results:
-        parts += _result(one)
+    for result in results:
+        parts += _result(result)
     if report.comparison is not None and report.against is not None:
         parts += _comparison(report.comparison, report.result, report.against)
-    for one in results:
-        parts += _tasks(one)
+    for result in results:
+        parts += _tasks(result)
     return redacted("\n".join([*parts, "</body></html>", ""]))
 
 
@@ -58,23 +58,21 @@ def _result(result: EvalResult) -> list[str]:
     ]
 
 
-def _score(one: CategoryScore) -> list[str]:
+def _score(score: CategoryScore) -> list[str]:
     return [
-        escape(one.category),
-        f"{one.right} of {one.tasks}",
-        percent(one.accuracy),
-        f"{percent(one.low)} to {percent(one.high)}",
-        _bar(one),
-        percent(one.chance),
-        *(str(one.baselines[kind]) for kind in BASELINES),
+        escape(score.category),
+        f"{score.right} of {score.tasks}",
+        percent(score.accuracy),
+        f"{percent(score.low)} to {percent(score.high)}",
+        _bar(score),
+        percent(score.chance),
+        *(str(score.baselines[kind]) for kind in BASELINES),
     ]
 
 
-def _bar(one: CategoryScore) -> str:
-    low, high, at, chance = (100 * value for value in (one.low, one.high, one.accuracy, one.chance))
-    label = (
-        f"{percent(one.accuracy)}, {percent(one.low)} to {percent(one.high)}, chance {percent(one.chance)}"
-    )
+def _bar(score: CategoryScore) -> str:
+    low, high, at, chance = (100 * value for value in (score.low, score.high, score.accuracy, score.chance))
+    label = f"{percent(score.accuracy)}, {percent(score.low)} to {percent(score.high)}, chance {percent(score.chance)}"
     return (
         f'<svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
         '<rect width="100" height="10" fill="var(--line)"/>'
@@ -97,16 +95,16 @@ def _comparison(comparison: EvalComparison, first: EvalResult, second: EvalResul
         "",
     ]
 
-    def row(one: CategoryComparison) -> list[str]:
-        counts = (one.tasks, one.both, one.only_first, one.only_second, one.neither)
-        name = dict(zip((Better.FIRST, Better.SECOND), names, strict=True)).get(one.better, "")
+    def row(category: CategoryComparison) -> list[str]:
+        counts = (category.tasks, category.both, category.only_first, category.only_second, category.neither)
+        name = dict(zip((Better.FIRST, Better.SECOND), names, strict=True)).get(category.better, "")
         better = f"{name} is better" if name else "no difference shown"
-        return [escape(one.category), *map(str, counts), f"{one.p_value:.3g}", escape(better)]
+        return [escape(category.category), *map(str, counts), f"{category.p_value:.3g}", escape(better)]
 
     return [
         "<h2>Side by side</h2>",
         _table(
-            [escape(one) for one in head],
+            [escape(title) for title in head],
             [*map(row, comparison.categories), row(comparison.total)],
             numbers=set(range(1, 7)),
         ),
@@ -117,16 +115,16 @@ def _comparison(comparison: EvalComparison, first: EvalResult, second: EvalResul
 def _tasks(result: EvalResult) -> list[str]:
     rows = [
         [
-            escape(one.task),
-            escape(one.category),
-            one.verdict.value
-            if one.verdict is TaskVerdict.RIGHT
-            else f"<span class=wrong>{one.verdict.value}</span>",
-            "yes" if one.looped else "",
-            f"{one.input_tokens} + {one.output_tokens}",
-            f"{one.seconds:.1f}",
+            escape(outcome.task),
+            escape(outcome.category),
+            outcome.verdict.value
+            if outcome.verdict is TaskVerdict.RIGHT
+            else f"<span class=wrong>{outcome.verdict.value}</span>",
+            "yes" if outcome.looped else "",
+            f"{outcome.input_tokens} + {outcome.output_tokens}",
+            f"{outcome.seconds:.1f}",
         ]
-        for one in result.tasks
+        for outcome in result.tasks
     ]
     head = ["task", "category", "how it ended", "in circles", "tokens", "seconds"]
     return [

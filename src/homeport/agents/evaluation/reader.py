@@ -57,11 +57,11 @@ def read(suite: str, *, only: Collection[str] = ()) -> GradedSet:
     """
     graded = read_bfcl(suite) if suite in SUITES else GradedSet(name=suite, tasks=_own(suite))
     known = graded.categories
-    if missing := [one for one in only if one not in known]:
+    if missing := [category for category in only if category not in known]:
         raise SpecError(
             f"{suite} has no category {missing[0]}", hint=f"its categories are {', '.join(known)}"
         )
-    return replace(graded, tasks=[one for one in graded.tasks if not only or one.category in only])
+    return replace(graded, tasks=[task for task in graded.tasks if not only or task.category in only])
 
 
 def _own(suite: str) -> list[GradedTask]:
@@ -115,7 +115,9 @@ def _take(value: Mapping[str, Any], tools: dict[str, OfferedTool], tasks: dict[s
             _ensure_new(task.id, tasks, "task")
             tasks[task.id] = task
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        wrong = "; ".join(
+            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()
+        )
         raise ValueError(f"{wrong}. Expected: {_TOOL if 'tool' in value else _TASK}") from None
 
 

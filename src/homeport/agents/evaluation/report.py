@@ -25,8 +25,8 @@ class EvalReport:
 
     def as_json(self) -> JsonObject:
         """Return the report as `--json` prints it."""
-        found: JsonObject = TypeAdapter(EvalReport).dump_python(self, mode="json")
-        return found
+        document: JsonObject = TypeAdapter(EvalReport).dump_python(self, mode="json")
+        return document
 
 
 def saved(path: Path) -> EvalResult:

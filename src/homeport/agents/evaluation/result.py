@@ -115,8 +115,8 @@ class SetRun:
 def summed_up(run: SetRun) -> EvalResult:
     """Return what a run comes to."""
     attempts, count = run.attempts, len(run.attempts)
-    tokens_in = sum(one.input_tokens for one in attempts) / count
-    tokens_out = sum(one.output_tokens for one in attempts) / count
+    tokens_in = sum(attempt.input_tokens for attempt in attempts) / count
+    tokens_out = sum(attempt.output_tokens for attempt in attempts) / count
     million = run.options.usd_per_million_tokens
     return EvalResult(
         endpoint=run.endpoint.name,
@@ -130,11 +130,11 @@ def summed_up(run: SetRun) -> EvalResult:
         total=_score(run, ALL),
         above_always_none=_above(attempts, run.baselines[Baseline.ALWAYS_NONE]),
         tasks=tuple(map(_outcome, attempts)),
-        loops=sum(one.looped for one in attempts),
-        loops_stopped=sum(one.loop_stopped for one in attempts),
+        loops=sum(attempt.looped for attempt in attempts),
+        loops_stopped=sum(attempt.loop_stopped for attempt in attempts),
         mean_input_tokens=round(tokens_in, 1),
         mean_output_tokens=round(tokens_out, 1),
-        mean_s=round(sum(one.seconds for one in attempts) / count, 3),
+        mean_s=round(sum(attempt.seconds for attempt in attempts) / count, 3),
         mean_usd=None if million is None else (tokens_in + tokens_out) * million / 1e6,
         price=run.options.price,
         transcript=run.transcript,
@@ -142,10 +142,10 @@ def summed_up(run: SetRun) -> EvalResult:
 
 
 def _score(run: SetRun, category: str) -> CategoryScore:
-    chosen = [one for one in run.attempts if category in {one.task.category, ALL}]
+    chosen = [attempt for attempt in run.attempts if category in {attempt.task.category, ALL}]
     right = _right(chosen)
     low, high = wilson(right, len(chosen))
-    by_chance = sum(chance(one.task) for one in chosen) / len(chosen)
+    by_chance = sum(chance(attempt.task) for attempt in chosen) / len(chosen)
     return CategoryScore(
         category=category,
         tasks=len(chosen),
@@ -156,34 +156,34 @@ def _score(run: SetRun, category: str) -> CategoryScore:
         chance=round(by_chance, 4),
         above_chance=low > by_chance,
         baselines={
-            kind: _right([one for one in attempts if category in {one.task.category, ALL}])
+            kind: _right([attempt for attempt in attempts if category in {attempt.task.category, ALL}])
             for kind, attempts in run.baselines.items()
         },
-        verdicts=dict(Counter(one.verdict for one in chosen).most_common()),
+        verdicts=dict(Counter(attempt.verdict for attempt in chosen).most_common()),
     )
 
 
 def _above(attempts: Sequence[Attempt], others: Sequence[Attempt]) -> bool:
     pairs = Counter(
-        (one.verdict is TaskVerdict.RIGHT, other.verdict is TaskVerdict.RIGHT)
-        for one, other in zip(attempts, others, strict=True)
+        (attempt.verdict is TaskVerdict.RIGHT, other.verdict is TaskVerdict.RIGHT)
+        for attempt, other in zip(attempts, others, strict=True)
     )
     more, fewer = pairs[True, False], pairs[False, True]
     return more > fewer and mcnemar(more, fewer) <= LEVEL
 
 
 def _right(attempts: Sequence[Attempt]) -> int:
-    return sum(one.verdict is TaskVerdict.RIGHT for one in attempts)
+    return sum(attempt.verdict is TaskVerdict.RIGHT for attempt in attempts)
 
 
-def _outcome(one: Attempt) -> TaskOutcome:
+def _outcome(attempt: Attempt) -> TaskOutcome:
     return TaskOutcome(
-        task=one.task.id,
-        category=one.task.category,
-        verdict=one.verdict,
-        looped=one.looped,
-        chance=round(chance(one.task), 4),
-        input_tokens=one.input_tokens,
-        output_tokens=one.output_tokens,
-        seconds=one.seconds,
+        task=attempt.task.id,
+        category=attempt.task.category,
+        verdict=attempt.verdict,
+        looped=attempt.looped,
+        chance=round(chance(attempt.task), 4),
+        input_tokens=attempt.input_tokens,
+        output_tokens=attempt.output_tokens,
+        seconds=attempt.seconds,
     )

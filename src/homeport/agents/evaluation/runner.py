@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _OF_THE_TASK = frozenset((400, 413, 422, 500))
 """What engines answer where a request does not fit, or the model's own output cannot be parsed. Others end it all."""
 _REFUSALS = 3
-"""So many refusals from the first task on, and it is the endpoint: nothing else would come of the others."""
+"""After so many refusals from the first task on it is the endpoint: the other tasks would end no differently."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +74,10 @@ async def run_set(
             except AgentStopped:
                 pass  # It is in the transcript, which is what is graded.
             except EndpointError as error:
-                so_far = (one.verdict for one in attempts)
+                so_far = (attempt.verdict for attempt in attempts)
                 if error.status not in _OF_THE_TASK or (
-                    len(attempts) + 1 >= _REFUSALS and all(one is TaskVerdict.REFUSED for one in so_far)
+                    len(attempts) + 1 >= _REFUSALS
+                    and all(verdict is TaskVerdict.REFUSED for verdict in so_far)
                 ):
                     raise
             attempts.append(_attempt(task, events))
@@ -107,11 +108,11 @@ async def run_baselines(
 
 
 def _ensure_possible(graded: GradedSet, of_the_oracle: Sequence[Attempt]) -> None:
-    for one in of_the_oracle:
-        if one.looped or one.verdict is not TaskVerdict.RIGHT:
-            judged = "going round in circles" if one.looped else one.verdict.value
+    for attempt in of_the_oracle:
+        if attempt.looped or attempt.verdict is not TaskVerdict.RIGHT:
+            judged = "going round in circles" if attempt.looped else attempt.verdict.value
             raise SpecError(
-                f"the task {one.task.id} of {graded.name} cannot be done: its own key is judged {judged}",
+                f"the task {attempt.task.id} of {graded.name} cannot be done: its own key is judged {judged}",
                 hint="mend its calls or its answer, or raise the bounds of a task; "
                 "the same call may be expected twice, and no oftener",
             )

@@ -15,25 +15,29 @@ def scripted_tools(task: GradedTask) -> list[Tool]:
     Return the offered tools for one run. A call that is expected comes to what the task says, in the order of the task
     where it is expected more than once; any other is an error that the model reads.
     """
-    left = [call for step in task.calls for call in step]
+    pending = [call for step in task.calls for call in step]
     done: list[ExpectedCall] = []
 
-    def tool(one: OfferedTool) -> Tool:
+    def tool(offer: OfferedTool) -> Tool:
         async def run(arguments: dict[str, Any]) -> Any:  # Any: JSON
-            call = next((call for call in left if fits(call, one.name, arguments)), None)
+            call = next((call for call in pending if fits(call, offer.name, arguments)), None)
             if call is None:
-                call = next((call for call in reversed(done) if fits(call, one.name, arguments)), None)
+                call = next((call for call in reversed(done) if fits(call, offer.name, arguments)), None)
             if call is None:
                 raise ToolFailed(f"nothing is known of {json.dumps(arguments, ensure_ascii=False)}")
-            if call in left:
-                left.remove(call)
+            if call in pending:
+                pending.remove(call)
                 done.append(call)
             if call.error:
                 raise ToolFailed(call.error)
             return call.returns
 
         return Tool(
-            name=one.name, description=one.description, parameters=one.parameters, run=run, changes=False
+            name=offer.name,
+            description=offer.description,
+            parameters=offer.parameters,
+            run=run,
+            changes=False,
         )
 
-    return [tool(one) for one in task.offers]
+    return [tool(offer) for offer in task.offers]

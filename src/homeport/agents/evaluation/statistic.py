@@ -42,8 +42,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """
     tasks, fewer = only_first + only_second, min(only_first, only_second)
     tail = ways = 1
-    for one in range(fewer):
-        ways = ways * (tasks - one) // (one + 1)
+    for i in range(fewer):
+        ways = ways * (tasks - i) // (i + 1)
         tail += ways
     return min(1.0, float(Fraction(2 * tail, 2**tasks)))
 
@@ -55,9 +55,9 @@ def holm(values: Mapping[str, float]) -> dict[str, bool]:
     Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979): from
     the smallest on, each is compared with LEVEL / (how many are left), and the first that fails ends it.
     """
-    found = dict.fromkeys(values, False)
-    for place, (name, value) in enumerate(sorted(values.items(), key=lambda one: one[1])):
+    standing = dict.fromkeys(values, False)
+    for place, (name, value) in enumerate(sorted(values.items(), key=lambda pair: pair[1])):
         if value > LEVEL / (len(values) - place):
             break
-        found[name] = True
-    return found
+        standing[name] = True
+    return standing

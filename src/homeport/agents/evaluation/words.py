@@ -20,7 +20,7 @@ def notes(result: EvalResult) -> list[str]:
     """Return what is to be said of a result besides its table, a line each."""
     total = result.total
     beyond = "above chance" if total.above_chance else "not shown to be above chance"
-    below = [one.category for one in result.categories if not one.above_chance]
+    below = [score.category for score in result.categories if not score.above_chance]
     interval = f"{percent(total.low)} to {percent(total.high)}"
     lines = [f"{total.right} of {total.tasks} right: {percent(total.accuracy)} ({interval}), {beyond}"]
     if below and total.above_chance:
@@ -61,17 +61,20 @@ def verdict_on(comparison: EvalComparison, first: EvalResult, second: EvalResult
     """Return where two results differ beyond chance, a line each."""
     names = dict(zip((Better.FIRST, Better.SECOND), labels(first, second), strict=True))
     total = comparison.total
-    shown = [one for one in comparison.categories if one.better is not Better.NOT_SHOWN]
+    differing = [category for category in comparison.categories if category.better is not Better.NOT_SHOWN]
     overall = (
         f"in all, no difference beyond chance is shown (p = {total.p_value:.3g})"
         if total.better is Better.NOT_SHOWN
         else f"in all, {names[total.better]} is better (p = {total.p_value:.3g})"
     )
     lines = [f"{overall}: McNemar's exact test, paired by task"]
-    if shown:
-        where = ", ".join(f"{one.category} ({names[one.better]}, p = {one.p_value:.3g})" for one in shown)
+    if differing:
+        where = ", ".join(
+            f"{category.category} ({names[category.better]}, p = {category.p_value:.3g})"
+            for category in differing
+        )
         lines.append(f"beyond chance they differ in {where}; 5 % by Holm over all categories")
     else:
         lines.append("in no single category is a difference beyond chance shown (5 % by Holm over all)")
-    lines += [f"the runs differ otherwise, too: {one}" for one in comparison.otherwise]
+    lines += [f"the runs differ otherwise, too: {difference}" for difference in comparison.otherwise]
     return lines

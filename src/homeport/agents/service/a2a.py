@@ -27,7 +27,7 @@ _KNOWN = {
         (_UNSUPPORTED, "not supported: see the agent's card"),
     ),
 }  # fmt: skip
-"""Methods of the protocol that this agent has not, and what is said to them."""
+"""Methods of the protocol that this agent does not have, and the answer to each."""
 
 
 class RpcError(Exception):
@@ -89,37 +89,39 @@ class SentMessage:
 def sent_message(body: bytes, protocol: str | None) -> SentMessage:
     """Return the message in a body; `protocol` is the version that the client speaks. Raises `RpcError`."""
     try:
-        given = json.loads(body)
+        request = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise RpcError(PARSE_ERROR, f"the body is not JSON: {error}") from error
     if (
-        not isinstance(given, dict)
-        or given.get("jsonrpc") != "2.0"
-        or not isinstance(given.get("method"), str)
+        not isinstance(request, dict)
+        or request.get("jsonrpc") != "2.0"
+        or not isinstance(request.get("method"), str)
     ):
         raise RpcError(INVALID_REQUEST, "this is no request of JSON-RPC 2.0")
-    called = given.get("id") if isinstance(given.get("id"), str | int) else None
+    called = request.get("id") if isinstance(request.get("id"), str | int) else None
     if protocol is not None and protocol.split(".")[:2] != VERSION.split("."):
         raise RpcError(_OTHER_VERSION, f"A2A {VERSION} is spoken here, not {protocol[:20]}", called)
-    method = given["method"]
+    method = request["method"]
     if method != "SendMessage":
         code, why = _KNOWN.get(
             method, (NO_METHOD, f"there is no method {method[:80]!r} here, but SendMessage")
         )
         raise RpcError(code, why, called)
     try:
-        message = _SendParams.model_validate(given.get("params")).message
+        message = _SendParams.model_validate(request.get("params")).message
     except ValidationError as error:
-        what = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
-        raise RpcError(INVALID_PARAMS, what, called) from error
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()[:3]
+        )
+        raise RpcError(INVALID_PARAMS, mistakes, called) from error
     if any(part.text is None for part in message.parts):
         raise RpcError(_OTHER_CONTENT, "only parts with text are taken", called)
     return SentMessage(called, message)
 
 
 def card(agent: ServedAgent, origin: str) -> dict[str, Any]:
-    """Return the agent's card, of an agent that is reached at `origin`: JSON, so Any."""
-    tools = [one.name for one in agent.setup.tools]
+    """Return the card of an agent that is reached at `origin`: JSON, so Any."""
+    tools = [tool.name for tool in agent.setup.tools]
     described = f"Answers questions with {agent.setup.endpoint.model}"
     if tools:
         described += f" and the tools {', '.join(tools)}"

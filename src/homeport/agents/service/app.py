@@ -93,10 +93,10 @@ class _Pages:
         return JSONResponse(self._model())
 
     async def chat(self, request: Request) -> Response:
-        asked = chat.chat_request(await _body(request), self._agent.name)
-        question = asked.question
-        if asked.stream:
-            return _Stream(self._agent, asked)
+        chat_request = chat.chat_request(await _body(request), self._agent.name)
+        question = chat_request.question
+        if chat_request.stream:
+            return _Stream(self._agent, chat_request)
         completion, reason = chat.Completion(self._agent.name), "stop"
 
         def listener(event: Event) -> None:
@@ -183,9 +183,9 @@ class _Stream(Response):
 
     def _listen(self, event: Event) -> None:
         self._reason = chat.reason_of(event, self._reason)
-        told = chat.steps_told(event)
-        if told:
-            self._events.put_nowait(_event(self._completion.chunk({"reasoning_content": told})))
+        steps = chat.steps_told(event)
+        if steps:
+            self._events.put_nowait(_event(self._completion.chunk({"reasoning_content": steps})))
 
     @staticmethod
     async def _piece(send: Any, text: str) -> None:  # Any: ASGI
@@ -253,5 +253,5 @@ async def _bad_request(_: Request, error: Exception) -> Response:
 
 async def _not_here(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    said = {404: f"there is no {request.url.path} here", 405: f"{request.method} is not taken here"}
-    return _error(error.status_code, said.get(error.status_code, str(error.detail)))
+    messages = {404: f"there is no {request.url.path} here", 405: f"{request.method} is not taken here"}
+    return _error(error.status_code, messages.get(error.status_code, str(error.detail)))

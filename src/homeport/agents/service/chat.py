@@ -79,16 +79,16 @@ class ChatRequest(BaseModel):
 
     @property
     def question(self) -> AgentQuestion:
-        """Return it as the agent is asked. Raises `BadRequest` where its last message is nobody's question."""
-        said = [one for one in self.messages if one.role in {"user", "assistant"}]
-        if not said or said[-1].role != "user" or not said[-1].text.strip():
+        """Return it as the agent is asked. Raises `BadRequest` where its last message is not a question."""
+        turns = [message for message in self.messages if message.role in {"user", "assistant"}]
+        if not turns or turns[-1].role != "user" or not turns[-1].text.strip():
             raise BadRequest("the last message has to be the user's, with text: that is the question")
-        bounds = [one for one in (self.max_tokens, self.max_completion_tokens) if one is not None]
+        bounds = [bound for bound in (self.max_tokens, self.max_completion_tokens) if bound is not None]
         return AgentQuestion(
-            text=said[-1].text,
-            history=_history(said[:-1]),
+            text=turns[-1].text,
+            history=_history(turns[:-1]),
             instructions="\n\n".join(
-                one.text for one in self.messages if one.role in {"system", "developer"}
+                message.text for message in self.messages if message.role in {"system", "developer"}
             ),
             max_tokens=min(bounds, default=None),
             temperature=self.temperature,
@@ -98,21 +98,21 @@ class ChatRequest(BaseModel):
 def chat_request(body: bytes, model: str) -> ChatRequest:
     """Return the request in a body, to the agent that is called `model`. Raises `BadRequest`."""
     try:
-        given = json.loads(body)
+        parsed = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
-    if not isinstance(given, dict):
+    if not isinstance(parsed, dict):
         raise BadRequest("the body has to be a JSON object with `model` and `messages`")
-    wanted = {
+    fields = {
         name: value
-        for name, value in given.items()
+        for name, value in parsed.items()
         if name not in _OF_NO_EFFECT and value is not None and not _is_default(name, value)
     }
     for name, why in _NOT_TAKEN.items():
-        if name in wanted:
+        if name in fields:
             raise BadRequest(f"{name} is not taken: {why}; leave it out")
     try:
-        request = ChatRequest.model_validate(wanted)
+        request = ChatRequest.model_validate(fields)
     except ValidationError as error:
         raise BadRequest(_words(error)) from error
     if request.model != model:
@@ -155,7 +155,7 @@ class Completion:
 def steps_told(event: Event) -> str:
     """Return what a stream tells of an event while the answer is not there yet; '' for what says nothing new."""
     if event["event"] == "step":
-        calls = [f"{one['name']}({json.dumps(one['arguments'])})\n" for one in event["calls"]]
+        calls = [f"{call['name']}({json.dumps(call['arguments'])})\n" for call in event["calls"]]
         return "".join((event["thought"], *calls))
     if event["event"] == "result":
         content = str(event["content"])
@@ -181,7 +181,7 @@ def _usage(result: AgentResult) -> dict[str, int]:
 
 
 def _is_default(name: str, value: Any) -> bool:  # Any: JSON
-    """Return whether a value asks for nothing that is not done anyway."""
+    """Return whether a value asks only for what is done anyway."""
     if name in {"tools", "functions"}:
         return bool(value == [])
     if name == "tool_choice":
@@ -191,23 +191,23 @@ def _is_default(name: str, value: Any) -> bool:  # Any: JSON
     return bool(name == "n" and value == 1)
 
 
-def _history(said: Sequence[ChatMessage]) -> list[ModelMessage]:
+def _history(turns: Sequence[ChatMessage]) -> list[ModelMessage]:
     from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, UserPromptPart
 
     return [
-        ModelRequest(parts=[UserPromptPart(content=one.text)])
-        if one.role == "user"
-        else ModelResponse(parts=[TextPart(content=one.text)])
-        for one in said
+        ModelRequest(parts=[UserPromptPart(content=turn.text)])
+        if turn.role == "user"
+        else ModelResponse(parts=[TextPart(content=turn.text)])
+        for turn in turns
     ]
 
 
 def _words(error: ValidationError) -> str:
-    found = []
-    for one in error.errors():
-        where = ".".join(map(str, one["loc"]))
-        if one["type"] == "extra_forbidden":
-            found.append(f"{where} is not taken: it would be of no effect; leave it out")
+    problems = []
+    for detail in error.errors():
+        where = ".".join(map(str, detail["loc"]))
+        if detail["type"] == "extra_forbidden":
+            problems.append(f"{where} is not taken: it would be of no effect; leave it out")
         else:
-            found.append(f"{where}: {one['msg']}")
-    return "; ".join(found[:3])
+            problems.append(f"{where}: {detail['msg']}")
+    return "; ".join(problems[:3])

@@ -2,7 +2,7 @@
 The agent's process in its container on Cloud Run: `python3 -m homeport.agents.service.container --host … --port …`.
 
 What it is stands in HOMEPORT_AGENT, where its model is in MODEL_URL. Who may ask it is up to Cloud Run's front end, before
-it; it calls its model as the service's own account, whose tokens it has of the metadata server.
+it; it calls its model as the service's own account, whose tokens it has from the metadata server.
 """
 
 from __future__ import annotations
@@ -76,14 +76,14 @@ async def agent_of(env: Mapping[str, str]) -> ServedAgent:
         key=None,
         tell=_tell,
     )
-    seen = Backoff(
+    backoff = Backoff(
         what="the right to call the model to be seen",
         within=_GRANT_SEEN_S,
         first=2.0,
         factor=1.5,
         longest=15.0,
     )
-    return replace(agent, ready=lambda: _awake(endpoint, seen))
+    return replace(agent, ready=lambda: _awake(endpoint, backoff))
 
 
 def _server(url: str, tokens: Mapping[str, str], env: Mapping[str, str]) -> str | McpServer:
@@ -103,16 +103,16 @@ def _server(url: str, tokens: Mapping[str, str], env: Mapping[str, str]) -> str 
     return McpServer(url=url, token=token)
 
 
-async def _awake(endpoint: Endpoint, seen: Backoff) -> None:
+async def _awake(endpoint: Endpoint, backoff: Backoff) -> None:
     """
-    Wait until the model answers anything: Cloud Run keeps the request while it starts. What is wrong a run tells.
+    Wait until the model answers anything: Cloud Run keeps the request while it starts. A run tells what is wrong.
 
-    A refusal is waited out for as long as `seen` allows, from the container's start on: the right to call was granted just
+    A refusal is waited out for as long as `backoff` allows, from the container's start on: the right to call was granted just
     before.
     """
     with suppress(HomeportError):
         async with endpoint.client(timeout_s=_STARTS_WITHIN_S) as client:
-            while (await client.get("/health")).status_code == 403 and await seen.pause():
+            while (await client.get("/health")).status_code == 403 and await backoff.pause():
                 pass
 
 
@@ -143,9 +143,9 @@ async def _serve(host: str, port: int, env: Mapping[str, str]) -> None:
 
 def main(arguments: list[str], env: Mapping[str, str]) -> int:
     """Serve until the container is to end; return its exit code."""
-    given = dict(zip(arguments[::2], arguments[1::2], strict=False))
+    options = dict(zip(arguments[::2], arguments[1::2], strict=False))
     try:
-        asyncio.run(_serve(given.get("--host", "127.0.0.1"), int(given.get("--port", "8080")), env))
+        asyncio.run(_serve(options.get("--host", "127.0.0.1"), int(options.get("--port", "8080")), env))
     except HomeportError as error:
         sys.stderr.write(f"{error}\n   do: {error.hint}\n")
         return error.exit_code

@@ -37,7 +37,7 @@ class ServedAgent:
     """Without the tools of MCP servers, which each run opens for itself: one that dies ends one run."""
     mcp: Sequence[str | mcp_servers.McpServer] = ()
     key: Secret | None
-    """What clients must show; None where something before it lets in nobody else, as Cloud Run does."""
+    """What clients must show; None where something before it already keeps others out, as Cloud Run does."""
     transcripts: Path | None = None
     """Where transcripts are kept; None where none are."""
     ready: Callable[[], Awaitable[None]] | None = None
@@ -67,7 +67,7 @@ async def run(agent: ServedAgent, question: AgentQuestion, listener: Callable[[E
     own, temperature = agent.setup, question.temperature
     if agent.ready is not None:
         await agent.ready()
-    async with _kept(agent, listener) as transcript:
+    async with _open_transcript(agent, listener) as transcript:
         outcome = "failed: of what nobody foresaw"
         try:
             async with mcp_servers.opened(agent.mcp, answer_within_s=budget.tool_seconds) as foreign:
@@ -124,7 +124,9 @@ async def _disconnected(receive: Receive) -> None:
 
 
 @asynccontextmanager
-async def _kept(agent: ServedAgent, listener: Callable[[Event], None]) -> AsyncIterator[Transcript]:
+async def _open_transcript(
+    agent: ServedAgent, listener: Callable[[Event], None]
+) -> AsyncIterator[Transcript]:
     if agent.transcripts is not None:
         with Transcript(agent.transcripts / name_of_new(), listener) as transcript:
             yield transcript
