@@ -27,16 +27,16 @@ def whole(
 
     Raises what these raise, and `WeightsError` for a model without a tokenizer.
     """
-    known = list(chosen)
+    names = list(chosen)
     if wanted != "safetensors":
-        return known
-    known = sentence_modules.complete(indexed(known, read, where=where), read, where=where)
-    if "config.json" in known and not any(_is_tokenizer(name, known) for name in known):
+        return names
+    names = sentence_modules.complete(indexed(names, read, where=where), read, where=where)
+    if "config.json" in names and not any(_is_tokenizer(name, names) for name in names):
         raise WeightsError(
             f"{where} has no tokenizer: tokenizer.json, tokenizer.model or tekken.json was expected beside its weights",
             hint="copy it from the model that these weights were made of: a server cannot read a word without it",
         )
-    return known
+    return names
 
 
 def indexed(chosen: Iterable[str], read: Callable[[str], bytes | None], *, where: str) -> list[str]:
@@ -46,9 +46,9 @@ def indexed(chosen: Iterable[str], read: Callable[[str], bytes | None], *, where
     `read` gives the content of one of them; None where nobody may read it yet. Raises `WeightsError` for a file that
     the index names and that is not there.
     """
-    known = list(chosen)
-    text = read(INDEX) if INDEX in known else None
-    return known if text is None else _indexed(known, files_of(text, where).values(), where)
+    names = list(chosen)
+    text = read(INDEX) if INDEX in names else None
+    return names if text is None else _indexed(names, files_of(text, where).values(), where)
 
 
 def files_of(text: bytes, where: str) -> Mapping[str, str]:
@@ -65,27 +65,27 @@ def files_of(text: bytes, where: str) -> Mapping[str, str]:
     return named
 
 
-def _indexed(known: list[str], named: Iterable[str], where: str) -> list[str]:
-    wanted = set(named)
-    missing = sorted(wanted.difference(known))
+def _indexed(names: list[str], named: Iterable[str], where: str) -> list[str]:
+    shards = set(named)
+    missing = sorted(shards.difference(names))
     if missing:
-        others = sorted(name for name in known if _is_weights(name) and name not in wanted)
+        unindexed = sorted(name for name in names if _is_weights(name) and name not in shards)
         raise WeightsError(
             f"{where} lacks {shown(missing[0])}, which its {INDEX} names"
             + (f" with {len(missing) - 1} more that are not there" if len(missing) > 1 else ""),
             hint="fetch the model's files again"
             + (
-                f"; or, if {others[0]} belongs to another split of the same weights, put the index of that split there"
-                if others
+                f"; or, if {unindexed[0]} belongs to another split of the same weights, put the index of that split there"
+                if unindexed
                 else ""
             ),
         )
-    return [name for name in known if name in wanted or not _is_weights(name)]
+    return [name for name in names if name in shards or not _is_weights(name)]
 
 
-def _is_tokenizer(name: str, known: Iterable[str]) -> bool:
+def _is_tokenizer(name: str, names: Iterable[str]) -> bool:
     """Return True for a file that a tokenizer is made of; words without their merges make none."""
-    return _TOKENIZER.fullmatch(name) is not None and (name != "vocab.json" or "merges.txt" in known)
+    return _TOKENIZER.fullmatch(name) is not None and (name != "vocab.json" or "merges.txt" in names)
 
 
 def _is_weights(name: str) -> bool:

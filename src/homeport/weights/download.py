@@ -58,7 +58,7 @@ class Download:
     """One file to bring."""
 
     what: str
-    """What errors call it. The address itself is shown to nobody: it may hold a signature."""
+    """What errors call it. The address itself is never shown: it may hold a signature."""
     url: str = field(repr=False)
     part: Path
     """Where the bytes gather; what is there already is continued."""
@@ -68,7 +68,7 @@ class Download:
 
 
 def client(*, silence_s: float = 30) -> Client:
-    """Return an HTTP client with the system's proxies and certificates, which bears a server's silence for so long."""
+    """Return an HTTP client with the system's proxies and certificates, that waits so long for a silent server."""
     import httpx2
 
     return httpx2.Client(
@@ -112,17 +112,17 @@ def retry(attempt: Callable[[], _T], *, what: str, had: Callable[[], int] = lamb
 
 
 def _attempt(http: Client, wanted: Download, bar: Bar) -> None:
-    have = _length(wanted.part)
-    if wanted.size and have == wanted.size:
+    received = _length(wanted.part)
+    if wanted.size and received == wanted.size:
         return
-    if have and not _validator(wanted.part):
-        have = _restart(wanted.part, have, bar)
+    if received and not _validator(wanted.part):
+        received = _restart(wanted.part, received, bar)
     headers = {**wanted.headers, "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
+    if received:
+        headers["Range"] = f"bytes={received}-"
     with http.stream("GET", wanted.url, headers=headers) as response:
         if response.status_code == 416:
-            _restart(wanted.part, have, bar)
+            _restart(wanted.part, received, bar)
             raise Unexpected(f"{wanted.what} changed while it was fetched", status=503)
         if response.status_code not in {200, 206}:
             raise Unexpected(
@@ -130,14 +130,14 @@ def _attempt(http: Client, wanted: Download, bar: Bar) -> None:
                 status=response.status_code,
                 said=response.headers.get("X-Error-Message", ""),
             )
-        if have and not _continues(response, wanted, have):
-            have = _restart(wanted.part, have, bar)
+        if received and not _continues(response, wanted, received):
+            received = _restart(wanted.part, received, bar)
             if response.status_code == 206:
                 raise Unexpected(f"{wanted.what} changed while it was fetched", status=503)
         total = _total(response)
         if wanted.size and total and total != wanted.size:
             raise WeightsError(f"{wanted.what} has {total:,} bytes, {wanted.size:,} were announced")
-        _write(response, wanted.part, bar, fresh=not have)
+        _write(response, wanted.part, bar, fresh=not received)
     if _length(wanted.part) < (wanted.size or total):
         raise Unexpected(f"{wanted.what} broke off", status=503)
 
@@ -155,7 +155,7 @@ def begin_of(http: Client, wanted: Download, length: int) -> bytes:
     until = time.monotonic() + BEGIN_WITHIN_S
     length = min(length, wanted.size) if wanted.size else length
     headers = {**wanted.headers, "Accept-Encoding": "identity", "Range": f"bytes=0-{length - 1}"}
-    found = bytearray()
+    content = bytearray()
     with http.stream("GET", wanted.url, headers=headers) as response:
         if response.status_code not in {200, 206}:
             raise Unexpected(
@@ -167,17 +167,17 @@ def begin_of(http: Client, wanted: Download, length: int) -> bytes:
         if response.status_code == 206 and not part.startswith("bytes 0-"):
             raise Unexpected(f"{wanted.what}: the server sent another part than the first", status=503)
         for block in response.iter_bytes():
-            found += block
-            if len(found) >= length:
+            content += block
+            if len(content) >= length:
                 break
             if time.monotonic() > until:
                 raise NetworkError(
-                    f"{wanted.what} is too slow: {len(found):,} of {length:,} bytes came in {BEGIN_WITHIN_S:g} s",
+                    f"{wanted.what} is too slow: {len(content):,} of {length:,} bytes came in {BEGIN_WITHIN_S:g} s",
                     hint="try again, or from another network",
                 )
-    if len(found) < length:
+    if len(content) < length:
         raise Unexpected(f"{wanted.what} broke off", status=503)
-    return bytes(found[:length])
+    return bytes(content[:length])
 
 
 def _write(response: Response, part: Path, bar: Bar, *, fresh: bool) -> None:
@@ -199,13 +199,13 @@ def _write(response: Response, part: Path, bar: Bar, *, fresh: bool) -> None:
 
 def write_all(file: FileIO, block: bytes) -> None:
     """Write all of `block`; an unbuffered file may take less at once."""
-    rest = memoryview(block)
-    while rest:
-        rest = rest[file.write(rest) :]
+    remaining = memoryview(block)
+    while remaining:
+        remaining = remaining[file.write(remaining) :]
 
 
-def _continues(response: Response, wanted: Download, have: int) -> bool:
-    starts = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+def _continues(response: Response, wanted: Download, received: int) -> bool:
+    starts = response.headers.get("Content-Range", "").startswith(f"bytes {received}-")
     return response.status_code == 206 and starts and _identity(response) == _validator(wanted.part)
 
 
@@ -221,8 +221,8 @@ def _total(response: Response) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _restart(part: Path, have: int, bar: Bar) -> int:
-    bar.add(-have)
+def _restart(part: Path, received: int, bar: Bar) -> int:
+    bar.add(-received)
     drop(part)
     return 0
 

@@ -15,8 +15,8 @@ def find(given: Secret | None) -> str | None:
 
     if given is not None:
         return given.reveal()
-    found = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
-    if not found:
+    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+    if not token:
         return None
     called = "the hub's token (HF_TOKEN, or the one of `hf auth login`)"
-    return judged(found, called=called, hint="`hf auth login`, or set HF_TOKEN again").reveal()
+    return judged(token, called=called, hint="`hf auth login`, or set HF_TOKEN again").reveal()

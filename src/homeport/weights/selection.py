@@ -28,7 +28,7 @@ _BESIDE_A_MODEL = frozenset(
 )
 """Words in the names of GGUFs that belong to a model, or draft its tokens; where every file has one, it is the model's own."""
 _BEST_PROJECTORS = ("f16", "bf16", "q8_0", "f32")
-"""The first that there is: an encoder is small, and what it loses no model makes good."""
+"""The first of these that exists: an encoder is small, and no model makes up for what it loses."""
 
 
 class NotThisFormat(WeightsError):
@@ -58,7 +58,7 @@ def parts_beside(path: Path) -> list[Path]:
 
 def is_helper(name: str) -> bool:
     """
-    Return True for a GGUF that belongs to a model and is none, by its name.
+    Return True for a GGUF that belongs to a model and is not one itself, by its name.
 
     A projector reads images for a model, an importance matrix was used to quantize it, `mtp-` drafts its tokens.
     """
@@ -73,22 +73,22 @@ def is_projector(name: str) -> bool:
 
 
 def is_quantization(word: str) -> bool:
-    """Return True if what stands behind a source's colon names no file, but how one is quantized: `Q8_0`."""
+    """Return True if the text behind a source's colon names a quantization, such as `Q8_0`, and not a file."""
     return not word.endswith(".gguf") and "/" not in word
 
 
 def _quantized(heads: list[str], word: str, where: str) -> list[str]:
     """Return the file that is quantized as `word` says, the plain one before a variant such as `UD-Q4_K_M`."""
     whole_word = re.compile(rf"(?:^|[-._/]){re.escape(word)}(?=[-._/]|$)", re.IGNORECASE)
-    found = [name for name in heads if whole_word.search(name.removesuffix(".gguf"))]
-    if len(found) > 1:
+    matching = [name for name in heads if whole_word.search(name.removesuffix(".gguf"))]
+    if len(matching) > 1:
         variant = re.compile(rf"(?:^|[-._/])(?:UD|i1)[-.]{re.escape(word)}", re.IGNORECASE)
-        found = [name for name in found if not variant.search(name)] or found
-    if not found:
+        matching = [name for name in matching if not variant.search(name)] or matching
+    if not matching:
         raise WeightsError(
             f"{where} has no GGUF file that is quantized as {word}", hint=_listed("its GGUF files are", heads)
         )
-    return found
+    return matching
 
 
 def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
@@ -117,25 +117,27 @@ def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
 
 
 def _without_company(heads: list[str]) -> list[str]:
-    """Return those that no word of their names gives away as belonging to one of the others."""
-    alone = [name for name in heads if _BESIDE_A_MODEL.isdisjoint(re.split(r"[-._/]", name.lower()))]
-    return alone or heads
+    """Return those whose names hold no word by which they belong to one of the others."""
+    models = [name for name in heads if _BESIDE_A_MODEL.isdisjoint(re.split(r"[-._/]", name.lower()))]
+    return models or heads
 
 
 def _projector(ggufs: list[str], where: str) -> list[str]:
     """Return the encoder of images: of several the first of `_BEST_PROJECTORS`."""
-    found = [name for name in ggufs if is_projector(name)]
+    projectors = [name for name in ggufs if is_projector(name)]
     for kind in _BEST_PROJECTORS:
         word = re.compile(rf"(?:^|[-._/]){kind}(?=[-._])", re.IGNORECASE)
-        best = [name for name in found if word.search(name)]
-        if len(found) > 1 and best:
+        best = [name for name in projectors if word.search(name)]
+        if len(projectors) > 1 and best:
             return best[:1]
-    if len(found) != 1:
-        what = (
-            "several encoders of images" if found else "no encoder of images (a GGUF with mmproj in its name)"
+    if len(projectors) != 1:
+        trouble = (
+            "several encoders of images"
+            if projectors
+            else "no encoder of images (a GGUF with mmproj in its name)"
         )
-        raise WeightsError(f"{where} has {what}", hint=_listed("its GGUF files are", ggufs))
-    return found
+        raise WeightsError(f"{where} has {trouble}", hint=_listed("its GGUF files are", ggufs))
+    return projectors
 
 
 def _safetensors(names: list[str], file: str | None, where: str) -> list[str]:
@@ -181,7 +183,7 @@ def _has_safetensors(names: list[str]) -> bool:
     return any(name.endswith(".safetensors") for name in names)
 
 
-def _listed(what: str, names: list[str]) -> str:
+def _listed(lead: str, names: list[str]) -> str:
     shown = names[:20]
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    return f"{what} {', '.join(shown)}{more}" if names else "it has no GGUF file"
+    return f"{lead} {', '.join(shown)}{more}" if names else "it has no GGUF file"

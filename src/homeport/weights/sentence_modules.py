@@ -42,15 +42,17 @@ def complete(known: Iterable[str], read: _Read, *, where: str) -> list[str]:
     """
     names = list(known)
     text = read(LIST) if LIST in names else None
-    wanted = {f"{folder}/model.safetensors" for folder in _layers(text, where)} if text is not None else set()
-    for missing in sorted(wanted.difference(names)):
+    layer_files = (
+        {f"{folder}/model.safetensors" for folder in _layers(text, where)} if text is not None else set()
+    )
+    for missing in sorted(layer_files.difference(names)):
         raise WeightsError(
             f"{where} lacks {missing}, a layer behind the pooling which its {LIST} names: without it other vectors come",
             hint="fetch the model's files again; where there is a pytorch_model.bin alone, take a revision with safetensors",
         )
     if LIST in names and text is None:
         return names
-    return [name for name in names if name in wanted or not is_weights(name)]
+    return [name for name in names if name in layer_files or not is_weights(name)]
 
 
 def longest(folder: Path) -> int:
@@ -65,11 +67,13 @@ def longest(folder: Path) -> int:
 def dimensions(folder: Path) -> int:
     """Return how many numbers a vector has behind the last layer; 0 where there is none behind the pooling."""
     text = _content(folder / LIST)
-    found = 0
+    last_width = 0
     for layer in _layers(text, str(folder)) if text else ():
         width = _table(_content(folder / layer / "config.json")).get("out_features")
-        found = width if isinstance(width, int) and not isinstance(width, bool) and width > 0 else found
-    return found
+        last_width = (
+            width if isinstance(width, int) and not isinstance(width, bool) and width > 0 else last_width
+        )
+    return last_width
 
 
 def pools(folder: Path) -> bool:
@@ -87,7 +91,11 @@ def _of_kind(text: bytes, kind: str, where: str) -> list[str]:
     """Return the folders of the modules of this kind, in order."""
     try:
         listed = json.loads(text)
-        return [str(one["path"]).strip("/") for one in listed if str(one["type"]).rpartition(".")[2] == kind]
+        return [
+            str(module["path"]).strip("/")
+            for module in listed
+            if str(module["type"]).rpartition(".")[2] == kind
+        ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(
             f"the {LIST} of {where} is no list of modules", hint="fetch the model's files again"
@@ -104,7 +112,7 @@ def _content(path: Path) -> bytes:
 
 def _table(text: bytes) -> dict[str, Json]:
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}

@@ -35,7 +35,7 @@ class WeightsStore:
     """
 
     def __init__(self, root: Path, sums: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Take the sha256 that the one file of a source must have, by the source, where that is known, as `sums`."""
+        """Take as `sums`, by source, the sha256 that its one file must have, where that is known."""
         self._root, self._sums = root, sums
 
     def pinned(self, source: str, format: Format) -> Pin | None:
@@ -44,9 +44,9 @@ class WeightsStore:
 
         Nor where that is not what `sums` says: it was pinned before that was known, or published with other bytes.
         """
-        known = documents.read(self._pin_path(source, format), PinDocument)
+        document = documents.read(self._pin_path(source, format), PinDocument)
         try:
-            return self.expected(source, known.pin) if known else None
+            return self.expected(source, document.pin) if document else None
         except WeightsError:
             return None
 
@@ -71,21 +71,24 @@ class WeightsStore:
 
         Costs a few `stat` calls: it compares sizes and modification times, and of the user's own also which there are.
         """
-        kept = documents.read(self._manifest_path(source, format), ManifestDocument)
-        if kept is None or kept.manifest.pin != self.pinned(
+        document = documents.read(self._manifest_path(source, format), ManifestDocument)
+        if document is None or document.manifest.pin != self.pinned(
             source, format
         ):  # also where the catalog has another
             return None
-        files = {file.path for file in kept.manifest.pin.files}
-        whole = _unchanged(kept).keys() == files and _files_now(source, format) in {None, frozenset(files)}
-        return kept.manifest if whole else None
+        files = {file.path for file in document.manifest.pin.files}
+        intact = _unchanged(document).keys() == files and _files_now(source, format) in {
+            None,
+            frozenset(files),
+        }
+        return document.manifest if intact else None
 
     def unlike(self, source: str, format: Format) -> str:
         """Return why the weights that are here are not what `sums` says of `source`, or ''."""
-        kept = documents.read(self._manifest_path(source, format), ManifestDocument)
+        document = documents.read(self._manifest_path(source, format), ManifestDocument)
         try:
-            if kept is not None:
-                self.expected(source, kept.manifest.pin)
+            if document is not None:
+                self.expected(source, document.manifest.pin)
         except WeightsError as error:
             return str(error)
         return ""
@@ -112,10 +115,10 @@ class WeightsStore:
         progress = progress or Silent()
         with self._locked(parse(source, base=Path()), progress):
             path = self._manifest_path(source, format)
-            kept = documents.read(path, ManifestDocument)
-            if kept is None:
+            document = documents.read(path, ManifestDocument)
+            if document is None:
                 raise WeightsError(f"{source} has not been fetched", hint="`homeport up` fetches it")
-            files, folder = kept.manifest.pin.files, kept.manifest.folder
+            files, folder = document.manifest.pin.files, document.manifest.folder
             if self.unlike(source, format):  # It is held against what it must be, not against what it was.
                 files = tuple(replace(file, sha256=self._sums[source]) for file in files)
             signs = _signs(files, folder)
@@ -127,7 +130,7 @@ class WeightsStore:
                     if damage is not None:
                         damages.append(damage)
                         signs.pop(file.path, None)
-            documents.write(path, replace(kept, seen=signs))
+            documents.write(path, replace(document, seen=signs))
             return damages
 
     def remove(self, source: str, format: Format) -> bool:
@@ -137,13 +140,13 @@ class WeightsStore:
         What the user or another tool put there stays.
         """
         origin = parse(source, base=Path())
-        known = documents.read(self._pin_path(source, format), PinDocument)
-        if known is None:
+        document = documents.read(self._pin_path(source, format), PinDocument)
+        if document is None:
             return False
         with self._locked(origin, Silent()):
             if origin.ours:
-                folder = origin.folder(self._root, known.pin)
-                for path in known.ours:
+                folder = origin.folder(self._root, document.pin)
+                for path in document.ours:
                     origin.discard(folder / path, keep_shared=True)
                 origin.sweep(folder)
             with writing(self._root):
@@ -153,17 +156,17 @@ class WeightsStore:
 
     def all(self) -> list[Manifest]:
         """Return every manifest, whether or not its files are still whole."""
-        kept = (
+        stored = (
             documents.read(path, ManifestDocument)
             for path in sorted((self._root / "manifests").glob("*.json"))
         )
-        return [one.manifest for one in kept if one is not None]
+        return [document.manifest for document in stored if document is not None]
 
     def _bring(self, origin: WeightsSource, source: str, format: Format, progress: Progress) -> Manifest:
         pin = self._pin(origin, source, format, progress)
         folder = origin.folder(self._root, pin)
-        kept = documents.read(self._manifest_path(source, format), ManifestDocument)
-        sums = _unchanged(kept) if kept and kept.manifest.folder == folder else {}
+        document = documents.read(self._manifest_path(source, format), ManifestDocument)
+        sums = _unchanged(document) if document and document.manifest.folder == folder else {}
         for last in (False, True):
             self._want_disk(origin, pin, folder)
             sums.update(origin.fetch(pin, folder, progress))
@@ -185,7 +188,7 @@ class WeightsStore:
         )
         revision = pin.revision or (digest(files) if len(files) > 1 else sums[files[0].path])
         manifest = Manifest(pin=replace(pin, revision=revision, files=files), folder=folder)
-        if kept is not None and not origin.ours and kept.manifest.digest != manifest.digest:
+        if document is not None and not origin.ours and document.manifest.digest != manifest.digest:
             progress.note(f"{source} is not what it was when it was last used")
         self._write_pin(origin, format, manifest.pin, source)
         documents.write(
@@ -195,9 +198,9 @@ class WeightsStore:
         return manifest
 
     def _pin(self, origin: WeightsSource, source: str, format: Format, progress: Progress) -> Pin:
-        known = self.pinned(source, format)
-        if known is not None and origin.ours:
-            return known
+        pinned = self.pinned(source, format)
+        if pinned is not None and origin.ours:
+            return pinned
         with stage(progress, source, f"looking up {source}", f"found {source}"):
             pin = self.expected(source, origin.pin(format))
         self._write_pin(origin, format, pin, source)
@@ -237,15 +240,15 @@ class WeightsStore:
         return self._root / "manifests" / documents.name_of(source, format)
 
 
-def _unchanged(kept: ManifestDocument) -> dict[str, str]:
+def _unchanged(document: ManifestDocument) -> dict[str, str]:
     """Return the sha256 of the files that are as they were when they were hashed, by path."""
-    folder = kept.manifest.folder
+    folder = document.manifest.folder
     return {
         file.path: file.sha256
-        for file in kept.manifest.pin.files
+        for file in document.manifest.pin.files
         if file.sha256
-        and file.path in kept.seen
-        and documents.seen(folder / file.path) == kept.seen[file.path]
+        and file.path in document.seen
+        and documents.seen(folder / file.path) == document.seen[file.path]
     }
 
 
@@ -265,12 +268,12 @@ def _signs(files: tuple[PinnedFile, ...], folder: Path) -> dict[str, documents.S
 
 
 def _hash_rest(pin: Pin, folder: Path, sums: dict[str, str], progress: Progress) -> None:
-    rest = [file for file in pin.files if file.path not in sums]
-    if not rest:
+    unhashed = [file for file in pin.files if file.path not in sums]
+    if not unhashed:
         return
-    bar = Bar(progress, pin.source, total=sum(file.size for file in rest))
+    bar = Bar(progress, pin.source, total=sum(file.size for file in unhashed))
     with stage(progress, pin.source, f"checking {pin.source}", f"checked {pin.source}"):
-        for file in rest:
+        for file in unhashed:
             sums[file.path] = sha256_of(folder / file.path, bar.add)
 
 
@@ -278,7 +281,7 @@ def _compare(file: PinnedFile, folder: Path, bar: Bar) -> Damage | None:
     path = folder / file.path
     if not path.is_file():
         return Damage(path=path, what="is missing")
-    found = sha256_of(path, bar.add)
-    if found == file.sha256:
+    sha256 = sha256_of(path, bar.add)
+    if sha256 == file.sha256:
         return None
-    return Damage(path=path, what=f"has the sha256 {found}, should have {file.sha256}")
+    return Damage(path=path, what=f"has the sha256 {sha256}, should have {file.sha256}")

@@ -43,10 +43,10 @@ class FileSource:
             folder, chosen = self._files(wanted)
             for name in chosen:
                 _ensure_leads_somewhere(folder / name)
-            whole = checkpoint.whole(
+            needed = checkpoint.whole(
                 chosen, wanted, lambda name: (folder / name).read_bytes(), where=str(self.path)
             )
-            files = tuple(self._pinned(folder, name) for name in whole)
+            files = tuple(self._pinned(folder, name) for name in needed)
         except OSError as error:
             raise WeightsError(f"{self.path} cannot be read: {error.strerror}") from error
         return Pin(source=self.text, revision="", files=files)
@@ -86,12 +86,12 @@ class FileSource:
 
     def _files(self, wanted: Format) -> tuple[Path, list[str]]:
         if self.path.is_dir():
-            found = [
+            paths = [
                 path.relative_to(self.path).as_posix()
                 for path in self.path.rglob("*")
                 if path.is_file() or _is_dangling(path)
             ]
-            return self.path, choose(found, wanted, where=str(self.path))
+            return self.path, choose(paths, wanted, where=str(self.path))
         _ensure_leads_somewhere(self.path)
         if not self.path.exists():
             raise WeightsError(

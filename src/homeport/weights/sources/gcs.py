@@ -99,15 +99,15 @@ class LentBuckets:
 
         Raises `WeightsError` where there are none, `PermissionDenied` with the grant that is missing.
         """
-        found = self._wait(self._listed(source))
-        chosen = choose(found, wanted, file=source.file, where=source.origin)
-        pinned = {name: _pinned(names.judge(name, where=source.origin), found[name]) for name in chosen}
+        objects = self._wait(self._listed(source))
+        chosen = choose(objects, wanted, file=source.file, where=source.origin)
+        pinned = {name: _pinned(names.judge(name, where=source.origin), objects[name]) for name in chosen}
 
         def content(name: str) -> bytes:
             return self.begin(source, pinned[name], min(pinned[name].size, checkpoint.MOST_BYTES))
 
-        whole = checkpoint.whole(chosen, wanted, content, where=source.origin)
-        files = tuple(pinned[name] for name in whole)
+        needed = checkpoint.whole(chosen, wanted, content, where=source.origin)
+        files = tuple(pinned[name] for name in needed)
         lines = "".join(f"{file.generation}  {file.path}\n" for file in files)
         revision = hashlib.sha256(lines.encode()).hexdigest()[:40]
         return Pin(source=source.text, revision=revision, files=files)

@@ -125,8 +125,8 @@ class HubSource:
                     raise
                 return None  # Whether it may be read is asked later.
 
-        whole = checkpoint.whole(chosen, wanted, content, where=where)
-        return replace(pin, files=tuple(files[name] for name in whole))
+        needed = checkpoint.whole(chosen, wanted, content, where=where)
+        return replace(pin, files=tuple(files[name] for name in needed))
 
     def folder(self, root: Path, pin: Pin) -> Path:
         return self._snapshot(pin)
@@ -271,14 +271,14 @@ class HubSource:
             raise offline(self.text)
         where = f"the hub's cache of {self.repo}"
         chosen = choose(paths, wanted, file=self.file, where=where)
-        whole = checkpoint.whole(chosen, wanted, lambda name: paths[name].read_bytes(), where=where)
+        needed = checkpoint.whole(chosen, wanted, lambda name: paths[name].read_bytes(), where=where)
         files = (
             PinnedFile(
                 path=name,
                 size=names.inside(paths[name], (repo,), where=where).stat().st_size,
                 sha256=etag if _SHA256.fullmatch(etag := paths[name].resolve().name) else None,
             )
-            for name in whole
+            for name in needed
         )
         return Pin(source=self.text, revision=commit, files=tuple(files))
 

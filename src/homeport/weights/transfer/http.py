@@ -99,7 +99,7 @@ class Storage:
         self._lock = threading.Lock()
 
     def token(self) -> str:
-        """Return an access token that is good for some minutes still."""
+        """Return an access token that stays good for some minutes."""
         if self._given:
             return self._given
         with self._lock:
@@ -108,8 +108,11 @@ class Storage:
                 answer = again(
                     "the metadata server", lambda: ask("GET", self._metadata, "", None, headers).read()
                 )
-                found = json.loads(answer)
-                self._token, self._until = found["access_token"], time.monotonic() + found["expires_in"] - 300
+                parsed = json.loads(answer)
+                self._token, self._until = (
+                    parsed["access_token"],
+                    time.monotonic() + parsed["expires_in"] - 300,
+                )
             return self._token
 
     def ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
@@ -173,10 +176,10 @@ class Storage:
         query: dict[str, Any] = {"maxBytesRewrittenPerCall": COPY}  # Any: texts and numbers
         if source[2]:
             query["sourceGeneration"] = source[2]
-        there = f"rewriteTo/b/{goal[0]}/o/{quote(goal[1], safe='')}"
+        rewrite = f"rewriteTo/b/{goal[0]}/o/{quote(goal[1], safe='')}"
         done = 0
         while True:
-            url = f"{self.object(source[0], source[1])}/{there}?{urlencode(query)}"
+            url = f"{self.object(source[0], source[1])}/{rewrite}?{urlencode(query)}"
             status, _, content = self.call("POST", url, b"")
             if status != 200:
                 raise Stop(
@@ -238,13 +241,13 @@ class Upload:
         """Delete the upload on the server: nothing is stored."""
         self._storage.call("DELETE", self._url)
 
-    def _send(self, piece: bytes, whole: int | str) -> dict[str, Any]:  # Any: JSON
+    def _send(self, piece: bytes, total: int | str) -> dict[str, Any]:  # Any: JSON
         start = self._at
         for _ in range(TRIES):
-            rest = piece[self._at - start :]
-            span = f"{self._at}-{self._at + len(rest) - 1}" if rest else "*"
-            header = f"bytes {span}/{whole}"
-            status, headers, content = self._storage.call("PUT", self._url, rest, Content_Range=header)
+            remaining = piece[self._at - start :]
+            span = f"{self._at}-{self._at + len(remaining) - 1}" if remaining else "*"
+            header = f"bytes {span}/{total}"
+            status, headers, content = self._storage.call("PUT", self._url, remaining, Content_Range=header)
             if status in {200, 201}:
                 return json.loads(content)  # type: ignore[no-any-return]
             # Cloud Storage may take less than it was sent, and says up to where it has.
@@ -252,6 +255,6 @@ class Upload:
             self._at = int(reached) + 1 if reached else 0
             if status != 308 or self._at < start:
                 break
-            if whole == "*" and self._at == start + len(piece):
+            if total == "*" and self._at == start + len(piece):
                 return {}
         raise Begin

@@ -59,11 +59,11 @@ class Origin:
     """Where the files come from."""
 
     def __init__(self, job: Mapping[str, Any], env: Mapping[str, str], storage: Storage) -> None:  # Any: JSON
-        kind, _, rest = job["from"].partition(":")
+        kind, _, address = job["from"].partition(":")
         self.storage, self.kind, self.where = storage, kind, job["from"]
         self.hub = (env.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-        self.repo, _, self.commit = rest.partition("@")
-        self.bucket, _, self.prefix = rest.removeprefix("//").partition("/")
+        self.repo, _, self.commit = address.partition("@")
+        self.bucket, _, self.prefix = address.removeprefix("//").partition("/")
         self._generations = {file["path"]: file.get("generation") for file in job["files"]}
         self._hub_token = env.get("HF_TOKEN", "").strip()
 
@@ -72,25 +72,25 @@ class Origin:
         if self.kind == "hf":
             return f"{self.hub}/{self.repo}/resolve/{self.commit}/{quote(path)}"
         generation = self._generations.get(path)
-        which = f"&generation={generation}" if generation else ""
-        return self.storage.object(self.bucket, f"{self.prefix}/{path}".lstrip("/")) + f"?alt=media{which}"
+        suffix = f"&generation={generation}" if generation else ""
+        return self.storage.object(self.bucket, f"{self.prefix}/{path}".lstrip("/")) + f"?alt=media{suffix}"
 
     def blocks(self, path: str, size: int) -> Iterator[bytes]:
         """Return the file's bytes. A connection that breaks is taken up again, for as long as each brings some."""
-        have, failed = 0, 0
+        received, failed = 0, 0
         while True:
             fresh = 0
             try:
-                with self._opened(path, have) as answer:
+                with self._opened(path, received) as answer:
                     # Not every server knows ranges: what is here already is read over.
-                    skip = 0 if answer.status == 206 else have
-                    size = size or have - skip + int(answer.headers.get("Content-Length") or 0)
+                    skip = 0 if answer.status == 206 else received
+                    size = size or received - skip + int(answer.headers.get("Content-Length") or 0)
                     while block := answer.read(BLOCK):
                         block, skip = block[skip:], max(0, skip - len(block))
-                        have, fresh = have + len(block), fresh + len(block)
+                        received, fresh = received + len(block), fresh + len(block)
                         yield block
             except urllib.error.HTTPError as error:
-                if error.code == 416 and have:
+                if error.code == 416 and received:
                     return  # It ends here, whatever the pin says: its sha256 will tell.
                 if error.code not in PASSING:
                     raise self._refused(path, error) from error
@@ -98,17 +98,17 @@ class Origin:
             except BROKEN as error:
                 trouble = str(error) or type(error).__name__
             else:
-                if not size or have >= size:
+                if not size or received >= size:
                     return
-                trouble = f"it broke off after {have} of {size} bytes"
+                trouble = f"it broke off after {received} of {size} bytes"
             failed = 0 if fresh else failed + 1
             if failed >= TRIES:
                 raise Stop(UNREACHABLE, f"{self.where} could not be reached for {path}: {trouble}; "
                                         "run the same command again, and it goes on")  # fmt: skip
             time.sleep(min(FIRST_PAUSE_S * 2**failed, 60))
 
-    def _opened(self, path: str, have: int) -> Any:
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    def _opened(self, path: str, received: int) -> Any:
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={received}-"} if received else {})
         if self.kind == "hf":
             return ask("GET", self.url(path), self._hub_token, None, headers)
         return self.storage.ask("GET", self.url(path), None, headers)
@@ -122,19 +122,19 @@ class Origin:
             return Stop(GATED, f"the hub does not give {self.repo} {whose} (HTTP {error.code}): it is gated, private "
                                f"or not there; accept its licence on {page}, and give homeport a token that may read "
                                "it")  # fmt: skip
-        what = f"{path} in {self.repo} at {self.commit}"
-        return Stop(DAMAGED, f"the hub has no {what} (HTTP {error.code}); see {page}")
+        missing = f"{path} in {self.repo} at {self.commit}"
+        return Stop(DAMAGED, f"the hub has no {missing} (HTTP {error.code}); see {page}")
 
     def unread(self, path: str, status: int, why: str) -> Stop:
-        """Return why an object of the bucket cannot be had."""
+        """Return why an object of the bucket cannot be read."""
         if status == 404:
             return Stop(DAMAGED, f"{path} of {self.where} is not there any more as it was pinned: {why}; run the same "
                                  "command again to take what is there now")  # fmt: skip
         if status in {401, 403}:
-            who = next((word for word in why.split() if word.endswith(".gserviceaccount.com")), "ACCOUNT")
+            account = next((word for word in why.split() if word.endswith(".gserviceaccount.com")), "ACCOUNT")
             return Stop(DAMAGED, f"{path} of {self.where} may not be read: {why}; somebody who may do so can grant it: "
                                  f"gcloud storage buckets add-iam-policy-binding gs://{self.bucket} --member="
-                                 f"serviceAccount:{who} --role=roles/storage.objectViewer (a grant may take minutes "
+                                 f"serviceAccount:{account} --role=roles/storage.objectViewer (a grant may take minutes "
                                  "to be seen)")  # fmt: skip
         return Stop(DAMAGED, f"{path} of {self.where} cannot be read (HTTP {status}): {why}")
 
@@ -226,11 +226,16 @@ class Carrier:
     def carry(self, file: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
         """Return what lies at the goal then. A file that arrives damaged is asked for once more."""
         goal = file.get("as") or file["path"]
-        there = self._there(goal, file)
-        if there:
+        existing = self._there(goal, file)
+        if existing:
             self.told.add(file["size"])
             say(f"{goal} is there")
-            return {"path": goal, "size": file["size"], "sha256": file["sha256"], "crc32c": there["crc32c"]}
+            return {
+                "path": goal,
+                "size": file["size"],
+                "sha256": file["sha256"],
+                "crc32c": existing["crc32c"],
+            }
         if self.origin.kind == "gs" and not self.folder:
             return self._copied(goal, file)
         for _ in range(TRIES):
@@ -267,9 +272,9 @@ class Carrier:
         """Return the file, where it is at the goal already and is the right one."""
         if self.folder or self.origin.kind == "gs" or not file["sha256"]:
             return None  # To have Cloud Storage copy again is quick, and compares.
-        found = self.storage.find(self.bucket, f"{self.prefix}/{goal}") or {}
-        its = (found.get("metadata", {}).get("sha256"), int(found.get("size", 0)))
-        return found if its == (file["sha256"], file["size"]) else None
+        existing = self.storage.find(self.bucket, f"{self.prefix}/{goal}") or {}
+        actual = (existing.get("metadata", {}).get("sha256"), int(existing.get("size", 0)))
+        return existing if actual == (file["sha256"], file["size"]) else None
 
     def _copied(self, goal: str, file: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
         """Return an object that Cloud Storage has copied by itself, and which is the pinned one."""
@@ -287,22 +292,22 @@ class Carrier:
         ):
             say(f"{goal} is there")
             self.told.add(file["size"])
-            made = before
+            copied = before
         else:
-            made = self.storage.copy(
+            copied = self.storage.copy(
                 (origin.bucket, source, file.get("generation")), (self.bucket, name), self.told.add
             )
-            say(f"{goal}, {made['size']} bytes, copied by Cloud Storage")
-        its = checksums(made)
-        if {**its, **pinned} != its or int(made["size"]) != file["size"]:
-            raise Stop(DAMAGED, f"{goal} was copied, and has {its} and {made['size']} bytes, should have {pinned} and "
+            say(f"{goal}, {copied['size']} bytes, copied by Cloud Storage")
+        actual = checksums(copied)
+        if {**actual, **pinned} != actual or int(copied["size"]) != file["size"]:
+            raise Stop(DAMAGED, f"{goal} was copied, and has {actual} and {copied['size']} bytes, should have {pinned} and "
                                 f"{file['size']} bytes; there is no manifest; run the same command again")  # fmt: skip
         return {
             "path": goal,
             "size": file["size"],
             "sha256": None,
             "generation": file.get("generation"),
-            **its,
+            **actual,
         }
 
     def _brought(self, goal: str, file: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
@@ -322,9 +327,9 @@ class Carrier:
                 "md5": base64.b64encode(md5.digest()).decode(),
             }
             if not self._is_damaged(file, sums, last_try=last_try):
-                made = coming.finish()
+                uploaded = coming.finish()
                 say(f"{goal}, {size} bytes")
-                return {"size": size, "sha256": hashed.hexdigest(), "crc32c": made.get("crc32c", "")}
+                return {"size": size, "sha256": hashed.hexdigest(), "crc32c": uploaded.get("crc32c", "")}
             coming.abandon()
             self.told.add(-size)
         raise AssertionError("the last try returns or raises")
@@ -338,9 +343,9 @@ class Carrier:
         kind = "md5" if file.get("md5") and not file["sha256"] else "sha256"
         if file.get(kind) in {None, sums[kind]} and file["size"] in {0, sums["size"]}:
             return False
-        wanted = f"{file.get(kind) or f'any {kind}'} and {file['size']} bytes"
+        expected = f"{file.get(kind) or f'any {kind}'} and {file['size']} bytes"
         words = (f"{file['path']} of {self.origin.where} has the {kind} {sums[kind]} and {sums['size']} bytes, should "
-                 f"have {wanted}")  # fmt: skip
+                 f"have {expected}")  # fmt: skip
         if last_try:
             raise Stop(DAMAGED, f"{words}, twice; nothing of it was kept, and there is no manifest; the pinned file is "
                                 "not what is published there any more, or something on the way changes it")  # fmt: skip
@@ -362,11 +367,11 @@ def main(env: Mapping[str, str]) -> int:
     files = sorted(job["files"], key=lambda file: -int(file["size"]))
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        done = [
+        carried = [
             future.result() for future in as_completed(pool.submit(carrier.carry, file) for file in files)
         ]
         if not carrier.folder:
-            carrier.seal(done)
+            carrier.seal(carried)
     except Stop as stop:
         say(f"homeport: {stop}")
         os._exit(stop.code)  # The other files need not end first.
