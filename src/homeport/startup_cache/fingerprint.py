@@ -35,18 +35,18 @@ def fingerprint(origin: CacheOrigin) -> str:
     What is not known to make no difference makes one: a cache too many costs one start, one too few may be another
     program's code.
     """
-    launch, kept = origin.launch, origin.kept
+    launch, start = origin.launch, origin.kept
     counts = {
         "version": _VERSION,
         "image": origin.image,
         "weights": origin.weights,
         "gpu": origin.gpu,
         "engine": launch.engine,
-        "command": list(_flags_that_count(launch.command, kept.indifferent_flags)),
+        "command": list(_flags_that_count(launch.command, start.indifferent_flags)),
         "environment": {
             name: value
             for name, value in launch.environment.items()
-            if name not in kept.indifferent_variables
+            if name not in start.indifferent_variables
         },
     }
     text = json.dumps(counts, sort_keys=True, separators=(",", ":"))
@@ -54,7 +54,7 @@ def fingerprint(origin: CacheOrigin) -> str:
 
 
 def _flags_that_count(command: Sequence[str], indifferent: Mapping[str, int]) -> Iterator[str]:
-    """Yield the words of a command but flags that make no difference, each with so many values behind it."""
+    """Yield the words of a command without the flags that make no difference, each with so many values behind it."""
     words = iter(command)
     for word in words:
         flag, equals, _ = word.partition("=")

@@ -44,8 +44,8 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--kept-by", action="append", default=[], help="an argument of that script")
     parser.add_argument("command", nargs="+")
-    told = parser.parse_args(arguments)
-    engine = subprocess.Popen(told.command)
+    options = parser.parse_args(arguments)
+    engine = subprocess.Popen(options.command)
 
     def cut_short(number: int, _: FrameType | None) -> None:
         engine.terminate()
@@ -53,8 +53,8 @@ def main(arguments: Sequence[str]) -> None:
 
     signal.signal(signal.SIGTERM, cut_short)
     try:
-        _wait_until_it_serves(engine, f"{told.url}{told.health}", told.within)
-        _ask(f"{told.url}{told.ask}", told.body.encode())
+        _wait_until_it_serves(engine, f"{options.url}{options.health}", options.within)
+        _ask(f"{options.url}{options.ask}", options.body.encode())
     except NothingToKeep as why:
         _say(f"{why}")
         _end(engine)
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     if not _end(engine):
         _say("the engine did not end when it was asked to, and may have been writing")
         sys.exit(1)
-    os.execv(sys.executable, [sys.executable, told.keep, *told.kept_by])  # noqa: S606 - it takes this process's place
+    os.execv(sys.executable, [sys.executable, options.keep, *options.kept_by])  # noqa: S606 - it takes this process's place
 
 
 def _wait_until_it_serves(engine: subprocess.Popen[bytes], url: str, within_s: float) -> None:
@@ -79,17 +79,17 @@ def _wait_until_it_serves(engine: subprocess.Popen[bytes], url: str, within_s: f
 
 def _answers(url: str) -> bool:
     try:
-        with _DIRECT.open(url, timeout=5) as came:
-            return bool(came.status == 200)
+        with _DIRECT.open(url, timeout=5) as response:
+            return bool(response.status == 200)
     except OSError:
         return False
 
 
 def _ask(url: str, body: bytes) -> None:
-    asked = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})  # noqa: S310 - of this container
+    request = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})  # noqa: S310 - of this container
     try:
-        with _DIRECT.open(asked, timeout=_ANSWERS_WITHIN_S) as came:
-            came.read()
+        with _DIRECT.open(request, timeout=_ANSWERS_WITHIN_S) as response:
+            response.read()
     except urllib.error.HTTPError as refused:
         raise NothingToKeep(f"the engine refused a question with {refused.code}") from refused
     except OSError as error:

@@ -68,7 +68,7 @@ class CacheManifest:
     @property
     def size(self) -> int:
         """Return the bytes of all files."""
-        return sum(one.size for one in self.files)
+        return sum(file.size for file in self.files)
 
     def text(self) -> bytes:
         """Return it as it is written."""
@@ -76,7 +76,7 @@ class CacheManifest:
             "version": VERSION,
             "fingerprint": self.fingerprint,
             "keys": list(self.keys),
-            "files": [asdict(one) for one in self.files],
+            "files": [asdict(file) for file in self.files],
         }
         return json.dumps(body, indent=1, sort_keys=True).encode()
 
@@ -87,7 +87,7 @@ class WantedCache:
 
     fingerprint: str
     manifest: str
-    """`sha256:HEX` of the manifest, as whoever deployed the engine has it."""
+    """`sha256:HEX` of the manifest, as the one who deployed the engine knows it."""
     within_s: float = WITHIN_S
     most_bytes: int = MOST_BYTES
 
@@ -109,11 +109,11 @@ def keep(folder: Path, target: Path, fingerprint: str, key_globs: Sequence[str] 
     with (target / PACK).open("wb") as pack:
         for path in _regular_files(folder):
             try:
-                found = path.open("rb")
+                source = path.open("rb")
             except FileNotFoundError:
                 continue
-            with found:
-                files.append(_append(found, path.relative_to(folder).as_posix(), pack))
+            with source:
+                files.append(_append(source, path.relative_to(folder).as_posix(), pack))
         pack.flush()
         os.fsync(pack.fileno())
     if not files:
@@ -127,8 +127,8 @@ def keep(folder: Path, target: Path, fingerprint: str, key_globs: Sequence[str] 
 
 def keys_of(folder: Path, key_globs: Sequence[str]) -> tuple[str, ...]:
     """Return the folders that the engine named by a hash of its own: those that match the patterns."""
-    found = (path for one in key_globs for path in folder.glob(one) if path.is_dir())
-    return tuple(sorted({path.relative_to(folder).as_posix() for path in found}))
+    folders = (path for pattern in key_globs for path in folder.glob(pattern) if path.is_dir())
+    return tuple(sorted({path.relative_to(folder).as_posix() for path in folders}))
 
 
 def restore(source: Path, target: Path, wanted: WantedCache) -> CacheManifest:
@@ -149,10 +149,10 @@ def restore(source: Path, target: Path, wanted: WantedCache) -> CacheManifest:
 
 
 def read_manifest(source: Path, wanted: WantedCache) -> CacheManifest:
-    """Return the manifest in `source`. Raises `CacheLeftAside` for another one than is wanted, and for one that no cache has."""
+    """Return the manifest in `source`. Raises `CacheLeftAside` for another than the wanted one, and for one that no cache has."""
     try:
-        with (source / MANIFEST).open("rb") as found:
-            text = found.read(_MOST_MANIFEST_BYTES + 1)
+        with (source / MANIFEST).open("rb") as file:
+            text = file.read(_MOST_MANIFEST_BYTES + 1)
     except FileNotFoundError:
         raise CacheLeftAside("there is none, or its writing never ended") from None
     if digest(text) != wanted.manifest:
@@ -171,43 +171,45 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="homeport-startup-cache")
     verbs = parser.add_subparsers(dest="verb", required=True)
     keeping, restoring = verbs.add_parser("keep"), verbs.add_parser("restore")
-    for one in (keeping, restoring):
-        one.add_argument("--from", dest="source", type=Path, required=True)
-        one.add_argument("--to", dest="target", type=Path, required=True)
-        one.add_argument("--fingerprint", required=True)
+    for verb in (keeping, restoring):
+        verb.add_argument("--from", dest="source", type=Path, required=True)
+        verb.add_argument("--to", dest="target", type=Path, required=True)
+        verb.add_argument("--fingerprint", required=True)
     keeping.add_argument("--key", action="append", default=[])
     restoring.add_argument("--manifest", required=True)
     restoring.add_argument("--within", type=float, default=WITHIN_S)
     restoring.add_argument("command", nargs="+")
-    told = parser.parse_args(arguments)
-    if told.verb == "keep":
+    options = parser.parse_args(arguments)
+    if options.verb == "keep":
         try:
-            kept = keep(told.source, told.target, told.fingerprint, told.key)
+            checksum = keep(options.source, options.target, options.fingerprint, options.key)
         except (CacheLeftAside, OSError) as why:
             _say(f"no startup cache: {why}")
             sys.exit(1)
-        sys.stdout.write(f"{kept}\n")
+        sys.stdout.write(f"{checksum}\n")
         return
     _restore_and_say(
-        told.source, told.target, WantedCache(told.fingerprint, told.manifest, within_s=told.within)
+        options.source,
+        options.target,
+        WantedCache(options.fingerprint, options.manifest, within_s=options.within),
     )
     try:
-        os.execvp(told.command[0], told.command)  # noqa: S606 - the engine takes this process's place and its signals
+        os.execvp(options.command[0], options.command)  # noqa: S606 - the engine takes this process's place and its signals
     except OSError as error:
-        _say(f"{told.command[0]} cannot be started: {error}")
+        _say(f"{options.command[0]} cannot be started: {error}")
         os._exit(127)  # Leaving in the usual way would wait for a reader that hangs.
 
 
 def _restore_and_say(source: Path, target: Path, wanted: WantedCache) -> None:
     begun = time.monotonic()
     try:
-        kept = restore(source, target, wanted)
-        said = f"{len(kept.files)} files, {kept.size / 1e6:.1f} MB, checked and in place after {time.monotonic() - begun:.1f} s"
+        manifest = restore(source, target, wanted)
+        message = f"{len(manifest.files)} files, {manifest.size / 1e6:.1f} MB, checked and in place after {time.monotonic() - begun:.1f} s"
     except CacheLeftAside as why:
-        said = f"left aside, and the start goes on without it: {why}"
+        message = f"left aside, and the start goes on without it: {why}"
     except Exception as error:  # noqa: BLE001 - a cache is never the reason of a start that fails
-        said = f"left aside, and the start goes on without it: {error!r:.200}"
-    _say(f"startup cache: {said}")
+        message = f"left aside, and the start goes on without it: {error!r:.200}"
+    _say(f"startup cache: {message}")
 
 
 def _say(line: str) -> None:
@@ -218,18 +220,18 @@ def _say(line: str) -> None:
 def _restored(
     source: Path, target: Path, staging: Path, wanted: WantedCache, deadline: float
 ) -> CacheManifest:
-    """Copy to `staging` first. All that touches the mount is done by others than the thread that waits."""
+    """Copy to `staging` first. Everything that touches the mount runs in other threads than the one that waits."""
     stop = threading.Event()
     readers = ThreadPoolExecutor(_READERS)
     parts: list[Future[None]] = []
     try:
         first = readers.submit(_checked, source, target, wanted)
-        manifest = first.result(_left(deadline))
+        manifest = first.result(_seconds_left(deadline))
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         parts = [readers.submit(_copy, source / PACK, staging, part, stop) for part in _parts(manifest.files)]
         for part in parts:
-            part.result(_left(deadline))
+            part.result(_seconds_left(deadline))
     except TimeoutError:
         raise CacheLeftAside(f"it was not there within {wanted.within_s:g} s") from None
     finally:
@@ -247,9 +249,9 @@ def _restored(
 def _checked(source: Path, target: Path, wanted: WantedCache) -> CacheManifest:
     """Return the manifest of a cache that is whole as far as names and sizes tell, and has room."""
     manifest = read_manifest(source, wanted)
-    found = {one.name for one in source.iterdir()}
-    if more := sorted(found - {MANIFEST, PACK}):
-        raise CacheLeftAside(f"a file lies beside it that is not its own: {more[0]!r:.80}")
+    names = {path.name for path in source.iterdir()}
+    if strays := sorted(names - {MANIFEST, PACK}):
+        raise CacheLeftAside(f"a file lies beside it that is not its own: {strays[0]!r:.80}")
     if (size := (source / PACK).stat().st_size) != manifest.size:
         raise CacheLeftAside(f"it is torn: {size} of {manifest.size} bytes")
     if manifest.size > wanted.most_bytes:
@@ -262,60 +264,60 @@ def _checked(source: Path, target: Path, wanted: WantedCache) -> CacheManifest:
     return manifest
 
 
-def _left(deadline: float) -> float:
+def _seconds_left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.0)
 
 
 def _parts(files: Sequence[KeptFile]) -> list[list[tuple[int, KeptFile]]]:
     """Return the files with their offsets, in runs of about the same size: one for each reader."""
-    share = sum(one.size for one in files) // _READERS + 1
+    share = sum(file.size for file in files) // _READERS + 1
     parts: list[list[tuple[int, KeptFile]]] = [[]]
     offset = begun = 0
-    for one in files:
+    for file in files:
         if offset - begun >= share:
             parts.append([])
             begun = offset
-        parts[-1].append((offset, one))
-        offset += one.size
+        parts[-1].append((offset, file))
+        offset += file.size
     return parts
 
 
 def _copy(pack: Path, staging: Path, part: Sequence[tuple[int, KeptFile]], stop: threading.Event) -> None:
     with pack.open("rb") as source:
         source.seek(part[0][0])
-        for _, one in part:
-            goal = staging / one.path
+        for _, file in part:
+            goal = staging / file.path
             goal.parent.mkdir(parents=True, exist_ok=True)
-            seen, left = hashlib.sha256(), one.size
-            with goal.open("xb") as made:
-                while left and not stop.is_set():
-                    piece = source.read(min(left, _PIECE))
+            hashed, remaining = hashlib.sha256(), file.size
+            with goal.open("xb") as output:
+                while remaining and not stop.is_set():
+                    piece = source.read(min(remaining, _PIECE))
                     if not piece:
                         break
-                    seen.update(piece)
-                    made.write(piece)
-                    left -= len(piece)
+                    hashed.update(piece)
+                    output.write(piece)
+                    remaining -= len(piece)
             if stop.is_set():
                 return
-            if left or seen.hexdigest() != one.sha256:
-                raise CacheLeftAside(f"{one.path!r:.120} is not what was kept")
-            goal.chmod(0o755 if one.executable else 0o644)
+            if remaining or hashed.hexdigest() != file.sha256:
+                raise CacheLeftAside(f"{file.path!r:.120} is not what was kept")
+            goal.chmod(0o755 if file.executable else 0o644)
 
 
-def _append(found: BinaryIO, path: str, pack: BinaryIO) -> KeptFile:
-    seen, size = hashlib.sha256(), 0
-    executable = bool(os.fstat(found.fileno()).st_mode & 0o100)
-    while piece := found.read(_PIECE):
-        seen.update(piece)
+def _append(source: BinaryIO, path: str, pack: BinaryIO) -> KeptFile:
+    hashed, size = hashlib.sha256(), 0
+    executable = bool(os.fstat(source.fileno()).st_mode & 0o100)
+    while piece := source.read(_PIECE):
+        hashed.update(piece)
         pack.write(piece)
         size += len(piece)
-    return KeptFile(path, size, seen.hexdigest(), executable)
+    return KeptFile(path, size, hashed.hexdigest(), executable)
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:
     """Yield the files below `folder` in an order that is always the same; no links, and nothing that passes."""
     for at, folders, names in os.walk(folder):
-        folders[:] = sorted(one for one in folders if not _PASSING.fullmatch(one))
+        folders[:] = sorted(name for name in folders if not _PASSING.fullmatch(name))
         for name in sorted(names):
             path = Path(at, name)
             if (
@@ -329,13 +331,13 @@ def _regular_files(folder: Path) -> Iterator[Path]:
 def _parsed(body: Any) -> CacheManifest:  # Any: JSON
     if body["version"] != VERSION:
         raise ValueError(f"version {body['version']!r:.20}")
-    files = tuple(KeptFile(**one) for one in body["files"])
-    for one in files:
-        if type(one.size) is not int or one.size < 0 or not _SHA256.fullmatch(one.sha256):
-            raise ValueError(f"no size or checksum of {one.path!r:.80}")
-        if not _is_safe(one.path):
-            raise ValueError(f"no path of a cache: {one.path!r:.80}")
-    return CacheManifest(str(body["fingerprint"]), tuple(str(one) for one in body["keys"]), files)
+    files = tuple(KeptFile(**fields) for fields in body["files"])
+    for file in files:
+        if type(file.size) is not int or file.size < 0 or not _SHA256.fullmatch(file.sha256):
+            raise ValueError(f"no size or checksum of {file.path!r:.80}")
+        if not _is_safe(file.path):
+            raise ValueError(f"no path of a cache: {file.path!r:.80}")
+    return CacheManifest(str(body["fingerprint"]), tuple(str(key) for key in body["keys"]), files)
 
 
 def _is_safe(path: str) -> bool:

@@ -9,5 +9,5 @@ _RESTORED = re.compile(r"homeport: startup cache: .* checked and in place after 
 
 def restore_seconds(log: str) -> dict[str, float]:
     """Return how long the newest restoration took, by the name of its term; nothing where none is told."""
-    found = _RESTORED.findall(log)
-    return {"restore": float(found[-1])} if found else {}
+    durations = _RESTORED.findall(log)
+    return {"restore": float(durations[-1])} if durations else {}
