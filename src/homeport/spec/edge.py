@@ -11,7 +11,7 @@ from homeport import patterns
 from homeport.spec.table import SpecTable
 
 KEY_BYTES = 128
-"""Of a header's value, Cloud Armor tells keys apart by so many bytes."""
+"""Cloud Armor tells keys apart by so many bytes of a header's value."""
 _UNBUILT_KINDS = {
     "api-gateway": "API Gateway's streaming is a preview that nobody has checked for this",
 }
@@ -67,9 +67,9 @@ class Edge(SpecTable):
                 f'kind = "{value["kind"]}" is not built yet: {why}. Set kind = "global", "regional" or "internal", or leave [edge] out: the '
                 "service's own address has TLS and asks for a token, too"
             )
-        for key, what in _UNBUILT_KEYS.items():
+        for key, reason in _UNBUILT_KEYS.items():
             if key in value:
-                raise ValueError(f"{key} is not built yet: {what}. Remove it")
+                raise ValueError(f"{key} is not built yet: {reason}. Remove it")
         return value
 
     @model_validator(mode="after")
@@ -89,10 +89,10 @@ class Edge(SpecTable):
                 f"{KEY_BYTES} bytes of a value, and Google's tokens begin alike. Give each client a short key of its own, "
                 'as in key_header = "x-api-key"'
             )
-        if taken := sorted(path for path in self.backends if path[1:] in _OWN_PATHS):
+        if clashes := sorted(path for path in self.backends if path[1:] in _OWN_PATHS):
             raise ValueError(
-                f"backends gives {taken[0]} to another endpoint, where the engine of this one answers; take another path, "
-                f'such as "/{self.backends[taken[0]]}"'
+                f"backends gives {clashes[0]} to another endpoint, where the engine of this one answers; take another path, "
+                f'such as "/{self.backends[clashes[0]]}"'
             )
         if self.preview and self.requests_per_minute is None:
             raise ValueError(

@@ -23,17 +23,17 @@ def with_keys(text: str, keys: Sequence[TomlKey]) -> str:
     lines = text.splitlines()
     for table, key, value in keys:
         _set(lines, table, key, value)
-    made = "\n".join(lines) + "\n"
+    edited = "\n".join(lines) + "\n"
     try:
-        was, now = tomllib.loads(text), tomllib.loads(made)
+        before, after = tomllib.loads(text), tomllib.loads(edited)
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"the file's keys cannot be set in it: {error}", hint=_by_hand(keys)) from error
     for table, key, value in keys:
-        was.setdefault(table, {})[key] = tomllib.loads(f"value = {value}")["value"]
-    if was != now:
+        before.setdefault(table, {})[key] = tomllib.loads(f"value = {value}")["value"]
+    if before != after:
         raise SpecError("the file's keys cannot be set in it: another would change", hint=_by_hand(keys))
-    parse(now)
-    return made
+    parse(after)
+    return edited
 
 
 def _set(lines: list[str], table: str, key: str, value: str) -> None:

@@ -54,12 +54,12 @@ def ensure_no_weights(spec: Spec, model: str) -> None:
 
 def _problem(detail: ErrorDetails) -> str:
     key = ".".join(str(part) for part in detail["loc"])
-    given = detail["input"]
+    value = detail["input"]
     old = renamed(".".join(map(str, detail["loc"][:-1])), str(detail["loc"][-1])) if detail["loc"] else None
     if detail["type"] == "extra_forbidden" and old is not None:
         where = f" under [{old.new_table}]" if old.new_table else ""
         name = f"{old.new_table}.{old.new}" if old.new_table else old.new
-        return f"{key}: is called `{name}` now: write {old.new} = {_toml(old.now(given))}{where}"
+        return f"{key}: is called `{name}` now: write {old.new} = {_toml(old.now(value))}{where}"
     if detail["type"] == "extra_forbidden":
         return f"{key}: {_unknown(detail['loc'])}"
     if detail["type"] == "missing":
@@ -73,10 +73,10 @@ def _problem(detail: ErrorDetails) -> str:
     if detail["type"] == "string_pattern_mismatch" and detail["ctx"]["pattern"] in patterns.MEANINGS:
         message = f"should be {patterns.MEANINGS[detail['ctx']['pattern']]}"
     if key in {"local.api_key", "cloudrun.hub_token"}:
-        what = key.rpartition("_")[2]
-        none = ', or on loopback "none"' if key == "local.api_key" else ""
-        return f'{key}: should be "env:NAME" or "file:PATH"{none}; the {what} itself does not belong in this file'
-    return f"{key}: {message}, but is {_shown(given)}"
+        secret = key.rpartition("_")[2]
+        on_loopback = ', or on loopback "none"' if key == "local.api_key" else ""
+        return f'{key}: should be "env:NAME" or "file:PATH"{on_loopback}; the {secret} itself does not belong in this file'
+    return f"{key}: {message}, but is {_shorten(value)}"
 
 
 def _unknown(loc: tuple[int | str, ...]) -> str:
@@ -84,20 +84,20 @@ def _unknown(loc: tuple[int | str, ...]) -> str:
     tables: dict[str, type[BaseModel]] = {**TABLES, "lora": Adapter, "slo": ObserveSlo}
     inner = [part for part in table if isinstance(part, str)]
     model = tables[inner[-1]] if inner else Spec
-    known = list(model.model_fields)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    fields = list(model.model_fields)
+    close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
     if close:
         return f"unknown key; did you mean `{close[0]}`?"
-    for sub, other in TABLES.items():
-        for match in difflib.get_close_matches(name, list(other.model_fields), n=1, cutoff=0.8):
+    for sub, candidate in TABLES.items():
+        for match in difflib.get_close_matches(name, list(candidate.model_fields), n=1, cutoff=0.8):
             return f"unknown key here; did you mean `{sub}.{match}`?"
-    return f"unknown key; known here: {', '.join(known)}"
+    return f"unknown key; known here: {', '.join(fields)}"
 
 
 def _toml(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else _shown(value)
+    return f'"{value}"' if isinstance(value, str) else _shorten(value)
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     text = repr(value) if not isinstance(value, Mapping) else "a table"
     return text if len(text) <= 60 else text[:57] + "..."

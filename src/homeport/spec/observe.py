@@ -96,8 +96,8 @@ class Observe(SpecTable):
 
     @model_validator(mode="after")
     def _has_something_to_tell(self) -> Observe:
-        for key, given in {"alerts": self.alerts, "slo": self.slo, "budget": self.budget}.items():
-            if given and not self.metrics:
+        for key, value in {"alerts": self.alerts, "slo": self.slo, "budget": self.budget}.items():
+            if value and not self.metrics:
                 raise ValueError(
                     f"{key} goes by the metrics, and metrics = false: set it to true, or remove {key}"
                 )

@@ -39,19 +39,19 @@ RENAMED = (
 
 def renamed(table: str, key: str) -> RenamedKey | None:
     """Return what `key` of `table` is called now; None where it was never called so."""
-    return next((one for one in RENAMED if (one.table, one.old) == (table, key)), None)
+    return next((renaming for renaming in RENAMED if (renaming.table, renaming.old) == (table, key)), None)
 
 
 def brought_up(spec: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return a spec that an earlier version wrote, in the names of this one."""
-    made = dict(spec)
-    for one in RENAMED:
-        section = made.get(one.table)
-        if not isinstance(section, Mapping) or one.old not in section:
+    updated = dict(spec)
+    for renaming in RENAMED:
+        section = updated.get(renaming.table)
+        if not isinstance(section, Mapping) or renaming.old not in section:
             continue
-        home = one.new_table or one.table
-        made[one.table] = {key: value for key, value in section.items() if key != one.old}
-        others = made.get(home) or {}
-        if isinstance(others, Mapping):
-            made[home] = {one.new: one.now(section[one.old]), **others}
-    return made
+        home = renaming.new_table or renaming.table
+        updated[renaming.table] = {key: value for key, value in section.items() if key != renaming.old}
+        target = updated.get(home) or {}
+        if isinstance(target, Mapping):
+            updated[home] = {renaming.new: renaming.now(section[renaming.old]), **target}
+    return updated

@@ -44,7 +44,7 @@ class Scaling(SpecTable):
 
     @property
     def most_kept(self) -> int:
-        """Return how many instances always run at the most of times."""
+        """Return the largest number of instances that always run at any time."""
         return 1 if self.warm else self.min
 
     @model_validator(mode="after")

@@ -117,11 +117,11 @@ class Local(SpecTable):
     @model_validator(mode="after")
     def _private_by_default(self) -> Local:
         if not is_loopback(self.host) and self.api_key in {None, "none"}:
-            what = "no api_key is set: say which key they must send" if self.api_key is None else (
+            danger = "no api_key is set: say which key they must send" if self.api_key is None else (
                 'api_key = "none" would let anyone there use the model'
             )  # fmt: skip
             raise ValueError(
-                f"host {self.host!r} can be reached from other machines, and {what}. "
+                f"host {self.host!r} can be reached from other machines, and {danger}. "
                 'Set api_key = "env:HOMEPORT_API_KEY", or host = "127.0.0.1"'
             )
         return self
@@ -183,16 +183,18 @@ class CloudRun(SpecTable):
     def _is_offered(self) -> CloudRun:
         from homeport.catalog import cloudrun
 
-        known = {gpu.name: gpu for gpu in cloudrun.gpus()}
-        if self.gpu != "auto" and self.gpu not in known:
-            near = next((name for name in known if self.gpu.lower().replace("_", "-") in name), "")
-            near = near or next(iter(difflib.get_close_matches(self.gpu.lower(), known, n=1)), "")
-            meant = f"did you mean {near}? " if near else ""
-            raise ValueError(f"Cloud Run has no GPU {self.gpu!r}; {meant}it has {', '.join(known)}, or auto")
-        regions = cloudrun.regions() if self.gpu == "auto" else known[self.gpu].regions
+        offered = {gpu.name: gpu for gpu in cloudrun.gpus()}
+        if self.gpu != "auto" and self.gpu not in offered:
+            near = next((name for name in offered if self.gpu.lower().replace("_", "-") in name), "")
+            near = near or next(iter(difflib.get_close_matches(self.gpu.lower(), offered, n=1)), "")
+            suggestion = f"did you mean {near}? " if near else ""
+            raise ValueError(
+                f"Cloud Run has no GPU {self.gpu!r}; {suggestion}it has {', '.join(offered)}, or auto"
+            )
+        regions = cloudrun.regions() if self.gpu == "auto" else offered[self.gpu].regions
         if self.region not in regions:
-            what = "GPU" if self.gpu == "auto" else self.gpu
-            raise ValueError(f"region {self.region!r} has no {what}; there is one in {', '.join(regions)}")
+            device = "GPU" if self.gpu == "auto" else self.gpu
+            raise ValueError(f"region {self.region!r} has no {device}; there is one in {', '.join(regions)}")
         return self
 
 
@@ -332,7 +334,7 @@ class Spec(SpecTable):
     @model_validator(mode="after")
     def _text_is_asked_of_what_writes_it(self) -> Spec:
         if self.task == "embed":
-            for key, given in {
+            for key, value in {
                 "[agent]": self.agent,
                 "engine.tool_parser": self.engine.tool_parser,
                 "engine.reasoning_parser": self.engine.reasoning_parser,
@@ -340,7 +342,7 @@ class Spec(SpecTable):
                 "[[engine.lora]]": self.engine.lora,
                 "engine.projector": self.engine.projector,
             }.items():
-                if given:
+                if value:
                     raise ValueError(
                         f'{key} is for a model that writes text, and task is "embed"; remove one of the two'
                     )

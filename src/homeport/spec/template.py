@@ -51,15 +51,15 @@ def descriptions(model: type[BaseModel]) -> dict[str, str]:
     """
     (definition,) = ast.parse(inspect.getsource(model)).body
     assert isinstance(definition, ast.ClassDef)
-    found = {}
+    meanings = {}
     for field, text in pairwise(definition.body):
         if (
             isinstance(field, ast.AnnAssign)
             and isinstance(field.target, ast.Name)
             and isinstance(text, ast.Expr)
         ):
-            found[field.target.id] = inspect.cleandoc(ast.literal_eval(text.value))
-    return found
+            meanings[field.target.id] = inspect.cleandoc(ast.literal_eval(text.value))
+    return meanings
 
 
 def template(*, on_cloudrun: bool = False, **chosen: str) -> str:

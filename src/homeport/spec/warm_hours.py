@@ -63,8 +63,8 @@ class WarmHours:
             if before != now:
                 days.setdefault((place % _DAY, bool(now)), []).append(place // _DAY)
         return tuple(
-            WarmEdge(minute=minute, days=tuple(found), warm=warm)
-            for (minute, warm), found in sorted(days.items())
+            WarmEdge(minute=minute, days=tuple(weekdays), warm=warm)
+            for (minute, warm), weekdays in sorted(days.items())
         )
 
     def is_warm(self, moment: datetime) -> bool:
@@ -95,17 +95,17 @@ def parse(windows: tuple[str, ...]) -> WarmHours:
     minutes = bytearray(_WEEK)
     zones: list[str] = []
     for window in windows:
-        found = _WINDOW.fullmatch(window.strip())
-        if found is None:
+        match = _WINDOW.fullmatch(window.strip())
+        if match is None:
             raise ValueError(f"{window!r} is no window of a week: say {EXAMPLE!r}")
-        start, end = _minute(found["start"], window, last=_DAY - 1), _minute(found["end"], window, last=_DAY)
+        start, end = _minute(match["start"], window, last=_DAY - 1), _minute(match["end"], window, last=_DAY)
         if start == end:
             raise ValueError(f"{window!r} begins when it ends: a whole day is 00:00-24:00")
         length = (end - start) if end > start else end - start + _DAY
-        for day in _days(found["days"], window):
+        for day in _days(match["days"], window):
             for minute in range(length):
                 minutes[(day * _DAY + start + minute) % _WEEK] = 1
-        zones.append(_zone(found["zone"]))
+        zones.append(_zone(match["zone"]))
     if len(set(zones)) > 1:
         raise ValueError(
             f"windows of {' and '.join(dict.fromkeys(zones))}: write all of them by one clock, since clocks change on"
@@ -137,9 +137,9 @@ def _days(text: str, window: str) -> Iterable[int]:
 
 
 def _zone(name: str) -> str:
-    known = available_timezones()
-    if name in known:
+    zones = available_timezones()
+    if name in zones:
         return name
-    close = get_close_matches(name, known, n=1)
-    meant = f", did you mean {close[0]}?" if close else ": say one such as Europe/Berlin or UTC"
-    raise ValueError(f"{name} is no time zone of this machine's database{meant}")
+    close = get_close_matches(name, zones, n=1)
+    suggestion = f", did you mean {close[0]}?" if close else ": say one such as Europe/Berlin or UTC"
+    raise ValueError(f"{name} is no time zone of this machine's database{suggestion}")
