@@ -22,7 +22,7 @@ _RUN = {
 
 @dataclass(frozen=True, slots=True)
 class CloudUsage:
-    """What one service came to on one day, or one of its revisions in all of the time. A figure that is not there is not known."""
+    """What one service came to on one day, or one of its revisions in the whole time. A figure that is not there is not known."""
 
     service: str
     when: str
@@ -40,57 +40,59 @@ async def by_day(
     from datetime import UTC, datetime
 
     midnight = now - now % _DAY_S
-    found: dict[tuple[str, str], dict[str, float]] = {}
+    counted: dict[tuple[str, str], dict[str, float]] = {}
 
     def note(service: str, start: float, figure: str, value: float | None) -> None:
         if service and value:
             day = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d")
-            found.setdefault((service, day), {})[figure] = value
+            counted.setdefault((service, day), {})[figure] = value
 
     async def ask(figure: str, query: str) -> None:
-        whole = query.format(by="", window=f"{_DAY_S}s")
+        daily = query.format(by="", window=f"{_DAY_S}s")
         if days > 1:
             for series in await api.range(
-                whole, start=midnight - (days - 2) * _DAY_S, end=midnight, step_s=_DAY_S
+                daily, start=midnight - (days - 2) * _DAY_S, end=midnight, step_s=_DAY_S
             ):
                 for at, value in series.points:
                     note(_service(series.labels), at - _DAY_S, figure, value)
-        for one in await api.instant(query.format(by="", window=f"{max(60, int(now - midnight))}s")):
-            note(_service(one.labels), midnight, figure, one.value)
+        for sample in await api.instant(query.format(by="", window=f"{max(60, int(now - midnight))}s")):
+            note(_service(sample.labels), midnight, figure, sample.value)
 
     await asyncio.gather(*(ask(figure, query) for figure, query in _queries(names).items()))
-    return [CloudUsage(service, day, "", figures) for (service, day), figures in sorted(found.items())]
+    return [CloudUsage(service, day, "", figures) for (service, day), figures in sorted(counted.items())]
 
 
 async def by_revision(api: PrometheusApi, names: Iterable[MetricNames], *, days: int) -> list[CloudUsage]:
     """Return each revision that counted something in so many days. Raises as queries do."""
-    found: dict[tuple[str, str], dict[str, float]] = {}
+    counted: dict[tuple[str, str], dict[str, float]] = {}
 
     async def ask(figure: str, query: str) -> None:
-        for one in await api.instant(query.format(by=", revision_name", window=f"{days * _DAY_S}s")):
-            if one.value:
-                key = (_service(one.labels), one.labels.get("revision_name", ""))
-                found.setdefault(key, {})[figure] = one.value
+        for sample in await api.instant(query.format(by=", revision_name", window=f"{days * _DAY_S}s")):
+            if sample.value:
+                key = (_service(sample.labels), sample.labels.get("revision_name", ""))
+                counted.setdefault(key, {})[figure] = sample.value
 
     await asyncio.gather(*(ask(figure, query) for figure, query in _queries(names).items()))
     return [
-        CloudUsage(service, "", revision, figures) for (service, revision), figures in sorted(found.items())
+        CloudUsage(service, "", revision, figures) for (service, revision), figures in sorted(counted.items())
     ]
 
 
 def _queries(names: Iterable[MetricNames]) -> dict[str, str]:
-    """Return what is asked, by what it tells, with places for a window and for further labels to tell apart by."""
-    asked = {
+    """Return the queries by their figure, with places for a window and for further labels to tell series apart by."""
+    queries = {
         figure: f"sum by (service_name{{by}}) (increase({name}{_braced(_REVISIONS)}[{{window}}]))"
         for figure, name in _RUN.items()
     }
-    every = list(names)
+    metric_names = list(names)
     for figure in ("prompt_tokens", "output_tokens"):
-        each = [selected(name, _OURS) for one in every for name in getattr(one, figure)]
-        if each:
-            series = " or ".join(f"increase({_braced(name)}[{{window}}])" for name in dict.fromkeys(each))
-            asked[figure] = f"sum by ({LABEL}{{by}}) ({series})"
-    return asked
+        selectors = [selected(name, _OURS) for metric in metric_names for name in getattr(metric, figure)]
+        if selectors:
+            series = " or ".join(
+                f"increase({_braced(name)}[{{window}}])" for name in dict.fromkeys(selectors)
+            )
+            queries[figure] = f"sum by ({LABEL}{{by}}) ({series})"
+    return queries
 
 
 def _braced(text: str) -> str:

@@ -19,9 +19,9 @@ from homeport.home import private_folder, private_opener
 
 _VERSION = 1
 _WAIT_S = 10.0
-"""As long one writer waits for another."""
+"""How long one writer waits for another."""
 _SAME_START_S = 2.0
-"""By so much may two readings of one process's start differ, where the clock was set meanwhile."""
+"""Two readings of one process's start may differ by so much, where the clock was set meanwhile."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS hours (
   hour TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, engine TEXT NOT NULL, file TEXT NOT NULL,
@@ -130,7 +130,7 @@ class Ledger:
         with self._opened() as database:
             database.execute("BEGIN IMMEDIATE")
             database.execute(_ADD, _added(counted, _before(database, counted)))
-            database.execute(_TELL, _told(counted))
+            database.execute(_TELL, _build_row(counted))
             oldest = counted.at - keep_days * 86_400
             database.execute(
                 "DELETE FROM hours WHERE endpoint = ? AND hour < ?", (counted.endpoint, _hour(oldest))
@@ -149,13 +149,13 @@ class Ledger:
         try:
             with self._opened() as database:
                 database.row_factory = sqlite3.Row
-                found = database.execute(
+                records = database.execute(
                     "SELECT * FROM hours WHERE hour >= ? AND (? IS NULL OR endpoint = ?) ORDER BY hour, endpoint",
                     (_hour(since), endpoint, endpoint),
                 ).fetchall()
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
-        return [LedgerRow(**dict(row)) for row in found]
+        return [LedgerRow(**dict(row)) for row in records]
 
     def since_start(self, endpoint: str, start: float) -> Totals | None:
         """
@@ -167,12 +167,12 @@ class Ledger:
             return None
         try:
             with self._opened() as database:
-                found = database.execute(_SINCE, (endpoint, start - _SAME_START_S)).fetchone()
+                row = database.execute(_SINCE, (endpoint, start - _SAME_START_S)).fetchone()
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
-        if not found[0]:
+        if not row[0]:
             return None
-        return Totals(seconds=found[1], **dict(zip(_COUNTS, found[2:], strict=True)))
+        return Totals(seconds=row[1], **dict(zip(_COUNTS, row[2:], strict=True)))
 
     def _unreadable(self, error: Exception) -> StateError:
         return StateError(
@@ -204,18 +204,18 @@ _Before = tuple[float, dict[str, float | None]] | None
 
 
 def _before(database: sqlite3.Connection, counted: Counted) -> _Before:
-    found = database.execute(_LAST, (counted.endpoint, counted.process)).fetchone()
-    return None if found is None else (found[0], dict(zip(_COUNTS, found[1:], strict=True)))
+    row = database.execute(_LAST, (counted.endpoint, counted.process)).fetchone()
+    return None if row is None else (row[0], dict(zip(_COUNTS, row[1:], strict=True)))
 
 
-def _told(counted: Counted) -> tuple[object, ...]:
-    figures = (getattr(counted, one) for one in _COUNTS)
+def _build_row(counted: Counted) -> tuple[object, ...]:
+    figures = (getattr(counted, name) for name in _COUNTS)
     return (counted.endpoint, counted.process, counted.since, counted.at, *figures)
 
 
 def _added(counted: Counted, before: _Before) -> tuple[object, ...]:
-    was = before[1] if before else {}
-    grown = [_grown(was.get(one), getattr(counted, one)) for one in _COUNTS]
+    previous = before[1] if before else {}
+    grown = [_grown(previous.get(name), getattr(counted, name)) for name in _COUNTS]
     seconds = max(0.0, counted.at - (before[0] if before else counted.since))
     starts = 1 if before is None and counted.fresh else 0
     key = (_hour(counted.at), counted.endpoint, counted.model, counted.engine, counted.file)
