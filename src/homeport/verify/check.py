@@ -65,5 +65,7 @@ def refuse_unknown(only: Iterable[str], known: Sequence[str]) -> None:
     for name in only:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            meant = f"did you mean {close[0]}? " if close else ""
-            raise Unsupported(f"there is no check called {name}", hint=f"{meant}there are {', '.join(known)}")
+            suggestion = f"did you mean {close[0]}? " if close else ""
+            raise Unsupported(
+                f"there is no check called {name}", hint=f"{suggestion}there are {', '.join(known)}"
+            )

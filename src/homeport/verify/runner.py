@@ -101,11 +101,11 @@ async def checked(
     Once the endpoint is gone, the rest is skipped.
     """
     results: list[Result] = []
-    gone = ""
+    unreachable = ""
     for check in checks:
-        result = check.told(skipped(gone)) if gone else await check.looked(subject)
-        if result.outcome is Outcome.FAILED and not gone and not await _lives(subject):
-            gone = f"not checked: nothing answers at {subject.endpoint.base_url} any more"
+        result = check.told(skipped(unreachable)) if unreachable else await check.looked(subject)
+        if result.outcome is Outcome.FAILED and not unreachable and not await _lives(subject):
+            unreachable = f"not checked: nothing answers at {subject.endpoint.base_url} any more"
         results.append(result)
         if on_result is not None:
             on_result(result)

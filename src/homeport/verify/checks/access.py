@@ -52,11 +52,11 @@ class GuardedPaths:
 def paths() -> GuardedPaths:
     """Return the table of `paths.toml`."""
     table = tomllib.loads(files("homeport.verify.checks").joinpath("paths.toml").read_text(encoding="utf-8"))
-    asked = dict.fromkeys(path for engine in table["asked"].values() for path in engine)
+    probed = dict.fromkeys(path for engine in table["asked"].values() for path in engine)
     not_posted = dict.fromkeys(path for engine in table["not_posted"].values() for path in engine)
-    both = [(method, path) for path in asked for method in ("GET", "POST")]
+    requests = [(method, path) for path in probed for method in ("GET", "POST")]
     return GuardedPaths(
-        requests=(*both, *(("GET", path) for path in not_posted)),
+        requests=(*requests, *(("GET", path) for path in not_posted)),
         may_be_open=frozenset(table["may_be_open"]),
         not_posted=frozenset(not_posted),
     )
@@ -73,33 +73,33 @@ async def keys(subject: VerificationSubject) -> Finding:
     }
     problems: list[str] = []
     opened: dict[str, str] = {}
-    for who, stranger in callers.items():
-        for method, path, response in await _asked(stranger):
+    for caller, stranger in callers.items():
+        for method, path, response in await _probe(stranger):
             problem = _problem(subject, path, response)
             if problem:
-                problems.append(f"{method} {path} with {who} {problem}")
+                problems.append(f"{method} {path} with {caller} {problem}")
             elif response.is_success:
                 opened[path] = response.text
     count = len(callers) * len(paths().requests)
-    seen = {"requests": count, "open": opened, "problems": problems}
+    evidence = {"requests": count, "open": opened, "problems": problems}
     if problems:
         rest = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
-        return failed(f"not refused: {'; '.join(problems[:3])}{rest}", **seen)
+        return failed(f"not refused: {'; '.join(problems[:3])}{rest}", **evidence)
     but = f" but {', '.join(sorted(opened))}, which only say that it lives" if opened else ""
-    return passed(f"{count} requests, all refused{but}", **seen)
+    return passed(f"{count} requests, all refused{but}", **evidence)
 
 
-async def _asked(stranger: Endpoint) -> list[tuple[str, str, httpx2.Response]]:
-    """Return the answers to all requests, made some at a time."""
+async def _probe(stranger: Endpoint) -> list[tuple[str, str, httpx2.Response]]:
+    """Return the answers to all requests, of which only some are made at a time."""
     slots = asyncio.Semaphore(_AT_ONCE)
     async with stranger.client(timeout_s=30) as client:
 
-        async def one(method: str, path: str) -> tuple[str, str, httpx2.Response]:
+        async def probe(method: str, path: str) -> tuple[str, str, httpx2.Response]:
             async with slots:
                 body = _BODY if method == "POST" else None
                 return method, path, await client.request(method, path, json=body)
 
-        return await together(one(method, path) for method, path in paths().requests)
+        return await together(probe(method, path) for method, path in paths().requests)
 
 
 def _problem(subject: VerificationSubject, path: str, response: httpx2.Response) -> str:

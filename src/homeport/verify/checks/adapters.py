@@ -41,30 +41,31 @@ async def difference(subject: VerificationSubject) -> Finding:
     if not named and not applied:
         return skipped("no LoRA adapter is served")
     without = dict(module(subject.engine).WITHOUT_ADAPTERS)
-    base = [await _said(subject, subject.endpoint.model, prompt, without) for prompt in PROMPTS]
+    base = [await _continue_prompt(subject, subject.endpoint.model, prompt, without) for prompt in PROMPTS]
     # Where texts alone are compared, each must be known to be the same again.
     twice = PROMPTS[:1] if subject.tells_likelihoods else PROMPTS
-    again = [await _said(subject, subject.endpoint.model, prompt, without) for prompt in twice]
-    if any(one.text != other.text for one, other in zip(base, again, strict=False)):
+    again = [await _continue_prompt(subject, subject.endpoint.model, prompt, without) for prompt in twice]
+    if any(first.text != other.text for first, other in zip(base, again, strict=False)):
         return skipped(
             "the base model continues one prompt otherwise each time, so no difference tells anything"
         )
-    asked = {name: name for name in named} if named else {" and ".join(applied): subject.endpoint.model}
-    said = {
-        name: [await _said(subject, model, prompt, {}) for prompt in PROMPTS] for name, model in asked.items()
+    models = {name: name for name in named} if named else {" and ".join(applied): subject.endpoint.model}
+    continuations = {
+        name: [await _continue_prompt(subject, model, prompt, {}) for prompt in PROMPTS]
+        for name, model in models.items()
     }
     if not subject.tells_likelihoods:
-        return _by_text_alone(base, said)
-    return _judged(base, said, max(_LEAST, 3 * _apart(base[0], again[0])))
+        return _by_text_alone(base, continuations)
+    return _judged(base, continuations, max(_LEAST, 3 * _apart(base[0], again[0])))
 
 
-def _judged(base: Sequence[_Said], said: Mapping[str, Sequence[_Said]], noise: float) -> Finding:
+def _judged(base: Sequence[_Said], continuations: Mapping[str, Sequence[_Said]], noise: float) -> Finding:
     changed, dead = {}, []
-    for name, others in said.items():
-        apart = max(_apart(one, other) for one, other in zip(base, others, strict=True))
-        texts = sum(one.text != other.text for one, other in zip(base, others, strict=True))
-        changed[name] = {"texts": texts, "likelihood": round(apart, 4)}
-        if apart <= noise and not texts:
+    for name, others in continuations.items():
+        distance = max(_apart(plain, other) for plain, other in zip(base, others, strict=True))
+        texts = sum(plain.text != other.text for plain, other in zip(base, others, strict=True))
+        changed[name] = {"texts": texts, "likelihood": round(distance, 4)}
+        if distance <= noise and not texts:
             dead.append(name)
     if dead:
         return failed(
@@ -72,30 +73,34 @@ def _judged(base: Sequence[_Said], said: Mapping[str, Sequence[_Said]], noise: f
             "likely each token is: it is untrained (its lora_B is all zeros), or the engine leaves it out",
             adapters=changed,
         )
-    told = "; ".join(
-        f"{name}: {of['texts']} of {len(PROMPTS)} texts are others" for name, of in changed.items()
+    summary = "; ".join(
+        f"{name}: {change['texts']} of {len(PROMPTS)} texts are others" for name, change in changed.items()
     )
-    return passed(f"{told}; what is likely changes with each", adapters=changed)
+    return passed(f"{summary}; what is likely changes with each", adapters=changed)
 
 
-def _by_text_alone(base: Sequence[_Said], said: Mapping[str, Sequence[_Said]]) -> Finding:
+def _by_text_alone(base: Sequence[_Said], continuations: Mapping[str, Sequence[_Said]]) -> Finding:
     """Judge where likelihoods are not told: another text is a difference, and the same ones show nothing either way."""
-    seen = {
-        name: [one.text != other.text for one, other in zip(base, others, strict=True)
-               if not (one.withheld or other.withheld)]
-        for name, others in said.items()
+    differences = {
+        name: [plain.text != other.text for plain, other in zip(base, others, strict=True)
+               if not (plain.withheld or other.withheld)]
+        for name, others in continuations.items()
     }  # fmt: skip
     changed: dict[str, Json] = {
-        name: {"texts": sum(texts), "compared": len(texts)} for name, texts in seen.items()
+        name: {"texts": sum(texts), "compared": len(texts)} for name, texts in differences.items()
     }
-    unshown = [name for name, texts in seen.items() if not any(texts)]
-    told = "; ".join(f"{name}: {sum(texts)} of {len(texts)} texts are others" for name, texts in seen.items())
+    unshown = [name for name, texts in differences.items() if not any(texts)]
+    summary = "; ".join(
+        f"{name}: {sum(texts)} of {len(texts)} texts are others" for name, texts in differences.items()
+    )
     if unshown:
-        return skipped(f"not shown of {' and '.join(unshown)}: {told}; {_UNLOOKED}", adapters=changed)
-    return passed(f"{told}; {_UNLOOKED}", adapters=changed)
+        return skipped(f"not shown of {' and '.join(unshown)}: {summary}; {_UNLOOKED}", adapters=changed)
+    return passed(f"{summary}; {_UNLOOKED}", adapters=changed)
 
 
-async def _said(subject: VerificationSubject, model: str, prompt: str, fields: Mapping[str, Json]) -> _Said:
+async def _continue_prompt(
+    subject: VerificationSubject, model: str, prompt: str, fields: Mapping[str, Json]
+) -> _Said:
     likely: dict[str, Json] = {"logprobs": _LIKELY} if subject.tells_likelihoods else {}
     completion = await replace(subject.endpoint, model=model).complete(
         prompt,
@@ -112,23 +117,23 @@ async def _said(subject: VerificationSubject, model: str, prompt: str, fields: M
     )
 
 
-def _numbers(told: Any) -> Iterator[float]:  # Any: JSON, in the shape of one engine or another
+def _numbers(logprobs: Any) -> Iterator[float]:  # Any: JSON, in the shape of one engine or another
     """Yield every logarithm of a likelihood in what an engine tells: whole numbers there are places and bytes."""
-    if isinstance(told, float):
-        yield told
-    elif isinstance(told, Mapping):
-        for value in told.values():
+    if isinstance(logprobs, float):
+        yield logprobs
+    elif isinstance(logprobs, Mapping):
+        for value in logprobs.values():
             yield from _numbers(value)
-    elif isinstance(told, list):
-        for value in told:
+    elif isinstance(logprobs, list):
+        for value in logprobs:
             yield from _numbers(value)
 
 
-def _apart(one: _Said, other: _Said) -> float:
+def _apart(first: _Said, other: _Said) -> float:
     """Return how far the likelihoods of two continuations are apart at most; 0 where neither tells any."""
-    if len(one.likelihoods) != len(other.likelihoods):
-        return float(one.text != other.text)
+    if len(first.likelihoods) != len(other.likelihoods):
+        return float(first.text != other.text)
     return max(
-        (abs(a - b) for a, b in zip(sorted(one.likelihoods), sorted(other.likelihoods), strict=True)),
+        (abs(a - b) for a, b in zip(sorted(first.likelihoods), sorted(other.likelihoods), strict=True)),
         default=0.0,
     )

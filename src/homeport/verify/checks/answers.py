@@ -37,8 +37,8 @@ async def chat(subject: VerificationSubject) -> Finding:
         return failed("role or finish_reason is not what OpenAI's API describes", choice=choice)
     if not _adds_up(usage):
         return failed("the usage does not add up", usage=usage)
-    shown = " ".join(text.split())
-    return passed(f'"{shown[:60]}{"…" if len(shown) > 60 else ""}"', answer=text, usage=usage)
+    one_line = " ".join(text.split())
+    return passed(f'"{one_line[:60]}{"…" if len(one_line) > 60 else ""}"', answer=text, usage=usage)
 
 
 async def stream(subject: VerificationSubject) -> Finding:
@@ -109,16 +109,17 @@ async def stop(subject: VerificationSubject) -> Finding:
 
 async def max_tokens(subject: VerificationSubject) -> Finding:
     """Check that an answer limited to three tokens has three, and `length` as its reason to finish."""
-    asked = 3
-    got = await _counting(subject, max_tokens=asked)
-    evidence = {"asked": asked, "completion_tokens": got.tokens, "finish_reason": got.reason}
-    if got.tokens != asked:
-        return failed(f"{asked} tokens were asked for, {got.tokens} came", **evidence)
-    if got.reason != "length":
+    limit = 3
+    counted = await _counting(subject, max_tokens=limit)
+    evidence = {"asked": limit, "completion_tokens": counted.tokens, "finish_reason": counted.reason}
+    if counted.tokens != limit:
+        return failed(f"{limit} tokens were asked for, {counted.tokens} came", **evidence)
+    if counted.reason != "length":
         return failed(
-            f"cut at {got.tokens} tokens, and finish_reason is {got.reason!r}, not 'length'", **evidence
+            f"cut at {counted.tokens} tokens, and finish_reason is {counted.reason!r}, not 'length'",
+            **evidence,
         )
-    return passed(f"{got.tokens} tokens, finish_reason length", **evidence)
+    return passed(f"{counted.tokens} tokens, finish_reason length", **evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ def _wrong(messages: list[Json], reason: str) -> str:
     """Return what is wrong with the text of a message, or of its deltas: none beside the reasoning, or control tokens."""
     content = "".join(message.get("content") or "" for message in messages)
     return trouble(
-        content, "".join(_text({**one, "content": ""}) for one in messages), cut=reason == "length"
+        content, "".join(_text({**message, "content": ""}) for message in messages), cut=reason == "length"
     )
 
 

@@ -60,9 +60,9 @@ def _text(rounds: int) -> str:
 async def _tokens(endpoint: Endpoint) -> tuple[int, int]:
     """Return how many tokens one round of the words takes, and how many come on top whatever the text."""
     few, many = _ROUNDS
-    less, more = await _count(endpoint, _text(few)), await _count(endpoint, _text(many))
-    per_round = round((more - less) / (many - few))
-    return max(1, per_round), less - per_round * few
+    short, long = await _count(endpoint, _text(few)), await _count(endpoint, _text(many))
+    per_round = round((long - short) / (many - few))
+    return max(1, per_round), short - per_round * few
 
 
 async def _count(endpoint: Endpoint, text: str) -> int:

@@ -56,11 +56,11 @@ class ChatCompletions:
         calls = message.get("tool_calls") or []
         # As clients do: the message as it came, without the fields that are empty.
         sent = {key: value for key, value in message.items() if value is not None or key == "content"}
-        results = [{"role": "tool", "tool_call_id": one["id"], "content": weather.RESULT} for one in calls]
+        results = [{"role": "tool", "tool_call_id": call["id"], "content": weather.RESULT} for call in calls]
         return ModelTurn(
             text=message.get("content") or "",
             thoughts=_thoughts(message),
-            calls=tuple(_call(one["function"]) for one in calls),
+            calls=tuple(_call(call["function"]) for call in calls),
             cut=choice["finish_reason"] == "length",
             given_back=(sent, *results),
         )
@@ -75,9 +75,9 @@ class ChatCompletions:
                 thoughts += _thoughts(delta)
                 reason = choice.get("finish_reason") or reason
                 calls += [
-                    one["function"]["name"]
-                    for one in delta.get("tool_calls") or []
-                    if one["function"].get("name")
+                    call["function"]["name"]
+                    for call in delta.get("tool_calls") or []
+                    if call["function"].get("name")
                 ]
         return ModelTurn(text, thoughts, tuple(calls), reason == "length")
 
@@ -154,30 +154,32 @@ class Native:
         if not lines or not lines[-1]["done"]:
             raise NetworkError("the stream ends without a last line", hint="`homeport logs` shows why")
         messages = [line["message"] for line in lines]
-        text = "".join(one.get("content") or "" for one in messages)
-        thoughts = "".join(one.get("thinking") or "" for one in messages)
-        calls = [call for one in messages for call in one.get("tool_calls") or ()]
+        text = "".join(message.get("content") or "" for message in messages)
+        thoughts = "".join(message.get("thinking") or "" for message in messages)
+        calls = [call for message in messages for call in message.get("tool_calls") or ()]
         turn = {"role": "assistant", "content": text, "tool_calls": calls}
         if thoughts:
             turn["thinking"] = thoughts
         results = [
-            {"role": "tool", "tool_name": one["function"]["name"], "content": weather.RESULT} for one in calls
+            {"role": "tool", "tool_name": call["function"]["name"], "content": weather.RESULT}
+            for call in calls
         ]
         return ModelTurn(
             text=text,
             thoughts=thoughts,
-            calls=tuple(_call(one["function"]) for one in calls),
+            calls=tuple(_call(call["function"]) for call in calls),
             cut=lines[-1].get("done_reason") == "length",
             given_back=(turn, *results),
         )
 
 
-def _response(said: Json) -> ModelTurn:
-    output = said["output"]
+def _response(response: Json) -> ModelTurn:
+    output = response["output"]
     parts = [part for item in output if item["type"] == "message" for part in item["content"]]
     calls = [item for item in output if item["type"] == "function_call"]
     results = [
-        {"type": "function_call_output", "call_id": one["call_id"], "output": weather.RESULT} for one in calls
+        {"type": "function_call_output", "call_id": call["call_id"], "output": weather.RESULT}
+        for call in calls
     ]
     thoughts = [
         part["text"]
@@ -188,8 +190,8 @@ def _response(said: Json) -> ModelTurn:
     return ModelTurn(
         text="".join(part.get("text") or "" for part in parts),
         thoughts="".join(thoughts),
-        calls=tuple(_call(one) for one in calls),
-        cut=said["status"] == "incomplete",
+        calls=tuple(_call(call) for call in calls),
+        cut=response["status"] == "incomplete",
         given_back=(*output, *results),
     )
 

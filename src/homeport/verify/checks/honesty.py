@@ -88,11 +88,11 @@ async def schema_over_responses(subject: VerificationSubject) -> Finding:
 
 
 async def _schema_over_responses(subject: VerificationSubject) -> Finding:
-    wanted = {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": True}
+    text_format = {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": True}
     request = {
         "model": subject.endpoint.model,
         "input": user(ASKED),
-        "text": {"format": wanted},
+        "text": {"format": text_format},
         "max_output_tokens": 256,
         "temperature": 0,
     }
@@ -101,8 +101,8 @@ async def _schema_over_responses(subject: VerificationSubject) -> Finding:
     text = "".join(part.get("text") or "" for part in parts)
     wrong = misfit(text)
     if wrong:
-        found = f"the schema is ignored: {wrong}"
-        return told(subject, {Feature.RESPONSES_SCHEMA: found}, "", answer=text)
+        problem = f"the schema is ignored: {wrong}"
+        return told(subject, {Feature.RESPONSES_SCHEMA: problem}, "", answer=text)
     return told(subject, {}, json.dumps(json.loads(text)), answer=text)
 
 
@@ -115,27 +115,27 @@ async def unknown_model(subject: VerificationSubject) -> Finding:
         if error.status >= 500:
             return told(subject, {feature: f"refused with {error.status}, not with 404"}, "")
         return told(subject, {}, f"refused with {error.status}", status=error.status)
-    found = f"{_NOBODY!r} is asked for, and {response.get('model')!r} answers with 200"
-    return told(subject, {feature: found}, "", model=response.get("model"))
+    problem = f"{_NOBODY!r} is asked for, and {response.get('model')!r} answers with 200"
+    return told(subject, {feature: problem}, "", model=response.get("model"))
 
 
 async def mistakes(subject: VerificationSubject) -> Finding:
     """Check that what no engine can make sense of is the client's mistake, and called so: 4xx."""
     statuses: dict[str, int] = {}
     async with subject.endpoint.client(timeout_s=60) as client:
-        for what, wrong in (*_MISTAKES.items(), *_TAKEN_OR_NOT.items()):
+        for mistake, wrong in (*_MISTAKES.items(), *_TAKEN_OR_NOT.items()):
             request = {"model": subject.endpoint.model, "messages": user("hi"), "max_tokens": 1, **wrong}
             request = {key: value for key, value in request.items() if value is not None}
             response = await client.post("/v1/chat/completions", json=request)
             if response.status_code in {401, 403}:
                 raise refusal(response.status_code, response.text)
-            statuses[what] = response.status_code
-    others = [
-        f"{what} gets {status}"
-        for what, status in statuses.items()
-        if status >= 500 or (status < 400 and what not in _TAKEN_OR_NOT)
+            statuses[mistake] = response.status_code
+    unexpected = [
+        f"{mistake} gets {status}"
+        for mistake, status in statuses.items()
+        if status >= 500 or (status < 400 and mistake not in _TAKEN_OR_NOT)
     ]
-    troubles = {Feature.MISTAKES: ", ".join(others)} if others else {}
+    troubles = {Feature.MISTAKES: ", ".join(unexpected)} if unexpected else {}
     return told(
         subject,
         troubles,

@@ -19,7 +19,7 @@ _MODELS = "/v1/models"
 async def served_model(subject: VerificationSubject) -> Finding:
     """Check that the names are listed, the engine loaded what it was told to, and those files have not changed since."""
     async with subject.endpoint.client(timeout_s=30) as client:
-        listed = await _shown(client, _MODELS)
+        listed = await _fetch(client, _MODELS)
         loaded = await _loaded(subject, client, listed)
     names = [model["id"] for model in listed["data"]]
     evidence = {"models": names, "loaded": loaded, "weights_digest": subject.weights_digest}
@@ -66,11 +66,11 @@ async def _loaded(
     identity = module(subject.engine).IDENTITY
     if identity is None:
         return None
-    body = listed if identity.path == _MODELS else await _shown(client, identity.path)
+    body = listed if identity.path == _MODELS else await _fetch(client, identity.path)
     return identity.loaded(body, subject.endpoint.model)
 
 
-async def _shown(client: httpx2.AsyncClient, path: str) -> Json:
+async def _fetch(client: httpx2.AsyncClient, path: str) -> Json:
     response = await client.get(path)
     if response.is_error:
         raise refusal(response.status_code, response.text)

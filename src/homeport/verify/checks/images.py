@@ -25,17 +25,17 @@ async def picture(subject: VerificationSubject) -> Finding:
     """
     if not subject.model.instruct:
         return skipped("a pretrained model continues text; it has no chats")
-    return await (_seen(subject) if subject.sees else _refused(subject))
+    return await (_check_seen(subject) if subject.sees else _check_refused(subject))
 
 
-async def _seen(subject: VerificationSubject) -> Finding:
+async def _check_seen(subject: VerificationSubject) -> Finding:
     bare = await _tokens(subject, [])
-    one = await _tokens(subject, [_png((255, 0, 0))])
-    if one <= bare:
+    with_picture = await _tokens(subject, [_png((255, 0, 0))])
+    if with_picture <= bare:
         return failed(
-            f"a picture adds no token to its prompt: {bare} without, {one} with it",
+            f"a picture adds no token to its prompt: {bare} without, {with_picture} with it",
             without=bare,
-            with_picture=one,
+            with_picture=with_picture,
         )
     try:
         await _tokens(subject, [_BROKEN])
@@ -43,27 +43,28 @@ async def _seen(subject: VerificationSubject) -> Finding:
         if error.status >= 500:
             return told(subject, {Feature.IMAGES: f"what is no picture gets {error.status}, not 4xx"}, "")
         return passed(
-            f"a picture is {one - bare} tokens; what is none gets {error.status}", tokens=one - bare
+            f"a picture is {with_picture - bare} tokens; what is none gets {error.status}",
+            tokens=with_picture - bare,
         )
     return told(subject, {Feature.IMAGES: "what is no picture is taken for one"}, "")
 
 
-async def _refused(subject: VerificationSubject) -> Finding:
+async def _check_refused(subject: VerificationSubject) -> Finding:
     try:
         with_picture = await _tokens(subject, [_png((255, 0, 0))])
     except EndpointError as error:
         if error.status >= 500:
-            found = f"it sees no pictures, and one gets {error.status}, not 4xx"
-            return told(subject, {Feature.IMAGES: found}, "", status=error.status)
+            problem = f"it sees no pictures, and one gets {error.status}, not 4xx"
+            return told(subject, {Feature.IMAGES: problem}, "", status=error.status)
         return passed(f"it sees no pictures, and one is refused with {error.status}", status=error.status)
     bare = await _tokens(subject, [])
-    found = f"it sees no pictures, and one is passed over in silence: {bare} tokens without, {with_picture} with it"
-    return told(subject, {Feature.IMAGES: found}, "")
+    problem = f"it sees no pictures, and one is passed over in silence: {bare} tokens without, {with_picture} with it"
+    return told(subject, {Feature.IMAGES: problem}, "")
 
 
 async def _tokens(subject: VerificationSubject, pictures: list[str]) -> int:
-    shown: list[Json] = [{"type": "image_url", "image_url": {"url": url}} for url in pictures]
-    content: list[Json] = [*shown, {"type": "text", "text": _ASKED}]
+    parts: list[Json] = [{"type": "image_url", "image_url": {"url": url}} for url in pictures]
+    content: list[Json] = [*parts, {"type": "text", "text": _ASKED}]
     request: dict[str, Json] = {
         "model": subject.endpoint.model,
         "messages": [{"role": "user", "content": content}],

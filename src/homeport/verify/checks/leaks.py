@@ -21,7 +21,7 @@ and one that was only pretrained repeats these as it repeats any word: real Gemm
 
 def leaked(text: str) -> str:
     """Return what of a text is a control token, once each; '' for nothing."""
-    return " ".join(dict.fromkeys(found[0] for found in _CONTROL.finditer(text)))
+    return " ".join(dict.fromkeys(match[0] for match in _CONTROL.finditer(text)))
 
 
 def trouble(text: str, thoughts: str, *, cut: bool) -> str:

@@ -26,10 +26,13 @@ def told(
     """
     if not troubles:
         return passed(seen, **evidence)
-    title, stands = module(subject.engine).TITLE, {one: standing(subject, one).standing for one in troubles}
-    broken = [one for one in troubles if stands[one] is Stance.HONOURED]
+    title, stands = (
+        module(subject.engine).TITLE,
+        {feature: standing(subject, feature).standing for feature in troubles},
+    )
+    broken = [feature for feature in troubles if stands[feature] is Stance.HONOURED]
     if broken:
-        return failed("; ".join(troubles[one] for one in broken), **evidence)
+        return failed("; ".join(troubles[feature] for feature in broken), **evidence)
     known = all(stand is Stance.NOT_HONOURED for stand in stands.values())
     why = f"known of {title}" if known else f"not promised: nobody has checked here what {title} does"
     return noted(f"{'; '.join(troubles.values())} ({why})", **evidence)
@@ -39,7 +42,7 @@ async def judged(subject: VerificationSubject, feature: Feature, look: Awaitable
     """
     Return what `look` finds; where the API refuses, breaks off or answers in another shape, that is otherwise, too.
 
-    A key that is not taken is another matter, and so is nobody who answers: these are raised.
+    A key that is refused is another matter, and so is an endpoint that does not answer: these are raised.
     """
     try:
         return await look

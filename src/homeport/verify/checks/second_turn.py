@@ -38,34 +38,34 @@ async def _conversation(subject: VerificationSubject, feature: Feature, api: Dia
     Check that a call comes, and that with its result given back just as the API wants it text comes, whole
     and streamed.
     """
-    asked = user(weather.QUESTION)
-    first = await api.whole(subject.endpoint, asked)
+    question = user(weather.QUESTION)
+    first = await api.whole(subject.endpoint, question)
     if not first.calls:
         if feature is Feature.SECOND_TURN:
             return skipped("no call came whose result could be given back: see what `tools` found")
         return told(subject, {feature: "no tool call comes"}, "", text=first.text[:300])
-    history = [*asked, *first.given_back]
-    whole = await api.whole(subject.endpoint, history)
+    history = [*question, *first.given_back]
+    complete = await api.whole(subject.endpoint, history)
     streamed = await api.streamed(subject.endpoint, history)
-    evidence = {"calls": list(first.calls), "text": whole.text, "streamed": streamed.text}
-    found = _trouble(first, whole)
-    if not found:
-        found = _trouble(first, streamed)
-        found = f"streamed, {found}" if found else ""
-    if found:
+    evidence = {"calls": list(first.calls), "text": complete.text, "streamed": streamed.text}
+    problem = _trouble(first, complete)
+    if not problem:
+        problem = _trouble(first, streamed)
+        problem = f"streamed, {problem}" if problem else ""
+    if problem:
         if first.given_back[0].get("content") == "" and await _well_with_null(subject, api, first):
             return noted(
-                f'{found}; all is well where the message with the call has "content": null, not ""',
+                f'{problem}; all is well where the message with the call has "content": null, not ""',
                 **evidence,
             )
-        return told(subject, {feature: found}, "", **evidence)
-    texts = [turn.text for turn in (whole, streamed)]
+        return told(subject, {feature: problem}, "", **evidence)
+    texts = [turn.text for turn in (complete, streamed)]
     if not all(text.strip() for text in texts):
         return skipped("it was still thinking when it had used up its tokens", **evidence)
-    shown = " ".join(whole.text.split())
+    one_line = " ".join(complete.text.split())
     if not all(weather.TELLING in text for text in texts):
-        return noted(f'text comes, and does not tell what the tool said: "{shown[:60]}"', **evidence)
-    return told(subject, {}, f'"{shown[:60]}"', **evidence)
+        return noted(f'text comes, and does not tell what the tool said: "{one_line[:60]}"', **evidence)
+    return told(subject, {}, f'"{one_line[:60]}"', **evidence)
 
 
 async def _well_with_null(subject: VerificationSubject, api: Dialect, first: ModelTurn) -> bool:

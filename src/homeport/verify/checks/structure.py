@@ -22,10 +22,13 @@ ASKED = 'Is Paris in France? Answer with JSON such as {"answer": "yes", "sure": 
 
 async def json_schema(subject: VerificationSubject) -> Finding:
     """Check that an answer that was asked to follow a schema parses, and follows it."""
-    wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA, "strict": True}}
+    response_format = {
+        "type": "json_schema",
+        "json_schema": {"name": "place", "schema": SCHEMA, "strict": True},
+    }
     # The grammar allows white space, and a small model may take a good deal of it.
     completion = await subject.endpoint.answer(
-        user(ASKED), response_format=wanted, max_tokens=256, temperature=0
+        user(ASKED), response_format=response_format, max_tokens=256, temperature=0
     )
     choice = completion["choices"][0]
     text = choice["message"]["content"] or ""

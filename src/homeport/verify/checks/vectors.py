@@ -37,7 +37,10 @@ async def vectors(subject: VerificationSubject) -> Finding:
     if len(batch) != len(texts):
         return failed(f"{len(texts)} texts were sent, {len(batch)} vectors came")
     alone = [(await _embedded(subject, [text]))[0] for text in (texts[0], texts[-1])]
-    evidence: dict[str, Json] = {"dimensions": len(batch[0]), "norms": [round(one, 4) for one in lengths]}
+    evidence: dict[str, Json] = {
+        "dimensions": len(batch[0]),
+        "norms": [round(length, 4) for length in lengths],
+    }
     expected = _dimensions(subject)
     if len({len(vector) for vector in batch}) > 1 or (expected and len(batch[0]) != expected):
         return failed(f"a vector has {len(batch[0])} numbers, and the model's have {expected}", **evidence)
@@ -47,40 +50,40 @@ async def vectors(subject: VerificationSubject) -> Finding:
         return failed(f"a vector has the length {max(lengths):.3g}, not 1", **evidence)
     if _cosine(alone[0], batch[0]) < _SAME or _cosine(alone[1], batch[-1]) < _SAME:
         return failed("a text gets another vector in a batch than alone, or in another place", **evidence)
-    told = "" if expected else "; how many they should have is not known"
-    return passed(f"{len(batch)} of {len(batch[0])} numbers, length 1, in order{told}", **evidence)
+    remark = "" if expected else "; how many they should have is not known"
+    return passed(f"{len(batch)} of {len(batch[0])} numbers, length 1, in order{remark}", **evidence)
 
 
 async def similarity(subject: VerificationSubject) -> Finding:
     """Check that texts that say the same are nearer to each other than to others."""
-    right, seen = 0, []
+    right, cosines = 0, []
     for triple in _TRIPLES:
         text, alike, other = await _embedded(subject, triple)
         near, far = _cosine(text, alike), _cosine(text, other)
         right += near > far
-        seen.append([round(near, 3), round(far, 3)])
-    said = (
+        cosines.append([round(near, 3), round(far, 3)])
+    summary = (
         f"{right} of {len(_TRIPLES)} texts are nearer to one that says the same than to one of something else"
     )
     if right < _LEAST_RIGHT:
         return failed(
-            f"only {said}: is it a model of embeddings, and pooled as it was trained?", cosines=seen
+            f"only {summary}: is it a model of embeddings, and pooled as it was trained?", cosines=cosines
         )
-    return passed(said, cosines=seen)
+    return passed(summary, cosines=cosines)
 
 
 async def empty_input(subject: VerificationSubject) -> Finding:
     """Check that no text at all, and an empty one, are called a client's mistake."""
     statuses = {}
     async with subject.endpoint.client(timeout_s=120) as client:
-        for what, given in {"no text": [], "an empty text": ""}.items():
-            request = {"model": subject.endpoint.model, "input": given}
-            statuses[what] = (await client.post("/v1/embeddings", json=request)).status_code
-    others = [f"{what} gets {status}" for what, status in statuses.items() if not 400 <= status < 500]
+        for name, empty in {"no text": [], "an empty text": ""}.items():
+            request = {"model": subject.endpoint.model, "input": empty}
+            statuses[name] = (await client.post("/v1/embeddings", json=request)).status_code
+    unrefused = [f"{name} gets {status}" for name, status in statuses.items() if not 400 <= status < 500]
     if any(status in {401, 403} or status >= 500 for status in statuses.values()):
-        return failed("; ".join(others) or "the key is not taken", statuses=statuses)
-    if others:
-        return noted(f"{'; '.join(others)}, and no error: its vector is of nothing", statuses=statuses)
+        return failed("; ".join(unrefused) or "the key is not taken", statuses=statuses)
+    if unrefused:
+        return noted(f"{'; '.join(unrefused)}, and no error: its vector is of nothing", statuses=statuses)
     return passed("both are refused with 4xx", statuses=statuses)
 
 
@@ -130,8 +133,8 @@ async def no_text(_: VerificationSubject) -> Finding:
 async def _embedded(subject: VerificationSubject, texts: Sequence[str]) -> list[list[float]]:
     """Return the vectors, by the place that each says it is for."""
     answer = await subject.endpoint.embed(texts)
-    placed = sorted(answer["data"], key=lambda one: one["index"])
-    return [[float(number) for number in one["embedding"]] for one in placed]
+    placed = sorted(answer["data"], key=lambda record: record["index"])
+    return [[float(number) for number in record["embedding"]] for record in placed]
 
 
 async def _counted(subject: VerificationSubject, text: str) -> int:
@@ -139,11 +142,11 @@ async def _counted(subject: VerificationSubject, text: str) -> int:
 
 
 def _dimensions(subject: VerificationSubject) -> int:
-    """Return how many numbers a vector has; 0 where nobody says."""
+    """Return how many numbers a vector has; 0 where it is not known."""
     model = subject.model
     return model.dimensions or (model.architecture.hidden if model.architecture else 0)
 
 
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    length = math.hypot(*one) * math.hypot(*other)
-    return sum(a * b for a, b in zip(one, other, strict=True)) / length if length else 0.0
+def _cosine(vector: Sequence[float], other: Sequence[float]) -> float:
+    length = math.hypot(*vector) * math.hypot(*other)
+    return sum(a * b for a, b in zip(vector, other, strict=True)) / length if length else 0.0
