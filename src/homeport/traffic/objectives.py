@@ -14,8 +14,8 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 def limits_of(text: str, figures: Collection[str]) -> dict[str, float]:
     """Return the limits in seconds, by the name of their figure. Raises `SpecError` for a name that is none of them, or no time."""
     limits = {}
-    for part in filter(None, (one.strip() for one in text.split(","))):
-        name, _, limit = (one.strip() for one in part.partition("="))
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, _, limit = (piece.strip() for piece in part.partition("="))
         matched = _LIMIT.fullmatch(limit)
         if name not in figures or matched is None or not float(matched["number"]):
             raise SpecError(

@@ -54,18 +54,20 @@ class Trace:
 
     def part(self, begin: float, end: float) -> Trace:
         """Return the requests from `begin` until before `end` seconds. Raises `SpecError` where there is none."""
-        kept = [one for one in self.arrivals if begin <= one.seconds < end]
-        if not kept:
+        arrivals = [arrival for arrival in self.arrivals if begin <= arrival.seconds < end]
+        if not arrivals:
             raise SpecError(
                 f"{self.name} has no request from {begin:g} to {end:g} s", hint=f"it lasts {self.seconds:g} s"
             )
-        return _made(self.name, kept, self.skipped)
+        return _build(self.name, arrivals, self.skipped)
 
     def faster(self, factor: float) -> Trace:
         """Return the trace with its time shortened: twice the requests a second for a `factor` of 2."""
         if not (factor > 0 and math.isfinite(factor)):
             raise SpecError(f"a trace cannot be made {factor!r} times as fast", hint="say a number above 0")
-        arrivals = tuple(Arrival(one.seconds / factor, one.input, one.output) for one in self.arrivals)
+        arrivals = tuple(
+            Arrival(arrival.seconds / factor, arrival.input, arrival.output) for arrival in self.arrivals
+        )
         return Trace(name=self.name, arrivals=arrivals, skipped=self.skipped)
 
 
@@ -106,10 +108,10 @@ def read(path: Path) -> Trace:
         raise SpecError(f"{path} cannot be read: {error.strerror}", hint=_HINT) from error
     except UnicodeDecodeError as error:
         raise SpecError(f"{path} is no text in UTF-8, and so no trace", hint=_HINT) from error
-    kept = [one for one in rows if one.input and one.output]
-    if not kept:
+    arrivals = [arrival for arrival in rows if arrival.input and arrival.output]
+    if not arrivals:
         raise SpecError(f"{path} has no request with a prompt and an answer", hint=_HINT)
-    return _made(path.name, kept, len(rows) - len(kept))
+    return _build(path.name, arrivals, len(rows) - len(arrivals))
 
 
 _HINT = "a trace is a CSV with the head `" + "`, `".join(
@@ -117,10 +119,10 @@ _HINT = "a trace is a CSV with the head `" + "`, `".join(
 ) + "`, or JSON lines with these names"  # fmt: skip
 
 
-def _made(name: str, rows: Iterable[Arrival], skipped: int) -> Trace:
-    ordered = sorted(rows, key=lambda one: one.seconds)
+def _build(name: str, rows: Iterable[Arrival], skipped: int) -> Trace:
+    ordered = sorted(rows, key=lambda arrival: arrival.seconds)
     first = ordered[0].seconds
-    arrivals = tuple(Arrival(one.seconds - first, one.input, one.output) for one in ordered)
+    arrivals = tuple(Arrival(arrival.seconds - first, arrival.input, arrival.output) for arrival in ordered)
     return Trace(name=name, arrivals=arrivals, skipped=skipped)
 
 
