@@ -93,7 +93,7 @@ class _Commands(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             if args[0] in RESERVED:
                 ctx.fail(f"`homeport {args[0]}` belongs to a later version of homeport.")
-            ctx.fail(f"There is no command {args[0]!r}.{_meant(args[0])}")
+            ctx.fail(f"There is no command {args[0]!r}.{_suggest(args[0])}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -101,8 +101,8 @@ class _Commands(click.Group):
             formatter.write_dl([*COMMANDS.items()])
 
 
-def _meant(word: str) -> str:
-    """Return what somebody may have meant by a command that there is not, as a sentence; '' where nobody knows."""
+def _suggest(word: str) -> str:
+    """Return which command an unknown word may stand for, as a sentence; '' where nobody knows."""
     from difflib import get_close_matches
 
     known = ELSEWHERE.get(word.lower())
@@ -117,8 +117,8 @@ def _meant(word: str) -> str:
 def _hoisted(arguments: list[str]) -> list[str]:
     """Return the arguments with homeport's own options first, wherever they were said; what stands behind `--` stays."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    own = [_ANYWHERE[one] for one in arguments[:end] if one in _ANYWHERE]
-    return [*own, *(one for one in arguments[:end] if one not in _ANYWHERE), *arguments[end:]]
+    own = [_ANYWHERE[argument] for argument in arguments[:end] if argument in _ANYWHERE]
+    return [*own, *(argument for argument in arguments[:end] if argument not in _ANYWHERE), *arguments[end:]]
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -64,12 +64,12 @@ def run_command(
     if replay is not None:
         _replayed(terminal, replay, how)
         return
-    asked = str(question)
+    message = str(question)
 
     async def work(setup: AgentSetup, transcript: Transcript) -> None:
         from homeport.agents.loop import answer
 
-        _tell(terminal, await answer(asked, setup, transcript), transcript)
+        _tell(terminal, await answer(message, setup, transcript), transcript)
 
     _with_agent(terminal, (file, on), how, work)
 
@@ -128,7 +128,7 @@ def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> None:  
     async def work(setup: AgentSetup, transcript: Transcript) -> None:
         from homeport.agents.loop import answer
 
-        terminal.say(f"{setup.endpoint.model} with {', '.join(one.name for one in setup.tools) or 'no tools'}; Ctrl-D ends the conversation")  # fmt: skip
+        terminal.say(f"{setup.endpoint.model} with {', '.join(tool.name for tool in setup.tools) or 'no tools'}; Ctrl-D ends the conversation")  # fmt: skip
         history: Any = ()
         while True:
             try:

@@ -97,9 +97,9 @@ def _checked(terminal: Terminal, graded: GradedSet, how: dict[str, Any]) -> int:
     from homeport.agents.evaluation.runner import run_baselines
     from homeport.cli import agent_eval_text
 
-    if given := [one for one in ("against", "html", "at_least") if how[one] is not None]:
+    if useless := [option for option in ("against", "html", "at_least") if how[option] is not None]:
         raise click.UsageError(
-            f"--check asks no endpoint, so there is nothing for --{given[0].replace('_', '-')}."
+            f"--check asks no endpoint, so there is nothing for --{useless[0].replace('_', '-')}."
         )
     baselines = sync.run(run_baselines(graded, EvalOptions()))
     head, rows, data = agent_eval_text.checked(graded, baselines)
@@ -114,10 +114,10 @@ def _endpoints(
     from homeport.cli.session import agents_endpoint
 
     other = how["against"]
-    kept = saved(Path(other)) if other is not None and other.endswith(".json") else None
+    baseline = saved(Path(other)) if other is not None and other.endswith(".json") else None
     endpoint = agents_endpoint(terminal, how["name"], file, on, anyway=how["anyway"])
-    if other is None or kept is not None:
-        return endpoint, kept
+    if other is None or baseline is not None:
+        return endpoint, baseline
     return endpoint, agents_endpoint(terminal, other, file, on, anyway=how["anyway"])
 
 
@@ -139,14 +139,14 @@ def _options(endpoint: Endpoint, file: Path, how: dict[str, Any]) -> EvalOptions
         wanted={}, engine=how["engine"], tokens_per_day=None, tokens_per_second=speed, wakes=12, versus=None,
         input_share=None, prices=None,
     )  # fmt: skip
-    found = answer(None if file.exists() else endpoint.model, file, question)
-    assert found.cost.tokens is not None
-    used = found.cost.tokens.used
+    estimate = answer(None if file.exists() else endpoint.model, file, question)
+    assert estimate.cost.tokens is not None
+    used = estimate.cost.tokens.used
     return replace(
         options,
         usd_per_million_tokens=used.value,
-        price=f"at ${found.hourly.total:.4f}/h and your {speed:g} tokens/s, work alone: {found.place}, "
-        f"prices of {found.prices.dated}",
+        price=f"at ${estimate.hourly.total:.4f}/h and your {speed:g} tokens/s, work alone: {estimate.place}, "
+        f"prices of {estimate.prices.dated}",
     )
 
 

@@ -27,7 +27,10 @@ def text(report: EvalReport) -> str:
     if report.against is not None and report.comparison is not None:
         first, second = report.result, report.against
         names = labels(first, second)
-        rows = [_compared(one, names) for one in (*report.comparison.categories, report.comparison.total)]
+        rows = [
+            _compared(category, names)
+            for category in (*report.comparison.categories, report.comparison.total)
+        ]
         head = (
             "CATEGORY",
             "TASKS",
@@ -52,11 +55,13 @@ def checked(
     rows: list[tuple[str, ...]] = []
     data: JsonObject = {"suite": graded.name, "suite_digest": graded.digest, "categories": []}
     for name in graded.categories:
-        tasks = [one for one in graded.tasks if one.category == name]
+        tasks = [task for task in graded.tasks if task.category == name]
         mean = sum(map(chance, tasks)) / len(tasks)
         counts = {
             kind.value: sum(
-                one.verdict is TaskVerdict.RIGHT for one in baselines[kind] if one.task.category == name
+                attempt.verdict is TaskVerdict.RIGHT
+                for attempt in baselines[kind]
+                if attempt.task.category == name
             )
             for kind in BASELINES
         }
@@ -70,29 +75,35 @@ def checked(
 
 def _result(result: EvalResult) -> str:
     head = ("CATEGORY", "RIGHT", "", "95 %", "CHANCE", *(title.upper() for title in BASELINES.values()))
-    rows = [_score(one) for one in (*result.categories, result.total)]
+    rows = [_score(category) for category in (*result.categories, result.total)]
     title = f"{result.model} at {result.endpoint}: {result.suite}, {result.total.tasks} tasks"
     return "\n".join([title, "", *_aligned(head, rows), "", *notes(result)])
 
 
-def _score(one: CategoryScore) -> tuple[str, ...]:
+def _score(score: CategoryScore) -> tuple[str, ...]:
     return (
-        one.category,
-        f"{one.right}/{one.tasks}",
-        percent(one.accuracy),
-        f"{percent(one.low)} to {percent(one.high)}",
-        percent(one.chance),
-        *(f"{one.baselines[kind]}/{one.tasks}" for kind in BASELINES),
+        score.category,
+        f"{score.right}/{score.tasks}",
+        percent(score.accuracy),
+        f"{percent(score.low)} to {percent(score.high)}",
+        percent(score.chance),
+        *(f"{score.baselines[kind]}/{score.tasks}" for kind in BASELINES),
     )
 
 
-def _compared(one: CategoryComparison, names: tuple[str, str]) -> tuple[str, ...]:
-    counts = (one.tasks, one.both, one.only_first, one.only_second, one.neither)
-    better = dict(zip((Better.FIRST, Better.SECOND), names, strict=True)).get(one.better)
+def _compared(comparison: CategoryComparison, names: tuple[str, str]) -> tuple[str, ...]:
+    counts = (
+        comparison.tasks,
+        comparison.both,
+        comparison.only_first,
+        comparison.only_second,
+        comparison.neither,
+    )
+    better = dict(zip((Better.FIRST, Better.SECOND), names, strict=True)).get(comparison.better)
     return (
-        one.category,
+        comparison.category,
         *map(str, counts),
-        f"{one.p_value:.3g}",
+        f"{comparison.p_value:.3g}",
         f"{better} is better" if better else "no difference shown",
     )
 

@@ -67,8 +67,8 @@ def servers_of(how: Mapping[str, Any], env: Mapping[str, str] | None = None) -> 
     from homeport.secret import resolve
 
     tokens: dict[str, str] = {}
-    for given in how["mcp_token"]:
-        server, equals, reference = given.rpartition("=")
+    for setting in how["mcp_token"]:
+        server, equals, reference = setting.rpartition("=")
         if not equals or not reference.startswith(("env:", "file:")):
             raise SpecError(
                 "--mcp-token has an address and where its token is, and one of them is missing",
@@ -81,8 +81,10 @@ def servers_of(how: Mapping[str, Any], env: Mapping[str, str] | None = None) -> 
             )
         tokens[server] = reference
     return [
-        McpServer(url=one, token=resolve(tokens[one], key="--mcp-token", env=env)) if one in tokens else one
-        for one in how["mcp"]
+        McpServer(url=address, token=resolve(tokens[address], key="--mcp-token", env=env))
+        if address in tokens
+        else address
+        for address in how["mcp"]
     ]
 
 

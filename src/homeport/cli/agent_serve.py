@@ -79,7 +79,7 @@ def _greet(terminal: Terminal, agent: ServedAgent, url: str) -> None:
     from homeport.agents.service.a2a import CARD
 
     assert agent.key is not None
-    tools = ", ".join(one.name for one in agent.setup.tools) or "no tools of its own"
+    tools = ", ".join(tool.name for tool in agent.setup.tools) or "no tools of its own"
     terminal.say(f"{agent.name} answers at {url}/v1, by {agent.setup.endpoint.model} with {tools}")
     terminal.say(f"its A2A card is at {url}{CARD}. Ctrl-C ends it. For a client:")
     variables = {

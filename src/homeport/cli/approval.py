@@ -26,8 +26,8 @@ def asking(
     """
     from homeport.errors import ApprovalDeclined
 
-    def approve(what: _T) -> bool:
-        terminal.say(text(what))
+    def approve(proposal: _T) -> bool:
+        terminal.say(text(proposal))
         if not yes and not terminal.interactive:
             raise ApprovalDeclined(
                 "nobody can be asked here, and nothing was changed", hint="the same with --yes"

@@ -103,9 +103,9 @@ def list_command(app: CliContext, /, name: str | None, json_output: bool) -> Non
     from homeport.cli import bench_text
     from homeport.home import find_home
 
-    found = [*kept.kept(find_home(), name)]
-    rows = [bench_text.kept_row(one) for one in found]
-    data = [one.as_json() for one in found]
+    benches = [*kept.kept(find_home(), name)]
+    rows = [bench_text.kept_row(bench) for bench in benches]
+    data = [bench.as_json() for bench in benches]
     head = ("STARTED", "ENDPOINT", "ON", "MODEL", "OUTPUT", "FILE")
     app.terminal(json_output=json_output).table(
         head, rows, data=data, empty="no bench is kept here; `homeport bench` makes one"
@@ -123,8 +123,8 @@ def compare_command(app: CliContext, /, first: Path, second: Path, json_output: 
     from homeport.bench.comparison import compared
     from homeport.cli import bench_text
 
-    found = compared(kept.read(first), kept.read(second))
-    app.terminal(json_output=json_output).result(bench_text.compared(found), found.as_json())
+    comparison = compared(kept.read(first), kept.read(second))
+    app.terminal(json_output=json_output).result(bench_text.compared(comparison), comparison.as_json())
 
 
 def _json(content: Any) -> str:  # Any: JSON
@@ -136,9 +136,9 @@ def _json(content: Any) -> str:  # Any: JSON
 def _opened(on: str) -> Any:  # Any: a coroutine function of what is known of it
     from homeport.bench.bench import Served
 
-    async def work(one: Deployment) -> tuple[Endpoint, Served]:
-        status = await one.status()
-        return await one.connect(), Served(on=on, engine=status.engine or "")
+    async def work(deployment: Deployment) -> tuple[Endpoint, Served]:
+        status = await deployment.status()
+        return await deployment.connect(), Served(on=on, engine=status.engine or "")
 
     return work
 
@@ -183,7 +183,7 @@ def _open_load(profile: str, how: dict[str, Any]) -> OpenLoad:  # Any: what clic
         "burst": lambda: traffic.burst(rate, seconds, size=how["size"]),
         "ramp": lambda: traffic.ramp(0, rate, seconds),
     }[profile]()
-    arrivals = tuple(traffic.Arrival(one, how["input"], how["output"]) for one in times)
+    arrivals = tuple(traffic.Arrival(at_s, how["input"], how["output"]) for at_s in times)
     if not arrivals:
         raise SpecError(
             f"at {rate:g} requests a second none comes within {seconds:g} s",
@@ -212,8 +212,8 @@ def _ask(
 
     opened = OpenOptions(env=os.environ, home=find_home())
     listed = sync.run(deployment.listing(on=where[1], file=where[0], options=opened)).endpoints
-    found = next((one for one in listed if one.name == endpoint.name), None)
-    told = price(found, options.seconds)
-    if not asking(terminal, yes=yes, text=str, question="measure it?", default=False)(told):
+    known = next((candidate for candidate in listed if candidate.name == endpoint.name), None)
+    estimate = price(known, options.seconds)
+    if not asking(terminal, yes=yes, text=str, question="measure it?", default=False)(estimate):
         raise ApprovalDeclined("nothing was measured")
-    return found.max_instances if found is not None else None
+    return known.max_instances if known is not None else None

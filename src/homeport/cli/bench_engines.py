@@ -12,7 +12,7 @@ from homeport.cli.context import CliContext, file_option, json_option
 
 def _users(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
     parts = value.split(",")
-    if not all(one.strip().isdigit() and 1 <= int(one) <= 1024 for one in parts):
+    if not all(part.strip().isdigit() and 1 <= int(part) <= 1024 for part in parts):
         raise click.BadParameter("should be numbers from 1 to 1024 with commas between them, such as 1,4,16")
     return tuple(dict.fromkeys(sorted(map(int, parts))))
 
@@ -20,13 +20,13 @@ def _users(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]
 def _sources(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     from homeport.engines.names import NAMES
 
-    found = {}
+    sources = {}
     for value in values:
         engine, _equals, source = value.partition("=")
         if engine not in NAMES or not source:
             raise click.BadParameter(f"{value!r} should be ENGINE=SOURCE, where ENGINE is {', '.join(NAMES)}")
-        found[engine] = source
-    return found
+        sources[engine] = source
+    return sources
 
 
 @click.command("engines")
@@ -71,11 +71,11 @@ def command(app: CliContext, /, file: Path, json_output: bool, **how: Any) -> in
     opened = OpenOptions(env=os.environ, home=home)
     sources = {name: how["weights"].get(name) for name in engines}
     try:
-        found = sync.run(bench_engines(spec.load(file), sources, options, opened, terminal))
+        comparison = sync.run(bench_engines(spec.load(file), sources, options, opened, terminal))
     finally:
         terminal.close()
-    for one in found.engines:
-        if one.result is not None:
-            terminal.say(f"kept: {kept.keep(home, one.result)}")
-    terminal.result(bench_text.engines(found), found.as_json())
-    return 0 if found.valid else VerificationFailed.exit_code
+    for engine in comparison.engines:
+        if engine.result is not None:
+            terminal.say(f"kept: {kept.keep(home, engine.result)}")
+    terminal.result(bench_text.engines(comparison), comparison.as_json())
+    return 0 if comparison.valid else VerificationFailed.exit_code

@@ -26,9 +26,9 @@ def text(result: BenchResult) -> str:
         f"answers of {setting.output}"
         + ("" if setting.ignores_eos else " at most: it does not take ignore_eos"),
         "",
-        *aligned(HEAD, [_row(one) for one in result.levels]),
+        *aligned(HEAD, [_row(level) for level in result.levels]),
         "",
-        *_found(result),
+        *_remark_on(result),
         "",
         *(f"{name.upper():5} {formula}" for name, formula in FORMULAS.items() if name != "ttfo"),
         f"GOODPUT requests answered within {setting.slo or 'any time (no --slo)'}; intervals are 95 % over repetitions",
@@ -43,9 +43,9 @@ def kept_row(one: KeptBench) -> tuple[str, ...]:
     if one.result is None:
         return ("cannot be read", "", "", "", "", str(one.path))
     setting, best = one.result.setting, one.result.best
-    told = "-" if best is None else f"{_number(best.rates['output_tokens'].mean)} tokens/s, {best.load}"
-    what = told if one.result.valid else "no result"
-    return (setting.started_at, setting.endpoint, setting.on, setting.model, what, str(one.path))
+    best_rate = "-" if best is None else f"{_number(best.rates['output_tokens'].mean)} tokens/s, {best.load}"
+    outcome = best_rate if one.result.valid else "no result"
+    return (setting.started_at, setting.endpoint, setting.on, setting.model, outcome, str(one.path))
 
 
 def compared(comparison: BenchComparison) -> str:
@@ -53,15 +53,17 @@ def compared(comparison: BenchComparison) -> str:
     head = ("LOAD", "FIGURE", "FIRST", "SECOND", "SECOND/FIRST", "95 % OF THE DIFFERENCE", "")
     rows = [
         (
-            one.load,
-            one.figure,
-            _number(one.first),
-            _number(one.second),
-            "" if one.ratio is None else f"{one.ratio:.2f}",
-            "" if one.low is None or one.high is None else f"{_number(one.low)} to {_number(one.high)}",
-            one.difference.value,
+            figure.load,
+            figure.figure,
+            _number(figure.first),
+            _number(figure.second),
+            "" if figure.ratio is None else f"{figure.ratio:.2f}",
+            ""
+            if figure.low is None or figure.high is None
+            else f"{_number(figure.low)} to {_number(figure.high)}",
+            figure.difference.value,
         )
-        for one in comparison.figures
+        for figure in comparison.figures
     ]
     titles = [f"first:  {printable(comparison.first)}", f"second: {printable(comparison.second)}", ""]
     return "\n".join([*titles, *aligned(head, rows), "", *map(printable, comparison.notes)])
@@ -70,16 +72,17 @@ def compared(comparison: BenchComparison) -> str:
 def engines(found: EnginesBench) -> str:
     """Return a line for each engine and number of users, what is doubtful, and what keeps them from being compared."""
     rows, doubts = [], []
-    for one in found.engines:
-        name = f"{one.engine} {one.version}".strip()
-        if one.result is None:
-            doubts.append(f"✗ {name} was not measured: {printable(one.why)}")
+    for engine in found.engines:
+        name = f"{engine.engine} {engine.version}".strip()
+        if engine.result is None:
+            doubts.append(f"✗ {name} was not measured: {printable(engine.why)}")
             continue
-        rows += [(name, *_row(each)) for each in one.result.levels]
-        doubts += [f"{name}: {line}" for line in _found(one.result)]
+        rows += [(name, *_row(each)) for each in engine.result.levels]
+        doubts += [f"{name}: {line}" for line in _remark_on(engine.result)]
     table = aligned(("ENGINE", *HEAD), rows) if rows else ()
     weights = (
-        f"{one.engine} has its weights from {printable(one.weights or 'nowhere')}" for one in found.engines
+        f"{engine.engine} has its weights from {printable(engine.weights or 'nowhere')}"
+        for engine in found.engines
     )
     lines = [printable(found.model), "", *table, "", *doubts, *weights, *found.notes]
     return "\n".join(line.rstrip() for line in lines)
@@ -92,16 +95,16 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _row(one: LevelResult) -> tuple[str, ...]:
-    failed = sum(one.requests.failed.values())
-    answered = str(one.requests.answered) + (f" ({failed} failed)" if failed else "")
-    times = {name: one.latency.get(name) for name in FORMULAS}
+def _row(level: LevelResult) -> tuple[str, ...]:
+    failed = sum(level.requests.failed.values())
+    answered = str(level.requests.answered) + (f" ({failed} failed)" if failed else "")
+    times = {name: level.latency.get(name) for name in FORMULAS}
     return (
-        one.load + ("" if one.valid else " ✗"),
+        level.load + ("" if level.valid else " ✗"),
         answered,
-        _rate(one.rates["output_tokens"]),
-        _rate(one.rates["requests"]),
-        _rate(one.rates["goodput"]),
+        _rate(level.rates["output_tokens"]),
+        _rate(level.rates["requests"]),
+        _rate(level.rates["goodput"]),
         *_both(times["ttft"]),
         *_both(times["itl"]),
         _both(times["tpot"])[0],
@@ -109,13 +112,13 @@ def _row(one: LevelResult) -> tuple[str, ...]:
     )
 
 
-def _both(found: Percentiles | None) -> tuple[str, str]:
-    return ("-", "-") if found is None else (_time(found.p50), _time(found.p95))
+def _both(percentiles: Percentiles | None) -> tuple[str, str]:
+    return ("-", "-") if percentiles is None else (_time(percentiles.p50), _time(percentiles.p95))
 
 
-def _rate(one: MeanEstimate) -> str:
-    half = "" if one.high is None else f" ±{_number(one.high - one.mean)}"
-    return f"{_number(one.mean)}{half}"
+def _rate(estimate: MeanEstimate) -> str:
+    half = "" if estimate.high is None else f" ±{_number(estimate.high - estimate.mean)}"
+    return f"{_number(estimate.mean)}{half}"
 
 
 def _time(seconds: float) -> str:
@@ -126,18 +129,18 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _found(result: BenchResult) -> Iterator[str]:
+def _remark_on(result: BenchResult) -> Iterator[str]:
     knee = result.knee
     if knee is not None:
         more = "" if knee.searched else f" Not searched to the end: {knee.why}."
         users = "1 user" if knee.users == 1 else f"{knee.users} users"
         yield f"The knee: {users}; more of them give no more than {knee.goodput:.3g} requests a second.{more}"
-    for one in result.levels:
-        for doubt in one.doubts:
-            yield f"✗ {one.load} is no result: {printable(doubt)}"
-        for note in one.notes:
-            yield f"  {one.load}: {printable(note)}"
-        for kind, count in one.requests.failed.items():
-            yield f"  {one.load}: {count} × {kind}, the first: {printable(one.requests.first_failure)}"
-        if one.requests.unfinished:
-            yield f"  {one.load}: {one.requests.unfinished} were cut off in the end, and are in no figure"
+    for level in result.levels:
+        for doubt in level.doubts:
+            yield f"✗ {level.load} is no result: {printable(doubt)}"
+        for note in level.notes:
+            yield f"  {level.load}: {printable(note)}"
+        for kind, count in level.requests.failed.items():
+            yield f"  {level.load}: {count} × {kind}, the first: {printable(level.requests.first_failure)}"
+        if level.requests.unfinished:
+            yield f"  {level.load}: {level.requests.unfinished} were cut off in the end, and are in no figure"

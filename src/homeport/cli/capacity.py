@@ -65,7 +65,7 @@ def command(
         curve=day,
         search=bool(slo),
         prices=options["prices"],
-        benches=tuple(kept.read(one) for one in options["benches"]),
+        benches=tuple(kept.read(path) for path in options["benches"]),
     )
     trace = read(options["trace"]).faster(options["faster"])
     plan = plan_capacity(model, file, trace, question, terminal.say)

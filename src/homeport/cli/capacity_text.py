@@ -27,42 +27,46 @@ def _lines(plan: CapacityPlan) -> Iterator[str]:
         yield "  in homeport.toml:"
         yield from (f"    {table}.{key} = {value}" for table, key, value in settings_of(plan.best))
     if plan.runners_up:
-        yield from ("", "next", *(f"  {one}" for one in plan.runners_up))
+        yield from ("", "next", *(f"  {capacity}" for capacity in plan.runners_up))
     yield ""
-    yield from (f"note: {one}" for one in plan.notes)
+    yield from (f"note: {note}" for note in plan.notes)
     yield f"prices of {plan.prices_dated}, list, {plan.region}"
 
 
-def _planned(plan: CapacityPlan, one: PlannedCapacity) -> Iterator[str]:
-    target = "Cloud Run's own, about 0.6" if one.target_concurrency is None else f"{one.target_concurrency:g}"
-    yield f"  {one.engine} on {one.place}, ${one.usd_per_hour:.2f} an hour; weights by {one.delivery}"
-    yield f"  concurrency {one.concurrency}, target {target}, {one.min_instances} to {one.max_instances} instances"
-    low, likely, high = one.cold_start_s
-    yield f"  cold start {likely:.0f} s ({low:.0f} to {high:.0f}); a step: {one.step}"
+def _planned(plan: CapacityPlan, planned: PlannedCapacity) -> Iterator[str]:
+    target = (
+        "Cloud Run's own, about 0.6"
+        if planned.target_concurrency is None
+        else f"{planned.target_concurrency:g}"
+    )
+    yield f"  {planned.engine} on {planned.place}, ${planned.usd_per_hour:.2f} an hour; weights by {planned.delivery}"
+    yield f"  concurrency {planned.concurrency}, target {target}, {planned.min_instances} to {planned.max_instances} instances"
+    low, likely, high = planned.cold_start_s
+    yield f"  cold start {likely:.0f} s ({low:.0f} to {high:.0f}); a step: {planned.step}"
     yield ""
     yield "                      LIKELY       FAST       SLOW"
-    for label, values in _rows(one):
+    for label, values in _rows(planned):
         yield f"  {label:<16}" + "".join(f"{value:>11}" for value in values)
     if plan.objectives:
-        verdict = "kept" if one.keeps else "NOT kept"
-        slow = "also" if one.keeps_slow else "not"
+        verdict = "kept" if planned.keeps else "NOT kept"
+        slow = "also" if planned.keeps_slow else "not"
         yield f"  objectives {verdict} as is likely, {slow} where all is slow"
     yield ""
-    low_usd, high_usd = one.month_flat_band_usd
+    low_usd, high_usd = planned.month_flat_band_usd
     yield (
-        f"  a month, every hour as the trace:     ${one.month_flat_usd:,.0f} (${low_usd:,.0f} to ${high_usd:,.0f})"
+        f"  a month, every hour as the trace:     ${planned.month_flat_usd:,.0f} (${low_usd:,.0f} to ${high_usd:,.0f})"
     )
-    hours = f"{one.month_gpu_hours:,.0f} GPU hours"
-    yield f"  a month, by the curve {plan.curve[:20]!r}:       ${one.month_curve_usd:,.0f}, {hours}"
-    yield f"    {one.day_how}; {one.day_refused:,} turned away a day"
-    if one.quotas:
-        yield from (f"  quota: {quota}" for quota in one.quotas)
+    hours = f"{planned.month_gpu_hours:,.0f} GPU hours"
+    yield f"  a month, by the curve {plan.curve[:20]!r}:       ${planned.month_curve_usd:,.0f}, {hours}"
+    yield f"    {planned.day_how}; {planned.day_refused:,} turned away a day"
+    if planned.quotas:
+        yield from (f"  quota: {quota}" for quota in planned.quotas)
     else:
         yield "  quota: a new project's quotas suffice"
 
 
-def _rows(one: PlannedCapacity) -> Iterator[tuple[str, list[str]]]:
-    results = (one.likely, one.fast, one.slow)
+def _rows(planned: PlannedCapacity) -> Iterator[tuple[str, list[str]]]:
+    results = (planned.likely, planned.fast, planned.slow)
     yield "kept", [f"{result.kept:.1%}" for result in results]
     for name in ("ttft", "itl", "e2e"):
         for share in ("p50", "p95", "p99"):

@@ -42,7 +42,7 @@ def command(
 
     name, prompt = _named(words, name, on)
     terminal = app.terminal(json_output=json_output)
-    endpoint = with_endpoint(terminal, name, file, on, lambda one: one.connect())
+    endpoint = with_endpoint(terminal, name, file, on, lambda deployment: deployment.connect())
     options = {key: value for key, value in sampling.items() if value is not None}
     messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     if prompt is not None:

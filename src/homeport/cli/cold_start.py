@@ -30,12 +30,12 @@ def calibrate(app: CliContext, reports: tuple[Path, ...], json_output: bool) -> 
     terminal = app.terminal(json_output=json_output)
     corrections = fold_in([read_report(path) for path in reports])
     lines = [
-        f"{one.engine}, weights {one.delivery}: {one.starts} start{'s' if one.starts > 1 else ''} of your own; times "
-        f"{one.factor_before:.2f} before, times {one.factor:.2f} now; half of them are off by at most {one.error:.0%}, before "
-        f"{one.error_before:.0%}"
-        for one in corrections
+        f"{correction.engine}, weights {correction.delivery}: {correction.starts} start{'s' if correction.starts > 1 else ''} of your own; times "
+        f"{correction.factor_before:.2f} before, times {correction.factor:.2f} now; half of them are off by at most {correction.error:.0%}, before "
+        f"{correction.error_before:.0%}"
+        for correction in corrections
     ]
-    terminal.result("\n".join(lines), [asdict(one) for one in corrections])
+    terminal.result("\n".join(lines), [asdict(correction) for correction in corrections])
     return 0
 
 
@@ -48,11 +48,13 @@ def list_(app: CliContext, json_output: bool) -> int:
 
     starts = kept()
     lines = [
-        f"{one.started_at} {one.endpoint}: {one.seconds:.1f} s, times {one.ratio:.2f}; {one.engine}, weights {one.delivery}"
-        for one in starts
+        f"{start.started_at} {start.endpoint}: {start.seconds:.1f} s, times {start.ratio:.2f}; {start.engine}, weights {start.delivery}"
+        for start in starts
     ]
     nothing = "no start of yours was folded in; `homeport verify --on cloudrun --cold --json > FILE.json` measures one"
-    app.terminal(json_output=json_output).result("\n".join(lines) or nothing, [asdict(one) for one in starts])
+    app.terminal(json_output=json_output).result(
+        "\n".join(lines) or nothing, [asdict(start) for start in starts]
+    )
     return 0
 
 

@@ -34,8 +34,8 @@ class ContextLength(click.ParamType[int]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number. Fails as click does for what is none, or none that a context can have."""
-        found = re.fullmatch(r"(\d[\d_]*)\s*([kKmM]?)i?", str(value).strip())
-        count = int(found[1]) * {"": 1, "k": 1 << 10, "m": 1 << 20}[found[2].lower()] if found else 0
+        matched = re.fullmatch(r"(\d[\d_]*)\s*([kKmM]?)i?", str(value).strip())
+        count = int(matched[1]) * {"": 1, "k": 1 << 10, "m": 1 << 20}[matched[2].lower()] if matched else 0
         if not self._LEAST <= count <= self._MOST:
             self.fail(
                 f"{value!r} is no context: a number of tokens from {self._LEAST} to {self._MOST:,} was expected, "
@@ -149,8 +149,8 @@ def wish_options(command: _Command) -> _Command:
 def wishes(options: dict[str, Any]) -> dict[str, Any]:  # Any: what click has read
     """Return those of the options that were given, by their keys in homeport.toml."""
     keys = ("gpu", "region", "context", "parallel", "quantization", "kv_dtype")
-    given = {key: options[key] for key in keys if options[key] is not None}
-    return {**given, "zonal_redundancy": True} if options["zonal"] else given
+    wished = {key: options[key] for key in keys if options[key] is not None}
+    return {**wished, "zonal_redundancy": True} if options["zonal"] else wished
 
 
 @dataclass(frozen=True, slots=True)

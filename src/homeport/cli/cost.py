@@ -91,18 +91,18 @@ def command(
     from homeport.cost.answer import Question, answer
     from homeport.home import find_home
 
-    asked = ("engine", "tokens_per_day", "tokens_per_second", "wakes", "versus", "input_share", "prices")
-    question = Question(wanted=wishes(options), home=find_home(), **{key: options[key] for key in asked})
+    keys = ("engine", "tokens_per_day", "tokens_per_second", "wakes", "versus", "input_share", "prices")
+    question = Question(wanted=wishes(options), home=find_home(), **{key: options[key] for key in keys})
     if plot is not None and question.versus is None:
         raise click.UsageError(
             "--plot draws where an endpoint begins to beat APIs: name them with --versus FILE"
         )
-    found = answer(model, file, question)
+    cost = answer(model, file, question)
     terminal = app.terminal(json_output=json_output)
     if plot is not None:
-        _draw(found, plot)
+        _draw(cost, plot)
         terminal.say(f"drawn: {plot}")
-    terminal.result(cost_text.text(found, explain=explain), found.as_json())
+    terminal.result(cost_text.text(cost, explain=explain), cost.as_json())
 
 
 def _draw(answer: CostAnswer, path: Path) -> None:

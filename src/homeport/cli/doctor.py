@@ -73,15 +73,19 @@ def _contract(terminal: Terminal, project: str) -> int:
                 raise SpecError(
                     "no project is named", hint="give --project PROJECT, or export GOOGLE_CLOUD_PROJECT=…"
                 )
-            return await contract.hold(door, lambda one: terminal.say(f"{marks[one.verdict]} {one.text}"))
+            return await contract.hold(
+                door, lambda clause: terminal.say(f"{marks[clause.verdict]} {clause.text}")
+            )
 
-    found = sync.run(held())
-    lines = [f"{marks[one.verdict]} {one.text}: {one.detail}" for one in found if one.detail]
-    count = sum(one.verdict is contract.ClauseVerdict.HOLDS for one in found)
+    findings = sync.run(held())
+    lines = [
+        f"{marks[finding.verdict]} {finding.text}: {finding.detail}" for finding in findings if finding.detail
+    ]
+    count = sum(finding.verdict is contract.ClauseVerdict.HOLDS for finding in findings)
     lines += [f"{count} of {contract.RELIED_ON} clauses hold", "not tried here, with what it would need:"]
-    lines += [f"  {what}: {need}" for what, need in contract.UNTRIED]
-    untried = [{"question": what, "needs": need} for what, need in contract.UNTRIED]
-    data = {"clauses": [one.as_json() for one in found], "untried": untried}
+    lines += [f"  {question}: {need}" for question, need in contract.UNTRIED]
+    untried = [{"question": question, "needs": need} for question, need in contract.UNTRIED]
+    data = {"clauses": [finding.as_json() for finding in findings], "untried": untried}
     terminal.result("\n".join(lines), data)
-    broken = any(one.verdict is contract.ClauseVerdict.BROKEN for one in found)
+    broken = any(finding.verdict is contract.ClauseVerdict.BROKEN for finding in findings)
     return VerificationFailed.exit_code if broken else 0

@@ -53,11 +53,11 @@ def command(
         name,
         file,
         on,
-        lambda one: one.down(purge=purge, approve=approve, progress=terminal),
+        lambda deployment: deployment.down(purge=purge, approve=approve, progress=terminal),
         project=project,
         by_name=True,
     )
-    text = "\n".join(f"removed {what}" for what in removal.gone)
+    text = "\n".join(f"removed {thing}" for thing in removal.gone)
     terminal.result(text or f"nothing of {removal.name} is there; nothing to remove", removal.as_json())
     if removal.kept:
         terminal.say(removal.kept)

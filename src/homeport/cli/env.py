@@ -45,7 +45,7 @@ def command(
         raise click.UsageError("--write wants --for CLIENT: it writes the file that this client reads.")
 
     terminal = app.terminal(json_output=json_output)
-    endpoint, public = with_endpoint(terminal, name, file, on, _found)
+    endpoint, public = with_endpoint(terminal, name, file, on, _connect)
     if endpoint.identity is None:
         data = variables = endpoint.env()
     else:
@@ -67,30 +67,30 @@ def _tell_client(
     from homeport.errors import StateError
     from homeport.home import write_private, writing
 
-    told = settings(how["client"], variables, home=Path.home(), folder=Path.cwd())
-    terminal.secret_result(exported(told.variables, how["shell"]), told.variables)
-    for line in told.say:
+    client = settings(how["client"], variables, home=Path.home(), folder=Path.cwd())
+    terminal.secret_result(exported(client.variables, how["shell"]), client.variables)
+    for line in client.say:
         terminal.say(f"# {line}")
-    if told.file is None:
+    if client.file is None:
         return
     if not how["write"]:
-        terminal.say(f"# {told.file}, which --write writes:")
-        shown = told.text.replace(variables["OPENAI_API_KEY"], "…") if told.text else ""
+        terminal.say(f"# {client.file}, which --write writes:")
+        shown = client.text.replace(variables["OPENAI_API_KEY"], "…") if client.text else ""
         terminal.say(shown.rstrip())
         return
-    if told.file.exists():
+    if client.file.exists():
         raise StateError(
-            f"{told.file} is there already, and is not written over",
+            f"{client.file} is there already, and is not written over",
             hint="add to it what the same command shows without --write",
         )
-    with writing(told.file):
-        told.file.parent.mkdir(parents=True, exist_ok=True)
-    write_private(told.file, told.text)
-    terminal.say(f"wrote {told.file}")
+    with writing(client.file):
+        client.file.parent.mkdir(parents=True, exist_ok=True)
+    write_private(client.file, client.text)
+    terminal.say(f"wrote {client.file}")
 
 
-async def _found(one: Deployment) -> tuple[Endpoint, bool]:
-    return await one.connect(), one.target.spec.access.public
+async def _connect(deployment: Deployment) -> tuple[Endpoint, bool]:
+    return await deployment.connect(), deployment.target.spec.access.public
 
 
 def through_proxy(endpoint: Endpoint, *, public: bool) -> tuple[dict[str, str], str, str]:

@@ -41,7 +41,9 @@ def command(
         name = this_machines(terminal, None, file)
         files = of_metrics.files(kind, of_metrics.scraped(name, file))
     else:
-        files = with_file(terminal, file, "cloudrun", lambda one: one.export(kind, progress=terminal))
+        files = with_file(
+            terminal, file, "cloudrun", lambda deployment: deployment.export(kind, progress=terminal)
+        )
     if output is None and json_output:
         terminal.result("", files)
         return

@@ -41,21 +41,21 @@ def try_text(app: CliContext, text: str, file: Path, json_output: bool) -> int:
     terminal = app.terminal(json_output=json_output)
     guard = _guard(file)
     screen = screen_here(guard)
-    said = sync.run(_judged(guard, screen, text))
+    verdicts = sync.run(_judged(guard, screen, text))
     rows = [
-        {"side": side.value, "outcome": _outcome(one), "filters": list(one.filters) if one else [], "reason": one.reason.value if one else "",
-         "detail": one.detail if one else ""}
-        for side, one in said.items()
+        {"side": side.value, "outcome": _outcome(refusal), "filters": list(refusal.filters) if refusal else [], "reason": refusal.reason.value if refusal else "",
+         "detail": refusal.detail if refusal else ""}
+        for side, refusal in verdicts.items()
     ]  # fmt: skip
     lines = [
-        f"as {'a prompt' if side is Side.PROMPT else 'an answer'}: {_words(one)}"
-        for side, one in said.items()
+        f"as {'a prompt' if side is Side.PROMPT else 'an answer'}: {_words(refusal)}"
+        for side, refusal in verdicts.items()
     ]
     weak = "; local is a few patterns for development, and no judgement" if screen == "local" else ""
     terminal.result("\n".join([*lines, f"screen: {screen}{weak}"]), {"screen": screen, "results": rows})
     if _own_guard(file) is None:
         terminal.note(f"{file} has no [guard]: so its defaults would judge, and nothing is screened")
-    return VerificationFailed.exit_code if any(said.values()) else 0
+    return VerificationFailed.exit_code if any(verdicts.values()) else 0
 
 
 @command.command("test")
@@ -75,14 +75,18 @@ def test_endpoint(app: CliContext, name: str | None, file: Path, on: str, json_o
     from homeport.errors import VerificationFailed
 
     terminal = app.terminal(json_output=json_output)
-    endpoint = with_endpoint(terminal, name, file, on, lambda one: one.connect())
-    found = sync.run(_probed(endpoint, _guard(file).filters))
+    endpoint = with_endpoint(terminal, name, file, on, lambda deployment: deployment.connect())
+    results = sync.run(_probed(endpoint, _guard(file).filters))
     header = ("API", "STREAMED", "TEXT", "OUTCOME", "SECONDS")
-    terminal.table(header, [_row(one) for one in found], data=[one.as_json() for one in found])
-    bad = [one for one in found if not one.good]
-    for one in bad:
-        terminal.say(f"{one.api} {one.place} {one.filter}: {one.outcome} {one.reason}".rstrip())
-    refused = sum(one.outcome == "refused" for one in found)
+    terminal.table(
+        header, [_row(result) for result in results], data=[result.as_json() for result in results]
+    )
+    bad = [result for result in results if not result.good]
+    for result in bad:
+        terminal.say(
+            f"{result.api} {result.place} {result.filter}: {result.outcome} {result.reason}".rstrip()
+        )
+    refused = sum(result.outcome == "refused" for result in results)
     terminal.say(f"{refused} refused, {len(bad)} not as they should be; answers were not tested")
     return VerificationFailed.exit_code if bad else 0
 
@@ -109,23 +113,23 @@ async def _judged(guard: Guard, screen: str, text: str) -> dict[Side, Refused | 
 
     settings = settings_of(guard, screen=screen, template=guard.template or "")
     breaker = Breaker(await make(settings, os.environ), deadline_s=settings.deadline_s)
-    said: dict[Side, Refused | None] = {}
+    verdicts: dict[Side, Refused | None] = {}
     try:
         for side in Side:
             try:
                 filters = await breaker.judge(as_screened(text), side)
-                said[side] = found(side, filters) if filters else None
+                verdicts[side] = found(side, filters) if filters else None
             except Refused as refused:
-                said[side] = refused
+                verdicts[side] = refused
     finally:
         await breaker.aclose()
-    return said
+    return verdicts
 
 
 async def _probed(endpoint: Endpoint, filters: tuple[str, ...]) -> list[ProbeResult]:
     from homeport.gateway.probes import probe
 
-    return [one async for one in probe(endpoint, filters)]
+    return [result async for result in probe(endpoint, filters)]
 
 
 def _outcome(refused: Refused | None) -> str:
@@ -144,12 +148,12 @@ def _words(refused: Refused | None) -> str:
     return f"refused, since it was not screened ({refused.reason.value}): {refused.detail}"
 
 
-def _row(one: ProbeResult) -> tuple[str, ...]:
-    text = one.filter if one.place == "prompt" else f"{one.filter}, as a tool's result"
+def _row(result: ProbeResult) -> tuple[str, ...]:
+    text = result.filter if result.place == "prompt" else f"{result.filter}, as a tool's result"
     return (
-        one.api,
-        "yes" if one.streamed else "no",
+        result.api,
+        "yes" if result.streamed else "no",
         text,
-        f"{one.outcome} {one.reason}".strip(),
-        f"{one.seconds:.3f}",
+        f"{result.outcome} {result.reason}".strip(),
+        f"{result.seconds:.3f}",
     )

@@ -56,7 +56,7 @@ def command(
     if chosen and on == "local":
         raise click.UsageError("--project and --region go with --on cloudrun.")
     if on == "cloudrun" and terminal.interactive:
-        chosen = _asked(terminal, chosen)
+        chosen = _ask_for_rest(terminal, chosen)
     find_model(spec.parse({"name": name, "model": model, "cloudrun": chosen}), file.absolute())
     with writing(file):
         text = spec.template(on_cloudrun=on == "cloudrun", name=name, model=model, **chosen)
@@ -67,7 +67,7 @@ def command(
     terminal.say("next: homeport up" if on == "local" else "next: homeport plan --on cloudrun")
 
 
-def _asked(terminal: Terminal, chosen: dict[str, str]) -> dict[str, str]:
+def _ask_for_rest(terminal: Terminal, chosen: dict[str, str]) -> dict[str, str]:
     """Return `chosen` with what a person says of the rest; Enter takes what the brackets show."""
     import os
 

@@ -69,7 +69,7 @@ def _tell(app: CliContext, name: str | None, file: Path, *, json_output: bool) -
     from homeport.cli.show import key_text
 
     terminal = app.terminal(json_output=json_output)
-    found = keys.whereabouts(this_machines(terminal, name, file))
-    terminal.result(key_text(found), found.as_json())
-    if found.hint:
-        terminal.say(f"  do: {found.hint}")
+    whereabouts = keys.whereabouts(this_machines(terminal, name, file))
+    terminal.result(key_text(whereabouts), whereabouts.as_json())
+    if whereabouts.hint:
+        terminal.say(f"  do: {whereabouts.hint}")

@@ -30,16 +30,19 @@ def command(app: CliContext, file: Path, on: str, project: str, json_output: boo
 
     terminal = app.terminal(json_output=json_output)
     options = OpenOptions(env=os.environ, home=find_home(), project=project)
-    found = sync.run(deployment.listing(on=on, file=file, options=options))
-    rows = listing.table(found.endpoints)
-    data = {"endpoints": [one.as_json() for one in found.endpoints], "unread": list(found.unread)}
+    inventory = sync.run(deployment.listing(on=on, file=file, options=options))
+    rows = listing.table(inventory.endpoints)
+    data = {
+        "endpoints": [endpoint.as_json() for endpoint in inventory.endpoints],
+        "unread": list(inventory.unread),
+    }
     if rows or json_output:
         terminal.table(listing.HEADER, rows, data=data)
-    elif not found.unread:
+    elif not inventory.unread:
         terminal.say("there is no endpoint; `homeport up` makes one")
-    for one in found.endpoints:
-        if also := [*(part.text for part in one.parts), *one.other]:
-            terminal.say(f"of {one.name} there is also: {', '.join(also)}")
-    for what in found.unread:
-        terminal.say(f"not known, could not be read: {what}", style="yellow")
-    return Incomplete.exit_code if found.unread else 0
+    for endpoint in inventory.endpoints:
+        if also := [*(part.text for part in endpoint.parts), *endpoint.other]:
+            terminal.say(f"of {endpoint.name} there is also: {', '.join(also)}")
+    for unread in inventory.unread:
+        terminal.say(f"not known, could not be read: {unread}", style="yellow")
+    return Incomplete.exit_code if inventory.unread else 0

@@ -34,9 +34,9 @@ def command(
     terminal = app.terminal(json_output=json_output)
     shown: list[str] = []
 
-    async def show(one: Deployment) -> None:
+    async def show(deployment: Deployment) -> None:
         lines = None if which["every"] else which["lines"]
-        async for piece in one.logs(lines=lines, follow=which["follow"] and not json_output):
+        async for piece in deployment.logs(lines=lines, follow=which["follow"] and not json_output):
             if json_output:
                 shown.append(piece.removesuffix("\n"))
             else:

@@ -51,11 +51,11 @@ def command(ctx: click.Context, /, http: bool, port: int, allow_changes: bool, f
 
     app: CliContext = ctx.obj
     server = _server()
-    made = server.made(folder, allow_changes=allow_changes)
+    mcp_server = server.made(folder, allow_changes=allow_changes)
     if not http:
-        sync.run(server.on_standard_streams(made))
+        sync.run(server.on_standard_streams(mcp_server))
         return
-    _on_port(app.terminal(), server, made, port)
+    _on_port(app.terminal(), server, mcp_server, port)
 
 
 @command.command("skill")
@@ -97,7 +97,9 @@ def _server() -> ModuleType:
     return server
 
 
-def _on_port(terminal: Terminal, server: ModuleType, made: Any, port: int) -> None:  # Any: the SDK's server
+def _on_port(
+    terminal: Terminal, server: ModuleType, mcp_server: Any, port: int
+) -> None:  # Any: the SDK's server
     from homeport import addresses, door, sync
 
     key = door.new_key()
@@ -109,4 +111,4 @@ def _on_port(terminal: Terminal, server: ModuleType, made: Any, port: int) -> No
         terminal.secret_result(json.dumps({"mcpServers": {"homeport": client}}, indent=2), {})
 
     with suppress(KeyboardInterrupt):
-        sync.run(server.on_port_until_cancelled(made, listening, key, ready))
+        sync.run(server.on_port_until_cancelled(mcp_server, listening, key, ready))

@@ -45,17 +45,17 @@ def check(
 
     terminal = app.terminal(json_output=json_output)
     if on == registry.DEFAULT:
-        found = _by_prometheus(terminal, name, file, prometheus or _PROMETHEUS)
+        findings = _by_prometheus(terminal, name, file, prometheus or _PROMETHEUS)
     elif prometheus is not None:
         raise Unsupported(
             f"--prometheus is for an endpoint of this machine; {registry.TITLES[on]} is asked what it has measured itself",
             hint="leave --prometheus out, or --on",
         )
     else:
-        found = with_endpoint(terminal, name, file, on, lambda one: one.observed())
-    lines = [f"{_MARKS[each.verdict]} {each.what}: {each.text}" + (f"\n    do: {each.hint}" if each.hint else "") for each in found]  # fmt: skip
-    terminal.result("\n".join(lines), [asdict(each) for each in found])
-    failed = any(each.verdict is ObserveVerdict.FAILED for each in found)
+        findings = with_endpoint(terminal, name, file, on, lambda deployment: deployment.observed())
+    lines = [f"{_MARKS[each.verdict]} {each.what}: {each.text}" + (f"\n    do: {each.hint}" if each.hint else "") for each in findings]  # fmt: skip
+    terminal.result("\n".join(lines), [asdict(each) for each in findings])
+    failed = any(each.verdict is ObserveVerdict.FAILED for each in findings)
     return VerificationFailed.exit_code if failed else 0
 
 
@@ -69,10 +69,10 @@ def _by_prometheus(
     from homeport.observe.files import scraped
     from homeport.observe.query import at_address
 
-    one = scraped(this_machines(terminal, name, file), file)
+    scrape = scraped(this_machines(terminal, name, file), file)
 
     async def look() -> tuple[ObserveFinding, ...]:
         async with at_address(address) as api:
-            return await checks.check(one.watched, api)
+            return await checks.check(scrape.watched, api)
 
     return sync.run(look())

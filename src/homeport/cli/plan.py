@@ -38,7 +38,9 @@ def command(
 
     terminal = app.terminal(json_output=json_output)
     token = hub_token.from_stdin(on, wanted=more["hub_token_stdin"])
-    plan = with_file(terminal, file, on, lambda one: one.plan(progress=terminal), port=port, hub_token=token)
+    plan = with_file(
+        terminal, file, on, lambda deployment: deployment.plan(progress=terminal), port=port, hub_token=token
+    )
     text = plan_text(plan)
     terminal.result(f"{text}\n\n{explained(plan)}" if more["explain"] else text, plan.as_json())
     return CHANGES_PENDING if more["detailed_exitcode"] and plan.pending else 0

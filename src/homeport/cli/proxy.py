@@ -60,7 +60,7 @@ def command(
         raise click.UsageError("--audience and --model are for --url.")
     terminal = app.terminal(json_output=json_output)
     with suppress(KeyboardInterrupt), proxy.listen(port) as listening:
-        taken = int(listening.getsockname()[1])
+        actual_port = int(listening.getsockname()[1])
         key = None if no_key else door.new_key()
 
         async def served() -> None:
@@ -73,7 +73,7 @@ def command(
             if cold_start:
                 terminal.say(f"a start from zero is expected to take {cold_start}: requests wait for it")
             known = models or ((endpoint.model,) if endpoint.model else ())
-            running = record.Running(port=taken, service=endpoint.root_url, key=key)
+            running = record.Running(port=actual_port, service=endpoint.root_url, key=key)
             with record.kept(find_home().root, running):
                 _greet(terminal, endpoint, running, who)
                 await proxy.serve(
@@ -93,8 +93,8 @@ async def _endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
     """
     from homeport import deployment
 
-    async with deployment.opened(file, on="cloudrun") as one:
-        return await one.connect(), await one.expected_cold_start()
+    async with deployment.opened(file, on="cloudrun") as opened:
+        return await opened.connect(), await opened.expected_cold_start()
 
 
 def _greet(terminal: Terminal, endpoint: Endpoint, running: Running, who: str) -> None:

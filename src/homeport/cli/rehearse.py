@@ -56,7 +56,7 @@ def _passed(name: str) -> click.Command:
 
     real: click.Command = import_module(f"homeport.cli.{name}").command
 
-    def run(**given: object) -> object:
+    def run(**options: object) -> object:
         ctx = click.get_current_context()
         terminal = ctx.obj.terminal()
         from gcp_rehearsal import credentials
@@ -66,34 +66,34 @@ def _passed(name: str) -> click.Command:
         from homeport.errors import StateError
         from homeport.home import find_home, writing
 
-        project = _project(given.get("file"))
+        project = _project(options.get("file"))
         folder = find_home().root
         port = ctx.meta[REHEARSAL_PORT]
-        there = background.find(folder, port)
-        if there is not None and there.project != project:
+        running = background.find(folder, port)
+        if running is not None and running.project != project:
             raise StateError(
-                f"what is rehearsed on port {port} is the project {there.project}, and the file's is {project}",
+                f"what is rehearsed on port {port} is the project {running.project}, and the file's is {project}",
                 hint=f"`homeport rehearse --port {port} stop` ends it, with all that was made there; or rehearse this file "
                 f"beside it: homeport rehearse --port {port + 10} …",
             )
-        if there is None:
-            there = background.start(folder, port, project)
+        if running is None:
+            running = background.start(folder, port, project)
             terminal.say(
-                f"Google Cloud is rehearsed in the background on {there.url}; `homeport rehearse stop` ends it"
+                f"Google Cloud is rehearsed in the background on {running.url}; `homeport rehearse stop` ends it"
             )
         terminal.say("this is a rehearsal: nothing is made on Google Cloud, and nothing costs anything")
-        secret = background.secret_of(folder, there.port)
+        secret = background.secret_of(folder, running.port)
         for shadow in _SHADOWS:
             os.environ.pop(shadow, None)
         with writing(folder):
-            os.environ.update(variables(there.url, project, secret=secret, caller=OWNER, folder=folder))
-        if "on" in given:
-            given["on"] = "cloudrun"
-        if given.get("cold") and given["idle"] is None:
+            os.environ.update(variables(running.url, project, secret=secret, caller=OWNER, folder=folder))
+        if "on" in options:
+            options["on"] = "cloudrun"
+        if options.get("cold") and options["idle"] is None:
             from homeport.targets.cloudrun.cold_start_check import idle_s
 
-            given["idle"] = idle_s() / there.speed(credentials.token(secret, OWNER))
-        return ctx.invoke(real, **given)
+            options["idle"] = idle_s() / running.speed(credentials.token(secret, OWNER))
+        return ctx.invoke(real, **options)
 
     return click.Command(
         name, params=real.params, callback=run, help=real.help, short_help=f"`homeport {name}`, rehearsed."
@@ -124,8 +124,8 @@ def stop(ctx: click.Context) -> None:
     from homeport.home import find_home
 
     root = find_home().root
-    given = ctx.parent.get_parameter_source("port") if ctx.parent else None
-    named = given is not None and given is not ParameterSource.DEFAULT
+    source = ctx.parent.get_parameter_source("port") if ctx.parent else None
+    named = source is not None and source is not ParameterSource.DEFAULT
     ports = [ctx.meta[REHEARSAL_PORT]] if named else background.ports(root)
     ended = [port for port in ports if background.stop(root, port)]
     ctx.obj.terminal().result("ended" if ended else "no rehearsal runs in the background")
@@ -196,13 +196,13 @@ def serve(
     with ExitStack() as stack:
         listening = stack.enter_context(_listening(port or 0))
         within = None if inside is None else stack.enter_context(_listening(inside))
-        taken = listening.getsockname()[1]
-        for one in (listening, within):
-            if one is not None:
-                stack.enter_context(_known(find_home().root, one.getsockname()[1], cloud.secret))
-        own = f"http://{HOST}:{taken}"
+        actual_port = listening.getsockname()[1]
+        for listener in (listening, within):
+            if listener is not None:
+                stack.enter_context(_keep_secret(find_home().root, listener.getsockname()[1], cloud.secret))
+        own = f"http://{HOST}:{actual_port}"
         cloud.steps = steps = Worked(url=own, env=_passed_on(os.environ, own), programs=programs())
-        _tell(terminal, project, speed, taken, within)
+        _tell(terminal, project, speed, actual_port, within)
         terminal.say("Ctrl-C ends it.")
         try:
             server.serve(cloud, listening, inside=within, closing=steps.close, envoy=envoy_program(), prometheus=prometheus_program())  # fmt: skip
@@ -210,13 +210,13 @@ def serve(
             raise HomeportError(str(error), hint=error.hint) from error
 
 
-def _tell(terminal: Terminal, project: str, speed: float, taken: int, within: socket.socket | None) -> None:
+def _tell(terminal: Terminal, project: str, speed: float, port: int, within: socket.socket | None) -> None:
     from gcp_rehearsal.cloud import Project
     from gcp_rehearsal.runtime.launch_adaptation import HOST
 
-    at = "" if taken == _PORT else f" --port {taken}"
+    at = "" if port == _PORT else f" --port {port}"
     of = "" if project == Project().id else f" --project {project}"
-    terminal.say(f"Google Cloud is rehearsed on http://{HOST}:{taken}, as project {project}.")
+    terminal.say(f"Google Cloud is rehearsed on http://{HOST}:{port}, as project {project}.")
     terminal.say(
         f"A minute there takes {60 / speed:g} s here. So that homeport and gcloud talk to it, elsewhere:"
     )
@@ -255,7 +255,7 @@ def _listening(port: int) -> socket.socket:
 
 
 @contextmanager
-def _known(root: Path, port: int, secret: str) -> Iterator[None]:
+def _keep_secret(root: Path, port: int, secret: str) -> Iterator[None]:
     """Keep a rehearsal's secret where this user's programs find it, for as long as the rehearsal lasts."""
     from gcp_rehearsal import credentials
     from homeport.home import writing

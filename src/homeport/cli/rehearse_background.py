@@ -48,8 +48,8 @@ class Background:
         import httpx2
 
         headers = {"authorization": f"Bearer {shown}"}
-        asked = httpx2.get(f"{self.url}{INSTANCES}", headers=headers, trust_env=False, timeout=10)
-        return float(asked.json()["speed"])
+        response = httpx2.get(f"{self.url}{INSTANCES}", headers=headers, trust_env=False, timeout=10)
+        return float(response.json()["speed"])
 
 
 def secret_of(folder: Path, port: int) -> str:
@@ -78,8 +78,8 @@ def answers(port: int, secret: str) -> bool:
 
 def ports(folder: Path) -> list[int]:
     """Return the ports of those that were started from this home and not ended."""
-    found = (re.fullmatch(r"rehearsal-(\d+)\.json", path.name) for path in folder.glob("rehearsal-*.json"))
-    return sorted(int(match[1]) for match in found if match)
+    matches = (re.fullmatch(r"rehearsal-(\d+)\.json", path.name) for path in folder.glob("rehearsal-*.json"))
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def find(folder: Path, port: int) -> Background | None:
@@ -123,9 +123,9 @@ def start(folder: Path, port: int, project: str) -> Background:
                 break
             continue
         began = psutil.Process(process.pid).create_time()
-        made = Background(pid=process.pid, created=began, port=port, project=project)
-        write_private(_record(folder, port), json.dumps(asdict(made)))
-        return made
+        background = Background(pid=process.pid, created=began, port=port, project=project)
+        write_private(_record(folder, port), json.dumps(asdict(background)))
+        return background
     process.terminate()
     raise HomeportError(
         f"the rehearsal did not start: {log.read_text(encoding='utf-8', errors='replace').strip()[-500:]}",
@@ -137,16 +137,16 @@ def stop(folder: Path, port: int) -> bool:
     """End the one of this home on `port`, with all that runs in it; whether there was one."""
     import psutil
 
-    found = find(folder, port)
-    if found is not None:
-        process = psutil.Process(found.pid)
+    background = find(folder, port)
+    if background is not None:
+        process = psutil.Process(background.pid)
         process.terminate()
         try:
             process.wait(_ENDS_WITHIN_S)
         except psutil.TimeoutExpired:
             process.kill()
     _record(folder, port).unlink(missing_ok=True)
-    return found is not None
+    return background is not None
 
 
 def _record(folder: Path, port: int) -> Path:

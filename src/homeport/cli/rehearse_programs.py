@@ -183,8 +183,8 @@ def vllm_python() -> str:
         engine as vllm,  # Late, here and below: a rehearsal starts twice as fast without it.
     )
 
-    found = vllm.find()
-    return found.executable if found else ""
+    installed = vllm.find()
+    return installed.executable if installed else ""
 
 
 def _note_stand_in(launch: ContainerLaunch, before: str) -> None:

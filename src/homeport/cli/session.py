@@ -36,8 +36,8 @@ def with_file(
     options = replace(_options(terminal), port=port, hub_token=hub_token, take_over=take_over)
 
     async def all_of_it() -> _T:
-        async with deployment.opened(file, on=on, options=options) as one:
-            return await work(one)
+        async with deployment.opened(file, on=on, options=options) as opened:
+            return await work(opened)
 
     try:
         return sync.run(all_of_it())
@@ -66,8 +66,8 @@ def with_endpoint(
     options = replace(_options(terminal), project=project, named_as=_named_as())
 
     async def all_of_it() -> _T:
-        async with deployment.selected(name, file, on=on, options=options, by_name=by_name) as one:
-            return await work(one)
+        async with deployment.selected(name, file, on=on, options=options, by_name=by_name) as selected:
+            return await work(selected)
 
     try:
         return sync.run(all_of_it())
@@ -99,12 +99,12 @@ def agents_endpoint(terminal: Terminal, name: str | None, file: Path, on: str, *
     from homeport.agents import brain
     from homeport.errors import NotFound, NotRunning
 
-    async def connected(one: Deployment) -> Endpoint:
+    async def connected(deployment: Deployment) -> Endpoint:
         try:
-            return await one.connect()
+            return await deployment.connect()
         except (NotFound, NotRunning):
             if not anyway:
-                brain.ensure_taught(one.target.spec.model)
+                brain.ensure_taught(deployment.target.spec.model)
             raise
 
     endpoint = with_endpoint(terminal, name, file, on, connected)
@@ -126,7 +126,7 @@ def sleeps(on: str) -> bool:
 def this_machines(terminal: Terminal, name: str | None, file: Path) -> str:
     """Return the name of the endpoint on this machine that is meant. Raises `NotManaged` where another file owns it."""
 
-    async def status(one: Deployment) -> str:
-        return (await one.status()).name
+    async def status(deployment: Deployment) -> str:
+        return (await deployment.status()).name
 
     return with_endpoint(terminal, name, file, "local", status)

@@ -63,7 +63,7 @@ def teardown_text(would_go: Teardown) -> str:
     """Return what `down` would end and remove: what to know before saying yes."""
     where = "on this machine" if would_go.target == "local" else f"on {would_go.target}"
     lines = [f"{would_go.name} {where}", *([pairs(dict(would_go.facts))] if would_go.facts else []), ""]
-    lines += [f"  - {id_}{f': {what}' if what else ''}" for id_, what in would_go.things]
+    lines += [f"  - {id_}{f': {thing}' if thing else ''}" for id_, thing in would_go.things]
     lines += [f"  note: {note}" for note in would_go.notes]
     return "\n".join([*lines, "", f"{len(would_go.things)} to delete"])
 
@@ -83,12 +83,12 @@ def _changes(changes: tuple[Change, ...]) -> Iterator[str]:
         else:
             yield f"{printable(change.path, keep='')}:{forces}"
             before, after = _leaves(shown(change.before)), _leaves(shown(change.after))
-            for _, one, two, three, four in SequenceMatcher(
+            for _, start, end, other_start, other_end in SequenceMatcher(
                 None, before, after, autojunk=False
             ).get_opcodes():
-                if before[one:two] != after[three:four]:
-                    yield from (f"  - {line}" for line in before[one:two])
-                    yield from (f"  + {line}" for line in after[three:four])
+                if before[start:end] != after[other_start:other_end]:
+                    yield from (f"  - {line}" for line in before[start:end])
+                    yield from (f"  + {line}" for line in after[other_start:other_end])
 
 
 def _is_long(value: object) -> bool:
@@ -165,7 +165,7 @@ def model_text(model: Model) -> str:
 def _served(model: Model, engine: str) -> str:
     """Return which of its modalities an engine serves, and which it would with a key of the file."""
     plain, more = modalities(model, engine), modalities(model, engine, projector=True)
-    besides = [one for one in more if one not in plain]
+    besides = [modality for modality in more if modality not in plain]
     return ", ".join(plain) + (f" ({', '.join(besides)} with engine.projector)" if besides else "")
 
 
@@ -228,8 +228,8 @@ def usage_text(status: Status) -> str:
         for key, label in (("requests", "requests"), ("prompt_tokens", "tokens in"), ("output_tokens", "out"))
     ]
     cost = "not known" if used.get("usd") is None else f"${used['usd']:,.2f}"
-    what = f"{', '.join(counts)}; cost {cost}" if used else "nothing was counted yet"
-    return f"{status.name} since {status.started_at}{file}: {what}"
+    used_for = f"{', '.join(counts)}; cost {cost}" if used else "nothing was counted yet"
+    return f"{status.name} since {status.started_at}{file}: {used_for}"
 
 
 def status_row(status: Status) -> tuple[str, ...]:
@@ -264,8 +264,8 @@ def status_text(status: Status) -> str:
     """Describe one endpoint with its revisions, for people."""
     weights = (status.weights or {}).get("digest", "")
     receipts = [
-        f"{name}, {one['at']}: {', '.join(f'{count} {what}' for what, count in one['counts'].items())}"
-        for name, one in (status.receipts or {}).items()
+        f"{name}, {receipt['at']}: {', '.join(f'{count} {outcome}' for outcome, count in receipt['counts'].items())}"
+        for name, receipt in (status.receipts or {}).items()
     ]
     traffic = ", ".join(f"{percent} % {name}" for name, percent in (status.traffic or {}).items())
     rows = [
@@ -291,6 +291,6 @@ def status_text(status: Status) -> str:
         ),
         *(("also in", f"{region}: paid for, too; `homeport down` ends both") for region in status.also_in),
         *(("beside it", part.text) for part in status.parts),
-        *(("not known", f"could not be read: {what}") for what in status.unread),
+        *(("not known", f"could not be read: {unread}") for unread in status.unread),
     ]
     return "\n".join([status.name, *(f"  {label:<10}{value}" for label, value in rows)])

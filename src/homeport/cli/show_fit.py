@@ -15,19 +15,19 @@ from homeport.terminal import pairs
 def table_text(looked: Looked) -> str:
     """Describe every place in a line, then what Cloud Run would be told, or what would make the model fit."""
     model, settings = looked.model, looked.settings
-    wanted = f"{settings.parallel} × {settings.context:,} tokens at once"
-    head = f"{model.title}: {wanted}, Cloud Run in {looked.cloudrun.region}, prices of {looked.prices.dated}"
-    told = ['a model of embeddings: it gives vectors, with task = "embed" in homeport.toml'] * (
+    load = f"{settings.parallel} × {settings.context:,} tokens at once"
+    head = f"{model.title}: {load}, Cloud Run in {looked.cloudrun.region}, prices of {looked.prices.dated}"
+    about_task = ['a model of embeddings: it gives vectors, with task = "embed" in homeport.toml'] * (
         model.task == "embed"
     )
-    lines = [head, *told, "", *_grid(_rows(looked))]
+    lines = [head, *about_task, "", *_grid(_rows(looked))]
     for row in looked.rows:
         lines += [
             f"  {_mark(row.fit)} {row.fit.what.engine} on {row.fit.place.name}: {problem}"
             for problem in row.fit.problems
         ]
-    for one in looked.estimates:
-        lines += ["", *_estimate(one)]
+    for estimate in looked.estimates:
+        lines += ["", *_estimate(estimate)]
     unconfirmed = sorted({key for row in looked.rows if row.hourly for key in row.hourly.unconfirmed})
     lines += [f"  ? {key} is unconfirmed: {looked.prices.source(key)}" for key in unconfirmed]
     lines += [f"  note: {note}" for note in looked.notes]
@@ -92,32 +92,32 @@ def _grid(rows: list[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _estimate(one: Estimate) -> list[str]:
-    best, engine = one.best, one.choice.tried[0].what.engine
-    if best is None or one.hourly is None:
-        lines = [f"{engine} on Cloud Run: {one.choice.why}"]
-        if not one.choice.known:
+def _estimate(estimate: Estimate) -> list[str]:
+    best, engine = estimate.best, estimate.choice.tried[0].what.engine
+    if best is None or estimate.hourly is None:
+        lines = [f"{engine} on Cloud Run: {estimate.choice.why}"]
+        if not estimate.choice.known:
             return [
                 *lines,
                 "  it may fit, and may not: `homeport up` on this machine tries it, and a GPU's log tells",
             ]
         known = "  what would fit, cheapest first:"
-        lines.append(known if one.choice.remedies else "  no other weights, KV cache or context would")
-        for remedy in one.choice.remedies:
+        lines.append(known if estimate.choice.remedies else "  no other weights, KV cache or context would")
+        for remedy in estimate.choice.remedies:
             keys = ", ".join(f"{key} = {value!r}" for key, value in remedy.settings.items())
             lines.append(f"    ${remedy.price:.2f}/h  {remedy.change}")
             lines += [f"             {keys}"] if keys else []
         return lines
-    lines = [f"{engine} on Cloud Run: {best.place.name} ({one.choice.why})"]
+    lines = [f"{engine} on Cloud Run: {best.place.name} ({estimate.choice.why})"]
     facts = {
         "most": _most(best),
-        "price": one.price,
-        "cold start": one.start,
-        "flags": _told(one.flags),
-        "service": f"concurrency {best.what.settings.parallel}, max instances {one.scaling.max}"
-        f"; {_allowed(one.instances)}",
+        "price": estimate.price,
+        "cold start": estimate.start,
+        "flags": _join_flags(estimate.flags),
+        "service": f"concurrency {best.what.settings.parallel}, max instances {estimate.scaling.max}"
+        f"; {_allowed(estimate.instances)}",
     }
-    short = [quota for quota in one.quotas if not quota.suffices]
+    short = [quota for quota in estimate.quotas if not quota.suffices]
     if short:
         facts["quota"] = "; ".join(quota.text for quota in short)
     return [*lines, pairs(facts)]
@@ -136,10 +136,10 @@ def _most(best: Fit) -> str:
 def _told_for(other: Fit, best: Fit) -> str:
     """Return the flags that differ from those of the wanted fit, such as ` (--max-num-seqs 118)`; '' where none do."""
     changed = {flag: value for flag, value in other.flags.items() if best.flags.get(flag) != value}
-    return f" ({_told(changed)})" if changed else ""
+    return f" ({_join_flags(changed)})" if changed else ""
 
 
-def _told(flags: Mapping[str, str]) -> str:
+def _join_flags(flags: Mapping[str, str]) -> str:
     return " ".join(
         f"{flag} {value}" if flag.startswith("-") else f"{flag}={value}" for flag, value in flags.items()
     )
@@ -154,20 +154,23 @@ def _allowed(instances: int | None) -> str:
 def explained(looked: Looked) -> str:
     """Return how every number came about."""
     parts = [_explained(row.fit) for row in looked.rows]
-    parts += [_explained_price(one) for one in looked.estimates if one.best]
+    parts += [_explained_price(estimate) for estimate in looked.estimates if estimate.best]
     return "\n\n".join(parts)
 
 
-def _explained_price(one: Estimate) -> str:
-    assert one.best is not None
-    assert one.hourly is not None
-    lines = [f"{one.best.what.engine} on {one.best.place.name}, price and cold start", f"  {one.hourly.how}"]
-    lines += [f"  from {source}" for source in one.hourly.sources]
-    for delivery, start in one.cold_starts.items():
+def _explained_price(estimate: Estimate) -> str:
+    assert estimate.best is not None
+    assert estimate.hourly is not None
+    lines = [
+        f"{estimate.best.what.engine} on {estimate.best.place.name}, price and cold start",
+        f"  {estimate.hourly.how}",
+    ]
+    lines += [f"  from {source}" for source in estimate.hourly.sources]
+    for delivery, start in estimate.cold_starts.items():
         lines.append(f"  weights by {delivery}: {start.text}")
         for term in start.terms:
-            seen = "" if term.checked else " (no measurement on Cloud Run is known)"
-            lines.append(f"  {term.likely:7.1f} s  {term.name}: {term.how}{seen}")
+            unmeasured = "" if term.checked else " (no measurement on Cloud Run is known)"
+            lines.append(f"  {term.likely:7.1f} s  {term.name}: {term.how}{unmeasured}")
     return "\n".join(lines)
 
 

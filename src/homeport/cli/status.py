@@ -38,27 +38,27 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
     terminal = app.terminal(json_output=json_output)
     listed = Capability.LISTING in registry.module(on).CAPABILITIES
     if not listed:
-        one = with_endpoint(terminal, name, file, on, lambda one: one.status())
-        terminal.result(status_text(one), one.as_json())
-        return Incomplete.exit_code if one.unread else 0
+        its_status = with_endpoint(terminal, name, file, on, lambda deployment: deployment.status())
+        terminal.result(status_text(its_status), its_status.as_json())
+        return Incomplete.exit_code if its_status.unread else 0
     if name is None:
-        found = sync.run(deployment.statuses(on=on))
+        statuses = sync.run(deployment.statuses(on=on))
     else:
-        found = [with_endpoint(terminal, name, file, on, lambda one: one.status())]
-    if not found:
+        statuses = [with_endpoint(terminal, name, file, on, lambda deployment: deployment.status())]
+    if not statuses:
         terminal.say("no endpoint runs here; `homeport up` starts one")
     header = ("NAME", "STATE", "URL", "MODEL", "ENGINE", "MEMORY", "SINCE", "CHECKS")
-    if found or json_output:
-        terminal.table(header, [status_row(s) for s in found], data=[s.as_json() for s in found])
-    for line in (line for status in found for line in _notes(status)):
+    if statuses or json_output:
+        terminal.table(header, [status_row(s) for s in statuses], data=[s.as_json() for s in statuses])
+    for line in (line for status in statuses for line in _notes(status)):
         terminal.say(line)
-    broken = [status for status in found if status.state in _BROKEN]
+    broken = [status for status in statuses if status.state in _BROKEN]
     for status in broken:
         why = f" ({status.reason})" if status.reason else ""
         terminal.say(
             f"{status.name} is {status.state}{why}: `homeport up` mends it, `homeport logs {status.name}` tells more"
         )
-    unreadable = [status for status in found if status.state == "unreadable"]
+    unreadable = [status for status in statuses if status.state == "unreadable"]
     for status in unreadable:
         terminal.say(
             f"the record of {status.name} is unreadable: `homeport down {status.name}` ends it and forgets it"
@@ -71,9 +71,9 @@ def _notes(status: Status) -> Iterator[str]:
     """Yield what there is to say of one endpoint under the table."""
     from homeport.cli.show import restarts_text, usage_text
 
-    for told in (restarts_text(status), usage_text(status)):
-        if told:
-            yield told
+    for remark in (restarts_text(status), usage_text(status)):
+        if remark:
+            yield remark
     if status.rollback_to:
         yield f"{status.name}: `homeport rollback` would serve {status.rollback_to} again"
     if status.rollback_refused:

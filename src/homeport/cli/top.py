@@ -70,22 +70,22 @@ def command(
     options = OpenOptions(env=os.environ, home=find_home(), project=project)
     looks, where = Looks(), places or (registry.DEFAULT,)
     if once or json_output or not sys.stdout.isatty():
-        found = [place.only(name) for place in asyncio.run(_twice(where, file, options, looks))]
-        endpoints = [one for place in found for one in place.endpoints]
-        refused = [place.error for place in found if place.error is not None]
-        if len(refused) == len(found):
+        looked_at = [place.only(name) for place in asyncio.run(_twice(where, file, options, looks))]
+        endpoints = [endpoint for place in looked_at for endpoint in place.endpoints]
+        refused = [place.error for place in looked_at if place.error is not None]
+        if len(refused) == len(looked_at):
             raise refused[0]
-        if name is not None and not endpoints and not any(place.lines() for place in found):
+        if name is not None and not endpoints and not any(place.lines() for place in looked_at):
             raise NotRunning(f"no endpoint called {name} runs", hint="`homeport top` shows those that do")
         terminal.table(
             header(),
             rows(endpoints),
-            data=[one.as_json() for one in endpoints],
+            data=[endpoint.as_json() for endpoint in endpoints],
             empty="" if refused else "no endpoint runs; `homeport up` starts one",
         )
         for line in unknown(endpoints):
             terminal.say(line)
-        unread = [line for place in found for line in place.lines()]
+        unread = [line for place in looked_at for line in place.lines()]
         for line in unread:
             terminal.say(line, style="yellow")
         return Incomplete.exit_code if unread else 0
@@ -98,17 +98,17 @@ async def _twice(where: tuple[str, ...], file: Path, options: OpenOptions, looks
     """Return the second of two looks, which knows what happened since the first; the first where no figures are told."""
     from homeport.live_places import look_at
 
-    found = await look_at(where, file, options)
-    for place in found:
+    first = await look_at(where, file, options)
+    for place in first:
         looks.looked(place.endpoints)
-    told = [place.on for place in found if any(one.snapshot for one in place.endpoints)]
-    if not told:
-        return found
+    with_figures = [place.on for place in first if any(endpoint.snapshot for endpoint in place.endpoints)]
+    if not with_figures:
+        return first
     await asyncio.sleep(1.0)
-    again = {place.on: place for place in await look_at(told, file, options)}
+    again = {place.on: place for place in await look_at(with_figures, file, options)}
     return [
         replace(now, endpoints=tuple(looks.looked(now.endpoints)))
-        for now in (again.get(place.on, place) for place in found)
+        for now in (again.get(place.on, place) for place in first)
     ]
 
 

@@ -28,43 +28,47 @@ def header() -> tuple[str, ...]:
 
 def rows(found: Iterable[LiveEndpoint], unknown: str = NOT_KNOWN) -> list[tuple[str, ...]]:
     """Return the endpoints as rows of a table."""
-    return [_row(one, unknown) for one in found]
+    return [_row(endpoint, unknown) for endpoint in found]
 
 
 def unknown(found: Iterable[LiveEndpoint]) -> list[str]:
     """Return, for each endpoint of which figures are not known, why."""
-    return [f"{one.name}: {one.unknown}" for one in found if one.snapshot is None and one.unknown]
+    return [
+        f"{endpoint.name}: {endpoint.unknown}"
+        for endpoint in found
+        if endpoint.snapshot is None and endpoint.unknown
+    ]
 
 
-def _row(one: LiveEndpoint, nothing: str) -> tuple[str, ...]:
-    told, rates = one.snapshot, one.rates
+def _row(endpoint: LiveEndpoint, nothing: str) -> tuple[str, ...]:
+    snapshot, rates = endpoint.snapshot, endpoint.rates
     return (
-        one.name,
-        one.region or "here",
-        one.state,
-        _number(told.running if told else None, nothing),
-        _number(told.waiting if told else None, nothing),
+        endpoint.name,
+        endpoint.region or "here",
+        endpoint.state,
+        _number(snapshot.running if snapshot else None, nothing),
+        _number(snapshot.waiting if snapshot else None, nothing),
         _number(rates.output_tokens_per_s if rates else None, nothing, 1),
         _number(rates.prompt_tokens_per_s if rates else None, nothing, 1),
-        _first_token(one, nothing),
-        nothing if told is None or told.kv_cache is None else f"{told.kv_cache:.0%}",
-        nothing if one.resident_bytes is None else f"{one.resident_bytes / 2**20:,.0f} MiB",
-        _cost(one),
-        one.model,
+        _first_token(endpoint, nothing),
+        nothing if snapshot is None or snapshot.kv_cache is None else f"{snapshot.kv_cache:.0%}",
+        nothing if endpoint.resident_bytes is None else f"{endpoint.resident_bytes / 2**20:,.0f} MiB",
+        _cost(endpoint),
+        endpoint.model,
     )
 
 
-def _first_token(one: LiveEndpoint, nothing: str) -> str:
-    if one.rates is not None and one.rates.ttft_s is not None:
-        return f"{one.rates.ttft_s * 1000:,.0f} ms"
-    counted = one.snapshot is not None and one.snapshot.ttft is not None
+def _first_token(endpoint: LiveEndpoint, nothing: str) -> str:
+    if endpoint.rates is not None and endpoint.rates.ttft_s is not None:
+        return f"{endpoint.rates.ttft_s * 1000:,.0f} ms"
+    counted = endpoint.snapshot is not None and endpoint.snapshot.ttft is not None
     return "–" if counted else nothing
 
 
-def _cost(one: LiveEndpoint) -> str:
-    if one.usd is not None:
-        return f"${one.usd:,.2f}"
-    return "" if one.usd_per_hour is None else f"${one.usd_per_hour:.2f}/h"
+def _cost(endpoint: LiveEndpoint) -> str:
+    if endpoint.usd is not None:
+        return f"${endpoint.usd:,.2f}"
+    return "" if endpoint.usd_per_hour is None else f"${endpoint.usd_per_hour:.2f}/h"
 
 
 def _number(value: float | None, nothing: str, digits: int = 0) -> str:
@@ -86,11 +90,11 @@ class TopScreen:
         from rich.text import Text
 
         places = [place for _, place in self._found.values()]
-        found = [one for place in places for one in place.endpoints]
+        endpoints = [endpoint for place in places for endpoint in place.endpoints]
         unread = [line for place in places for line in place.lines()]
         lines = [_title([at for at, _ in self._found.values()]), ""]
-        lines += table_lines(found, options.max_width) if found else [] if unread else [_nobody(self)]
-        lines += ["", *unread, *unknown(found)]
+        lines += table_lines(endpoints, options.max_width) if endpoints else [] if unread else [_nobody(self)]
+        lines += ["", *unread, *unknown(endpoints)]
         for line in lines[: options.max_height]:
             yield Text(printable(line, keep=""), no_wrap=True, overflow="ellipsis")
 

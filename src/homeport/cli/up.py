@@ -71,7 +71,7 @@ def command(
         return with_file(terminal, file, on, work, port=port, hub_token=token, take_over=more["take_over"])
 
     if len(files) > 1:
-        return up_several.bring_up(terminal, files, lambda one: bring_up(None, yes=yes, file=one))
+        return up_several.bring_up(terminal, files, lambda path: bring_up(None, yes=yes, file=path))
     try:
         result = bring_up(port, yes=yes)
     except PortTaken as error:
@@ -146,9 +146,9 @@ def tell(terminal: Terminal, result: UpResult) -> int:
 def percents(text: str) -> tuple[int, ...]:
     """Parse `10,50` into numbers. Raises `click.BadParameter` for anything else than rising percents."""
     try:
-        found = tuple(int(part) for part in text.split(",") if part.strip())
+        parsed = tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
-        found = (0,)
-    if list(found) != sorted(set(found)) or any(not 0 < one <= 100 for one in found):
+        parsed = (0,)
+    if list(parsed) != sorted(set(parsed)) or any(not 0 < percent <= 100 for percent in parsed):
         raise click.BadParameter(f"{text!r} is not like 10,50,100", param_hint="--canary")
-    return found
+    return parsed

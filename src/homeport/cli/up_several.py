@@ -22,7 +22,7 @@ def bring_up(terminal: Terminal, files: tuple[Path, ...], up: Callable[[Path], U
     from homeport.errors import HomeportError, VerificationFailed
     from homeport.targets.local.together import ensure_together
 
-    plans = {file: with_file(terminal, file, "local", lambda one: one.plan()) for file in files}
+    plans = {file: with_file(terminal, file, "local", lambda deployment: deployment.plan()) for file in files}
     for note in ensure_together(plans):
         terminal.note(note)
     results: list[UpResult] = []
@@ -31,7 +31,7 @@ def bring_up(terminal: Terminal, files: tuple[Path, ...], up: Callable[[Path], U
         try:
             results.append(up(file))
         except HomeportError:
-            stay = ", ".join(one.endpoint.name for one in results)
+            stay = ", ".join(result.endpoint.name for result in results)
             terminal.say(
                 f"{stay} stay up; `homeport down NAME` takes one away" if stay else "nothing was brought up"
             )
@@ -39,6 +39,6 @@ def bring_up(terminal: Terminal, files: tuple[Path, ...], up: Callable[[Path], U
         report = results[-1].report
         if report is not None:
             terminal.say(f"  {report_summary(report)}")
-    terminal.result("\n\n".join(map(up_text, results)), [one.as_json() for one in results])
-    failed = any(one.report is not None and not one.report.passed for one in results)
+    terminal.result("\n\n".join(map(up_text, results)), [result.as_json() for result in results])
+    failed = any(result.report is not None and not result.report.passed for result in results)
     return VerificationFailed.exit_code if failed else 0

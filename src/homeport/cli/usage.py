@@ -66,20 +66,20 @@ def command(
     if name is not None:
         naming.ensure_possible(name)
     terminal, by_ = app.terminal(json_output=json_output), cast("By", by)
-    found = (
+    usage = (
         _here(name, by_, days) if on == registry.DEFAULT else _in_the_cloud(name, file, project, by_, days)
     )
     if csv_output:
-        terminal.result(as_csv(found, by_))
+        terminal.result(as_csv(usage, by_))
         return
-    if not found and not json_output:
+    if not usage and not json_output:
         terminal.say(f"nothing was counted in the last {days} days")
         return
     header = (by.upper(), "ENDPOINT", *HEADER)
     terminal.table(
         header,
-        [(row.key, row.endpoint, *row.cells()) for row in found],
-        data=[row.as_json() for row in found],
+        [(row.key, row.endpoint, *row.cells()) for row in usage],
+        data=[row.as_json() for row in usage],
     )
 
 
@@ -92,13 +92,13 @@ def _here(name: str | None, by: By, days: int) -> list[UsageRow]:
     from homeport.usage.report import grouped
 
     home, since = find_home(), time.time() - days * 86_400
-    found = grouped(Ledger(home.root).rows(since=since, endpoint=name), by)
-    if name is not None and not found and not home.endpoint(name).exists():
+    usage = grouped(Ledger(home.root).rows(since=since, endpoint=name), by)
+    if name is not None and not usage and not home.endpoint(name).exists():
         raise NotRunning(
             f"nothing is known of an endpoint called {name}",
             hint=f"`homeport usage` tells of all of the last {days} days",
         )
-    return found
+    return usage
 
 
 def _in_the_cloud(name: str | None, file: Path, project: str, by: By, days: int) -> list[UsageRow]:

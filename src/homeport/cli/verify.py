@@ -51,7 +51,7 @@ def command(
         name,
         file,
         on,
-        lambda one: one.verify(
+        lambda deployment: deployment.verify(
             options, progress=terminal, on_result=lambda result: terminal.say(result_line(result))
         ),
     )

@@ -73,7 +73,7 @@ def command(
             "--for is for what scales to zero; an endpoint on this machine stays until `homeport down`."
         )
     try:
-        vigil = _by_url(url, service["model"]) if url else _known(terminal, name, file, on)
+        vigil = _by_url(url, service["model"]) if url else _look_up(terminal, name, file, on)
         vigil.progress = terminal
         result = sync.run(vigil.wake())
         if within_s is not None:
@@ -89,14 +89,14 @@ def command(
     )
 
 
-def _known(terminal: Any, name: str | None, file: Path, on: str) -> Wakefulness:  # Any: the terminal
+def _look_up(terminal: Any, name: str | None, file: Path, on: str) -> Wakefulness:  # Any: the terminal
     from homeport.cli.session import sleeps, with_endpoint
     from homeport.endpoint.wake import Wakefulness
 
-    async def found(one: Deployment) -> tuple[Endpoint, str]:
-        return await one.connect(), await one.expected_cold_start() if sleeps(on) else ""
+    async def connect(deployment: Deployment) -> tuple[Endpoint, str]:
+        return await deployment.connect(), await deployment.expected_cold_start() if sleeps(on) else ""
 
-    endpoint, usually = with_endpoint(terminal, name, file, on, found)
+    endpoint, usually = with_endpoint(terminal, name, file, on, connect)
     return Wakefulness(endpoint=endpoint, usually=usually, usd_per_hour=endpoint.usd_per_hour)
 
 

@@ -65,13 +65,13 @@ def check(app: CliContext, sources: tuple[str, ...], json_output: bool) -> int:
         damages = inventory.check(sources, progress=terminal)
     finally:
         terminal.close()
-    found = [f"{source}: {damage}" for source, several in damages.items() for damage in several]
-    whole = f"{len(damages)} checked, all whole" if damages else "nothing to check"
+    damaged = [f"{source}: {damage}" for source, several in damages.items() for damage in several]
+    summary = f"{len(damages)} checked, all whole" if damages else "nothing to check"
     data = {source: [str(damage) for damage in several] for source, several in damages.items()}
-    terminal.result("\n".join(found) or whole, data)
-    if found:
+    terminal.result("\n".join(damaged) or summary, data)
+    if damaged:
         terminal.say("`homeport up` or `homeport weights fetch` mends them")
-    return WeightsError.exit_code if found else 0
+    return WeightsError.exit_code if damaged else 0
 
 
 @command.command("remove")
