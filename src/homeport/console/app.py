@@ -1,4 +1,4 @@
-"""The console as an ASGI application: a page, and what it asks for. Whoever asks for more than files shows the key."""
+"""The console as an ASGI application: a page, and what it asks for. Requests for more than files have to show the key."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ HEADERS = MappingProxyType(
 def application(views: Views, key: Secret) -> App:
     """Return the ASGI application, behind homeport's door."""
     pages = _ConsolePages(views)
-    one = "/api/{on}/{name}"
+    endpoint_path = "/api/{on}/{name}"
     routed = Starlette(
         routes=[
             Route("/api/live", pages.live),
             Route("/api/plan", pages.plan),
             Route("/api/benches", pages.benches),
             Route("/api/fit", pages.fit),
-            Route(f"{one}/status", pages.status),
-            Route(f"{one}/logs", pages.logs),
-            Route(f"{one}/chat", pages.chat, methods=["POST"]),
-            Route(f"{one}/verify", pages.verify, methods=["POST"]),
-            Route(f"{one}/rollback", pages.rollback, methods=["POST"]),
+            Route(f"{endpoint_path}/status", pages.status),
+            Route(f"{endpoint_path}/logs", pages.logs),
+            Route(f"{endpoint_path}/chat", pages.chat, methods=["POST"]),
+            Route(f"{endpoint_path}/verify", pages.verify, methods=["POST"]),
+            Route(f"{endpoint_path}/rollback", pages.rollback, methods=["POST"]),
             Route("/", _file),
             Route("/{path:path}", _file),
         ],
@@ -105,9 +105,9 @@ class _ConsolePages:
         return _json(await self._views.benches())
 
     async def fit(self, request: Request) -> Response:
-        given = request.query_params
+        query = request.query_params
         return _json(
-            await self._views.fit(given.get("model"), _count(given, "context"), _count(given, "parallel"))
+            await self._views.fit(query.get("model"), _count(query, "context"), _count(query, "parallel"))
         )
 
     async def status(self, request: Request) -> Response:
@@ -117,19 +117,19 @@ class _ConsolePages:
         return _stream(self._views.logs(**request.path_params))
 
     async def chat(self, request: Request) -> Response:
-        return _stream(self._views.chat(**request.path_params, asked=await _asked(request)))
+        return _stream(self._views.chat(**request.path_params, asked=await _read_body(request)))
 
     async def verify(self, request: Request) -> Response:
-        await _asked(request)
+        await _read_body(request)
         return _stream(self._views.verify(**request.path_params))
 
     async def rollback(self, request: Request) -> Response:
-        asked = await _asked(request)
-        return _json(await self._views.rollback(**request.path_params, to=str(asked.get("to", ""))))
+        body = await _read_body(request)
+        return _json(await self._views.rollback(**request.path_params, to=str(body.get("to", ""))))
 
 
-def _count(given: Mapping[str, str], key: str) -> int | None:
-    text = given.get(key)
+def _count(query: Mapping[str, str], key: str) -> int | None:
+    text = query.get(key)
     if text is None:
         return None
     if not text.isascii() or not text.isdecimal() or not 0 < len(text) < _MOST_DIGITS:
@@ -142,10 +142,10 @@ def _json(data: Any) -> Response:  # Any: JSON
 
 
 def _stream(events: AsyncIterator[Any]) -> Response:  # Any: JSON
-    return StreamingResponse(_told(events), media_type="text/event-stream")
+    return StreamingResponse(_stream_events(events), media_type="text/event-stream")
 
 
-async def _told(events: AsyncIterator[Any]) -> AsyncIterator[str]:  # Any: JSON
+async def _stream_events(events: AsyncIterator[Any]) -> AsyncIterator[str]:  # Any: JSON
     """Yield server-sent events; an error is the last one. A reader who has gone is noticed within some seconds."""
     coming = asyncio.ensure_future(anext(events))
     try:
@@ -172,7 +172,7 @@ def _event(data: Any, kind: str = "message") -> str:  # Any: JSON
     return f"event: {kind}\ndata: {line}\n\n"
 
 
-async def _asked(request: Request) -> dict[str, Any]:  # Any: JSON
+async def _read_body(request: Request) -> dict[str, Any]:  # Any: JSON
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise _BadRequest("the body is not said to be JSON")
     pieces, length = [], 0
@@ -182,12 +182,12 @@ async def _asked(request: Request) -> dict[str, Any]:  # Any: JSON
         if length > _LARGEST_BODY:
             raise _BadRequest(f"the body has more than {_LARGEST_BODY} bytes")
     try:
-        found = json.loads(b"".join(pieces))
+        body = json.loads(b"".join(pieces))
     except ValueError as error:
         raise _BadRequest("the body is no JSON") from error
-    if not isinstance(found, dict):
+    if not isinstance(body, dict):
         raise _BadRequest("the body is no JSON object")
-    return found
+    return body
 
 
 async def _file(request: Request) -> Response:
@@ -201,22 +201,24 @@ async def _file(request: Request) -> Response:
 
 
 def _guarded(app: App, key: Secret) -> App:
-    """Return the application behind the door; of the page itself, which holds nothing, no key is asked."""
+    """Return the application behind the door; the page itself, which holds nothing, needs no key."""
 
     async def guard(scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
         if scope["type"] != "http":
             return
-        found = door.objection(scope["headers"])
+        objection = door.objection(scope["headers"])
         refusal = None
-        if found is not None:
-            refusal = _said(found.why, status=found.status)
+        if objection is not None:
+            refusal = _respond_with_error(objection.why, status=objection.status)
         elif scope["path"].startswith("/api/") and not door.has_key(scope["headers"], key):
-            refusal = _said("this wants the key in the link that `homeport console` printed", status=401)
+            refusal = _respond_with_error(
+                "this wants the key in the link that `homeport console` printed", status=401
+            )
 
         async def with_headers(message: Any) -> None:  # Any: ASGI
             if message["type"] == "http.response.start":
-                given = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-                message = {**message, "headers": [*message["headers"], *given]}
+                security_headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message = {**message, "headers": [*message["headers"], *security_headers]}
             await send(message)
 
         await (refusal or app)(scope, receive, with_headers)
@@ -224,7 +226,7 @@ def _guarded(app: App, key: Secret) -> App:
     return guard
 
 
-def _said(error: str, hint: str = "", *, status: int) -> JSONResponse:
+def _respond_with_error(error: str, hint: str = "", *, status: int) -> JSONResponse:
     return JSONResponse({"error": error, "hint": hint}, status_code=status)
 
 
@@ -237,8 +239,8 @@ async def _refusal(_: Request, error: Exception) -> Response:
 
 async def _not_here(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _said(f"there is no {request.url.path[:80]} here", status=error.status_code)
+    return _respond_with_error(f"there is no {request.url.path[:80]} here", status=error.status_code)
 
 
 async def _bad(_: Request, error: Exception) -> Response:
-    return _said(str(error), status=400)
+    return _respond_with_error(str(error), status=400)

@@ -25,12 +25,12 @@ def reckoned(
     Raises what `homeport fit` raises; why there is no price stands in `cost_error`.
     """
     # Any: values of homeport.toml.
-    given: dict[str, Any] = {
+    settings: dict[str, Any] = {
         key: value for key, value in (("context", context), ("parallel", parallel)) if value is not None
     }
-    table = look(wish(model, file, **given))
+    table = look(wish(model, file, **settings))
     question = Question(
-        wanted=given, engine=None, tokens_per_day=None, tokens_per_second=None, wakes=1, versus=None, input_share=None,
+        wanted=settings, engine=None, tokens_per_day=None, tokens_per_second=None, wakes=1, versus=None, input_share=None,
         prices=None, home=home,
     )  # fmt: skip
     try:

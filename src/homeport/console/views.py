@@ -46,25 +46,25 @@ class Views:
 
     async def live(self) -> AsyncIterator[JsonObject]:
         """Yield the endpoints of every place, again and again; a place that cannot be read says why."""
-        told: asyncio.Queue[JsonObject] = asyncio.Queue()
-        following = [asyncio.create_task(self._follow(on, told)) for on in self.places]
+        updates: asyncio.Queue[JsonObject] = asyncio.Queue()
+        following = [asyncio.create_task(self._follow(on, updates)) for on in self.places]
         try:
             while True:
-                yield await told.get()
+                yield await updates.get()
         finally:
-            for one in following:
-                one.cancel()
+            for follower in following:
+                follower.cancel()
             await asyncio.gather(*following, return_exceptions=True)
 
-    async def _follow(self, on: str, told: asyncio.Queue[JsonObject]) -> None:
+    async def _follow(self, on: str, updates: asyncio.Queue[JsonObject]) -> None:
         looks = Looks()
         while True:
             place = await look(on, self.file, self.options)
-            told.put_nowait(
+            updates.put_nowait(
                 {
                     "on": on,
                     "title": registry.TITLES[on],
-                    "endpoints": [one.as_json() for one in looks.looked(place.endpoints)],
+                    "endpoints": [endpoint.as_json() for endpoint in looks.looked(place.endpoints)],
                     "unread": list(place.unread),
                     "error": place.error.as_json() if place.error else None,
                 }
@@ -73,34 +73,36 @@ class Views:
 
     async def status(self, on: str, name: str) -> JsonObject:
         """Return how one endpoint is; it is asked for a token. Raises `NotRunning` or `NotFound`."""
-        async with self._one(on, name) as one:
-            return (await one.status()).as_json()
+        async with self._one(on, name) as selected:
+            return (await selected.status()).as_json()
 
     async def logs(self, on: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the last lines of the engine's log, some hundred at once, and what comes."""
-        async with self._one(on, name) as one:
-            async for some in together(one.logs(lines=MOST_LINES, follow=True)):
+        async with self._one(on, name) as selected:
+            async for some in together(selected.logs(lines=MOST_LINES, follow=True)):
                 yield {"lines": some}
 
     async def chat(self, on: str, name: str, asked: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the chunks of an answer as the engine streams them. Raises what `Endpoint.stream` raises."""
         messages = asked.get("messages")
-        if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
             raise SpecError("a chat has messages", hint="send a list of messages, as OpenAI's clients do")
-        given = {key: asked[key] for key, kinds in _OPTIONS.items() if type(asked.get(key)) in kinds}
-        async with self._one(on, name) as one:
-            endpoint = await one.connect()
-            async for chunk in endpoint.stream(messages, **given, stream_options={"include_usage": True}):
+        options = {key: asked[key] for key, kinds in _OPTIONS.items() if type(asked.get(key)) in kinds}
+        async with self._one(on, name) as selected:
+            endpoint = await selected.connect()
+            async for chunk in endpoint.stream(messages, **options, stream_options={"include_usage": True}):
                 yield chunk
 
     async def verify(self, on: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the result of each check as it ends, and the whole report at last."""
-        told: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
-        async with self._one(on, name) as one:
-            work = asyncio.create_task(one.verify(on_result=lambda result: told.put_nowait(result.as_json())))
-            work.add_done_callback(lambda _: told.put_nowait(None))
+        results: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
+        async with self._one(on, name) as selected:
+            work = asyncio.create_task(
+                selected.verify(on_result=lambda result: results.put_nowait(result.as_json()))
+            )
+            work.add_done_callback(lambda _: results.put_nowait(None))
             try:
-                while (result := await told.get()) is not None:
+                while (result := await results.get()) is not None:
                     yield {"result": result}
                 yield {"report": (await work).as_json()}
             finally:
@@ -111,19 +113,19 @@ class Views:
         Let `to`, which the page showed and a person approved, serve again. Raises `ApprovalDeclined` where it would be
         something else by now.
         """
-        async with self._one(on, name) as one:
-            now = (await one.status()).rollback_to
+        async with self._one(on, name) as selected:
+            now = (await selected.status()).rollback_to
             if now != to:
                 raise ApprovalDeclined(
                     f"by now {now or 'nothing'} would serve again, and not {to}",
                     hint="look again, and say yes to that",
                 )
-            return (await one.rollback(progress=Silent())).as_json()
+            return (await selected.rollback(progress=Silent())).as_json()
 
     async def plan(self, on: str) -> JsonObject:
         """Return what `up` would do with the file, with what each resource needs. Raises what `Deployment.plan` raises."""
-        async with deployment.opened(self.file, on=_known(on), options=self.options) as one:
-            plan = await one.plan()
+        async with deployment.opened(self.file, on=_ensure_target(on), options=self.options) as opened:
+            plan = await opened.plan()
         needs = {action.resource.id: list(action.resource.needs) for action in plan.actions}
         return {**plan.as_json(), "needs": needs, "file": str(self.file)}
 
@@ -139,16 +141,16 @@ class Views:
         """Return the benches that were kept, the newest first."""
         from homeport.bench import kept
 
-        found = await asyncio.to_thread(lambda: [one.as_json() for one in kept.kept(self.options.home)])
-        return sorted(found, key=lambda one: str(one["started_at"]), reverse=True)
+        reports = await asyncio.to_thread(lambda: [bench.as_json() for bench in kept.kept(self.options.home)])
+        return sorted(reports, key=lambda bench: str(bench["started_at"]), reverse=True)
 
     def _one(self, on: str, name: str) -> AbstractAsyncContextManager[Deployment]:
         naming.ensure_possible(name)
-        return deployment.selected(name, self.file, on=_known(on), options=self.options, by_name=True)
+        return deployment.selected(name, self.file, on=_ensure_target(on), options=self.options, by_name=True)
 
 
 async def together(pieces: AsyncIterator[str]) -> AsyncIterator[list[str]]:
-    """Yield the lines of what comes, many at once, and none later than it takes a reader to see it."""
+    """Yield the lines that come, many at once, and each so soon that no reader sees a delay."""
     lines: list[str] = []
     coming = asyncio.ensure_future(anext(pieces, None))
     try:
@@ -168,6 +170,6 @@ async def together(pieces: AsyncIterator[str]) -> AsyncIterator[list[str]]:
         await asyncio.gather(coming, return_exceptions=True)
 
 
-def _known(on: str) -> str:
+def _ensure_target(on: str) -> str:
     registry.module(on)  # Raises where there is no such target.
     return on
