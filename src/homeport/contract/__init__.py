@@ -68,7 +68,7 @@ async def hold(
     google: Google, tell: Callable[[ClauseFinding], None], clauses: Sequence[Clause] = CLAUSES
 ) -> list[ClauseFinding]:
     """Return what came of every clause, each told as soon as it is known. What a clause makes, it removes."""
-    found = []
+    findings = []
     for clause in clauses:
         begun = time.monotonic()
         verdict, detail = await _tried(
@@ -78,18 +78,18 @@ async def hold(
             text=clause.text, verdict=verdict, detail=detail, seconds=time.monotonic() - begun
         )
         tell(finding)
-        found.append(finding)
-    return found
+        findings.append(finding)
+    return findings
 
 
 async def _tried(clause: Clause, place: ContractPlace) -> tuple[ClauseVerdict, str]:
     try:
-        told = await clause.keep(place)
+        answer = await clause.keep(place)
     except _NOT_SETTLED as error:
         return ClauseVerdict.NOT_TRIED, str(error)
     except (ClauseBroken, HomeportError) as error:
         return (ClauseVerdict.NOT_TRIED if clause.asks else ClauseVerdict.BROKEN), str(error)
-    return (ClauseVerdict.TOLD if clause.asks else ClauseVerdict.HOLDS), told or ""
+    return (ClauseVerdict.TOLD if clause.asks else ClauseVerdict.HOLDS), answer or ""
 
 
 RELIED_ON = sum(not clause.asks for clause in CLAUSES)

@@ -47,11 +47,11 @@ class Clause:
 
 async def _what_was_made_is_read_and_found_by_its_label(place: ContractPlace) -> None:
     async with place.secret() as path:
-        made = await place.google.get("secretmanager", path)
-        asked = {"filter": f"labels.contract={place.name}"}
-        pages = place.google.pages("secretmanager", f"{place.parent}/secrets", "secrets", **asked)
+        secret = await place.google.get("secretmanager", path)
+        query = {"filter": f"labels.contract={place.name}"}
+        pages = place.google.pages("secretmanager", f"{place.parent}/secrets", "secrets", **query)
         expect(
-            [one["name"] async for one in pages] == [made["name"]],
+            [listed["name"] async for listed in pages] == [secret["name"]],
             "the filter by a label found something else",
         )
     with refusal(NotFound):
@@ -83,11 +83,11 @@ async def _a_name_is_taken_once(place: ContractPlace) -> None:
 
 async def _what_google_does_not_take_is_an_invalid_argument(place: ContractPlace) -> None:
     with refusal(InvalidArgument):
-        wanted: Any = {"replication": {"automatic": {}}}  # Any: JSON
-        await place.google.post("secretmanager", f"{place.parent}/secrets", wanted, secretId="not a name")
+        body: Any = {"replication": {"automatic": {}}}  # Any: JSON
+        await place.google.post("secretmanager", f"{place.parent}/secrets", body, secretId="not a name")
     with refusal(InvalidArgument):
-        wanted = {"name": "Not-A-Name", "location": REGION}
-        await place.google.post("storage", "storage/v1/b", wanted, project=place.google.project)
+        body = {"name": "Not-A-Name", "location": REGION}
+        await place.google.post("storage", "storage/v1/b", body, project=place.google.project)
 
 
 async def _the_newest_version_of_a_secret_is_the_latest(place: ContractPlace) -> None:
@@ -129,8 +129,8 @@ async def _a_bucket_that_was_changed_meanwhile_is_a_conflict(place: ContractPlac
         before = await place.google.get("storage", path)
         await place.google.patch("storage", path, {"labels": {"team": "one"}})
         with refusal(Conflict):
-            asked = {"ifMetagenerationMatch": before["metageneration"]}
-            await place.google.patch("storage", path, {"labels": {"team": "two"}}, **asked)
+            query = {"ifMetagenerationMatch": before["metageneration"]}
+            await place.google.patch("storage", path, {"labels": {"team": "two"}}, **query)
 
 
 async def _a_policy_that_was_changed_meanwhile_is_a_conflict(place: ContractPlace) -> None:
@@ -183,12 +183,12 @@ async def _after_up_there_is_nothing_to_do_and_after_down_nothing_is_left(place:
 
 async def _a_policy_is_read_in_the_version_that_it_needs(place: ContractPlace) -> None:
     async with place.secret() as path:
-        asked: dict[str, Any] = {"options.requestedPolicyVersion": 3}  # Any: a query
-        read = await place.google.get("secretmanager", f"{path}:getIamPolicy", **asked)
+        query: dict[str, Any] = {"options.requestedPolicyVersion": 3}  # Any: a query
+        read = await place.google.get("secretmanager", f"{path}:getIamPolicy", **query)
         expect(read.get("version") in {None, 0, 1}, "a policy without conditions has another version than 1")
         with refusal(InvalidArgument):
-            asked = {"options.requestedPolicyVersion": 2}
-            await place.google.get("secretmanager", f"{path}:getIamPolicy", **asked)
+            query = {"options.requestedPolicyVersion": 2}
+            await place.google.get("secretmanager", f"{path}:getIamPolicy", **query)
 
 
 async def _labels_are_guarded_by_a_fingerprint_of_their_own(place: ContractPlace) -> None:
@@ -234,8 +234,8 @@ async def _a_backend_of_cloud_run_takes_no_timeout(place: ContractPlace) -> None
             async with place.made("compute", services, {**body, "timeoutSec": 600}):
                 pass
         async with place.made("compute", services, body) as service:
-            found = await place.google.get("compute", service)
-            expect(found["backends"][0]["group"].endswith(f"/{place.name}"), "it has another backend")
+            read = await place.google.get("compute", service)
+            expect(read["backends"][0]["group"].endswith(f"/{place.name}"), "it has another backend")
 
 
 async def _records_of_a_private_zone_come_back_as_they_were_sent(place: ContractPlace) -> None:

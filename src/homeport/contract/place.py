@@ -91,8 +91,8 @@ class ContractPlace:
     async def account(self) -> AsyncIterator[str]:
         """Make a service account and give its e-mail; it goes in the end."""
         body = {"accountId": self.name, "serviceAccount": {"displayName": "what a contract makes"}}
-        made = await self.google.post("iam", f"{self.parent}/serviceAccounts", body)
-        email = str(made["email"])
+        response = await self.google.post("iam", f"{self.parent}/serviceAccounts", body)
+        email = str(response["email"])
         try:
             yield email
         finally:

@@ -1,4 +1,4 @@
-"""What nobody here could see of Google Cloud, and what homeport goes on with in either case: which of the two it is."""
+"""What nobody here could find out about Google Cloud: homeport works in either case, and these ask which one it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from homeport.progress import Silent
 GPU_REGION = "europe-west4"
 
 
-async def _told(work: Awaitable[Any]) -> str:  # Any: JSON
+async def _try_out(work: Awaitable[Any]) -> str:  # Any: JSON
     """Return `taken`, or in which words it was refused. Raises what says nothing about it."""
     try:
         await work
@@ -54,7 +54,7 @@ async def _whether_a_field_that_is_fixed_may_stand_in_a_mask(place: ContractPlac
     path = f"{parent}/{place.name}"
     try:
         body = {"format": "DOCKER", "labels": {"contract": place.name}}
-        return await _told(place.google.patch("artifactregistry", path, body, updateMask="format,labels"))
+        return await _try_out(place.google.patch("artifactregistry", path, body, updateMask="format,labels"))
     finally:
         ended = await place.google.delete("artifactregistry", path)
         await place.google.finish("artifactregistry", ended, progress=Silent(), key=place.name)
@@ -64,10 +64,10 @@ async def _whether_a_bucket_may_be_called_g00g1e(place: ContractPlace) -> str:
     name = f"g00g1e-{place.name}"
     path = f"storage/v1/b/{name}"
     body = {"name": name, "location": REGION}
-    told = await _told(place.google.post("storage", "storage/v1/b", body, project=place.google.project))
-    if told == "taken":
+    outcome = await _try_out(place.google.post("storage", "storage/v1/b", body, project=place.google.project))
+    if outcome == "taken":
         await place.google.delete("storage", path)
-    return told
+    return outcome
 
 
 async def _whether_a_backend_may_be_changed_without_its_fingerprint(place: ContractPlace) -> str:
@@ -76,7 +76,7 @@ async def _whether_a_backend_may_be_changed_without_its_fingerprint(place: Contr
         async def change() -> None:
             await place.finish("compute", await place.google.patch("compute", service, {"description": "b"}))
 
-        return await _told(change())
+        return await _try_out(change())
 
 
 async def _whether_a_backend_takes_back_the_timeout_that_it_tells(place: ContractPlace) -> str:
@@ -88,7 +88,7 @@ async def _whether_a_backend_takes_back_the_timeout_that_it_tells(place: Contrac
         async def change() -> None:
             await place.finish("compute", await place.google.put("compute", service, read))
 
-        return f"{read['timeoutSec']} s is told; sent back it is {await _told(change())}"
+        return f"{read['timeoutSec']} s is told; sent back it is {await _try_out(change())}"
 
 
 async def _in_which_words_a_url_map_with_a_test_that_fails_is_refused(place: ContractPlace) -> str:
@@ -103,16 +103,16 @@ async def _in_which_words_a_url_map_with_a_test_that_fails_is_refused(place: Con
 
 
 async def _whether_an_l4_may_be_deployed_in_us_central1(place: ContractPlace) -> str:
-    return await _told(_validated(place, "us-central1", "nvidia-l4", "GA", ("4", "16Gi")))
+    return await _try_out(_validated(place, "us-central1", "nvidia-l4", "GA", ("4", "16Gi")))
 
 
 async def _whether_an_rtx_pro_6000_is_generally_available(place: ContractPlace) -> str:
-    return await _told(_validated(place, GPU_REGION, "nvidia-rtx-pro-6000", "GA", ("20", "80Gi")))
+    return await _try_out(_validated(place, GPU_REGION, "nvidia-rtx-pro-6000", "GA", ("20", "80Gi")))
 
 
 async def _whether_a_startup_on_a_gpu_may_take_28_minutes(place: ContractPlace) -> str:
     probe = {"tcpSocket": {"port": 8080}, "periodSeconds": 240, "failureThreshold": 7, "timeoutSeconds": 10}
-    return await _told(_validated(place, GPU_REGION, "nvidia-l4", "GA", ("4", "16Gi"), startupProbe=probe))
+    return await _try_out(_validated(place, GPU_REGION, "nvidia-l4", "GA", ("4", "16Gi"), startupProbe=probe))
 
 
 async def _validated(
@@ -143,17 +143,17 @@ async def _validated(
 
 
 async def _whether_google_s_images_with_a_model_in_them_are_there(place: ContractPlace) -> str:
-    told = []
-    for reference in (one.reference for one in every_prebuilt_image()):
-        host, _, rest = reference.partition("/")
-        path, _, tag = rest.partition(":")
+    lines = []
+    for reference in (image.reference for image in every_prebuilt_image()):
+        host, _, path_and_tag = reference.partition("/")
+        path, _, tag = path_and_tag.partition(":")
         try:
             digest = await platform_digest(place.google, host, path, tag)
         except HomeportError as error:
-            told.append(f"{path}: {error}")
+            lines.append(f"{path}: {error}")
         else:
-            told.append(f"{path}: {digest}")
-    return "; ".join(told)
+            lines.append(f"{path}: {digest}")
+    return "; ".join(lines)
 
 
 QUESTIONS: tuple[Callable[[ContractPlace], Awaitable[str]], ...] = (
