@@ -35,12 +35,14 @@ def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None 
         raise HomeportError(f"there is no export {kind!r}", hint=f"one of {', '.join(KINDS)}")
     things = Things.of(resources, outputs)
     exporter = import_module(f"homeport.export.{kind}")
-    unknown = [one for one in things.resources if one.kind not in exporter.KNOWS]
+    unknown = [resource for resource in things.resources if resource.kind not in exporter.KNOWS]
     if unknown:
         from homeport.export.tables import tables_of
 
-        listed = ", ".join(f"{one.id} ({_article(one.kind)} {one.kind})" for one in unknown)
-        tables = tables_of(one.kind for one in unknown)
+        listed = ", ".join(
+            f"{resource.id} ({_article(resource.kind)} {resource.kind})" for resource in unknown
+        )
+        tables = tables_of(resource.kind for resource in unknown)
         without = f"a file without {tables} is exported; " if tables else ""
         raise HomeportError(
             f"the export to {kind} does not know {listed}",

@@ -73,25 +73,31 @@ def build_yaml(body: Mapping[str, Json]) -> str:
 
 def builds(things: Things) -> list[ExportedBuild]:
     """Return all builds, in order. Weights that lie on this machine have none: nothing in the cloud can reach them."""
-    made = []
-    for one in things.resources:
-        if isinstance(one, ContainerImage):
-            body = {**one.build, "images": [f"{one.reference}:{one.tag}"], "tags": [one.mark]}
-            made.append(ExportedBuild(thing=one, name=one.package, body=things.filled(body, _never)))
-        elif isinstance(one, StoredWeights) and one.folder is None:
-            body = things.filled({**one.build, "tags": [one.mark]}, _never)
-            made.append(ExportedBuild(thing=one, name=f"weights-{word(one.name)}", body=body))
-    return made
+    exported = []
+    for resource in things.resources:
+        if isinstance(resource, ContainerImage):
+            body = {
+                **resource.build,
+                "images": [f"{resource.reference}:{resource.tag}"],
+                "tags": [resource.mark],
+            }
+            exported.append(
+                ExportedBuild(thing=resource, name=resource.package, body=things.filled(body, _never))
+            )
+        elif isinstance(resource, StoredWeights) and resource.folder is None:
+            body = things.filled({**resource.build, "tags": [resource.mark]}, _never)
+            exported.append(ExportedBuild(thing=resource, name=f"weights-{word(resource.name)}", body=body))
+    return exported
 
 
 def seconds(things: Things) -> float:
     """Return the longest that all of them may take, one after another, and a deployment behind them."""
-    return sum(float(str(one.body["timeout"]).removesuffix("s")) for one in builds(things)) + DEADLINE_S
+    return sum(float(str(build.body["timeout"]).removesuffix("s")) for build in builds(things)) + DEADLINE_S
 
 
 def left_behind(things: Things) -> list[str]:
     """Return what no build brings: weights that lie on this machine."""
-    return [one.uri for one in things.all(StoredWeights) if one.folder is not None]
+    return [weights.uri for weights in things.all(StoredWeights) if weights.folder is not None]
 
 
 def there(thing: ContainerImage | StoredWeights) -> str:
@@ -107,21 +113,23 @@ def told_by_shell(thing: Resource | None, ref: Ref) -> str:
     has none.
     """
     if isinstance(thing, ContainerImage) and ref.path in {"digest", "reference"}:
-        asked = f"{there(thing)} --format='value(image_summary.digest)'"
-        return f'"$({asked})"' if ref.path == "digest" else f'{shlex.quote(thing.reference)}@"$({asked})"'
+        question = f"{there(thing)} --format='value(image_summary.digest)'"
+        return (
+            f'"$({question})"' if ref.path == "digest" else f'{shlex.quote(thing.reference)}@"$({question})"'
+        )
     if isinstance(thing, MirroredImage) and ref.path in {"digest", "reference"}:
-        asked = f'"$({digest_of(thing)})"'
-        return asked if ref.path == "digest" else f"{shlex.quote(thing.reference)}@{asked}"
+        question = f'"$({digest_of(thing)})"'
+        return question if ref.path == "digest" else f"{shlex.quote(thing.reference)}@{question}"
     if isinstance(thing, StoredWeights) and ref.path == "digest":
         manifest = shlex.quote(f"{thing.uri}/{MANIFEST}")
         return f'"$(gcloud storage cat {manifest} | sed -n \'s/.*"digest": *"\\([0-9a-f]*\\)".*/\\1/p\')"'
     if isinstance(thing, Service) and ref.path == "uri":
-        asked = f"gcloud run services describe {shlex.quote(thing.own_name)} --region={thing.region}"
-        return f"\"$({asked} --format='value(status.url)')\""
+        question = f"gcloud run services describe {shlex.quote(thing.own_name)} --region={thing.region}"
+        return f"\"$({question} --format='value(status.url)')\""
     if isinstance(thing, RestResource) and (thing.kind, ref.path) == (ResourceKind.ENDPOINT, "address"):
         name, region = thing.address.path.rpartition("/")[2], thing.address.path.split("/")[4]
-        asked = command("gcloud", "network-connectivity", "regional-endpoints", "describe", name)
-        return f"\"$({asked} --region={region} --format='value(address)')\""
+        question = command("gcloud", "network-connectivity", "regional-endpoints", "describe", name)
+        return f"\"$({question} --region={region} --format='value(address)')\""
     if isinstance(thing, MonitoringPart) and ref.path == "name":
         return f"\"$({command(*found(thing))} | sed -n 's/^name: //p')\""
     raise TypeError(f"no shell can tell what {ref.id} has at {ref.path!r}")
@@ -173,13 +181,13 @@ class Blanks:
 
     def asked(self) -> list[str]:
         """Return the lines of a shell that ask for all values, each into a variable."""
-        lines, asked = [], dict[str, str]()
+        lines, variables = [], dict[str, str]()
         for name, ref in self._refs.items():
             value = told_by_shell(self._things.by_id(ref.id), ref)
-            for question, known in asked.items():  # What is told already need not be asked again.
+            for question, known in variables.items():  # What is told already need not be asked again.
                 value = value.replace(question, f'"${known}"')
             lines.append(f"{name}={value}")
-            asked[value] = name
+            variables[value] = name
         return lines
 
     def pairs(self) -> list[str]:

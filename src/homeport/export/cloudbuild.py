@@ -43,8 +43,8 @@ Body = JsonObject
 
 def files(things: Things) -> dict[str, str]:
     """Return `cloudbuild.yaml`, which needs no file beside it, and the script `prepare.sh` to be run once before."""
-    made = Pipeline(things)
-    return {FILE: made.head + build_yaml(made.body), **prepare(made)}
+    pipeline = Pipeline(things)
+    return {FILE: pipeline.head + build_yaml(pipeline.body), **prepare(pipeline)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ class Pipeline:
     @property
     def account(self) -> str:
         """Return the full name of the service account that all of it runs as: the one that builds the image."""
-        builder = next(one for one in self.things.all(RestResource) if one.kind == ResourceKind.ACCOUNT)
+        builder = next(
+            resource for resource in self.things.all(RestResource) if resource.kind == ResourceKind.ACCOUNT
+        )
         return str(builder.address.path).removeprefix("v1/")
 
     @property
@@ -73,7 +75,7 @@ class Pipeline:
     def body(self) -> Body:
         """Return the body of the build. Raises `TypeError` where builds of `up` contradict each other."""
         secrets, substitutions = _secrets(self.builds)
-        made: Body = {
+        build: Body = {
             "serviceAccount": self.account,
             "timeout": f"{min(seconds(self.things), _LONGEST_S):g}s",
             "options": _options(self.builds) | (_LOOSE if substitutions else {}),
@@ -81,7 +83,7 @@ class Pipeline:
             "availableSecrets": secrets,
             "steps": [_in_order(step) for step in self._steps()],
         }
-        return {key: value for key, value in made.items() if value}
+        return {key: value for key, value in build.items() if value}
 
     @property
     def head(self) -> str:
@@ -98,8 +100,8 @@ class Pipeline:
                 "dollar of a shell stands doubled where Cloud Build would read it, and single in a script, where it does not."
             ),
             *(
-                f"{one.env} is version ${{{one.substitution}}} of a secret: another one with --substitutions={one.substitution}=2."
-                for one in _pinned(self.builds)
+                f"{pin.env} is version ${{{pin.substitution}}} of a secret: another one with --substitutions={pin.substitution}=2."
+                for pin in _pinned(self.builds)
             ),
         ]
         if left := left_behind(things):
@@ -125,8 +127,17 @@ class Pipeline:
                 before.append(f"{build.name}-look")
             for number, step in enumerate(build.body["steps"]):
                 name = f"{build.name}-{step.get('id', number)}"
-                one = {**step, "id": name, "waitFor": before or ["-"], "timeout": build.body["timeout"]}
-                yield _built(one, build.name, build.thing) if _is_docker_build(one, build.thing) else one
+                placed_step = {
+                    **step,
+                    "id": name,
+                    "waitFor": before or ["-"],
+                    "timeout": build.body["timeout"],
+                }
+                yield (
+                    _built(placed_step, build.name, build.thing)
+                    if _is_docker_build(placed_step, build.thing)
+                    else placed_step
+                )
                 before = [name]
             ends[build.thing.id] = before[-1]
         for service in self.things.services:
@@ -144,14 +155,14 @@ def prepare(made: Pipeline) -> dict[str, str]:
     ]
     for grant in grants(made):
         lines += [gcloud.granted(grant)]
-    for one in things.services:
-        calls, _ = gcloud.making(things, things.callers_of(one))
+    for service in things.services:
+        calls, _ = gcloud.making(things, things.callers_of(service))
         if calls:
             described = shell.command(
-                "gcloud", "run", "services", "describe", one.own_name, f"--region={one.region}"
+                "gcloud", "run", "services", "describe", service.own_name, f"--region={service.region}"
             )
             lines += ["", f"if there {described}; then", *calls[1:], "else",
-                      f'  echo "once {FILE} has run, run this again: nobody may call {one.own_name} yet" >&2', "fi"]  # fmt: skip
+                      f'  echo "once {FILE} has run, run this again: nobody may call {service.own_name} yet" >&2', "fi"]  # fmt: skip
     notes = [
         (
             f"Makes all that {FILE} needs: accounts, grants, repository, bucket, network. What is there is left as it "
@@ -159,7 +170,7 @@ def prepare(made: Pipeline) -> dict[str, str]:
         )
     ]
     if secrets := things.secrets:
-        read = listed(" or ".join(gcloud.variables(one)) for one in secrets)
+        read = listed(" or ".join(gcloud.variables(secret)) for secret in secrets)
         notes.append(f"Secrets are read from {read}, or asked for; they are in no argument and in no file.")
     return {
         PREPARE: shell.script(things.project, head("cloudbuild", *notes, *encryption.notes(things)), lines),
@@ -171,13 +182,14 @@ def grants(made: Pipeline) -> list[Grant]:
     """Return what the build's account needs beyond what `up` gives it: what carries weights, and what deploys."""
     things = made.things
     member = f"serviceAccount:{made.email}"
-    has = {(one.role, one.on) for one in things.all(Grant) if one.member == member}
-    others = {f"serviceAccount:{one.account}" for one in things.all(StoredWeights) if one.folder is None} - {
-        member
-    }
-    carried = [replace(one, member=member) for one in things.all(Grant) if one.member in others]
+    has = {(grant.role, grant.on) for grant in things.all(Grant) if grant.member == member}
+    others = {
+        f"serviceAccount:{weights.account}" for weights in things.all(StoredWeights) if weights.folder is None
+    } - {member}
+    carried = [replace(grant, member=member) for grant in things.all(Grant) if grant.member in others]
     runners = [
-        things.filled(one.wanted["template"]["serviceAccount"], lambda ref: ref.id) for one in things.services
+        things.filled(service.wanted["template"]["serviceAccount"], lambda ref: ref.id)
+        for service in things.services
     ]
     google = things.service.google
     # To switch the check of callers off takes run.services.setIamPolicy, which no developer has.
@@ -195,11 +207,11 @@ def grants(made: Pipeline) -> list[Grant]:
             for runner in runners
         ),
     ]  # fmt: skip
-    return [one for one in dict.fromkeys([*carried, *deploys]) if (one.role, one.on) not in has]
+    return [grant for grant in dict.fromkeys([*carried, *deploys]) if (grant.role, grant.on) not in has]
 
 
 def _is_public(things: Things) -> bool:
-    return any(one.wanted.get("invokerIamDisabled") for one in things.services)
+    return any(service.wanted.get("invokerIamDisabled") for service in things.services)
 
 
 def _whom(things: Things) -> str:
@@ -209,10 +221,14 @@ def _whom(things: Things) -> str:
 
 
 def _before(things: Things) -> list[Resource]:
-    """Return what stands before the build: all that is not made by it, nor can only be said of a service that is there."""
-    last = [grant for one in things.services for grant in things.callers_of(one)]
+    """Return what must exist before the build: all except what it makes, and what can only be set on an existing service."""
+    last = [grant for service in things.services for grant in things.callers_of(service)]
     skipped = (ContainerImage, MirroredImage, StoredWeights, Release, Service)
-    return [one for one in things.resources if not isinstance(one, skipped) and one not in last]
+    return [
+        resource
+        for resource in things.resources
+        if not isinstance(resource, skipped) and resource not in last
+    ]
 
 
 _ENV = ["CLOUDSDK_CORE_PROJECT=$PROJECT_ID", "CLOUDSDK_CORE_DISABLE_PROMPTS=1"]
@@ -252,9 +268,9 @@ def _built(step: Body, name: str, thing: ContainerImage | StoredWeights) -> Body
     return {**step, "entrypoint": "bash", "args": ["-ec", script]}
 
 
-def _deploy(things: Things, one: Service) -> str:
-    blanks, region = Blanks(things), shlex.quote(one.region)
-    body, file = knative.service(things, one, blanks.mark), knative.file_of(things, one)
+def _deploy(things: Things, service: Service) -> str:
+    blanks, region = Blanks(things), shlex.quote(service.region)
+    body, file = knative.service(things, service, blanks.mark), knative.file_of(things, service)
     has_traffic = "traffic" in body["spec"]
     if not has_traffic:
         body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), RECEIPTS: _RECEIPTS}
@@ -278,20 +294,20 @@ def _deploy(things: Things, one: Service) -> str:
             f"gcloud run services replace {file} --region={region}",
         ]
     else:
-        lines += _held(shlex.quote(one.own_name), region, file)
+        lines += _held(shlex.quote(service.own_name), region, file)
     return "".join(f"{line}\n" for line in lines)
 
 
 def _held(name: str, region: str, file: str) -> list[str]:
     """Return the lines that put a service in place, of which a `Release` says who serves."""
     # Of a service that is not there yet, a list says nothing, and is no error.
-    asked = f"gcloud run services list --region={region} --filter=metadata.name={name} --flatten='status.traffic[]'"
+    list_call = f"gcloud run services list --region={region} --filter=metadata.name={name} --flatten='status.traffic[]'"
     # Receipts stand last, since they alone may hold what stands between.
     columns = f'metadata.generation,status.traffic.revisionName,status.traffic.percent,metadata.annotations."{RECEIPTS}"'
     return [
         "# Who serves goes on serving, and what was found out of the revisions before this one stays with the service.",
         "# All of it is read at once, and as late as can be.",
-        f"said=$({asked} \\",
+        f"said=$({list_call} \\",
         f"  --format='value[separator=\"|\"]({columns})')",
         "generation='' receipts='' held=''",
         "while IFS='|' read -r of revision percent found; do",
@@ -335,7 +351,7 @@ class _Pin:
 
 
 def _pinned(all_: list[ExportedBuild]) -> list[_Pin]:
-    found = {}
+    pins = {}
     for build in all_:
         for secret in build.body.get("availableSecrets", {}).get("secretManager", ()):
             parts = _VERSION.fullmatch(secret["versionName"])
@@ -343,21 +359,21 @@ def _pinned(all_: list[ExportedBuild]) -> list[_Pin]:
                 raise TypeError(f"{secret['versionName']} is no version of a secret")
             # The first version is 1; which one is the newest, only the one who adds it knows.
             version = parts[2] if parts[2].isdigit() else "1"
-            found[secret["env"]] = _Pin(env=secret["env"], path=parts[1], version=version)
-    return list(found.values())
+            pins[secret["env"]] = _Pin(env=secret["env"], path=parts[1], version=version)
+    return list(pins.values())
 
 
 def _secrets(all_: list[ExportedBuild]) -> tuple[Body, Body]:
     """Return the secrets, and the substitutions that pin their versions."""
     pins = _pinned(all_)
-    listed = [{"versionName": f"{one.path}/${{{one.substitution}}}", "env": one.env} for one in pins]
-    return {"secretManager": listed} if listed else {}, {one.substitution: one.version for one in pins}
+    listed = [{"versionName": f"{pin.path}/${{{pin.substitution}}}", "env": pin.env} for pin in pins]
+    return {"secretManager": listed} if listed else {}, {pin.substitution: pin.version for pin in pins}
 
 
 def _options(all_: list[ExportedBuild]) -> Body:
-    made: Body = {}
+    options: Body = {}
     for build in all_:
         for key, value in build.body.get("options", {}).items():
-            if made.setdefault(key, value) != value:
-                raise TypeError(f"builds want {key} to be {made[key]} and {value}")
-    return made
+            if options.setdefault(key, value) != value:
+                raise TypeError(f"builds want {key} to be {options[key]} and {value}")
+    return options

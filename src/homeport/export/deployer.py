@@ -105,22 +105,22 @@ def deployer(things: Things) -> DeployerAccount:
 def reads(things: Things) -> tuple[str, ...]:
     """Return the permissions by which `plan` sees what there is, without what secrets and buckets hold."""
     # Only `down`, `status` and `list` look for what was made under other names.
-    every = {one for one in _needed(things) if one.rpartition(".")[2] in _READS}
+    every = {permission for permission in _needed(things) if permission.rpartition(".")[2] in _READS}
     every -= {*needs()["inventory"].permissions, "artifactregistry.tags.get"}
     # What is behind a tag of our own, and which digest an image has that is taken as it is.
     every |= {"artifactregistry.tags.get"} if things.all(ContainerImage) else set()
     every |= {"artifactregistry.repositories.downloadArtifacts"} if things.all(MirroredImage) else set()
-    more = {*_MORE_READS, *(("secretmanager.versions.get",) if _given(things) else ())}
+    more = {*_MORE_READS, *(("secretmanager.versions.get",) if _list_given(things) else ())}
     # Which secrets the agent's revisions were given.
     more |= {"run.revisions.list"} if things.by_id("image/agent") is not None else set()
-    return tuple(sorted({one for one in every if not one.startswith(_NOT_PLANS)} | more))
+    return tuple(sorted({permission for permission in every if not permission.startswith(_NOT_PLANS)} | more))
 
 
 def roles(things: Things) -> tuple[str, ...]:
     """Return the predefined roles by which `up` may do all that it does, on the project: it makes what it works on."""
-    wanted = {role_for(one) for one in _needed(things)}
+    needed = {role_for(permission) for permission in _needed(things)}
     more = {"roles/cloudquotas.viewer", "roles/orgpolicy.policyViewer"}
-    return tuple(sorted((wanted - _WITHIN.keys()) | more))
+    return tuple(sorted((needed - _WITHIN.keys()) | more))
 
 
 def _needed(things: Things) -> set[str]:
@@ -129,34 +129,42 @@ def _needed(things: Things) -> set[str]:
         "isolation": ResourceKind.FIREWALL in kinds,
         "warm": ResourceKind.SCHEDULE in kinds,
         "startup-cache": ResourceKind.STARTUP_CACHE in kinds,
-        "given-secret": bool(_given(things)),
+        "given-secret": bool(_list_given(things)),
         "observe": ResourceKind.DASHBOARD in kinds,
         "screen": ResourceKind.TEMPLATE in kinds,
         "screen-way": ResourceKind.ENDPOINT in kinds,
         "edge": False,  # No export has a load balancer: a file with [edge] is refused.
         "edge-regional": False,
     }
-    return {one for name, need in needs().items() if optional.get(name, True) for one in need.permissions}
+    return {
+        permission
+        for name, need in needs().items()
+        if optional.get(name, True)
+        for permission in need.permissions
+    }
 
 
 def accounts(things: Things) -> Lines:
     """Return the lines of a script that make both accounts, and let them do what they do."""
     plan, up = planner(things), deployer(things)
     role = re.sub(r"[^a-zA-Z0-9_.]", "_", f"homeport.{things.name}.plan")
-    title, asked = f"homeport {things.name}: plan", ",".join(reads(things))
-    made: Lines = ["", f"number=$(gcloud projects describe {things.project} --format='value(projectNumber)')"]
-    for one in (plan, up):
-        made += [
+    title, permissions = f"homeport {things.name}: plan", ",".join(reads(things))
+    lines: Lines = [
+        "",
+        f"number=$(gcloud projects describe {things.project} --format='value(projectNumber)')",
+    ]
+    for account in (plan, up):
+        lines += [
             "",
-            comment(f"The account that {one.does}.").rstrip(),
-            f"there {command('gcloud', 'iam', 'service-accounts', 'describe', one.email)} ||",
-            f"  {command('gcloud', 'iam', 'service-accounts', 'create', one.id, f'--display-name=homeport {things.name}: {one.does}')}",
+            comment(f"The account that {account.does}.").rstrip(),
+            f"there {command('gcloud', 'iam', 'service-accounts', 'describe', account.email)} ||",
+            f"  {command('gcloud', 'iam', 'service-accounts', 'create', account.id, f'--display-name=homeport {things.name}: {account.does}')}",
         ]
-    made += [
+    lines += [
         "",
         comment("What plans may read all that `up` makes, and nothing else.").rstrip(),
         f"if there {command('gcloud', 'iam', 'roles', 'describe', role, f'--project={things.project}')}; then verb=update; else verb=create; fi",
-        f'gcloud iam roles "$verb" {role} --project={things.project} --quiet --format=none \\\n    --title="{title}" --stage=GA --permissions={asked}',
+        f'gcloud iam roles "$verb" {role} --project={things.project} --quiet --format=none \\\n    --title="{title}" --stage=GA --permissions={permissions}',
         on_project(things, plan.member, f"projects/{things.project}/roles/{role}"),
         *_contents(things, plan),
         "",
@@ -164,7 +172,7 @@ def accounts(things: Things) -> Lines:
             "What deploys may do all that `up` does. That is much, and on the project, since it makes accounts and acts as them. "
             "Only a push to the main branch that was approved gets this account."
         ).rstrip(),
-        f"for role in {' '.join(one.removeprefix('roles/') for one in roles(things) if one not in bounds(things))}; do",
+        f"for role in {' '.join(predefined.removeprefix('roles/') for predefined in roles(things) if predefined not in bounds(things))}; do",
         f"  again gcloud projects add-iam-policy-binding {things.project} --condition=None --format=none \\",
         f'    --member={up.member} --role="roles/$role"',
         "done",
@@ -173,21 +181,21 @@ def accounts(things: Things) -> Lines:
         comment("What is deployed is verified with identity tokens of the account itself.").rstrip(),
         on_account(up, up.member, "roles/iam.serviceAccountOpenIdTokenCreator"),
     ]
-    return [*made, *_budgets(things)] if ResourceKind.BUDGET in things.kinds() else made
+    return [*lines, *_budgets(things)] if ResourceKind.BUDGET in things.kinds() else lines
 
 
 def _budgets(things: Things) -> Lines:
-    """Return what is said of a budget: whoever has a project has no right on its billing account."""
-    told = (
+    """Return what is said of a budget: the owner of a project has no right on its billing account."""
+    note = (
         "Not done here: the budget lies with the billing account, on which the owner of a project may grant nothing. Somebody who "
         "may says once, else neither account comes to an end:"
     )
     grants = ((planner(things), "roles/billing.viewer"), (deployer(things), "roles/billing.costsManager"))
     commands = (
-        f"#   gcloud billing accounts add-iam-policy-binding ACCOUNT --member={one.member} --role={role}"
-        for one, role in grants
+        f"#   gcloud billing accounts add-iam-policy-binding ACCOUNT --member={account.member} --role={role}"
+        for account, role in grants
     )
-    return ["", comment(told).rstrip(), *commands]
+    return ["", comment(note).rstrip(), *commands]
 
 
 def _contents(things: Things, plan: DeployerAccount) -> Lines:
@@ -195,24 +203,24 @@ def _contents(things: Things, plan: DeployerAccount) -> Lines:
     Return what `plan` compares: the manifests of the weights and of the startup cache, and the hub's token. By name, for
     they may not be there yet.
     """
-    found: list[tuple[str, str]] = []
-    places = [one.bucket for one in things.all(StoredWeights)]
-    places += [one.bucket for one in things.all(StartupCache)]
+    conditions: list[tuple[str, str]] = []
+    places = [weights.bucket for weights in things.all(StoredWeights)]
+    places += [cache.bucket for cache in things.all(StartupCache)]
     for bucket in dict.fromkeys(places):
         place = f"projects/_/buckets/{bucket}"
         only = f"resource.name == '{place}' || resource.name.startsWith('{place}/')"
-        found.append(("roles/storage.objectViewer", only))
-    for one in things.all(SecretVersion):
-        place = f"projects/$number/secrets/{one.secret_id}/"
-        found.append(("roles/secretmanager.secretAccessor", f"resource.name.startsWith('{place}')"))
-    made: Lines = []
-    for role, only in found:
-        made += [
+        conditions.append(("roles/storage.objectViewer", only))
+    for secret in things.all(SecretVersion):
+        place = f"projects/$number/secrets/{secret.secret_id}/"
+        conditions.append(("roles/secretmanager.secretAccessor", f"resource.name.startsWith('{place}')"))
+    lines: Lines = []
+    for role, only in conditions:
+        lines += [
             f"again gcloud projects add-iam-policy-binding {things.project} --format=none \\",
             f"    --member={plan.member} --role={role} \\",
             f'    --condition="title=only-of-{things.name},expression={only}"',
         ]
-    return made
+    return lines
 
 
 def on_project(things: Things, member: str, role: str) -> str:
@@ -236,38 +244,42 @@ def bounds(things: Things) -> dict[str, str]:
     Only roles that `up` grants on the project can be granted; only its bucket and its secret can be touched. What is of
     another type passes: to create a thing is asked of the project, and so is whether it may be created.
     """
-    granted = sorted({one.role for one in things.all(Grant) if one.on.api == "cloudresourcemanager"})
-    found = {
+    granted = sorted({grant.role for grant in things.all(Grant) if grant.on.api == "cloudresourcemanager"})
+    conditions = {
         _GRANTS: f"api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly([{', '.join(map(repr, granted))}])"
     }
-    buckets = [one.address.path.rpartition("/")[2] for one in things.all(Bucket)]
+    buckets = [bucket.address.path.rpartition("/")[2] for bucket in things.all(Bucket)]
     if buckets:
-        found["roles/storage.admin"] = _only("storage", [f"projects/_/buckets/{one}" for one in buckets])
-    secrets = sorted({*(one.secret_id for one in things.all(SecretVersion)), *_let_into(things)})
-    if secrets:
-        found["roles/secretmanager.admin"] = _only(
-            "secretmanager", [f"projects/$number/secrets/{one}" for one in secrets]
+        conditions["roles/storage.admin"] = _only(
+            "storage", [f"projects/_/buckets/{name}" for name in buckets]
         )
-    return {role: found[role] for role in roles(things) if role in found}
+    secrets = sorted({*(secret.secret_id for secret in things.all(SecretVersion)), *_let_into(things)})
+    if secrets:
+        conditions["roles/secretmanager.admin"] = _only(
+            "secretmanager", [f"projects/$number/secrets/{secret_id}" for secret_id in secrets]
+        )
+    return {role: conditions[role] for role in roles(things) if role in conditions}
 
 
 def _let_into(things: Things) -> set[str]:
     """Return the secrets that an account of ours may read, those of the project's own among them."""
-    return {one.on.path.rpartition("/")[2] for one in things.all(Grant) if one.on.api == "secretmanager"}
+    return {
+        grant.on.path.rpartition("/")[2] for grant in things.all(Grant) if grant.on.api == "secretmanager"
+    }
 
 
-def _given(things: Things) -> set[str]:
-    """Return those of them that homeport does not make."""
-    return _let_into(things) - {one.secret_id for one in things.all(SecretVersion)}
+def _list_given(things: Things) -> set[str]:
+    """Return the secrets that an account of ours may read and homeport does not make."""
+    return _let_into(things) - {secret.secret_id for secret in things.all(SecretVersion)}
 
 
 def _only(service: str, names: list[str]) -> str:
-    ours = " || ".join(f"resource.name == '{one}' || resource.name.startsWith('{one}/')" for one in names)
+    ours = " || ".join(f"resource.name == '{name}' || resource.name.startsWith('{name}/')" for name in names)
     return f"!resource.type.startsWith('{service}.googleapis.com/') || {ours}"
 
 
 def _bounded(things: Things, up: DeployerAccount) -> Lines:
-    """Return the lines that grant roles under conditions; where they were granted without, by an earlier version, no more."""
+    """Return the lines that grant roles under conditions, and take them back where an earlier version granted them without."""
     lines: Lines = [
         "",
         comment(
@@ -289,7 +301,7 @@ def _bounded(things: Things, up: DeployerAccount) -> Lines:
     return lines
 
 
-def _account(things: Things, what: str, does: str) -> DeployerAccount:
+def _account(things: Things, purpose: str, does: str) -> DeployerAccount:
     return DeployerAccount(
-        id=fitted(f"{things.name}-{what}".ljust(6, "x"), _ACCOUNT_MOST), project=things.project, does=does
+        id=fitted(f"{things.name}-{purpose}".ljust(6, "x"), _ACCOUNT_MOST), project=things.project, does=does
     )

@@ -18,11 +18,19 @@ _ROLE = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 
 def key_of(things: Things) -> str:
     """Return the full name of the key that things are encrypted with; '' where there is none."""
-    for one in things.all(RestResource):
-        key = one.wanted.get("encryption", {}).get("defaultKmsKeyName") if isinstance(one, Bucket) else None
-        found = key or one.wanted.get("kmsKeyName") or one.wanted.get("template", {}).get("encryptionKey")
-        if found:
-            return str(found)
+    for resource in things.all(RestResource):
+        key = (
+            resource.wanted.get("encryption", {}).get("defaultKmsKeyName")
+            if isinstance(resource, Bucket)
+            else None
+        )
+        key_name = (
+            key
+            or resource.wanted.get("kmsKeyName")
+            or resource.wanted.get("template", {}).get("encryptionKey")
+        )
+        if key_name:
+            return str(key_name)
     return ""
 
 

@@ -48,19 +48,19 @@ _OF_A_HUB = "-hub-token"
 def files(things: Things) -> dict[str, str]:
     """Return the script `deploy.sh`, and the files that it hands to gcloud."""
     lines, needed = making(things, things.resources)
-    made = {FILE: script(things.project, _head(things), lines, _epilogue(things))}
+    texts = {FILE: script(things.project, _head(things), lines, _epilogue(things))}
     for build in builds(things):
         note = f"For {FILE}, and as `homeport up` submits it: gcloud builds submit --no-source --config={build.file}"
-        made[build.file] = head("gcloud", note) + build.yaml
-    return made | needed
+        texts[build.file] = head("gcloud", note) + build.yaml
+    return texts | needed
 
 
 def making(things: Things, resources: Iterable[Resource]) -> tuple[Lines, dict[str, str]]:
     """Return the commands that make `resources`, which are some of `things`, and the files that these read."""
     script = _Script(things, {build.thing.id: build for build in builds(things)})
     lines: Lines = []
-    for one in resources:
-        lines += ["", comment(one.summary({})).rstrip(), *script.lines(one)]
+    for resource in resources:
+        lines += ["", comment(resource.summary({})).rstrip(), *script.lines(resource)]
     return lines, script.files
 
 
@@ -77,7 +77,7 @@ def _head(things: Things) -> str:
     ]
     secrets = things.secrets
     if secrets:
-        read = listed(" or ".join(variables(one)) for one in secrets)
+        read = listed(" or ".join(variables(secret)) for secret in secrets)
         notes.append(f"Secrets are read from {read}, or asked for; they are in no argument and in no file.")
     if left:
         notes.append(
@@ -92,11 +92,11 @@ def _head(things: Things) -> str:
 
 
 def _epilogue(things: Things) -> str:
-    asked = [
-        command("gcloud", "run", "services", "describe", one.own_name, f"--region={one.region}", "--format=value(status.url)")
-        for one in things.services
+    describe_calls = [
+        command("gcloud", "run", "services", "describe", service.own_name, f"--region={service.region}", "--format=value(status.url)")
+        for service in things.services
     ]  # fmt: skip
-    return "\n" + "".join(f"{line}\n" for line in (*asked, "finish"))
+    return "\n" + "".join(f"{line}\n" for line in (*describe_calls, "finish"))
 
 
 def variables(version: SecretVersion) -> tuple[str, ...]:
@@ -129,12 +129,12 @@ class _Script:
         if isinstance(one, RestResource):
             blanks = Blanks(self._things)
             body = Fields(self._things.filled(one.wanted, blanks.mark), one.id)
-            made = KNOWS[one.kind](self, one, body)
+            commands = KNOWS[one.kind](self, one, body)
             body.done()
             # What a service has of these is in a file of its own, which is filled.
             if isinstance(one, Service) or not blanks.variables():
-                return made
-            filled = made if one.kind in _TOLD else with_variables(made, blanks.variables())
+                return commands
+            filled = commands if one.kind in _TOLD else with_variables(commands, blanks.variables())
             return [*blanks.asked(), *filled]
         return KNOWS[one.kind](self, one, Fields({}, one.id))
 
@@ -172,21 +172,21 @@ class _Script:
             self.files[file] = one.value.reveal()
             return [command("settings", one.secret_id, file)]
         names = variables(one)
-        told = "a token of the hub that may read the model" if HUB in names else "its value"
+        purpose = "a token of the hub that may read the model" if HUB in names else "its value"
         value = "".join(f"${{{name}:-" for name in names).removesuffix(":-") + "-" + "}" * len(names)
         return [
             f"secret={value}",
             f"export -n {' '.join(names)}",
-            command("secret_version", one.secret_id, names[0], told),
+            command("secret_version", one.secret_id, names[0], purpose),
             "unset secret",
         ]
 
     def repository(self, one: RestResource, body: Fields) -> Lines:
         name, where = _short(one), f"--location={one.address.path.split('/')[4]}"
         key, verb = body.take("kmsKeyName"), ("gcloud", "artifacts", "repositories")
-        kept = f"--repository-format={body.take('format').lower()}"
+        format_flag = f"--repository-format={body.take('format').lower()}"
         make = (
-            *(*verb, "create", name, where, kept, *upstream(body), _labels(body)),
+            *(*verb, "create", name, where, format_flag, *upstream(body), _labels(body)),
             *([f"--kms-key={key}"] if key else []),
         )
         policies = body.take("cleanupPolicies")
@@ -209,11 +209,11 @@ class _Script:
         access = Fields(body.take("iamConfiguration"), one.id)
         uniform, public = access.take("uniformBucketLevelAccess"), access.take("publicAccessPrevention")
         access.done()
-        key, kept = body.take("encryption", {}).get("defaultKmsKeyName"), body.take("softDeletePolicy")
+        key, soft_delete = body.take("encryption", {}).get("defaultKmsKeyName"), body.take("softDeletePolicy")
         flags = [f"--location={body.take('location').lower()}"]
         flags += ["--uniform-bucket-level-access"] if uniform["enabled"] else []
         flags += ["--public-access-prevention"] if public == "enforced" else []
-        flags += [f"--soft-delete-duration={kept['retentionDurationSeconds']}s"] if kept else []
+        flags += [f"--soft-delete-duration={soft_delete['retentionDurationSeconds']}s"] if soft_delete else []
         flags += [f"--default-encryption-key={key}"] if key else []
         update = ("gcloud", "storage", "buckets", "update", url)
         fixed = [each for each in flags if not each.startswith("--location=")]
@@ -260,17 +260,19 @@ class _Script:
         file = knative.file_of(self._things, one, _IN)
         listed_in = file.replace(f"{_IN}.yaml", _VALUES)
         note = f"For {FILE}, which fills in what is known only when it is there: what stands between two underscores twice."
-        made = knative.service(self._things, one, blanks.mark)
-        text = to_yaml(made)
+        manifest = knative.service(self._things, one, blanks.mark)
+        text = to_yaml(manifest)
         if text.count("\n  annotations:\n") != 1 or text.count("\n      annotations:\n") != 1:
             raise TypeError(f"{one.id} has no annotations to which the script can add its own")
         self.files[file] = head("gcloud", note) + text
         kept_warm = ResourceKind.SCHEDULE in self._things.kinds() and one is self._things.service
         unread = {*_UNREAD, *([_SCHEDULED] if kept_warm else [])}
-        told = f"For {FILE}: the values of {file}, by which it is compared with the service that is there."
-        compared = [each for each in values(made) if not each.split(": ")[0].endswith(tuple(unread))]
-        self.files[listed_in] = head("gcloud", told) + "".join(f"{each}\n" for each in compared)
-        held = "held" if not made["spec"].get("traffic") else "latest"
+        values_note = (
+            f"For {FILE}: the values of {file}, by which it is compared with the service that is there."
+        )
+        compared = [each for each in values(manifest) if not each.split(": ")[0].endswith(tuple(unread))]
+        self.files[listed_in] = head("gcloud", values_note) + "".join(f"{each}\n" for each in compared)
+        held = "held" if not manifest["spec"].get("traffic") else "latest"
         return [
             *blanks.asked(),
             *(" ".join(("fill", name, f'"$work/{name}"', *blanks.pairs())) for name in (file, listed_in)),
@@ -279,20 +281,20 @@ class _Script:
 
     def _kept(
         self,
-        one: RestResource,
+        resource: RestResource,
         look: tuple[str, ...],
         *make: tuple[str, ...],
         change: tuple[str, ...] = (),
         compared: Mapping[str, Json] | None = None,
     ) -> Lines:
         """Return the lines that make a thing, and compare one that is there: `change` changes it, else it is told."""
-        wanted = {key: value for key, value in (compared or one.wanted).items() if key not in _SKIPPED}
-        done = ("change" if change else "keep", f"{one.kind} {_short(one)}", one.kind, *change)
+        expected = {key: value for key, value in (compared or resource.wanted).items() if key not in _SKIPPED}
+        done = ("change" if change else "keep", f"{resource.kind} {_short(resource)}", resource.kind, *change)
         shown = ("--format=flattened[no-pad]",) if look[0] == "gcloud" else ()
         return [
             f"if there {command(*look, *shown)}; then",
             f"  {command(*done)} <<'END'",
-            *values(self._things.filled(wanted, Blanks(self._things).mark)),
+            *values(self._things.filled(expected, Blanks(self._things).mark)),
             "END",
             "else",
             *(f"  make {command(*each)}" for each in make),
@@ -300,18 +302,18 @@ class _Script:
         ]
 
     def told(self, one: RestResource, body: Fields) -> Lines:
-        """Return the commands for a thing of which more than a line is to be said."""
-        told = _TOLD[one.kind](one, body)
+        """Return the commands for a thing that needs more than a line."""
+        commands = _TOLD[one.kind](one, body)
         blanks = Blanks(self._things)
         body_as_sent = self._things.filled(one.wanted, blanks.mark)
-        compared = told.compared or body_as_sent
-        marks = {**blanks.variables(), **told.marks}
-        lines = self._kept(one, told.look, told.make, change=told.change, compared=compared)
+        compared = commands.compared or body_as_sent
+        marks = {**blanks.variables(), **commands.marks}
+        lines = self._kept(one, commands.look, commands.make, change=commands.change, compared=compared)
         if NAMED in "".join(lines):
             marks[NAMED] = "$NAMED"
             lines = [lines[0], "  NAMED=$(value_of name)", *lines[1:]]
-        first = [*told.first]
-        for file, text in told.files.items():
+        first = [*commands.first]
+        for file, text in commands.files.items():
             self.files[file] = text
             if any(mark in text for mark in marks):  # It is filled in, and read from where that is.
                 pairs = [
@@ -344,8 +346,8 @@ def granted(one: Grant) -> str:
     return command("grant", one.member, one.role, group, *on)
 
 
-def _short(one: RestResource) -> str:
-    return one.address.path.rpartition("/")[2]
+def _short(resource: RestResource) -> str:
+    return resource.address.path.rpartition("/")[2]
 
 
 def _labels(body: Fields, flag: str = "--labels") -> str:

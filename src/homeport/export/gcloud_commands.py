@@ -35,7 +35,7 @@ class GcloudCommands:
 def role(one: RestResource, body: Fields) -> GcloudCommands:
     """Return the commands for a custom role; one that was deleted is taken back first."""
     name, where, verb = _short(one), f"--project={one.google.project}", ("gcloud", "iam", "roles")
-    given = (
+    arguments = (
         f"--title={body.take('title')}",
         f"--description={body.take('description')}",
         f"--permissions={','.join(body.take('includedPermissions'))}",
@@ -45,8 +45,8 @@ def role(one: RestResource, body: Fields) -> GcloudCommands:
     return GcloudCommands(
         first=("# Google keeps a deleted role under its id for a week.", f"{back} >/dev/null 2>&1 || true"),
         look=(*verb, "describe", name, where),
-        make=(*verb, "create", name, where, *given),
-        change=(*verb, "update", name, where, *given, "--quiet"),
+        make=(*verb, "create", name, where, *arguments),
+        change=(*verb, "update", name, where, *arguments, "--quiet"),
     )
 
 
@@ -56,7 +56,7 @@ def schedule(one: RestResource, body: Fields) -> GcloudCommands:
     call, retries = Fields(body.take("httpTarget"), one.id), Fields(body.take("retryConfig"), one.id)
     body.take("name")
     headers = ",".join(f"{key}={value}" for key, value in call.take("headers").items())
-    given = (
+    arguments = (
         f"--schedule={body.take('schedule')}",
         f"--time-zone={body.take('timeZone')}",
         f"--description={body.take('description')}",
@@ -75,21 +75,21 @@ def schedule(one: RestResource, body: Fields) -> GcloudCommands:
     verb = ("gcloud", "scheduler", "jobs")
     return GcloudCommands(
         look=(*verb, "describe", name, where),
-        make=(*verb, "create", "http", name, where, *given, f"--headers={headers}"),
-        change=(*verb, "update", "http", name, where, *given, f"--update-headers={headers}"),
+        make=(*verb, "create", "http", name, where, *arguments, f"--headers={headers}"),
+        change=(*verb, "update", "http", name, where, *arguments, f"--update-headers={headers}"),
     )
 
 
 def template(one: RestResource, body: Fields) -> GcloudCommands:
     """Return the calls for a template of Model Armor: gcloud has no flag for which version of the filters judges."""
-    wanted, file = body.rest(), f"template-{_short(one)}.json"
+    remaining, file = body.rest(), f"template-{_short(one)}.json"
     host = f"{one.address.api}.googleapis.com"
     query = "&".join(f"{key}={value}" for key, value in one.address.query.items())
     return GcloudCommands(
         look=("rest", "GET", host, f"/{one.address.path}"),
         make=("rest", "POST", host, f"/{one.address.made_at}?{query}", file),
-        change=("rest", "PATCH", host, f"/{one.address.path}?updateMask={','.join(sorted(wanted))}", file),
-        files={file: json.dumps(wanted, indent=2) + "\n"},
+        change=("rest", "PATCH", host, f"/{one.address.path}?updateMask={','.join(sorted(remaining))}", file),
+        files={file: json.dumps(remaining, indent=2) + "\n"},
     )
 
 
@@ -143,5 +143,5 @@ def rule(wanted: Mapping[str, Json]) -> str:
     return ",".join(f"{wanted['IPProtocol']}{port}" for port in ports)
 
 
-def _short(one: RestResource) -> str:
-    return one.address.path.rpartition("/")[2]
+def _short(resource: RestResource) -> str:
+    return resource.address.path.rpartition("/")[2]

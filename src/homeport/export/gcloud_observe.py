@@ -17,35 +17,38 @@ NAMED = "__NAMED__"
 def monitoring_part(one: RestResource, body: Fields) -> GcloudCommands:
     """Return the calls for a dashboard, an alert policy or a channel."""
     assert isinstance(one, MonitoringPart)
-    wanted = body.rest()
+    remaining = body.rest()
     file = f"{one.kind.replace(' ', '-')}-{one.part}.json".replace("dashboard-dashboard", "dashboard")
     host, version = f"{one.address.api}.googleapis.com", one.address.made_at.partition("/")[0]
-    mask = "" if one.change == "merge" else f"?updateMask={','.join(sorted(wanted))}"
+    mask = "" if one.change == "merge" else f"?updateMask={','.join(sorted(remaining))}"
     return GcloudCommands(
         look=found(one),
         make=("rest", "POST", host, f"/{one.address.made_at}", file),
         change=("rest", "PATCH", host, f"/{version}/{NAMED}{mask}", file),
-        files={file: json.dumps(wanted, indent=2) + "\n"},
+        files={file: json.dumps(remaining, indent=2) + "\n"},
     )
 
 
 def budget(one: RestResource, body: Fields) -> GcloudCommands:
     """Return the calls for a budget, which lies with the project's billing account and is known by its title."""
-    wanted, project = body.rest(), one.google.project
+    remaining, project = body.rest(), one.google.project
     host, file = f"{one.address.api}.googleapis.com", "budget.json"
     # Google tells a project back by its number.
-    numbered = {**wanted, "budgetFilter": {**wanted["budgetFilter"], "projects": ["projects/__NUMBER__"]}}
-    ours = (f"displayName={wanted['displayName']}", "budgetFilter.projects=projects/__NUMBER__")
-    told = f"gcloud billing projects describe {project} --format='value(billingAccountName)'"
+    numbered = {
+        **remaining,
+        "budgetFilter": {**remaining["budgetFilter"], "projects": ["projects/__NUMBER__"]},
+    }
+    ours = (f"displayName={remaining['displayName']}", "budgetFilter.projects=projects/__NUMBER__")
+    describe_call = f"gcloud billing projects describe {project} --format='value(billingAccountName)'"
     return GcloudCommands(
         first=(
-            f"ACCOUNT=$({told})",
+            f"ACCOUNT=$({describe_call})",
             f'[ -n "$ACCOUNT" ] || die "the project {project} has no billing account, and a budget lies with one"',
             f"NUMBER=$(gcloud projects describe {project} --format='value(projectNumber)')",
         ),
         look=("rest", "FIND", host, "/v1/__ACCOUNT__/budgets", "budgets", *ours),
         make=("rest", "POST", host, "/v1/__ACCOUNT__/budgets", file),
-        change=("rest", "PATCH", host, f"/v1/{NAMED}?updateMask={','.join(sorted(wanted))}", file),
+        change=("rest", "PATCH", host, f"/v1/{NAMED}?updateMask={','.join(sorted(remaining))}", file),
         files={file: json.dumps(numbered, indent=2) + "\n"},
         compared=numbered,
         marks={"__ACCOUNT__": "$ACCOUNT", "__NUMBER__": "$NUMBER"},

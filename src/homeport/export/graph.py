@@ -81,14 +81,16 @@ class Things:
     def of(cls, resources: Iterable[Resource], outputs: Outputs | None = None) -> Things:
         """Return the things of a deployment. Raises `HomeportError` where no service among them serves its model."""
         ordered = tuple(in_order(resources))
-        if not any(isinstance(one, Service) and one.role == ServiceRole.MODEL for one in ordered):
+        if not any(
+            isinstance(resource, Service) and resource.role == ServiceRole.MODEL for resource in ordered
+        ):
             raise HomeportError("there is no service to export", hint="add [cloudrun] to homeport.toml")
         return cls(resources=ordered, outputs=outputs or {})
 
     @property
     def service(self) -> Service:
         """Return the service that serves the model."""
-        return next(one for one in self.services if one.role == ServiceRole.MODEL)
+        return next(service for service in self.services if service.role == ServiceRole.MODEL)
 
     @property
     def services(self) -> list[Service]:
@@ -97,12 +99,18 @@ class Things:
 
     def callers_of(self, service: Service) -> list[Grant]:
         """Return the grants on a service."""
-        return [one for one in self.all(Grant) if one.on.api == "run" and one.on.path == service.address.path]
+        return [
+            grant
+            for grant in self.all(Grant)
+            if grant.on.api == "run" and grant.on.path == service.address.path
+        ]
 
     @property
     def images(self) -> list[ContainerImage | MirroredImage]:
         """Return all images, those that are built and those that are taken as they are."""
-        return [one for one in self.resources if isinstance(one, ContainerImage | MirroredImage)]
+        return [
+            resource for resource in self.resources if isinstance(resource, ContainerImage | MirroredImage)
+        ]
 
     @property
     def name(self) -> str:
@@ -121,12 +129,12 @@ class Things:
 
     def all(self, kind: type[_Of]) -> list[_Of]:
         """Return the resources of one class."""
-        return [one for one in self.resources if isinstance(one, kind)]
+        return [resource for resource in self.resources if isinstance(resource, kind)]
 
     @property
     def secrets(self) -> list[SecretVersion]:
         """Return the versions of secrets whose value is one: it is asked for, and in no file."""
-        return [one for one in self.all(SecretVersion) if not self.is_open(one)]
+        return [secret for secret in self.all(SecretVersion) if not self.is_open(secret)]
 
     def is_open(self, version: SecretVersion) -> bool:
         """Return True if nothing of what a secret holds is secret, such as a sidecar's settings."""
@@ -136,20 +144,22 @@ class Things:
     @property
     def beside(self) -> dict[str, str]:
         """Return the contents of objects of more than a line, or of a long one, by the name of a file for each."""
-        texts = (one for one in self.all(Object) if one.content.isascii() and b"\0" not in one.content)
+        texts = (
+            stored for stored in self.all(Object) if stored.content.isascii() and b"\0" not in stored.content
+        )
         return {
-            beside(one): one.content.decode()
-            for one in texts
-            if len(one.content) > _WITHIN or b"\n" in one.content
+            beside(stored): stored.content.decode()
+            for stored in texts
+            if len(stored.content) > _WITHIN or b"\n" in stored.content
         }
 
     def kinds(self) -> list[str]:
         """Return the kinds that there are, each once, in order."""
-        return list(dict.fromkeys(one.kind for one in self.resources))
+        return list(dict.fromkeys(resource.kind for resource in self.resources))
 
     def by_id(self, id: str) -> Resource | None:
         """Return the resource of that id."""
-        return next((one for one in self.resources if one.id == id), None)
+        return next((resource for resource in self.resources if resource.id == id), None)
 
     def filled(self, value: Any, unknown: Callable[[Ref], str]) -> Any:  # Any: JSON, with references
         """Return JSON with a text for each reference; `unknown` gives it where nobody knows before."""

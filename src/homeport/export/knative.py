@@ -41,7 +41,7 @@ def files(things: Things) -> dict[str, str]:
 
     An image that is not built yet stands in it by its tag; one that is live by its digest.
     """
-    return {file_of(things, one): _file(things, one) for one in things.services}
+    return {file_of(things, service): _file(things, service) for service in things.services}
 
 
 def file_of(things: Things, service: Service, middle: str = "") -> str:
@@ -50,9 +50,9 @@ def file_of(things: Things, service: Service, middle: str = "") -> str:
     return f"service{name}{middle}.yaml"
 
 
-def _file(things: Things, one: Service) -> str:
+def _file(things: Things, cloud_service: Service) -> str:
     tagged: list[str] = []
-    asked: dict[str, str] = {}
+    variables: dict[str, str] = {}
 
     def by_tag(ref: Ref) -> str:
         thing = things.by_id(ref.id)
@@ -63,14 +63,14 @@ def _file(things: Things, one: Service) -> str:
             return thing.tagged
         if isinstance(thing, Service):
             mark = f"__URL_OF_{thing.own_name.upper().replace('-', '_')}__"
-            asked[mark] = thing.own_name
+            variables[mark] = thing.own_name
             return mark
         return ""  # A mark that only apply can write.
 
-    body, file = service(things, one, by_tag), file_of(things, one)
+    body, file = service(things, cloud_service, by_tag), file_of(things, cloud_service)
     others = [kind for kind in things.kinds() if kind != ResourceKind.SERVICE]
     notes = [
-        f"Apply it with: gcloud run services replace {file} --region={one.region} --project={things.project}",
+        f"Apply it with: gcloud run services replace {file} --region={cloud_service.region} --project={things.project}",
         (
             f"It holds the service alone. Knative has no words for the {listed(others)}, which must be there before: "
             "`homeport up --on cloudrun` or the script of `homeport export gcloud` makes them."
@@ -81,9 +81,9 @@ def _file(things: Things, one: Service) -> str:
             f"The image {listed(dict.fromkeys(tagged))} goes by its tag here, since its digest is known when it is built."
         )
     notes += [
-        f"Put in place of {mark} what `gcloud run services describe {name} --region={one.region} --format='value(status.url)'` "
+        f"Put in place of {mark} what `gcloud run services describe {name} --region={cloud_service.region} --format='value(status.url)'` "
         "says once that service is there."
-        for mark, name in asked.items()
+        for mark, name in variables.items()
     ]
     return head("knative", *notes, *encryption.notes(things)) + to_yaml(body)
 
@@ -114,13 +114,13 @@ def service(things: Things, one: Service, unknown: Callable[[Ref], str]) -> Made
     spec: Made = {"template": _template(body.take("template"))}
     traffic = body.take("traffic")
     if traffic:
-        spec["traffic"] = [_target(one) for one in traffic]
+        spec["traffic"] = [_target(target) for target in traffic]
     body.done()
     return {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
-def _template(given: Body) -> Made:
-    body = Fields(given, "the template")
+def _template(template: Body) -> Made:
+    body = Fields(template, "the template")
     annotations = {key: value for key, value in body.take("annotations", {}).items() if value}
     put = _Notes(annotations)
     scaling = Fields(body.take("scaling", {}), "the template's scaling")
@@ -148,9 +148,9 @@ def _template(given: Body) -> Made:
     spec |= {"timeoutSeconds": int(float(timeout.removesuffix("s")))} if timeout else {}
     selector = body.take("nodeSelector")
     spec |= {"nodeSelector": {f"{_RUN}/accelerator": selector["accelerator"]}} if selector else {}
-    spec["containers"] = [_container(one, secrets) for one in containers]
+    spec["containers"] = [_container(container, secrets) for container in containers]
     volumes = body.take("volumes")
-    spec |= {"volumes": [_volume(one, secrets) for one in volumes]} if volumes else {}
+    spec |= {"volumes": [_volume(volume, secrets) for volume in volumes]} if volumes else {}
     _of_containers(put, containers)
     put.text(f"{_RUN}/secrets", ",".join(f"{alias}:{path}" for alias, path in secrets.paths.items()) or None)
     metadata: Made = {}
@@ -163,89 +163,94 @@ def _template(given: Body) -> Made:
 
 
 def _of_containers(put: _Notes, containers: list[Body]) -> None:
-    """Return what Knative says of containers in annotations of the whole."""
-    resources = [one.get("resources", {}) for one in containers]
-    if not any(one.get("cpuIdle") for one in resources):
+    """Write what Knative says of containers in annotations of the template."""
+    resources = [container.get("resources", {}) for container in containers]
+    if not any(resource.get("cpuIdle") for resource in resources):
         put.flag(f"{_RUN}/cpu-throttling", False)
-    if any(one.get("startupCpuBoost") for one in resources):
+    if any(resource.get("startupCpuBoost") for resource in resources):
         put.flag(f"{_RUN}/startup-cpu-boost", True)
-    needs = {one["name"]: one["dependsOn"] for one in containers if one.get("dependsOn")}
+    needs = {
+        container["name"]: container["dependsOn"] for container in containers if container.get("dependsOn")
+    }
     put.json(f"{_RUN}/container-dependencies", needs or None)
 
 
-def _container(given: Body, secrets: _Secrets) -> Made:
-    body = Fields(given, f"container {given.get('name', '')}")
-    made = body.taken("name", "image", "command", "args", "workingDir", "ports")
+def _container(container: Body, secrets: _Secrets) -> Made:
+    body = Fields(container, f"container {container.get('name', '')}")
+    exported = body.taken("name", "image", "command", "args", "workingDir", "ports")
     body.take("dependsOn")
     env = body.take("env")
     if env:
-        made["env"] = [_variable(one, secrets) for one in env]
+        exported["env"] = [_variable(variable, secrets) for variable in env]
     resources = Fields(body.take("resources", {}), "resources")
     limits = resources.take("limits")
     resources.take("cpuIdle"), resources.take("startupCpuBoost")
     resources.done()
     if limits:
-        made["resources"] = {"limits": limits}
-    made |= body.taken("startupProbe", "livenessProbe", "readinessProbe", "volumeMounts")
+        exported["resources"] = {"limits": limits}
+    exported |= body.taken("startupProbe", "livenessProbe", "readinessProbe", "volumeMounts")
     body.done()
-    return made
+    return exported
 
 
-def _variable(given: Body, secrets: _Secrets) -> Made:
-    body = Fields(given, "env")
-    made = body.taken("name", "value")
+def _variable(variable: Body, secrets: _Secrets) -> Made:
+    body = Fields(variable, "env")
+    exported = body.taken("name", "value")
     source = Fields(body.take("valueSource", {}), "valueSource")
     ref = source.take("secretKeyRef")
     source.done()
     if ref:
-        made["valueFrom"] = {
+        exported["valueFrom"] = {
             "secretKeyRef": {"key": ref.get("version", "latest"), "name": secrets.alias(ref["secret"])}
         }
     body.done()
-    return made
+    return exported
 
 
-def _volume(given: Body, secrets: _Secrets) -> Made:
-    body = Fields(given, f"volume {given['name']}")
-    made = body.taken("name", "nfs")
+def _volume(volume: Body, secrets: _Secrets) -> Made:
+    body = Fields(volume, f"volume {volume['name']}")
+    exported = body.taken("name", "nfs")
     if bucket := body.take("gcs"):
-        made["csi"] = _bucket(Fields(bucket, "gcs"))
+        exported["csi"] = _bucket(Fields(bucket, "gcs"))
     if memory := body.take("emptyDir"):
         source = Fields(memory, "emptyDir")
-        made["emptyDir"] = {
+        exported["emptyDir"] = {
             "medium": _word(_MEDIA, source.take("medium", "MEMORY")),
             **source.taken("sizeLimit"),
         }
         source.done()
     if secret := body.take("secret"):
         source = Fields(secret, "secret")
-        made["secret"] = {"secretName": secrets.alias(source.take("secret")), **source.taken("defaultMode")}
-        items = [{"key": one["version"], **{k: v for k, v in one.items() if k != "version"}} for one in source.take("items", ())]  # fmt: skip
-        made["secret"] |= {"items": items} if items else {}
+        exported["secret"] = {
+            "secretName": secrets.alias(source.take("secret")),
+            **source.taken("defaultMode"),
+        }
+        items = [{"key": file["version"], **{k: v for k, v in file.items() if k != "version"}} for file in source.take("items", ())]  # fmt: skip
+        exported["secret"] |= {"items": items} if items else {}
         source.done()
     body.done()
-    return made
+    return exported
 
 
 def _bucket(source: Fields) -> Made:
     attributes = {"bucketName": source.take("bucket")}
     if options := source.take("mountOptions"):
         attributes["mountOptions"] = ",".join(options)
-    made = {
+    exported = {
         "driver": "gcsfuse.run.googleapis.com",
         **source.taken("readOnly"),
         "volumeAttributes": attributes,
     }
     source.done()
-    return made
+    return exported
 
 
-def _target(given: Body) -> Made:
-    body = Fields(given, "traffic")
-    made = body.taken("percent", "tag")
+def _target(target: Body) -> Made:
+    body = Fields(target, "traffic")
+    exported = body.taken("percent", "tag")
     kind, revision = body.take("type"), body.take("revision")
     body.done()
-    return {**made, "latestRevision": True} if kind == _LATEST else {**made, "revisionName": revision}
+    return {**exported, "latestRevision": True} if kind == _LATEST else {**exported, "revisionName": revision}
 
 
 def _word(words: Mapping[str, str], value: str | None) -> str | None:

@@ -32,8 +32,8 @@ def upstream(body: Fields) -> list[str]:
 
 def clean_up(policies: Mapping[str, Mapping[str, Json]]) -> str:
     """Return the file of clean-up policies that gcloud reads."""
-    made = [
-        {"name": one["id"], "action": {"type": one["action"]}, **{k: v for k, v in one.items() if k not in {"id", "action"}}}
-        for one in policies.values()
+    gcloud_policies = [
+        {"name": policy["id"], "action": {"type": policy["action"]}, **{k: v for k, v in policy.items() if k not in {"id", "action"}}}
+        for policy in policies.values()
     ]  # fmt: skip
-    return json.dumps(made, indent=2) + "\n"
+    return json.dumps(gcloud_policies, indent=2) + "\n"

@@ -48,14 +48,14 @@ def with_variables(lines: Lines, marks: Mapping[str, str]) -> Lines:
 
     Raises `TypeError` for a line with a quote of its own in which nobody could tell what is quoted.
     """
-    made, inside = Lines(), False
+    filled, inside = Lines(), False
     for line in lines:
         if inside:
             inside = line != "END"
             plain = line.replace("\\", "\\\\").replace("$", "\\$").replace("`", "\\`")
-            made.append(_put(plain, marks, "{}"))
+            filled.append(_put(plain, marks, "{}"))
         elif not any(mark in line for mark in marks) and not line.endswith("<<'END'"):
-            made.append(line)
+            filled.append(line)
         else:
             if '"\'"' in line and any(mark in line for mark in marks):
                 raise TypeError(f"nobody can tell what is quoted in {line}")
@@ -65,8 +65,8 @@ def with_variables(lines: Lines, marks: Mapping[str, str]) -> Lines:
                 _put(part, marks, "'\"{}\"'" if place % 2 else '"{}"')
                 for place, part in enumerate(shown.split("'"))
             ]
-            made.append("'".join(parts))
-    return made
+            filled.append("'".join(parts))
+    return filled
 
 
 def _put(text: str, marks: Mapping[str, str], form: str) -> str:
@@ -85,8 +85,8 @@ def _flat(value: Json, path: str) -> Iterator[tuple[str, Json]]:
         for key in sorted(value):
             yield from _flat(value[key], f"{path}.{key}" if path else key)
     elif isinstance(value, list | tuple) and value:
-        for place, one in enumerate(value):
-            yield from _flat(one, f"{path}[{place}]")
+        for place, member in enumerate(value):
+            yield from _flat(member, f"{path}[{place}]")
     elif value is not None:
         yield path, value
 

@@ -15,5 +15,5 @@ _OF: Mapping[str, frozenset[str]] = {
 
 def tables_of(kinds: Iterable[str]) -> str:
     """Return the tables that make resources of these kinds, such as `[edge] and [guard]`; '' for none of them."""
-    found = set(kinds)
-    return " and ".join(table for table, made in _OF.items() if made & found)
+    present = set(kinds)
+    return " and ".join(table for table, of_table in _OF.items() if of_table & present)

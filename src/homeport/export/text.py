@@ -37,7 +37,7 @@ def comment(*paragraphs: str) -> str:
     """Return paragraphs as lines with `#` before them, broken at a width that fits a screen."""
     from textwrap import wrap
 
-    blocks = ["\n".join(f"# {line}" for line in wrap(one, WIDTH, break_on_hyphens=False, break_long_words=False)) for one in paragraphs if one]  # fmt: skip
+    blocks = ["\n".join(f"# {line}" for line in wrap(paragraph, WIDTH, break_on_hyphens=False, break_long_words=False)) for paragraph in paragraphs if paragraph]  # fmt: skip
     return "\n#\n".join(blocks) + "\n"
 
 

@@ -34,10 +34,11 @@ _SECONDS, _SLACK_SECONDS, _LONGEST_S = 900, 1800, 86400
 def files(things: Things) -> dict[str, str]:
     """Return both triggers, for `gcloud builds triggers import`, and the script that does that."""
     note = f"For {SET_UP}, which puts the link of your repository in place of {REPOSITORY}."
-    made = {
-        f"trigger-{what}.yaml": head("trigger", note) + to_yaml(one) for what, one in triggers(things).items()
+    texts = {
+        f"trigger-{purpose}.yaml": head("trigger", note) + to_yaml(trigger)
+        for purpose, trigger in triggers(things).items()
     }
-    return {**made, SET_UP: _set_up(things)}
+    return {**texts, SET_UP: _set_up(things)}
 
 
 def triggers(things: Things) -> dict[str, JsonObject]:
@@ -67,7 +68,7 @@ def triggers(things: Things) -> dict[str, JsonObject]:
     }  # fmt: skip
 
 
-def _trigger(things: Things, what: str, account: DeployerAccount, line: str, limit: int) -> JsonObject:
+def _trigger(things: Things, purpose: str, account: DeployerAccount, line: str, limit: int) -> JsonObject:
     lines = (
         "#!/usr/bin/env bash",
         "set -euo pipefail",
@@ -76,9 +77,9 @@ def _trigger(things: Things, what: str, account: DeployerAccount, line: str, lim
     )
     step: JsonObject = {
         "name": _IMAGE,
-        "id": what,
+        "id": purpose,
         "env": [f"{PACKAGE}=${{{_SUBSTITUTION}}}", "GOOGLE_CLOUD_PROJECT=$PROJECT_ID"],
-        "script": "".join(f"{one}\n" for one in lines),
+        "script": "".join(f"{script_line}\n" for script_line in lines),
     }
     build: JsonObject = {
         "timeout": f"{limit}s",
@@ -92,8 +93,8 @@ def _trigger(things: Things, what: str, account: DeployerAccount, line: str, lim
         version = f"projects/{things.project}/secrets/{secrets[0].secret_id}/versions/latest"
         build["availableSecrets"] = {"secretManager": [{"versionName": version, "env": TOKEN}]}
     return {
-        "name": f"homeport-{things.name}-{what}",
-        "description": f"homeport {things.name}: {what}",
+        "name": f"homeport-{things.name}-{purpose}",
+        "description": f"homeport {things.name}: {purpose}",
         "tags": ["homeport", things.name],
         "serviceAccount": account.name,
         "includedFiles": list(WATCHED),
@@ -114,7 +115,7 @@ def _set_up(things: Things) -> str:
         *accounts(things),
         "",
         comment("Builds write their own logs.").rstrip(),
-        *(_logs(things, one) for one in (plan, up)),
+        *(_logs(things, account) for account in (plan, up)),
         "",
         comment("Both triggers; what is there under their names is changed.").rstrip(),
         "for file in trigger-plan.yaml trigger-up.yaml; do",

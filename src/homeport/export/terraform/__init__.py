@@ -51,13 +51,13 @@ _ADDRESS = re.compile(r"\bgoogle_\w+\.\w+")
 def files(things: Things) -> dict[str, str]:
     """Return the module, by names of files, with the builds that it leaves to others."""
     addresses = Addresses(things)
-    made = _Ordered(things, addresses)
+    ordered = _Ordered(things, addresses)
     parts: dict[str, list[Item]] = {
-        "main.tf": [*variables.shared(things), *made.blocks(set(FOUNDATIONS) - NETWORK)],
-        "network.tf": made.blocks(NETWORK),
-        "guard.tf": made.blocks(set(GUARD)),
-        "observe.tf": made.blocks(set(OBSERVE)),
-        "service.tf": [*made.services(), *service.callers(things, addresses)],
+        "main.tf": [*variables.shared(things), *ordered.blocks(set(FOUNDATIONS) - NETWORK)],
+        "network.tf": ordered.blocks(NETWORK),
+        "guard.tf": ordered.blocks(set(GUARD)),
+        "observe.tf": ordered.blocks(set(OBSERVE)),
+        "service.tf": [*ordered.services(), *service.callers(things, addresses)],
         "outputs.tf": variables.outputs(things, addresses),
         "versions.tf": variables.versions(),
     }
@@ -65,11 +65,11 @@ def files(things: Things) -> dict[str, str]:
     texts["variables.tf"] = to_hcl(variables.variables(things, addresses, "".join(texts.values())))
     heads = {"main.tf": _head(things)}
     short = head("terraform")
-    found = {name: f"{heads.get(name, short)}\n{text}" for name, text in sorted(texts.items())}
+    written = {name: f"{heads.get(name, short)}\n{text}" for name, text in sorted(texts.items())}
     note = "As `homeport up` submits it: gcloud builds submit --no-source --region={} --config={}"
     for build in builds(things):
-        found[build.file] = head("terraform", note.format(build.thing.region, build.file)) + build.yaml
-    return found | things.beside
+        written[build.file] = head("terraform", note.format(build.thing.region, build.file)) + build.yaml
+    return written | things.beside
 
 
 class _Ordered:
@@ -82,13 +82,13 @@ class _Ordered:
         """By address. `things` come each after what it needs, so that what is referred to is there before."""
         self._reaches: dict[str, set[str]] = {}
         """All addresses that the one at an address comes after."""
-        for one in things.resources:
-            kind = one.kind
+        for resource in things.resources:
+            kind = resource.kind
             if (kind in FOUNDATIONS or kind in TABLES) and not (
-                isinstance(one, Grant) and one.on.api == "run"
+                isinstance(resource, Grant) and resource.on.api == "run"
             ):
-                for block in known.blocks(one):
-                    self._blocks[addresses.of(one)] = (kind, self._waiting(one, block))
+                for block in known.blocks(resource):
+                    self._blocks[addresses.of(resource)] = (kind, self._waiting(resource, block))
 
     def blocks(self, kinds: frozenset[str] | set[str]) -> list[Item]:
         """Return those of some kinds, in order."""
@@ -96,14 +96,21 @@ class _Ordered:
 
     def services(self) -> list[Block]:
         """Return those of the services."""
-        made = ((one, service.service(self._things, one, self._addresses)) for one in self._things.services)
-        return [self._waiting(one, block) for one, block in made]
+        pairs = (
+            (cloud_service, service.service(self._things, cloud_service, self._addresses))
+            for cloud_service in self._things.services
+        )
+        return [self._waiting(cloud_service, block) for cloud_service, block in pairs]
 
-    def _waiting(self, one: Resource, block: Block) -> Block:
-        address = self._addresses.of(one)
+    def _waiting(self, resource: Resource, block: Block) -> Block:
+        address = self._addresses.of(resource)
         referred = set(_ADDRESS.findall(to_hcl([block]))) - {address}
         reached = self._closed(referred)
-        needed = {found for need in one.needs if (found := self._addresses.known(need)) is not None}
+        needed = {
+            needed_address
+            for need in resource.needs
+            if (needed_address := self._addresses.known(need)) is not None
+        }
         wanting = sorted(needed - reached)
         # What comes anyway after another that is waited for need not be said.
         waits = [
@@ -122,9 +129,13 @@ class _Ordered:
 
 def _head(things: Things) -> str:
     lines = ["In this order:", ""]
-    for place, (told, commands) in enumerate(_steps(things), 1):
+    for place, (instruction, commands) in enumerate(_steps(things), 1):
         lines += wrap(
-            f"{place}. {told}", WIDTH, subsequent_indent="   ", break_on_hyphens=False, break_long_words=False
+            f"{place}. {instruction}",
+            WIDTH,
+            subsequent_indent="   ",
+            break_on_hyphens=False,
+            break_long_words=False,
         )
         lines += [*(f"     {command}" for command in commands), ""]
     return (
@@ -144,7 +155,7 @@ def _notes(things: Things) -> list[str]:
     ]
     if things.all(StartupCache):
         notes.append(f"Not made here: {CACHE_NOTE}")
-    secrets = [one.secret_id for one in things.secrets]
+    secrets = [secret.secret_id for secret in things.secrets]
     if secrets:
         notes.append(f"The value of {listed(secrets)} is a variable that neither a plan nor the state keeps.")
     notes += [
@@ -176,11 +187,11 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
     """
     images, project, left = things.images, things.project, left_behind(things)
     submitted = [
-        f"gcloud builds submit --no-source --project={project} --region={one.thing.region} --config={one.file}"
-        for one in builds(things)
+        f"gcloud builds submit --no-source --project={project} --region={build.thing.region} --config={build.file}"
+        for build in builds(things)
     ]
-    values = [(image_variable(things, one), Ref(one.id, "reference")) for one in images]
-    stored = [Ref(one.id, "digest") for one in things.all(StoredWeights)]
+    values = [(image_variable(things, image), Ref(image.id, "reference")) for image in images]
+    stored = [Ref(weights.id, "digest") for weights in things.all(StoredWeights)]
     values += [("weights_digest", ref) for ref in stored if not things.known(ref)]
     commands = [
         f"printf '{name} = \"%s\"\\n' {told_by_shell(things.by_id(ref.id), ref)}" for name, ref in values

@@ -79,28 +79,34 @@ class Addresses:
     def __init__(self, things: Things) -> None:
         self._things = things
         self._of = {
-            one.id: address for one in things.resources if (address := _address(things, one)) is not None
+            resource.id: address
+            for resource in things.resources
+            if (address := _address(things, resource)) is not None
         }
         shared = {*_SHARED, ResourceKind.RECORD}
-        own = [self._of[one.id] for one in things.resources if one.id in self._of and one.kind not in shared]
+        own = [
+            self._of[resource.id]
+            for resource in things.resources
+            if resource.id in self._of and resource.kind not in shared
+        ]
         # One block makes all whom the file lets call a service.
-        twice = {one for one in own if own.count(one) > 1 and not one.endswith(f"{CALLERS}")}
+        twice = {address for address in own if own.count(address) > 1 and not address.endswith(f"{CALLERS}")}
         if twice:
             raise TypeError(f"two things would be {', '.join(sorted(twice))} in Terraform")
         self._literal: dict[str, Code] = {}
-        for one in things.resources:
-            if isinstance(one, RestResource) and one.kind == ResourceKind.ACCOUNT:
-                self._literal[one.address.path.rpartition("/")[2]] = self.code(one, "email")
-            elif isinstance(one, RestResource) and one.kind == ResourceKind.BUCKET:
-                self._literal[one.wanted["name"]] = self.code(one, "name")
-            elif isinstance(one, RestResource) and one.kind == ResourceKind.ROLE:
-                self._literal[one.address.path.partition("/")[2]] = self.code(one, "id")
+        for resource in things.resources:
+            if isinstance(resource, RestResource) and resource.kind == ResourceKind.ACCOUNT:
+                self._literal[resource.address.path.rpartition("/")[2]] = self.code(resource, "email")
+            elif isinstance(resource, RestResource) and resource.kind == ResourceKind.BUCKET:
+                self._literal[resource.wanted["name"]] = self.code(resource, "name")
+            elif isinstance(resource, RestResource) and resource.kind == ResourceKind.ROLE:
+                self._literal[resource.address.path.partition("/")[2]] = self.code(resource, "id")
             elif (
-                isinstance(one, RestResource)
-                and one.kind == ResourceKind.REPOSITORY
-                and "kmsKeyName" in one.wanted
+                isinstance(resource, RestResource)
+                and resource.kind == ResourceKind.REPOSITORY
+                and "kmsKeyName" in resource.wanted
             ):
-                self._literal[one.wanted["kmsKeyName"]] = KEY
+                self._literal[resource.wanted["kmsKeyName"]] = KEY
 
     def of(self, one: Resource) -> str:
         """Return the address of a resource. Raises `TypeError` for one that Terraform does not make."""
@@ -122,10 +128,10 @@ class Addresses:
 
     def by_id(self, id: str, attribute: str) -> Code:
         """Return the address of the resource of that id. Raises `TypeError` where there is none."""
-        one = self._things.by_id(id)
-        if one is None:
+        resource = self._things.by_id(id)
+        if resource is None:
             raise TypeError(f"{id} is referred to, and is not among the resources")
-        return self.code(one, attribute)
+        return self.code(resource, attribute)
 
     def expressed(self, value: Any) -> Any:  # Any: JSON, with references before and Code after
         """Return JSON with an expression wherever a value is that of another thing."""
@@ -160,9 +166,9 @@ class Addresses:
         """Return a text that names one of our things, or begins with the address of something in our bucket."""
         if text in self._literal:
             return self._literal[text]
-        found = re.fullmatch(r"gs://([^/]+)(/.*)?", text, re.DOTALL)
-        if found and (bucket := self._literal.get(found[1])) is not None:
-            return joined("gs://", bucket, found[2] or "")
+        matched = re.fullmatch(r"gs://([^/]+)(/.*)?", text, re.DOTALL)
+        if matched and (bucket := self._literal.get(matched[1])) is not None:
+            return joined("gs://", bucket, matched[2] or "")
         return text
 
     def _told(self, ref: Ref) -> Code | str:
@@ -199,21 +205,21 @@ def image_variable(things: Things, image: ContainerImage | MirroredImage) -> str
 
 def awaited_images(things: Things, service: Service) -> list[str]:
     """Return the variables of all images without which a service is not made: its own, and those of services that it needs."""
-    found: list[str] = []
-    for one in (thing for need in service.needs if (thing := things.by_id(need)) is not None):
-        if isinstance(one, Service):
-            found += awaited_images(things, one)
-        elif isinstance(one, ContainerImage | MirroredImage):
-            found.append(image_variable(things, one))
-    return list(dict.fromkeys(found))
+    variables: list[str] = []
+    for needed in (thing for need in service.needs if (thing := things.by_id(need)) is not None):
+        if isinstance(needed, Service):
+            variables += awaited_images(things, needed)
+        elif isinstance(needed, ContainerImage | MirroredImage):
+            variables.append(image_variable(things, needed))
+    return list(dict.fromkeys(variables))
 
 
 def is_ours(things: Things, member: str) -> bool:
     """Return True if a member of a policy is a service account among the things."""
     who = member.partition(":")[2]
     return any(
-        one.kind == ResourceKind.ACCOUNT and one.address.path.rpartition("/")[2] == who
-        for one in things.all(RestResource)
+        resource.kind == ResourceKind.ACCOUNT and resource.address.path.rpartition("/")[2] == who
+        for resource in things.all(RestResource)
     )
 
 
@@ -222,32 +228,36 @@ def snake(name: str) -> str:
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 
-def _address(things: Things, one: Resource) -> str | None:
-    if isinstance(one, ContainerImage | MirroredImage | StoredWeights | StartupCache | Release):
+def _address(things: Things, resource: Resource) -> str | None:
+    if isinstance(resource, ContainerImage | MirroredImage | StoredWeights | StartupCache | Release):
         return None
-    if isinstance(one, Grant):
-        return f"{type_of(one)}.{_granted(things, one)}"
-    return f"{TYPES[one.kind]}.{_label(things, one)}"
+    if isinstance(resource, Grant):
+        return f"{type_of(resource)}.{_granted(things, resource)}"
+    return f"{TYPES[resource.kind]}.{_label(things, resource)}"
 
 
-def _label(things: Things, one: Resource) -> str:
+def _label(things: Things, resource: Resource) -> str:
     """Return what one thing is called among those of its kind. One block makes all APIs, zones and records of a sort."""
-    kind = one.kind
+    kind = resource.kind
     if kind in _SHARED:
         return _SHARED[kind]
-    if isinstance(one, SecretVersion):
-        return _short(things, one.secret_id)
-    if isinstance(one, RecordSet):
-        if not of_a_zone(things, one):
-            return _word(one.wanted["name"].partition(".")[0])
-        return "wildcard" if one.wanted["name"].startswith("*.") else "apex"
-    name = one.address.path.rpartition("/")[2] if isinstance(one, RestResource) else one.id.rpartition("/")[2]
+    if isinstance(resource, SecretVersion):
+        return _short(things, resource.secret_id)
+    if isinstance(resource, RecordSet):
+        if not of_a_zone(things, resource):
+            return _word(resource.wanted["name"].partition(".")[0])
+        return "wildcard" if resource.wanted["name"].startswith("*.") else "apex"
+    name = (
+        resource.address.path.rpartition("/")[2]
+        if isinstance(resource, RestResource)
+        else resource.id.rpartition("/")[2]
+    )
     return _short(things, name.partition("@")[0])
 
 
 def of_a_zone(things: Things, record: RecordSet) -> bool:
     """Return True if a record is of a zone's own name, or of all names within it, as each zone has them."""
-    zones = {one.wanted["dnsName"] for one in things.all(RestResource) if one.kind == ResourceKind.ZONE}
+    zones = {zone.wanted["dnsName"] for zone in things.all(RestResource) if zone.kind == ResourceKind.ZONE}
     return record.wanted["name"].removeprefix("*.") in zones
 
 

@@ -28,7 +28,7 @@ def fields(values: Mapping[str, Any]) -> list[Item]:  # Any: JSON, with Code
         if isinstance(value, Mapping) and key not in _MAPS:
             blocks.append(block(name, body=fields(value)))
         elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-            blocks += [block(name, body=fields(one)) for one in value]
+            blocks += [block(name, body=fields(part)) for part in value]
         else:
             plain[name] = value
     return [*attributes(plain), *blocks]
@@ -48,10 +48,12 @@ def upstream(config: Mapping[str, Any]) -> Block:  # Any: JSON
         )
     described = attributes({"description": config["description"]})
     login = config.get("upstreamCredentials", {}).get("usernamePasswordCredentials")
-    asked = []
+    credentials = []
     if login:
-        told = attributes(
+        login_body = attributes(
             {"username": login["username"], "password_secret_version": login["passwordSecretVersion"]}
         )
-        asked = [block("upstream_credentials", body=[block("username_password_credentials", body=told)])]
-    return block("remote_repository_config", body=[*described, source, *asked])
+        credentials = [
+            block("upstream_credentials", body=[block("username_password_credentials", body=login_body)])
+        ]
+    return block("remote_repository_config", body=[*described, source, *credentials])

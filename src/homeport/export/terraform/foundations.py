@@ -33,22 +33,22 @@ Body = Mapping[str, Any]  # Any: JSON, with Code
 
 
 class FoundationBlocks:
-    """The blocks of everything but the service, whom it is open to included."""
+    """The blocks of everything except the service and whom it is open to."""
 
     def __init__(self, things: Things, addresses: Addresses) -> None:
         self._things, self._addresses = things, addresses
 
     def blocks(self, one: Any) -> list[Block]:  # Any: the resource of the kind that a function is for
-        """Return the block that makes one resource; none where that of another makes it, too."""
-        wanted = self._addresses.expressed(one.wanted) if isinstance(one, RestResource) else {}
-        body = Fields(wanted, one.id)
+        """Return the block that makes one resource; none where another resource's block makes it, too."""
+        expressed = self._addresses.expressed(one.wanted) if isinstance(one, RestResource) else {}
+        body = Fields(expressed, one.id)
         make = TABLES.get(one.kind)
-        made = make(self._addresses, one, body) if make else KNOWS[one.kind](self, one, body)
+        arguments = make(self._addresses, one, body) if make else KNOWS[one.kind](self, one, body)
         body.done()
-        return [] if made is None else [self._block(one, made)]
+        return [] if arguments is None else [self._block(one, arguments)]
 
-    def _block(self, one: Any, body: list[Item]) -> Block:  # Any: a resource
-        kind, _, label = self._addresses.of(one).partition(".")
+    def _block(self, resource: Any, body: list[Item]) -> Block:  # Any: a resource
+        kind, _, label = self._addresses.of(resource).partition(".")
         return block("resource", kind, label, body=body)
 
     def apis(self, one: Apis, _: Fields) -> list[Item]:
@@ -104,7 +104,7 @@ class FoundationBlocks:
         ]
 
     def repository(self, one: RestResource, body: Fields) -> list[Item]:
-        made: list[Item] = attributes(
+        arguments: list[Item] = attributes(
             {
                 "repository_id": _last(one),
                 "location": self._addresses.place(one.address.path.split("/")[4]),
@@ -116,13 +116,13 @@ class FoundationBlocks:
         )
         config = body.take("remoteRepositoryConfig")
         if config:
-            made.append(upstream(config))
-        return [*made, *(self._policy(each) for each in body.take("cleanupPolicies", {}).values())]
+            arguments.append(upstream(config))
+        return [*arguments, *(self._policy(each) for each in body.take("cleanupPolicies", {}).values())]
 
     def bucket(self, one: RestResource, body: Fields) -> list[Item]:
         access = Fields(body.take("iamConfiguration"), one.id)
         name, location = body.take("name"), body.take("location")
-        made: list[Item] = attributes(
+        arguments: list[Item] = attributes(
             {
                 "name": self._bucket_name(one) if isinstance(name, Code) else name,
                 "location": Code("upper(var.region)")
@@ -134,14 +134,16 @@ class FoundationBlocks:
             }
         )
         access.done()
-        kept, encrypted = body.take("softDeletePolicy"), body.take("encryption")
-        if kept:
-            seconds = int(kept["retentionDurationSeconds"])
-            made.append(block("soft_delete_policy", body=attributes({"retention_duration_seconds": seconds})))
+        soft_delete, encrypted = body.take("softDeletePolicy"), body.take("encryption")
+        if soft_delete:
+            seconds = int(soft_delete["retentionDurationSeconds"])
+            arguments.append(
+                block("soft_delete_policy", body=attributes({"retention_duration_seconds": seconds}))
+            )
         if encrypted:
             key = attributes({"default_kms_key_name": encrypted["defaultKmsKeyName"]})
-            made.append(block("encryption", body=key))
-        return made
+            arguments.append(block("encryption", body=key))
+        return arguments
 
     def object(self, one: Object, _: Fields) -> list[Item]:
         file = beside(one)
@@ -168,7 +170,7 @@ class FoundationBlocks:
         )
 
     def subnetwork(self, one: RestResource, body: Fields) -> list[Item]:
-        made = attributes(
+        arguments = attributes(
             {
                 "name": body.take("name"),
                 "description": body.take("description"),
@@ -178,10 +180,10 @@ class FoundationBlocks:
             }
         )
         private = Attribute("private_ip_google_access", body.take("privateIpGoogleAccess"))
-        return [*made, Note("Google's APIs are reached without the internet."), private]
+        return [*arguments, Note("Google's APIs are reached without the internet."), private]
 
     def firewall(self, one: RestResource, body: Fields) -> list[Item]:
-        made = attributes(
+        arguments = attributes(
             {
                 "name": body.take("name"),
                 "description": body.take("description"),
@@ -193,7 +195,7 @@ class FoundationBlocks:
         )
         rules = [("allow", each) for each in body.take("allowed", ())]
         rules += [("deny", each) for each in body.take("denied", ())]
-        return [*made, *(block(word, body=_rule(rule)) for word, rule in rules)]
+        return [*arguments, *(block(word, body=_rule(rule)) for word, rule in rules)]
 
     def zone(self, one: RestResource, body: Fields) -> list[Item] | None:
         zones = [each for each in self._things.all(type(one)) if each.kind == ResourceKind.ZONE]
@@ -208,11 +210,13 @@ class FoundationBlocks:
         if one is not zones[0]:
             return None
         name = joined(f"{self._things.name}-", Code("each.key"))
-        seen = [block("networks", body=attributes({"network_url": each["networkUrl"]})) for each in networks]
+        network_blocks = [
+            block("networks", body=attributes({"network_url": each["networkUrl"]})) for each in networks
+        ]
         return [
             Attribute("for_each", Code("local.private_domains")),
             *attributes({"name": name, "dns_name": Code("each.value"), **shared}),
-            block("private_visibility_config", body=seen),
+            block("private_visibility_config", body=network_blocks),
         ]
 
     def record(self, one: RecordSet, body: Fields) -> list[Item] | None:
@@ -259,7 +263,7 @@ class FoundationBlocks:
             "oauth_token",
             body=attributes({"service_account_email": call.take("oauthToken")["serviceAccountEmail"]}),
         )
-        made: list[Item] = attributes(
+        arguments: list[Item] = attributes(
             {
                 "name": _last(one),
                 "region": self._addresses.place(one.address.path.split("/")[4]),
@@ -287,37 +291,37 @@ class FoundationBlocks:
         )
         call.done()
         retries.done()
-        return [*made, block("retry_config", body=again), block("http_target", body=[*target, token])]
+        return [*arguments, block("retry_config", body=again), block("http_target", body=[*target, token])]
 
     def _in_this_place(self, uri: str) -> Code | str:
         """Return an address with the variables of project and region in their places."""
-        before, project, rest = uri.partition(
+        before, project, path = uri.partition(
             f"/projects/{self._things.project}/locations/{self._things.region}/"
         )
         if not project:
             return uri
-        return joined(f"{before}/projects/", PROJECT, "/locations/", REGION, f"/{rest}")
+        return joined(f"{before}/projects/", PROJECT, "/locations/", REGION, f"/{path}")
 
-    def _on(self, one: Grant) -> dict[str, Any]:  # Any: text or Code
+    def _on(self, grant: Grant) -> dict[str, Any]:  # Any: text or Code
         """Return the arguments that name what a grant is on."""
-        steps = one.on.path.split("/")
-        if one.on.api == "cloudresourcemanager":
+        steps = grant.on.path.split("/")
+        if grant.on.api == "cloudresourcemanager":
             return {"project": Code("var.project")}
-        if one.on.api == "artifactregistry":
+        if grant.on.api == "artifactregistry":
             repository = self._addresses.by_id(f"repository/{steps[-1]}", "name")
             return {"location": self._addresses.place(steps[4]), "repository": repository}
-        if one.on.api == "storage":
+        if grant.on.api == "storage":
             return {"bucket": self._addresses.by_id(f"bucket/{steps[-1]}", "name")}
-        if one.on.api == "secretmanager":
-            made = self._things.by_id(f"secret/{steps[-1]}")  # One that is not ours is known by its name.
-            return {"secret_id": self._addresses.code(made, "secret_id") if made else steps[-1]}
-        if one.on.api == "iam":
+        if grant.on.api == "secretmanager":
+            secret = self._things.by_id(f"secret/{steps[-1]}")  # One that is not ours is known by its name.
+            return {"secret_id": self._addresses.code(secret, "secret_id") if secret else steps[-1]}
+        if grant.on.api == "iam":
             return {
                 "service_account_id": self._addresses.by_id(
                     f"service-account/{steps[-1].partition('@')[0]}", "name"
                 )
             }
-        raise TypeError(f"{type_of(one)} is not made here")
+        raise TypeError(f"{type_of(grant)} is not made here")
 
     def _zones(self, record: RestResource) -> str:
         known = next((self._addresses.known(need) for need in record.needs if need.startswith("zone/")), None)
@@ -325,15 +329,15 @@ class FoundationBlocks:
             raise TypeError(f"{record.id} has no zone")
         return known
 
-    def _bucket_name(self, one: RestResource) -> Code | str:
+    def _bucket_name(self, bucket: RestResource) -> Code | str:
         """Return the bucket's name, beginning with the variable of the project wherever that fits."""
-        name = _last(one)
+        name = _last(bucket)
         start = f"{self._things.project}-"
         return joined(Code("var.project"), f"-{name.removeprefix(start)}") if name.startswith(start) else name
 
     def _policy(self, policy: Body) -> Block:
         body = Fields(policy, "a clean-up policy")
-        made: list[Item] = attributes({"id": body.take("id"), "action": body.take("action")})
+        arguments: list[Item] = attributes({"id": body.take("id"), "action": body.take("action")})
         for key, name, inner in (
             ("condition", "condition", {"olderThan": "older_than"}),
             ("mostRecentVersions", "most_recent_versions", {"keepCount": "keep_count"}),
@@ -342,9 +346,9 @@ class FoundationBlocks:
             values = {inner[field]: part.take(field) for field in inner}
             part.done()
             if any(value is not None for value in values.values()):
-                made.append(block(name, body=attributes(values)))
+                arguments.append(block(name, body=attributes(values)))
         body.done()
-        return block("cleanup_policies", body=made)
+        return block("cleanup_policies", body=arguments)
 
 
 KNOWS: Mapping[str, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]] = {  # Any: the resource of that kind
@@ -359,33 +363,33 @@ KNOWS: Mapping[str, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]
 
 def domains(things: Things) -> dict[str, str]:
     """Return the names with private zones, by what their zones' names end with. Raises `TypeError` for other zones."""
-    found = {}
-    for one in things.resources:
-        if isinstance(one, RestResource) and one.kind == ResourceKind.ZONE:
-            start, name = f"{things.name}-", one.wanted["name"]
+    by_ending = {}
+    for resource in things.resources:
+        if isinstance(resource, RestResource) and resource.kind == ResourceKind.ZONE:
+            start, name = f"{things.name}-", resource.wanted["name"]
             if not name.startswith(start):
-                raise TypeError(f"{one.id} does not begin with {start}")
-            found[name.removeprefix(start)] = one.wanted["dnsName"]
-    return found
+                raise TypeError(f"{resource.id} does not begin with {start}")
+            by_ending[name.removeprefix(start)] = resource.wanted["dnsName"]
+    return by_ending
 
 
 def _alike(things: Sequence[RestResource], *but: str) -> None:
     """Raise `TypeError` where things that one block makes differ in more than these fields."""
-    bodies = [{key: value for key, value in one.wanted.items() if key not in but} for one in things]
+    bodies = [{key: value for key, value in thing.wanted.items() if key not in but} for thing in things]
     if any(body != bodies[0] for body in bodies):
-        raise TypeError(f"{', '.join(one.id for one in things)} differ: one block cannot make them")
+        raise TypeError(f"{', '.join(thing.id for thing in things)} differ: one block cannot make them")
 
 
 def _rule(rule: Body) -> list[Item]:
     body = Fields(rule, "a firewall rule")
-    made = attributes({"protocol": body.take("IPProtocol"), "ports": body.take("ports")})
+    arguments = attributes({"protocol": body.take("IPProtocol"), "ports": body.take("ports")})
     body.done()
-    return made
+    return arguments
 
 
 def _several(values: Sequence[str]) -> str:
     return expression(list(values), "  ", wide=True)
 
 
-def _last(one: RestResource) -> str:
-    return one.address.path.rpartition("/")[2]
+def _last(resource: RestResource) -> str:
+    return resource.address.path.rpartition("/")[2]

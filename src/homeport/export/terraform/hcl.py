@@ -24,7 +24,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A comment: a reason, for who reads the file."""
+    """A comment: a reason, for those who read the file."""
 
     text: str
 
@@ -96,11 +96,11 @@ def expression(value: Any, indent: str = "", *, wide: bool = False) -> str:  # A
 
 
 def _list(values: list[Any] | tuple[Any, ...], indent: str, *, wide: bool) -> str:  # Any: JSON, with Code
-    line = f"[{', '.join(expression(one) for one in values)}]"
+    line = f"[{', '.join(expression(value) for value in values)}]"
     if "\n" not in line and not wide and len(indent) + len(line) <= _WIDTH:
         return line
     inner = f"{indent}  "
-    return "\n".join(["[", *(f"{inner}{expression(one, inner)}," for one in values), f"{indent}]"])
+    return "\n".join(["[", *(f"{inner}{expression(value, inner)}," for value in values), f"{indent}]"])
 
 
 def _body(items: tuple[Item, ...], indent: str) -> list[str]:
@@ -149,10 +149,14 @@ def _aligned(run: tuple[Item, ...], indent: str) -> list[str]:
         words = " ".join([first.words[0], *(f'"{word}"' for word in first.words[1:])])
         lines = _body(first.body, f"{indent}  ")
         return [f"{indent}{words} {{", *lines, f"{indent}}}"] if lines else [f"{indent}{words} {{}}"]
-    pairs = [(one.name, expression(one.value, indent)) for one in run if isinstance(one, Attribute)]
+    pairs = [
+        (attribute.name, expression(attribute.value, indent))
+        for attribute in run
+        if isinstance(attribute, Attribute)
+    ]
     lines = []
     for place, (name, text) in enumerate(pairs):
-        width = 0 if "\n" in text else max(len(one) for one in _together(pairs, place))
+        width = 0 if "\n" in text else max(len(aligned_name) for aligned_name in _together(pairs, place))
         lines.append(f"{indent}{name:<{width}} = {text}")
     return lines
 
@@ -175,7 +179,10 @@ def _escaped(text: str) -> str:
     """Return a text between quotes: a dollar or percent sign before a brace would begin an expression."""
     plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "$${").replace("%{", "%%{")
     letters = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return "".join(letters.get(one, one if one.isprintable() else _coded(one)) for one in plain)
+    return "".join(
+        letters.get(character, character if character.isprintable() else _coded(character))
+        for character in plain
+    )
 
 
 def _coded(letter: str) -> str:

@@ -33,7 +33,7 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
     kind, _, label = addresses.of(one).partition(".")
     moved = [] if "traffic" in one.wanted else [Code("traffic")]
     scheduled = ResourceKind.SCHEDULE in things.kinds() and one is things.service
-    kept = [Code("scaling[0].min_instance_count")] if scheduled else []
+    rescaled = [Code("scaling[0].min_instance_count")] if scheduled else []
     ignored = block(
         "lifecycle",
         body=[
@@ -43,8 +43,8 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
                 if moved
                 else []
             ),
-            *([Note("A schedule sets how many instances always run.")] if kept else []),
-            Attribute("ignore_changes", [Code("client"), Code("client_version"), *moved, *kept]),
+            *([Note("A schedule sets how many instances always run.")] if rescaled else []),
+            Attribute("ignore_changes", [Code("client"), Code("client_version"), *moved, *rescaled]),
         ],
     )
     limit = f"{DEADLINE_S / 60:.0f}m"
@@ -71,13 +71,13 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
     )
 
 
-def _images(things: Things, one: Service) -> list[str]:
-    return [f"var.{variable}" for variable in awaited_images(things, one)]
+def _images(things: Things, service: Service) -> list[str]:
+    return [f"var.{variable}" for variable in awaited_images(things, service)]
 
 
-def _unset(things: Things, one: Service) -> str:
+def _unset(things: Things, service: Service) -> str:
     """Return the condition under which a service is not made yet."""
-    return " || ".join(f"{image} == null" for image in _images(things, one)) or "false"
+    return " || ".join(f"{image} == null" for image in _images(things, service)) or "false"
 
 
 def _staged(stage: str) -> list[Item]:
@@ -92,29 +92,29 @@ def _staged(stage: str) -> list[Item]:
 
 def callers(things: Things, addresses: Addresses) -> list[Block]:
     """Return who may call the services: of each, one block for those whom the file names, and one for each account of ours."""
-    return [block for one in things.services for block in _callers(things, one, addresses)]
+    return [block for service in things.services for block in _callers(things, service, addresses)]
 
 
-def _callers(things: Things, one: Service, addresses: Addresses) -> list[Block]:
-    called = addresses.of(one)
+def _callers(things: Things, service: Service, addresses: Addresses) -> list[Block]:
+    called = addresses.of(service)
     where = {"name": Code(f"{called}[0].name"), "location": REGION}
     blocks = []
-    members = named_callers(things, one)
+    members = named_callers(things, service)
     if members:
         roles = {grant.role for grant in members}
         if len(roles) != 1:
             raise TypeError(f"callers have several roles: {', '.join(sorted(roles))}")
         variable = addresses.label(members[0])
-        each = Attribute("for_each", Code(f"{_unset(things, one)} ? toset([]) : var.{variable}"))
-        told = attributes({**where, "role": members[0].role, "member": Code("each.value")})
-        blocks.append(block("resource", type_of(members[0]), variable, body=[each, *told]))
-    for grant in things.callers_of(one):
+        each = Attribute("for_each", Code(f"{_unset(things, service)} ? toset([]) : var.{variable}"))
+        arguments = attributes({**where, "role": members[0].role, "member": Code("each.value")})
+        blocks.append(block("resource", type_of(members[0]), variable, body=[each, *arguments]))
+    for grant in things.callers_of(service):
         if grant not in members:
-            told = attributes(
+            arguments = attributes(
                 {**where, "role": addresses.expressed(grant.role), "member": addresses.member(grant.member)}
             )
-            count = Attribute("count", Code(f"{_unset(things, one)} ? 0 : 1"))
-            blocks.append(block("resource", type_of(grant), addresses.label(grant), body=[count, *told]))
+            count = Attribute("count", Code(f"{_unset(things, service)} ? 0 : 1"))
+            blocks.append(block("resource", type_of(grant), addresses.label(grant), body=[count, *arguments]))
     return blocks
 
 

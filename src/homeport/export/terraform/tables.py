@@ -58,12 +58,12 @@ def budget(_: Addresses, __: RestResource, body: Fields) -> list[Item]:
     """Return the arguments of a budget, which lies with the billing account."""
     scope = {**body.take("budgetFilter"), "projects": [joined("projects/", PROJECT)]}
     rules = body.take("notificationsRule")
-    rest = {
+    arguments = {
         "budgetFilter": scope,
         **body.rest(),
         **({"allUpdatesRule": rules} if any(rules.values()) else {}),
     }
-    return [*attributes({"billing_account": BILLING}), *fields(rest)]
+    return [*attributes({"billing_account": BILLING}), *fields(arguments)]
 
 
 OBSERVE: Mapping[str, Blocks] = {
@@ -79,9 +79,9 @@ GUARD: Mapping[str, Blocks] = {
 KNOWS: Mapping[str, Blocks] = {**GUARD, **OBSERVE}
 
 
-def _last(one: RestResource) -> str:
-    return one.address.path.rpartition("/")[2]
+def _last(resource: RestResource) -> str:
+    return resource.address.path.rpartition("/")[2]
 
 
-def _region(one: RestResource) -> str:
-    return one.address.path.split("/")[4]
+def _region(resource: RestResource) -> str:
+    return resource.address.path.split("/")[4]

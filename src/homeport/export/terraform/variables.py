@@ -56,7 +56,7 @@ def versions() -> list[Item]:
 
 def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
     """Return the variables; those that only some deployments have where `used`, the text of the rest, refers to them."""
-    made = [
+    blocks = [
         _variable(
             "project", "The project that all of it is in. The builds name it, too.", default=things.project
         ),
@@ -66,30 +66,34 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
         *(_image(things, image) for image in things.images),
     ]
     if WEIGHTS.text in used:
-        made.append(
-            block("variable", "weights_digest", body=[*_told(_WEIGHTS, "string"), Attribute("default", None)])
+        blocks.append(
+            block(
+                "variable",
+                "weights_digest",
+                body=[*_describe(_WEIGHTS, "string"), Attribute("default", None)],
+            )
         )
-    for one in things.secrets:
-        made += _secret(addresses.label(one), one)
+    for secret in things.secrets:
+        blocks += _secret(addresses.label(secret), secret)
     for service in things.services:
         grants = named_callers(things, service)
         members = sorted(grant.member for grant in grants)
         if members:
             which = "the service" if service is things.service else f"the service {service.own_name}"
             who = f"Who may call {which}, as IAM names them."
-            made.append(_variable(addresses.label(grants[0]), who, kind="set(string)", default=members))
+            blocks.append(_variable(addresses.label(grants[0]), who, kind="set(string)", default=members))
     protected = (
         "Whether Terraform may not take the service away. Set it to false, and apply, before a destroy."
     )
-    made.append(_variable("deletion_protection", protected, kind="bool", default=True))
+    blocks.append(_variable("deletion_protection", protected, kind="bool", default=True))
     if KEY.text in used:
-        made.append(
+        blocks.append(
             _variable("encryption_key", "The key of Cloud KMS for what is kept.", default=_key(things))
         )
     if BILLING.text in used:
-        told = f"The billing account: gcloud billing projects describe {things.project} --format='value(billingAccountName)'"
-        made.append(block("variable", "billing_account", body=_told(told, "string")))
-    return list(made)
+        description = f"The billing account: gcloud billing projects describe {things.project} --format='value(billingAccountName)'"
+        blocks.append(block("variable", "billing_account", body=_describe(description, "string")))
+    return list(blocks)
 
 
 def shared(things: Things) -> list[Item]:
@@ -102,20 +106,20 @@ def shared(things: Things) -> list[Item]:
 
 
 def outputs(things: Things, addresses: Addresses) -> list[Item]:
-    """Return what is asked of it most."""
+    """Return the outputs: what is asked of the module most."""
     urls = [
         _output(
-            "url" if one is things.service else f"{addresses.label(one)}_url",
+            "url" if service is things.service else f"{addresses.label(service)}_url",
             "Of the service, once it is made.",
-            Code(f"one({addresses.of(one)}[*].uri)"),
+            Code(f"one({addresses.of(service)}[*].uri)"),
         )
-        for one in things.services
+        for service in things.services
     ]
-    caches = {one.bucket for one in things.all(StartupCache)}
+    caches = {cache.bucket for cache in things.all(StartupCache)}
     buckets = [
-        _output("bucket", "Where weights lie.", addresses.code(one, "name"))
-        for one in things.all(Bucket)
-        if one.wanted["name"] not in caches
+        _output("bucket", "Where weights lie.", addresses.code(bucket, "name"))
+        for bucket in things.all(Bucket)
+        if bucket.wanted["name"] not in caches
     ]
     return [*urls, *buckets]
 
@@ -149,15 +153,17 @@ def _image(things: Things, image: ContainerImage | MirroredImage) -> Block:
             }
         ),
     )
-    return block("variable", name, body=[*_told(description, "string"), Attribute("default", known), valid])
+    return block(
+        "variable", name, body=[*_describe(description, "string"), Attribute("default", known), valid]
+    )
 
 
-def _secret(name: str, one: SecretVersion) -> list[Block]:
-    read = f"The value of the secret {one.secret_id}: export TF_VAR_{name}, or be asked. It is in no file and no state."
+def _secret(name: str, secret: SecretVersion) -> list[Block]:
+    read = f"The value of the secret {secret.secret_id}: export TF_VAR_{name}, or be asked. It is in no file and no state."
     count = f"Count it up when {name} changed: nothing else tells, since its value is kept nowhere."
-    kept = attributes({"sensitive": True, "ephemeral": True})
+    secrecy = attributes({"sensitive": True, "ephemeral": True})
     return [
-        block("variable", name, body=[*_told(read, "string"), *kept]),
+        block("variable", name, body=[*_describe(read, "string"), *secrecy]),
         _variable(f"{name}_version", count, kind="number", default=1),
     ]
 
@@ -168,11 +174,11 @@ def _variable(
     return block(
         "variable",
         name,
-        body=[*_told(description, kind), *attributes({"default": default, "nullable": False})],
+        body=[*_describe(description, kind), *attributes({"default": default, "nullable": False})],
     )
 
 
-def _told(description: str, kind: str) -> list[Item]:
+def _describe(description: str, kind: str) -> list[Item]:
     return attributes({"description": description, "type": Code(kind)})
 
 
@@ -181,5 +187,5 @@ def _output(name: str, description: str, value: Code) -> Block:
 
 
 def _key(things: Things) -> str:
-    keys = [one.wanted["encryption"]["defaultKmsKeyName"] for one in things.all(Bucket) if "encryption" in one.wanted]  # fmt: skip
+    keys = [bucket.wanted["encryption"]["defaultKmsKeyName"] for bucket in things.all(Bucket) if "encryption" in bucket.wanted]  # fmt: skip
     return str(keys[0])
