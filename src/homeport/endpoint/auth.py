@@ -160,9 +160,9 @@ class _Pauses:
         longest = max(_LONGEST_PAUSE_S, (self._until - now) / (self.again + 1))
         self.again -= 1
         headers = answer.headers
-        asked = wait_of(headers.get("retry-after", ""), headers.get("date", ""))
+        requested = wait_of(headers.get("retry-after", ""), headers.get("date", ""))
         usual = min(self._next, longest)
-        pause = usual * random.uniform(0.8, 1.2) if asked is None else max(asked, _SHORTEST_PAUSE_S)  # noqa: S311 - spreads load
+        pause = usual * random.uniform(0.8, 1.2) if requested is None else max(requested, _SHORTEST_PAUSE_S)  # noqa: S311 - spreads load
         self._next = usual * 1.6
         return pause if now + pause < self._until else None
 

@@ -88,8 +88,8 @@ class Endpoint:
                 f"{self.name} is private: it takes no key, but ID tokens that end after an hour",
                 hint="`homeport proxy` opens a local port that adds them, and prints the variables for it",
             )
-        wanted = proxy_key if proxy else self.api_key
-        key = wanted.reveal() if wanted else "unused"
+        secret = proxy_key if proxy else self.api_key
+        key = secret.reveal() if secret else "unused"
         base_url = f"{proxy.rstrip('/')}/v1" if proxy else self.base_url
         return {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, "OPENAI_MODEL": self.model}
 

@@ -133,11 +133,11 @@ class Wakefulness:
         wait = Backoff(
             what="the next ask", within=within_s, first=ASK_EVERY_S, counts_looks=True, clock=self.clock
         )
-        told, error = self._begun, None
+        told_at, error = self._begun, None
         while await wait.pause() and self.clock.now() - self._begun < within_s:
             error = await self._ask()
-            if self.clock.now() - told >= TELL_EVERY_S:
-                told = self.clock.now()
+            if self.clock.now() - told_at >= TELL_EVERY_S:
+                told_at = self.clock.now()
                 self.progress.note(self.text())
         self._passed(min(self.clock.now() - self._begun, within_s))
         if error is not None:
