@@ -114,36 +114,38 @@ RESULTS: dict[str, Any] = {  # Any: types
 
 def schema(name: str) -> JsonObject:
     """Return the JSON Schema of what the command `name` prints."""
-    made = TypeAdapter(RESULTS[name]).json_schema(mode="serialization")
+    described = TypeAdapter(RESULTS[name]).json_schema(mode="serialization")
     if name == "plan":
-        _with_facts(made)
-    return {"$schema": DIALECT, "title": f"homeport {name.replace('-', ' ')} --json", **_untitled(made)}
+        _with_facts(described)
+    return {"$schema": DIALECT, "title": f"homeport {name.replace('-', ' ')} --json", **_untitled(described)}
 
 
 def _with_facts(plan: JsonObject) -> None:
     """Describe each key of a plan's facts: it has one of the kinds that have that key."""
     kinds: dict[str, list[Any]] = {}
     for kind in FACTS:
-        made = TypeAdapter(kind).json_schema(mode="serialization")
-        plan["$defs"] |= made.pop("$defs", {})  # References count from the top.
-        made["properties"]["text"] = {"type": "string", "description": "Everything of it in a line."}
-        made["required"] = sorted(made["properties"])
-        made["additionalProperties"] = False
-        kinds.setdefault(kind.key, []).append(made)
+        described = TypeAdapter(kind).json_schema(mode="serialization")
+        plan["$defs"] |= described.pop("$defs", {})  # References count from the top.
+        described["properties"]["text"] = {"type": "string", "description": "Everything of it in a line."}
+        described["required"] = sorted(described["properties"])
+        described["additionalProperties"] = False
+        kinds.setdefault(kind.key, []).append(described)
     plan["properties"]["facts"] = {
         "description": "What will be so, by key.",
         "type": "object",
-        "properties": {key: made[0] if len(made) == 1 else {"anyOf": made} for key, made in kinds.items()},
+        "properties": {
+            key: schemas[0] if len(schemas) == 1 else {"anyOf": schemas} for key, schemas in kinds.items()
+        },
         "additionalProperties": False,
     }
 
 
-def _untitled(made: Json) -> Json:
+def _untitled(node: Json) -> Json:
     """Leave out the titles that only repeat a name."""
-    if isinstance(made, dict):
+    if isinstance(node, dict):
         return {
             key: _untitled(value)
-            for key, value in made.items()
+            for key, value in node.items()
             if not (key == "title" and isinstance(value, str))
         }
-    return [_untitled(one) for one in made] if isinstance(made, list) else made
+    return [_untitled(child) for child in node] if isinstance(node, list) else node
