@@ -54,7 +54,7 @@ _HOMES = {
 
 def plan(spec: Spec | Path | str = "homeport.toml", *, on: str = "local") -> Plan:
     """Return what `up` would do. Changes nothing. Raises `HomeportError` for what `up` would refuse."""
-    return _with(spec, on, lambda one: one.plan())
+    return _with(spec, on, lambda deployment: deployment.plan())
 
 
 def up(
@@ -75,22 +75,22 @@ def up(
     from homeport.targets.base import UpOptions
 
     options = UpOptions(verify=verify)
-    return _proven(_with(spec, on, lambda one: one.up(options), take_over=take_over))
+    return _proven(_with(spec, on, lambda deployment: deployment.up(options), take_over=take_over))
 
 
 def swap(model: str, spec: Spec | Path | str = "homeport.toml", *, on: str = "local") -> Endpoint:
     """Serve another model instead, verified before it takes over. The file stays as it is. Raises what `up` raises."""
-    return _proven(_with(spec, on, lambda one: one.swap(model)))
+    return _proven(_with(spec, on, lambda deployment: deployment.swap(model)))
 
 
 def rollback(spec: Spec | Path | str = "homeport.toml", *, on: str = "local") -> str:
     """Let what was verified before serve again; returns what that is. Raises `NotFound` where there is nothing."""
-    return _with(spec, on, lambda one: one.rollback()).serving
+    return _with(spec, on, lambda deployment: deployment.rollback()).serving
 
 
 def exported(kind: str, spec: Spec | Path | str = "homeport.toml", *, on: str = "cloudrun") -> dict[str, str]:
     """Return what `up` would make as files of another tool, by name."""
-    return _with(spec, on, lambda one: one.export(kind))
+    return _with(spec, on, lambda deployment: deployment.export(kind))
 
 
 def down(name: str | None = None, *, on: str = "local", purge: bool = False) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ def down(name: str | None = None, *, on: str = "local", purge: bool = False) -> 
 
     Asks nobody. Raises `HomeportError` where anything is left.
     """
-    return _selected(name, on, lambda one: one.down(purge=purge)).gone
+    return _selected(name, on, lambda deployment: deployment.down(purge=purge)).gone
 
 
 def status(*, on: str = "local") -> list[Status]:
@@ -111,7 +111,7 @@ def status(*, on: str = "local") -> list[Status]:
 
 def connect(name: str | None = None, *, on: str = "local") -> Endpoint:
     """Return the endpoint called `name`, else that of the file here. Raises `NotRunning` or `NotFound`."""
-    return _selected(name, on, lambda one: one.connect())
+    return _selected(name, on, lambda deployment: deployment.connect())
 
 
 def _with(
@@ -130,8 +130,8 @@ def _with(
     options = OpenOptions(env=os.environ, home=find_home(), take_over=take_over)
 
     async def all_of_it() -> _T:
-        async with deployment.opened(spec, on=on, options=options) as one:
-            return await work(one)
+        async with deployment.opened(spec, on=on, options=options) as opened:
+            return await work(opened)
 
     return sync.run(all_of_it())
 
@@ -140,8 +140,8 @@ def _selected(name: str | None, on: str, work: Callable[[Deployment], Awaitable[
     from homeport import deployment, sync
 
     async def all_of_it() -> _T:
-        async with deployment.selected(name, Path("homeport.toml"), on=on) as one:
-            return await work(one)
+        async with deployment.selected(name, Path("homeport.toml"), on=on) as selected:
+            return await work(selected)
 
     return sync.run(all_of_it())
 

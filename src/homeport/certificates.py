@@ -15,7 +15,7 @@ def certificates() -> ssl.SSLContext:
     Return the context with the certificates that this machine trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
     It is loaded once for each value of the two: that takes some 40 ms, and a verification opens 60 connections.
-    Not for clients of HTTP/2: what a context offers is set anew for each connection.
+    Not for clients of HTTP/2: what a context offers is set again for each connection.
     """
     return _loaded(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
 

@@ -72,11 +72,11 @@ def inherited(
 
 def without_secrets(env: Mapping[str, str], *, own: Iterable[str] = ()) -> dict[str, str]:
     """Return `env` without the variables whose name says that they hold a secret, except for those that `own` names."""
-    kept = tuple(own)
+    own_patterns = tuple(own)
     return {
         name: value
         for name, value in env.items()
-        if not names_secret(name) or any(fnmatchcase(name, pattern) for pattern in kept)
+        if not names_secret(name) or any(fnmatchcase(name, pattern) for pattern in own_patterns)
     }
 
 

@@ -41,7 +41,7 @@ class ClientSettings:
     file: Path | None = None
     """A file that it reads; None where variables suffice."""
     text: str = ""
-    """What belongs into that file. Holds no key, but for dotenv and continue, which read it there."""
+    """What belongs into that file. Holds no key, except for dotenv and continue, which read it there."""
     say: tuple[str, ...] = field(default=())
     """How it is used then, in a line or two."""
 
@@ -82,7 +82,7 @@ def _by_variables(client: str, usual: Mapping[str, str]) -> ClientSettings:
             "ANONYMIZED_TELEMETRY": "False",
         },
     }
-    asked = shlex.quote(json.dumps({"model": model, "messages": [_HELLO]}))
+    request = shlex.quote(json.dumps({"model": model, "messages": [_HELLO]}))
     say = {
         "openai": "openai.OpenAI() reads them",
         # It sends every prompt and answer to OpenAI as soon as OPENAI_API_KEY is set, wherever the model is.
@@ -102,7 +102,7 @@ def _by_variables(client: str, usual: Mapping[str, str]) -> ClientSettings:
         "vercel-ai": f'createOpenAICompatible({{name: "homeport", baseURL: "{base}", apiKey: '
         f'process.env.OPENAI_API_KEY, supportsStructuredOutputs: true}})("{model}")',
         "open-webui": "open-webui serve reads them at its first start; later it goes by its own settings page",
-        "curl": f"{_CURL} -d {asked}",
+        "curl": f"{_CURL} -d {request}",
     }
     return ClientSettings(variables={**usual, **of_its_own.get(client, {})}, say=(say[client],))
 

@@ -1,8 +1,8 @@
 """
 One file on one target, and the verbs: the same, with the same results, for every target.
 
-    async with deployment.opened("homeport.toml", on="cloudrun") as one:
-        result = await one.up()
+    async with deployment.opened("homeport.toml", on="cloudrun") as opened:
+        result = await opened.up()
 """
 
 from __future__ import annotations
@@ -223,8 +223,8 @@ async def selected(
                 f"of {name}",
                 hint="name its file with -f",
             )
-        async with opened(file, on=on, options=options) as one:
-            yield one
+        async with opened(file, on=on, options=options) as deployment:
+            yield deployment
         return
     async with module.open_named(name or _only(module.names(options), on), file, options) as target:
         yield Deployment(target=target)

@@ -49,9 +49,9 @@ def examine() -> list[DoctorFinding]:
 
 
 def _engines() -> Iterator[DoctorFinding]:
-    found = {name: registry.module(name).find() for name in names.NAMES}
-    none_found = not any(found.values())
-    for name, installation in found.items():
+    installations = {name: registry.module(name).find() for name in names.NAMES}
+    none_found = not any(installations.values())
+    for name, installation in installations.items():
         if installation is not None:
             yield DoctorFinding(
                 what=name,
@@ -145,12 +145,12 @@ def _cloud() -> Iterator[DoctorFinding]:
     configured = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     folder = Path(os.environ.get("CLOUDSDK_CONFIG", Path.home() / ".config" / "gcloud"))
     default = Path(configured) if configured else folder / "application_default_credentials.json"
-    there = default.is_file()
+    exists = default.is_file()
     yield DoctorFinding(
         what="credentials",
-        verdict=DoctorVerdict.GOOD if there else DoctorVerdict.OPTIONAL,
+        verdict=DoctorVerdict.GOOD if exists else DoctorVerdict.OPTIONAL,
         detail=str(default)
-        if there
+        if exists
         else "no application default credentials; only a cloud target will want them",
     )
 

@@ -39,7 +39,7 @@ class Objection:
 
 
 def objection(headers: Headers) -> Objection | None:
-    """Return what is to be said against a request's Host and origin; None where nothing is."""
+    """Return why a request is refused for its Host or origin; None where it is not."""
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1 or not is_own_name(hosts[0]):
         named = ", ".join(host.decode("latin-1") for host in hosts) or "a request without a host"
@@ -61,10 +61,10 @@ def is_own_name(host: bytes) -> bool:
 
     Any port, since one may be forwarded; browsers cannot be made to lie about the name.
     """
-    found = _AUTHORITY.fullmatch(host)
-    if found is None or (found[2] is not None and not 0 < int(found[2]) < 65536):
+    matched = _AUTHORITY.fullmatch(host)
+    if matched is None or (matched[2] is not None and not 0 < int(matched[2]) < 65536):
         return False
-    name = found[1].decode("ascii").lower()
+    name = matched[1].decode("ascii").lower()
     if name == "localhost":
         return True
     try:
@@ -80,11 +80,11 @@ def new_key() -> Secret:
 
 def has_key(headers: Headers, key: Secret) -> bool:
     """Return whether a request shows the key, as a bearer token or `x-api-key`; how long it takes tells nothing."""
-    wanted = key.reveal().encode()
-    given = [value for name, value in headers if name in _KEYS]
-    return wanted != b"" and any(hmac.compare_digest(_bare(value), wanted) for value in given)
+    expected = key.reveal().encode()
+    shown = [value for name, value in headers if name in _KEYS]
+    return expected != b"" and any(hmac.compare_digest(_bare(value), expected) for value in shown)
 
 
 def _bare(value: bytes) -> bytes:
-    scheme, _, rest = value.partition(b" ")
-    return rest.strip() if scheme.lower() == b"bearer" else value.strip()
+    scheme, _, credentials = value.partition(b" ")
+    return credentials.strip() if scheme.lower() == b"bearer" else value.strip()

@@ -25,7 +25,7 @@ def install(extra: str) -> str:
     package = f"'homeport[{extra}]'"
     if find_spec("pip") is None:
         return f"uv pip install --python {sys.executable} {package}"
-    found = shutil.which("pip", path=os.environ.get("PATH"))
-    if found is not None and Path(found).parent == Path(sys.executable).parent:
+    pip = shutil.which("pip", path=os.environ.get("PATH"))
+    if pip is not None and Path(pip).parent == Path(sys.executable).parent:
         return f"pip install {package}"
     return f"{sys.executable} -m pip install {package}"

@@ -75,8 +75,8 @@ def remove(source: str, *, home: Home | None = None) -> bool:
     """Remove weights by source or model's name; whether there were any that homeport may remove."""
     store = _store(home)
     names = _named([source])
-    found = [entry for entry in stored(home=home) if entry.source in names]
-    removed = [store.remove(entry.source, entry.format) for entry in found]
+    entries = [entry for entry in stored(home=home) if entry.source in names]
+    removed = [store.remove(entry.source, entry.format) for entry in entries]
     return any(removed)
 
 
@@ -108,14 +108,14 @@ def _named(sources: Sequence[str]) -> list[str]:
 
 def _stored(store: WeightsStore, manifest: Manifest) -> Stored:
     format_: Format = "gguf" if manifest.gguf else "safetensors"
-    whole = store.manifest(manifest.pin.source, format_) is not None
+    intact = store.manifest(manifest.pin.source, format_) is not None
     return Stored(
         source=manifest.pin.source,
         revision=manifest.pin.revision,
         size=manifest.pin.size,
         digest=manifest.digest,
         format=format_,
-        state="whole" if whole else "changed",
+        state="whole" if intact else "changed",
         folder=manifest.folder,
     )
 

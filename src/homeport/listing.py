@@ -55,7 +55,7 @@ class ListedEndpoint:
             "max_instances": self.max_instances,
             "usd_per_hour": self.usd_per_hour,
             "verified": dict(self.verified) if self.verified is not None else None,
-            "parts": [one.as_json() for one in self.parts],
+            "parts": [part.as_json() for part in self.parts],
             "other": list(self.other),
         }
 
@@ -106,7 +106,7 @@ def of_status(status: Status) -> ListedEndpoint:
 
 def table(endpoints: Sequence[ListedEndpoint]) -> list[tuple[str, ...]]:
     """Return the lines of the table."""
-    return [one.row() for one in endpoints]
+    return [endpoint.row() for endpoint in endpoints]
 
 
 __all__ = ["HEADER", "ListedEndpoint", "Listing", "of_status", "table"]

@@ -35,20 +35,22 @@ class LivePlace:
 
     def lines(self) -> list[str]:
         """Return what could not be read of it, in words."""
-        told = [f"{registry.TITLES[self.on]}: not known, could not be read: {what}" for what in self.unread]
+        remarks = [
+            f"{registry.TITLES[self.on]}: not known, could not be read: {unread}" for unread in self.unread
+        ]
         if self.error is not None:
             hint = f"; {self.error.hint}" if self.error.hint else ""
-            told.append(f"{registry.TITLES[self.on]}: not known, could not be read: {self.error}{hint}")
-        return told
+            remarks.append(f"{registry.TITLES[self.on]}: not known, could not be read: {self.error}{hint}")
+        return remarks
 
 
 async def look(on: str, file: Path, options: OpenOptions) -> LivePlace:
     """Return what the target `on` has now, or why that is not known."""
     try:
-        found = await registry.live(on).endpoints(file, options)
+        live = await registry.live(on).endpoints(file, options)
     except HomeportError as error:
         return LivePlace(on=on, error=error)
-    return LivePlace(on=on, endpoints=found.endpoints, unread=found.unread)
+    return LivePlace(on=on, endpoints=live.endpoints, unread=live.unread)
 
 
 async def look_at(places: Sequence[str], file: Path, options: OpenOptions) -> list[LivePlace]:

@@ -60,20 +60,20 @@ def component(name: str, *, where: str) -> str:
 
 def distinct(names: Iterable[str], *, where: str) -> None:
     """Raise `WeightsError` where two names are one file on some disk, or one is the folder of another."""
-    seen: dict[str, str] = {}
+    by_folded: dict[str, str] = {}
     for name in sorted(names):
         key = folded(name)
-        if key in seen:
+        if key in by_folded:
             raise WeightsError(
-                f"{where} has {shown(seen[key])} and {shown(name)}, which are one file on many disks",
+                f"{where} has {shown(by_folded[key])} and {shown(name)}, which are one file on many disks",
                 hint=_HINT,
             )
-        seen[key] = name
-    for key, name in seen.items():
+        by_folded[key] = name
+    for key, name in by_folded.items():
         above = key.rpartition("/")[0]
         while above:
-            if above in seen:
-                raise WeightsError(f"{where} has {shown(seen[above])} as a file and as the folder of {shown(name)}", hint=_HINT)  # fmt: skip
+            if above in by_folded:
+                raise WeightsError(f"{where} has {shown(by_folded[above])} as a file and as the folder of {shown(name)}", hint=_HINT)  # fmt: skip
             above = above.rpartition("/")[0]
 
 

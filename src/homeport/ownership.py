@@ -33,10 +33,10 @@ def owner(spec: Spec, file: Path, home: Home) -> str:
     A file whose folder was moved owns what it owned: the path that is remembered is gone, and what runs is exactly
     what the file says. Anything else has to be taken over.
     """
-    found = endpoint_record.read(home.endpoint(spec.endpoint_name))
-    if not isinstance(found, EndpointRecord) or found.belongs_to(file) or _is_moved(found, spec):
+    record = endpoint_record.read(home.endpoint(spec.endpoint_name))
+    if not isinstance(record, EndpointRecord) or record.belongs_to(file) or _is_moved(record, spec):
         return ""
-    return found.spec_file
+    return record.spec_file
 
 
 def ensure_owner(spec: Spec, file: Path, home: Home, *, hint: str) -> None:
@@ -48,5 +48,5 @@ def ensure_owner(spec: Spec, file: Path, home: Home, *, hint: str) -> None:
     raise NotManaged(f"{spec.endpoint_name} belongs to {other}{gone}, and not to {file}", hint=hint)
 
 
-def _is_moved(found: EndpointRecord, spec: Spec) -> bool:
-    return not Path(found.spec_file).exists() and found.is_for(spec)
+def _is_moved(record: EndpointRecord, spec: Spec) -> bool:
+    return not Path(record.spec_file).exists() and record.is_for(spec)

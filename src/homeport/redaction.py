@@ -51,7 +51,7 @@ def remember(secret: str) -> None:
         _revealed[secret] = tuple(_patterns(secret))
         # Longer ones first, so that none stops within another.
         _pattern = re.compile(
-            "|".join(sorted({one for all_of in _revealed.values() for one in all_of}, key=_order))
+            "|".join(sorted({pattern for all_of in _revealed.values() for pattern in all_of}, key=_order))
         )
 
 
@@ -123,9 +123,9 @@ def _base64(secret: str) -> Iterator[str]:
     """Return what of the base64 of any text with `secret` in it depends on `secret` alone, at each place it may have."""
     for before in range(3):
         data = bytes(before) + secret.encode()
-        whole = len(data) // 3 * 4
+        end = len(data) // 3 * 4
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            yield encode(data).decode()[4 if before else 0 : whole]
+            yield encode(data).decode()[4 if before else 0 : end]
 
 
 def _spelled(letter: str) -> str:

@@ -164,7 +164,7 @@ def _results_page() -> str:
     ]
     for kind in FACTS:
         about = inspect.cleandoc(kind.__doc__ or "").splitlines()[0]
-        names = ", ".join(f"`{one.name}`" for one in dataclasses.fields(kind))
+        names = ", ".join(f"`{field.name}`" for field in dataclasses.fields(kind))
         lines.append(f"| `{kind.key}` | {about} | {names} |")
     return "\n".join(lines) + "\n"
 
@@ -183,16 +183,18 @@ def _packages_page() -> str:
         ),
     ):
         lines += ["", f"## {title}", "", "| where | what |", "|---|---|"]
-        lines += [f"| `{where}` | {what} |" for where, what in sorted(_described(source, paths))]
+        lines += [
+            f"| `{where}` | {description} |" for where, description in sorted(_described(source, paths))
+        ]
     return "\n".join(lines) + "\n"
 
 
 def _described(source: Path, paths: Iterator[Path]) -> Iterator[tuple[str, str]]:
     """Yield each module's place and the first paragraph of its docstring, on one line. Nothing is imported for it."""
     for path in paths:
-        whole = inspect.cleandoc(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+        docstring = inspect.cleandoc(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
         place = path.parent if path.name == "__init__.py" else path
         yield (
             place.relative_to(source).as_posix(),
-            " ".join(whole.partition("\n\n")[0].split()).replace("|", r"\|"),
+            " ".join(docstring.partition("\n\n")[0].split()).replace("|", r"\|"),
         )

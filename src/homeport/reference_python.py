@@ -20,47 +20,49 @@ event loop call it in a thread. The command line does the same: [commands](comma
 def page() -> str:
     """Return the text of the page."""
     public = {name: getattr(homeport, name) for name in homeport.__all__}
-    functions = [_function(name, one) for name, one in public.items() if not inspect.isclass(one)]
-    classes = [_class(name, one) for name, one in public.items() if inspect.isclass(one)]
+    functions = [
+        _function(name, documented) for name, documented in public.items() if not inspect.isclass(documented)
+    ]
+    classes = [_class(name, documented) for name, documented in public.items() if inspect.isclass(documented)]
     return "\n".join((_BEGIN, "## Functions\n", *functions, "## Classes\n", *classes)).rstrip("\n") + "\n"
 
 
-def _function(name: str, one: object) -> str:
-    return f"### `homeport.{name}{_signature(one)}`\n\n{_prose(one)}\n"
+def _function(name: str, function: object) -> str:
+    return f"### `homeport.{name}{_signature(function)}`\n\n{_prose(function)}\n"
 
 
-def _class(name: str, one: type) -> str:
-    lines = [f"### `homeport.{name}`\n", _prose(one), ""]
-    rows = [f"| `{member}` | {said} |" for member, said in _members(one)]
+def _class(name: str, class_: type) -> str:
+    lines = [f"### `homeport.{name}`\n", _prose(class_), ""]
+    rows = [f"| `{member}` | {sentence} |" for member, sentence in _members(class_)]
     return "\n".join((*lines, *(("| | |", "|---|---|", *rows, "") if rows else ())))
 
 
-def _members(one: type) -> Iterator[tuple[str, str]]:
+def _members(class_: type) -> Iterator[tuple[str, str]]:
     """Yield the public methods and properties of a class itself, with the first sentence of each."""
-    for name, member in vars(one).items():
-        made = member.__func__ if isinstance(member, classmethod | staticmethod) else member
-        if name.startswith("_") or not (inspect.isfunction(made) or isinstance(made, property)):
+    for name, member in vars(class_).items():
+        unwrapped = member.__func__ if isinstance(member, classmethod | staticmethod) else member
+        if name.startswith("_") or not (inspect.isfunction(unwrapped) or isinstance(unwrapped, property)):
             continue
-        shown = name if isinstance(made, property) else f"{name}{_signature(made)}"
-        if said := inspect.getdoc(made):
-            yield shown.replace("|", "\\|"), " ".join(said.split("\n\n")[0].split()).replace("|", "\\|")
-    if dataclasses.is_dataclass(one):
+        shown = name if isinstance(unwrapped, property) else f"{name}{_signature(unwrapped)}"
+        if doc := inspect.getdoc(unwrapped):
+            yield shown.replace("|", "\\|"), " ".join(doc.split("\n\n")[0].split()).replace("|", "\\|")
+    if dataclasses.is_dataclass(class_):
         fields = ", ".join(
-            f"`{field.name}`" for field in dataclasses.fields(one) if not field.name.startswith("_")
+            f"`{field.name}`" for field in dataclasses.fields(class_) if not field.name.startswith("_")
         )
         yield "…", f"Fields: {fields}."
 
 
-def _signature(one: object) -> str:
-    assert callable(one)
-    text = str(inspect.signature(one))
+def _signature(function: object) -> str:
+    assert callable(function)
+    text = str(inspect.signature(function))
     bare = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)
     return re.sub(r"\(self(?:, )?", "(", bare)
 
 
-def _prose(one: object) -> str:
+def _prose(documented: object) -> str:
     """Return a docstring with its code in blocks of their own."""
-    paragraphs = (inspect.getdoc(one) or "").split("\n\n")
+    paragraphs = (inspect.getdoc(documented) or "").split("\n\n")
     return "\n\n".join(
         f"```python\n{inspect.cleandoc(text)}\n```" if text.startswith("    ") else " ".join(text.split())
         for text in paragraphs

@@ -165,7 +165,7 @@ def _plain(value: Json) -> Json:
         return dict(value)
     if isinstance(value, EndpointPart):
         return value.as_json()
-    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+    return [_plain(member) for member in value] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,9 +74,9 @@ class Terminal:
 
         Its end is held back while it may be the beginning of a secret: `flush` when nothing follows.
         """
-        whole = self._held + text
-        cut = len(whole) - undecided(whole)
-        safe, self._held = whole[:cut], whole[cut:]
+        pending = self._held + text
+        cut = len(pending) - undecided(pending)
+        safe, self._held = pending[:cut], pending[cut:]
         sys.stdout.write(printable_answer(safe))
         sys.stdout.flush()
 
@@ -174,8 +174,8 @@ class Terminal:
         """Tell that a piece of work ended well."""
         self._close(key)
         took = time.monotonic() - self._begun.pop(key, time.monotonic())
-        whole = f"; {self._of_whole()}" if self._expected else ""
-        self.say(f"  ✓ {what} ({took:.1f} s{whole})", style="green")
+        overall = f"; {self._of_whole()}" if self._expected else ""
+        self.say(f"  ✓ {what} ({took:.1f} s{overall})", style="green")
 
     def failed(self, key: str, what: str) -> None:
         """Tell that a piece of work ended badly; the error itself is shown at the end."""
@@ -246,10 +246,10 @@ class Terminal:
                 expand=True,
             )
             if self._expected:
-                whole = self._bars.add_task(
+                overall = self._bars.add_task(
                     f"all of it: {printable(self._expected, keep='')} expected", total=None
                 )
-                self._bars.tasks[whole].start_time = self._whole_began
+                self._bars.tasks[overall].start_time = self._whole_began
             self._bars.start()
         return self._bars
 

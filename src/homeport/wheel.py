@@ -67,22 +67,22 @@ def constraints(extras: Iterable[str]) -> str:
 
 @cache
 def _constraints(extras: frozenset[str]) -> str:
-    found: dict[str, str] = {}
-    asked = [(_NAME, extras)]
-    seen: set[tuple[str, frozenset[str]]] = set()
-    while asked:
-        name, wanted = asked.pop()
-        if (name, wanted) in seen:
+    versions: dict[str, str] = {}
+    queue = [(_NAME, extras)]
+    visited: set[tuple[str, frozenset[str]]] = set()
+    while queue:
+        name, own_extras = queue.pop()
+        if (name, own_extras) in visited:
             continue
-        seen.add((name, wanted))
+        visited.add((name, own_extras))
         try:
             installed = distribution(name)
         except PackageNotFoundError:  # Of another system, or another Python.
             continue
         if name != _NAME:
-            found[name] = installed.version
-        asked += _required(installed, wanted)
-    return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
+            versions[name] = installed.version
+        queue += _required(installed, own_extras)
+    return "".join(f"{name}=={version}\n" for name, version in sorted(versions.items()))
 
 
 def _required(installed: Distribution, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
@@ -93,7 +93,7 @@ def _required(installed: Distribution, extras: frozenset[str]) -> Iterator[tuple
         of = _EXTRA.search(parts[4] or "")
         if of is None or of[1] in extras:
             name = re.sub(r"[-_.]+", "-", parts[1]).lower()
-            yield name, frozenset(one.strip() for one in (parts[2] or "").split(",") if one.strip())
+            yield name, frozenset(extra.strip() for extra in (parts[2] or "").split(",") if extra.strip())
 
 
 def _short(content: bytes) -> str:
@@ -101,10 +101,10 @@ def _short(content: bytes) -> str:
 
 
 def _zipped(files: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, content in files.items():
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # The same files are the same wheel.
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(entry, content)
-    return made.getvalue()
+    return buffer.getvalue()
