@@ -65,14 +65,14 @@ async def bench(
         started = datetime.now(UTC)
         before = await engine_metrics.read(endpoint)
         await work.warm_up()
-        found = await work.measure()
+        at_knee = await work.measure()
         grown = engine_metrics.grown(before, await engine_metrics.read(endpoint))
         return BenchResult(
             version=VERSION,
             setting=_setting(endpoint, options, work, served or Served(), started),
             warm_up=work.warmed,
-            levels=tuple(sorted(work.levels.values(), key=lambda one: one.users or 0)),
-            knee=found,
+            levels=tuple(sorted(work.levels.values(), key=lambda level: level.users or 0)),
+            knee=at_knee,
             engine_metrics=grown,
         )
 
@@ -109,19 +109,19 @@ class _BenchWork:
         to_the_end: dict[str, Json] = {"ignore_eos": True, "stop": [NEVER]}
         request |= to_the_end
 
-        async def asked(text: str) -> TimedRequest:
+        async def send(text: str) -> TimedRequest:
             return await LoadSender(endpoint, connections, OnePrompt(request, text), patience).once(1, 1)
 
-        first = await asked("Hello")
+        first = await send("Hello")
         ignores_eos = first.failure is not RequestFailure.REFUSED
         if not ignores_eos:
-            for one in to_the_end:
-                del request[one]
-            first = await asked("Hello")
+            for name in to_the_end:
+                del request[name]
+            first = await send("Hello")
         _ensure_answered(first, endpoint)
 
         async def count(text: str) -> int | None:
-            counted = await asked(text)
+            counted = await send(text)
             _ensure_answered(counted, endpoint)
             return counted.input_tokens
 
@@ -147,14 +147,14 @@ class _BenchWork:
         self.say("warming up")
         done = []
         for _ in range(WARM_UPS):
-            one = await self.sender.once(*next(self.lengths))
-            if one.failure is not None:
+            request = await self.sender.once(*next(self.lengths))
+            if request.failure is not None:
                 raise EndpointError(
-                    f"a request of {one.input} tokens in and {one.output} out failed: {one.failure}: {one.detail}",
-                    status=one.status, body=one.detail,
+                    f"a request of {request.input} tokens in and {request.output} out failed: {request.failure}: {request.detail}",
+                    status=request.status, body=request.detail,
                     hint="is its context long enough for --input and --output together?",
                 )  # fmt: skip
-            done.append(values(one)["ttft"])
+            done.append(values(request)["ttft"])
         self.warmed = WarmUp(requests=len(done), first_ttft_s=done[0], last_ttft_s=done[-1])
         self.until = time.monotonic() + self.options.seconds
 
@@ -183,10 +183,10 @@ class _BenchWork:
                 await self._at(users, repetitions=1, seconds=each)
             return self.levels[users].rates["goodput"].mean
 
-        found = await knee.find(goodput, most_users=self.options.most_users)
-        if found.users > 1:
-            await self._at(found.users, repetitions=repetitions, seconds=each)
-        return KneeResult(users=found.users, goodput=found.most, searched=found.searched, why=found.why)
+        search = await knee.find(goodput, most_users=self.options.most_users)
+        if search.users > 1:
+            await self._at(search.users, repetitions=repetitions, seconds=each)
+        return KneeResult(users=search.users, goodput=search.most, searched=search.searched, why=search.why)
 
     async def _at(self, users: int, *, repetitions: int, seconds: float) -> None:
         """Measure a closed loop until it has been measured `repetitions` times."""
@@ -204,8 +204,8 @@ class _BenchWork:
         runs = []
         for _ in range(self.options.repetitions):
             least = self.prompts.fewest
-            lengths = ((max(least, one.input), one.output) for one in load.arrivals)
-            runs.append(await self.sender.opened((one.seconds for one in load.arrivals), lengths))
+            lengths = ((max(least, arrival.input), arrival.output) for arrival in load.arrivals)
+            runs.append(await self.sender.opened((arrival.seconds for arrival in load.arrivals), lengths))
         seconds = load.arrivals[-1].seconds
         rate = len(load.arrivals) / seconds if seconds else None
         about = Loaded(load=load.title, rate=rate, ignores_eos=self.ignores_eos)
@@ -215,25 +215,25 @@ class _BenchWork:
     def _level(self, about: Loaded, runs: list[LoadRun]) -> LevelResult:
         return level(about, runs, self.options.slo, exact=self.prompts.calibration.exact)
 
-    def _tell(self, found: LevelResult) -> None:
-        ttft = found.latency.get("ttft")
+    def _tell(self, measured: LevelResult) -> None:
+        ttft = measured.latency.get("ttft")
         self.say(
-            f"  {found.load}: {found.rates['output_tokens'].mean:.1f} output tokens/s"
+            f"  {measured.load}: {measured.rates['output_tokens'].mean:.1f} output tokens/s"
             + (f", TTFT {ttft.p50:.3f} s" if ttft else "")
-            + ("" if found.valid else " (no result)")
+            + ("" if measured.valid else " (no result)")
         )
 
 
-def _ensure_answered(one: TimedRequest, endpoint: Endpoint) -> None:
-    if one.failure is RequestFailure.CONNECT:
+def _ensure_answered(request: TimedRequest, endpoint: Endpoint) -> None:
+    if request.failure is RequestFailure.CONNECT:
         raise NotRunning(
-            f"nothing answers at {endpoint.base_url}: {one.detail}",
+            f"nothing answers at {endpoint.base_url}: {request.detail}",
             hint="see `homeport status`, start with `homeport up`",
         )
-    if one.failure is not None and one.failure is not RequestFailure.EMPTY:
+    if request.failure is not None and request.failure is not RequestFailure.EMPTY:
         raise EndpointError(
-            f"{endpoint.name} does not answer as it should: {one.failure}: {one.detail}",
-            status=one.status, body=one.detail, hint="`homeport verify` tells what is wrong",
+            f"{endpoint.name} does not answer as it should: {request.failure}: {request.detail}",
+            status=request.status, body=request.detail, hint="`homeport verify` tells what is wrong",
         )  # fmt: skip
 
 
@@ -243,7 +243,7 @@ def _setting(
     from importlib.metadata import version
 
     machine = this_machine()
-    gpus = "".join(f", {one.name}" for one in machine.gpus)
+    gpus = "".join(f", {gpu.name}" for gpu in machine.gpus)
     return Setting(
         endpoint=endpoint.name,
         model=endpoint.model,

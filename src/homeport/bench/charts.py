@@ -43,34 +43,34 @@ def lines(
     mark: tuple[float, float, str] | None = None,
 ) -> str:
     """Return lines over the same axes, which begin at 0; `mark` rings a point and names it."""
-    points = [point for one in series for point in one.points]
+    points = [point for line in series for point in line.points]
     space = _Axes(
         _round_up(max((x for x, _ in points), default=1)), _round_up(max((y for _, y in points), default=1))
     )
     parts = _frame(axes, space)
     # The first lies on top, and those below are wider: all are seen where they have the same values.
-    for number, one in reversed([*enumerate(series)]):
+    for number, line in reversed([*enumerate(series)]):
         color = COLORS[number % len(COLORS)]
-        path = " ".join(f"{space.x(x):.1f},{space.y(y):.1f}" for x, y in one.points)
+        path = " ".join(f"{space.x(x):.1f},{space.y(y):.1f}" for x, y in line.points)
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="{2 + 4 * number}"/>'
         )
-        for place, (x, y) in enumerate(one.points):
-            if len(one.points) <= 40:
-                said = one.labels[place] if place < len(one.labels) else f"{_short(x)}, {_short(y)}"
+        for place, (x, y) in enumerate(line.points):
+            if len(line.points) <= 40:
+                label = line.labels[place] if place < len(line.labels) else f"{_short(x)}, {_short(y)}"
                 parts.append(
                     f'<circle cx="{space.x(x):.1f}" cy="{space.y(y):.1f}" r="{3 + 2 * number}" fill="{color}">'
-                    f"<title>{escape(one.name)}: {escape(said)}</title></circle>"
+                    f"<title>{escape(line.name)}: {escape(label)}</title></circle>"
                 )
-            if place < len(one.labels) and number == 0:
-                parts.append(_word(space.x(x) + 6, space.y(y) - 6, one.labels[place]))
-        parts.append(_word(_LEFT + 8 + 150 * number, 24, f"— {one.name}", color=color))
+            if place < len(line.labels) and number == 0:
+                parts.append(_word(space.x(x) + 6, space.y(y) - 6, line.labels[place]))
+        parts.append(_word(_LEFT + 8 + 150 * number, 24, f"— {line.name}", color=color))
     if mark is not None:
-        x, y, said = mark
+        x, y, label = mark
         parts.append(
             f'<circle cx="{space.x(x):.1f}" cy="{space.y(y):.1f}" r="8" fill="none" stroke="var(--mark)" stroke-width="2"/>'
         )
-        parts.append(_word(min(space.x(x) + 11, WIDTH - 120), space.y(y) + 16, said, color="var(--mark)"))
+        parts.append(_word(min(space.x(x) + 11, WIDTH - 120), space.y(y) + 16, label, color="var(--mark)"))
     return _svg(title, parts)
 
 

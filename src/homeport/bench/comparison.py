@@ -59,30 +59,30 @@ class BenchComparison:
 
     def as_json(self) -> JsonObject:
         """Return it as `--json` prints it."""
-        found: JsonObject = TypeAdapter(BenchComparison).dump_python(self, mode="json")
-        return found
+        document: JsonObject = TypeAdapter(BenchComparison).dump_python(self, mode="json")
+        return document
 
 
 def compared(first: BenchResult, second: BenchResult) -> BenchComparison:
     """Return what differs at one user, at the loads that both have, and at each one's knee. Raises `SpecError` for other lengths."""
     for name in ("input", "output", "shared", "slo"):
-        one, other = (getattr(result.setting, name) for result in (first, second))
-        if one != other:
+        value, other = (getattr(result.setting, name) for result in (first, second))
+        if value != other:
             raise SpecError(
-                f"these measured different things: {name} is {one!r} in the first and {other!r} in the second",
+                f"these measured different things: {name} is {value!r} in the first and {other!r} in the second",
                 hint="run both with the same --input, --output and --slo",
             )
     pairs = [*_pairs(first, second)]
-    figures = tuple(found for title, one, other in pairs for found in _figures(title, one, other))
+    figures = tuple(figure for title, value, other in pairs for figure in _figures(title, value, other))
     notes = []
     if len(figures) > 1:
         notes.append(f"{len(figures)} figures at 95 % each: about {len(figures) * 0.05:.1f} differ by chance")
     if not figures:
         notes.append("there is no load that both measured")
     for name in ("machine", "model"):
-        one, other = (getattr(result.setting, name) for result in (first, second))
-        if one != other:
-            notes.append(f"{name}: {one} and {other}")
+        value, other = (getattr(result.setting, name) for result in (first, second))
+        if value != other:
+            notes.append(f"{name}: {value} and {other}")
     return BenchComparison(first=_title(first), second=_title(second), figures=figures, notes=tuple(notes))
 
 
@@ -93,10 +93,10 @@ def _title(result: BenchResult) -> str:
 
 
 def _pairs(first: BenchResult, second: BenchResult) -> Iterator[tuple[str, LevelResult, LevelResult]]:
-    others = {one.load: one for one in second.levels}
-    for one in first.levels:
-        if one.load in others:
-            yield one.load, one, others[one.load]
+    others = {level.load: level for level in second.levels}
+    for level in first.levels:
+        if level.load in others:
+            yield level.load, level, others[level.load]
     best = first.best, second.best
     if best[0] is not None and best[1] is not None and best[0].load != best[1].load:
         yield f"at its best ({best[0].load} and {best[1].load})", best[0], best[1]
@@ -149,12 +149,12 @@ def welch(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float | 
     if min(len(first), len(second)) < 2:
         return None, None
     difference = sum(second) / len(second) - sum(first) / len(first)
-    parts = [variance(one) / len(one) for one in (first, second)]
+    parts = [variance(sample) / len(sample) for sample in (first, second)]
     total = sum(parts)
     if total == 0:
         return difference, difference
     freedom = total**2 / sum(
-        part**2 / (len(one) - 1) for part, one in zip(parts, (first, second), strict=True)
+        part**2 / (len(sample) - 1) for part, sample in zip(parts, (first, second), strict=True)
     )
     half = t975(freedom) * math.sqrt(total)
     return difference - half, difference + half

@@ -130,7 +130,7 @@ class Connections:
 
     def cut(self, receiver: Receiver) -> None:
         """Close the connection whose answer `receiver` takes, without a word to it."""
-        for connection in [one for one in self._open if one.receiver is receiver]:
+        for connection in [opened for opened in self._open if opened.receiver is receiver]:
             connection.receiver = None
             connection.close()
 

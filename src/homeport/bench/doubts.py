@@ -31,68 +31,72 @@ def of_client(
             f"the client was the bottleneck: it took {cpu_share:.0%} of a core, of which it can use one"
         )
     median = ttft.p50 if ttft else 0.0
-    told = f"its clock was late itself by {1000 * usual:.1f} ms at p90 and {1000 * rare:.1f} ms at p99"
+    lateness = f"its clock was late itself by {1000 * usual:.1f} ms at p90 and {1000 * rare:.1f} ms at p99"
     if usual > max(_TICK_S, LATEST * median):
         wrong.append(
-            f"the client was the bottleneck: {told}, and it measures a median TTFT of {1000 * median:.1f} ms;"
+            f"the client was the bottleneck: {lateness}, and it measures a median TTFT of {1000 * median:.1f} ms;"
             " run it on a quieter machine, or with less load"
         )
     elif rare > max(_TICK_S, LATEST * median):
         notes.append(
-            f"the client was slow at times: {told}; medians hold, the highest percentiles are partly its own"
+            f"the client was slow at times: {lateness}; medians hold, the highest percentiles are partly its own"
         )
     return wrong, notes
 
 
 def of_requests(answered: int, sent: int, late: int, unsent: int) -> list[str]:
     """Return why the load was not what was meant, if it was not."""
-    found = []
+    wrong = []
     if not answered:
         return ["no request was answered"]
     if sent - answered > MOST_FAILED * sent:
-        found.append(
+        wrong.append(
             f"{sent - answered} of {sent} requests failed: those that were answered had less beside them"
         )
     if late + unsent > MOST_LATE * (sent + unsent):
-        found.append(
+        wrong.append(
             f"{late} of {sent + unsent} requests were sent late and {unsent} never: the load was less than meant"
         )
-    return found
+    return wrong
 
 
 def of_tokens(
     answered: Sequence[TimedRequest], *, ignores_eos: bool, exact: bool
 ) -> tuple[list[str], list[str]]:
     """Return why the server's count of tokens is wrong, if it is, and what is to be known of it."""
-    counted = [one for one in answered if (one.usage or {}).get("completion_tokens")]
+    counted = [request for request in answered if (request.usage or {}).get("completion_tokens")]
     wrong, notes = [], []
     if len(counted) < len(answered):
         notes.append(
             f"the server did not count the tokens of {len(answered) - len(counted)} of {len(answered)} answers: there,"
             " a chunk is taken for a token"
         )
-    cut = [one for one in counted if one.finish == "length"]
-    told = [one for one in cut if one.output_tokens != one.output]
-    over = [one for one in counted if one.output_tokens > one.output]
-    if len(told) >= min(_STRANGE, len(counted)) and told:
+    cut = [request for request in counted if request.finish == "length"]
+    miscounted = [request for request in cut if request.output_tokens != request.output]
+    over = [request for request in counted if request.output_tokens > request.output]
+    if len(miscounted) >= min(_STRANGE, len(counted)) and miscounted:
         wrong.append(
-            f"usage is wrong: {len(told)} answers ended at their limit of tokens, and the server counts another number"
-            f" (such as {told[0].output_tokens} of {told[0].output})"
+            f"usage is wrong: {len(miscounted)} answers ended at their limit of tokens, and the server counts another number"
+            f" (such as {miscounted[0].output_tokens} of {miscounted[0].output})"
         )
     elif over:
         wrong.append(f"usage is wrong: {len(over)} answers have more tokens than were asked for")
-    more = [one for one in counted if len(one.chunks) > one.output_tokens]
-    if more and not told:
+    more = [request for request in counted if len(request.chunks) > request.output_tokens]
+    if more and not miscounted:
         wrong.append(
             f"usage is wrong: {len(more)} answers came in more chunks with text than the server counts tokens"
             f" (such as {len(more[0].chunks)} and {more[0].output_tokens})"
         )
     notes += _of_chunks(counted)
-    if ignores_eos and (short := [one for one in counted if one.finish not in {"length", ""}]):
+    if ignores_eos and (short := [request for request in counted if request.finish not in {"length", ""}]):
         notes.append(
             f"{len(short)} of {len(answered)} answers ended before their limit, although they were told not to"
         )
-    inexact = [one for one in answered if one.input_tokens is not None and one.input_tokens != one.input]
+    inexact = [
+        request
+        for request in answered
+        if request.input_tokens is not None and request.input_tokens != request.input
+    ]
     if exact and len(inexact) > 0.02 * len(answered):
         wrong.append(
             f"{len(inexact)} of {len(answered)} prompts have another number of tokens than they were made to have"
@@ -102,7 +106,10 @@ def of_tokens(
 
 
 def _of_chunks(counted: Sequence[TimedRequest]) -> list[str]:
-    tokens, chunks = sum(one.output_tokens for one in counted), sum(len(one.chunks) for one in counted)
+    tokens, chunks = (
+        sum(request.output_tokens for request in counted),
+        sum(len(request.chunks) for request in counted),
+    )
     if not chunks or tokens <= 1.1 * chunks:
         return []
     each = f"a chunk has {tokens / chunks:.1f} tokens on average"

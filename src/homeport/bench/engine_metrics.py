@@ -30,11 +30,11 @@ async def read(endpoint: Endpoint) -> dict[str, float]:
 
 def parsed(text: str) -> dict[str, float]:
     """Return the counters in a text of Prometheus', summed over their labels."""
-    found: dict[str, float] = {}
+    counters: dict[str, float] = {}
     for line in _LINE.finditer(text):
         if _KEPT.search(line["name"]):
-            found[line["name"]] = found.get(line["name"], 0.0) + float(line["value"])
-    return found
+            counters[line["name"]] = counters.get(line["name"], 0.0) + float(line["value"])
+    return counters
 
 
 def grown(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

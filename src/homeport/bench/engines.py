@@ -51,12 +51,12 @@ class EnginesBench:
     @property
     def valid(self) -> bool:
         """Tell whether each engine was measured, and each measurement is a result."""
-        return all(one.result is not None and one.result.valid for one in self.engines)
+        return all(engine.result is not None and engine.result.valid for engine in self.engines)
 
     def as_json(self) -> JsonObject:
         """Return it as `--json` prints it."""
-        found: JsonObject = TypeAdapter(EnginesBench).dump_python(self, mode="json")
-        return found
+        document: JsonObject = TypeAdapter(EnginesBench).dump_python(self, mode="json")
+        return document
 
 
 def here(wanted: Sequence[str] = ()) -> tuple[str, ...]:
@@ -65,12 +65,12 @@ def here(wanted: Sequence[str] = ()) -> tuple[str, ...]:
 
     Raises `EngineMissing` where one that is wanted is not installed, or none is.
     """
-    found = tuple(name for name in wanted or NAMES if registry.module(name).find() is not None)
-    missing = [name for name in wanted or NAMES if name not in found]
-    if missing and (wanted or not found):
+    installed = tuple(name for name in wanted or NAMES if registry.module(name).find() is not None)
+    missing = [name for name in wanted or NAMES if name not in installed]
+    if missing and (wanted or not installed):
         hints = "; ".join(registry.module(name).INSTALL_HINT for name in missing)
         raise EngineMissing(f"{' and '.join(missing)} cannot be found here", hint=hints)
-    return found
+    return installed
 
 
 async def bench_engines(
@@ -86,11 +86,11 @@ async def bench_engines(
     Each is started for as long as it is measured, as an endpoint of its own, and taken down whatever happens. An engine that
     cannot serve the model is told of in the result; nothing is raised for it.
     """
-    found = [
+    measured = [
         await _measured(file, engine, weights, options, opened, progress)
         for engine, weights in sources.items()
     ]
-    return EnginesBench(model=file.model, engines=tuple(found), notes=_notes(found))
+    return EnginesBench(model=file.model, engines=tuple(measured), notes=_notes(measured))
 
 
 async def _measured(
@@ -115,19 +115,19 @@ async def _measured(
 
 
 async def _of_engine(
-    wanted: Spec, served: Served, options: BenchOptions, opened: OpenOptions, progress: Progress
+    spec_alone: Spec, served: Served, options: BenchOptions, opened: OpenOptions, progress: Progress
 ) -> BenchResult:
-    async with deployment.opened(wanted, options=opened) as one:
+    async with deployment.opened(spec_alone, options=opened) as deployed:
         try:
-            came = await one.up(UpOptions(verify=False), progress=progress)
-            return await bench(came.endpoint, options, served=served, say=progress.note)
+            started = await deployed.up(UpOptions(verify=False), progress=progress)
+            return await bench(started.endpoint, options, served=served, say=progress.note)
         finally:
-            await one.down(progress=progress)
+            await deployed.down(progress=progress)
 
 
 def _published(model: str, engine: str) -> str:
-    found = catalog.find(model)
-    return model if found is None else registry.with_weights(found).get(engine, "")
+    entry = catalog.find(model)
+    return model if entry is None else registry.with_weights(entry).get(engine, "")
 
 
 def _alone(file: Spec, engine: str, weights: str | None, options: BenchOptions) -> Spec:
@@ -148,11 +148,11 @@ def _alone(file: Spec, engine: str, weights: str | None, options: BenchOptions) 
     )
 
 
-def _notes(found: Sequence[EngineBench]) -> tuple[str, ...]:
+def _notes(engines: Sequence[EngineBench]) -> tuple[str, ...]:
     notes = [
         "engines read weights of their own formats: what they give differs by numbers and precision, too"
     ]
-    machine = next((one.result.setting.machine for one in found if one.result is not None), "")
+    machine = next((engine.result.setting.machine for engine in engines if engine.result is not None), "")
     if machine and "GiB," not in machine:
         notes.append(
             f"on {machine} without a GPU this shows the machinery, not the field's figures: docs/bench.md has published ones"

@@ -37,14 +37,14 @@ DIGITS = 3
 def values(request: TimedRequest) -> dict[str, float]:
     """Return the figures of a request that was answered; those that it does not have are missing."""
     first, last = request.chunks[0], request.chunks[-1]
-    found = {"ttft": first - request.due, "e2e": last - request.due}
+    figures = {"ttft": first - request.due, "e2e": last - request.due}
     if request.first_answer is not None:
-        found["ttfo"] = request.first_answer - request.due
+        figures["ttfo"] = request.first_answer - request.due
     if request.output_tokens > 1:
-        found["tpot"] = (last - first) / (request.output_tokens - 1)
+        figures["tpot"] = (last - first) / (request.output_tokens - 1)
     if len(request.chunks) > 1:
-        found["itl"] = (last - first) / (len(request.chunks) - 1)
-    return found
+        figures["itl"] = (last - first) / (len(request.chunks) - 1)
+    return figures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +74,8 @@ def spread(name: str, seconds: Iterable[float]) -> Percentiles | None:
     count = histogram.get_total_count()
     if not count:
         return None
-    found = histogram.get_percentile_to_value_dict([50, 90, 95, 99])  # In one pass.
-    at = {int(one): value / 1e6 for one, value in found.items()}
+    percentiles = histogram.get_percentile_to_value_dict([50, 90, 95, 99])  # In one pass.
+    at = {int(percentile): value / 1e6 for percentile, value in percentiles.items()}
     return Percentiles(
         formula=FORMULAS[name],
         count=count,
@@ -127,10 +127,10 @@ _T975 = (
 
 def t975(freedom: float) -> float:
     """Return the quantile, of the next lower whole number of degrees of freedom, which is the wider one; 1.96 from 1000 on."""
-    whole = max(1, math.floor(freedom))
-    if whole <= len(_T975):
-        return _T975[whole - 1]
-    return 1.96 + 2.4 / whole  # To the third digit from 30 on: 2.042, 2.000 at 60, 1.980 at 120.
+    degrees = max(1, math.floor(freedom))
+    if degrees <= len(_T975):
+        return _T975[degrees - 1]
+    return 1.96 + 2.4 / degrees  # To the third digit from 30 on: 2.042, 2.000 at 60, 1.980 at 120.
 
 
 def estimate(repetitions: Sequence[float]) -> MeanEstimate:
@@ -146,4 +146,4 @@ def estimate(repetitions: Sequence[float]) -> MeanEstimate:
 def variance(numbers: Sequence[float]) -> float:
     """Return the variance as a sample of two or more tells it."""
     mean = sum(numbers) / len(numbers)
-    return sum((one - mean) ** 2 for one in numbers) / (len(numbers) - 1)
+    return sum((number - mean) ** 2 for number in numbers) / (len(numbers) - 1)

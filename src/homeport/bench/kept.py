@@ -28,8 +28,8 @@ class KeptBench:
 
     def as_json(self) -> JsonObject:
         """Return the line of a list, as `--json` prints it."""
-        found = self.result
-        setting, best = (None, None) if found is None else (found.setting, found.best)
+        result = self.result
+        setting, best = (None, None) if result is None else (result.setting, result.best)
         return {
             "file": str(self.path),
             "started_at": setting.started_at if setting else None,
@@ -38,7 +38,7 @@ class KeptBench:
             "model": setting.model if setting else None,
             "users": best.users if best else None,
             "output_tokens_per_second": best.rates["output_tokens"].mean if best else None,
-            "valid": found is not None and found.valid,
+            "valid": result is not None and result.valid,
             "why": self.why,
         }
 
@@ -53,8 +53,8 @@ def keep(home: Home, result: BenchResult) -> Path:
             f"{folder} cannot be made: {error.strerror}", hint="`homeport doctor` shows the folder"
         ) from error
     stem = result.setting.started_at.replace(":", "").replace("+0000", "Z")
-    taken = [path.name for path in folder.glob(f"{stem}*.json")]
-    path = folder / (f"{stem}.json" if not taken else f"{stem}-{len(taken) + 1}.json")
+    existing = [path.name for path in folder.glob(f"{stem}*.json")]
+    path = folder / (f"{stem}.json" if not existing else f"{stem}-{len(existing) + 1}.json")
     write_private(path, json.dumps(result.as_json(), indent=1) + "\n")
     return path
 
@@ -71,12 +71,14 @@ def kept(home: Home, name: str | None = None) -> Iterator[KeptBench]:
 
 def newest(home: Home, name: str, *, on: str) -> KeptBench | None:
     """Return the newest bench of the endpoint `name` on the target `on` that is a result; None where there is none."""
-    found = [
-        one
-        for one in kept(home, name)
-        if one.result is not None and one.result.setting.on == on and one.result.valid
+    benches = [
+        bench
+        for bench in kept(home, name)
+        if bench.result is not None and bench.result.setting.on == on and bench.result.valid
     ]
-    return max(found, key=lambda one: one.result.setting.started_at if one.result else "", default=None)
+    return max(
+        benches, key=lambda bench: bench.result.setting.started_at if bench.result else "", default=None
+    )
 
 
 def read(path: Path) -> BenchResult:

@@ -34,42 +34,44 @@ class FoundKnee:
 
 async def find(measure: Measure, *, most_users: int = 1024) -> FoundKnee:
     """Return the knee of what `measure` gives."""
-    seen: dict[int, float] = {}
+    goodputs: dict[int, float] = {}
 
     async def at(users: int) -> float:
-        if users not in seen:
+        if users not in goodputs:
             value = await measure(users)
             if value is None:
                 raise _OutOfTimeError
-            seen[users] = value
-        return seen[users]
+            goodputs[users] = value
+        return goodputs[users]
 
     try:
         high = await _doubled(at, most_users)
         open_end = high is None
         if high is not None:
-            await _raise_best(at, seen, high)
-        await _lower(at, seen)
+            await _raise_best(at, goodputs, high)
+        await _lower(at, goodputs)
     except _OutOfTimeError:
-        return _found(seen, "the time was up before the search was")
+        return _conclude(goodputs, "the time was up before the search was")
     if open_end:
-        return _found(seen, f"goodput still grew at {max(seen)} users, the most that were asked for")
-    return _found(seen, "")
+        return _conclude(
+            goodputs, f"goodput still grew at {max(goodputs)} users, the most that were asked for"
+        )
+    return _conclude(goodputs, "")
 
 
 class _OutOfTimeError(Exception):
     """There is no time to measure another load."""
 
 
-def _found(seen: dict[int, float], why: str) -> FoundKnee:
-    most = max(seen.values(), default=0.0)
-    enough = [users for users, value in seen.items() if value >= ENOUGH * most]
+def _conclude(goodputs: dict[int, float], why: str) -> FoundKnee:
+    most = max(goodputs.values(), default=0.0)
+    enough = [users for users, value in goodputs.items() if value >= ENOUGH * most]
     return FoundKnee(
         users=min(enough, default=0),
         most=most,
         searched=not why,
         why=why,
-        measured=dict(sorted(seen.items())),
+        measured=dict(sorted(goodputs.items())),
     )
 
 
@@ -85,24 +87,24 @@ async def _doubled(at: Callable[[int], Awaitable[float]], most_users: int) -> in
     return None
 
 
-async def _raise_best(at: Callable[[int], Awaitable[float]], seen: dict[int, float], high: int) -> None:
+async def _raise_best(at: Callable[[int], Awaitable[float]], goodputs: dict[int, float], high: int) -> None:
     """Look for more goodput between the best load and the one above it, by halves, down to a tenth of its users."""
-    best = max(seen, key=lambda users: (seen[users], -users))
-    if seen[high] >= ENOUGH * seen[best]:  # A plateau: between them there is no more than on it.
+    best = max(goodputs, key=lambda users: (goodputs[users], -users))
+    if goodputs[high] >= ENOUGH * goodputs[best]:  # A plateau: between them there is no more than on it.
         return
     while high - best > max(1, best // 10):
         middle = (best + high) // 2
-        if await at(middle) > seen[best]:
+        if await at(middle) > goodputs[best]:
             best = middle
         else:
             high = middle
 
 
-async def _lower(at: Callable[[int], Awaitable[float]], seen: dict[int, float]) -> None:
+async def _lower(at: Callable[[int], Awaitable[float]], goodputs: dict[int, float]) -> None:
     """Look for the least users that give enough, by halves, down to a tenth of them."""
-    most = max(seen.values())
-    high = min(users for users, value in seen.items() if value >= ENOUGH * most)
-    low = max((users for users in seen if users < high), default=0)
+    most = max(goodputs.values())
+    high = min(users for users, value in goodputs.items() if value >= ENOUGH * most)
+    low = max((users for users in goodputs if users < high), default=0)
     while high - low > max(1, high // 10):
         middle = (low + high) // 2
         if await at(middle) >= ENOUGH * most:

@@ -128,12 +128,16 @@ class Loaded:
 
 def level(about: Loaded, runs: Sequence[LoadRun], slo: Slo, *, exact: bool) -> LevelResult:
     """Return what the repetitions of a load came to; with `exact`, prompts were made to have exactly their tokens."""
-    everything = [one for run in runs for one in run.requests]
-    answered = [one for one in everything if one.failure is None]
+    everything = [request for run in runs for request in run.requests]
+    answered = [request for request in everything if request.failure is None]
     client = _client(runs, len(everything))
     tokens = _tokens(answered)
     requests = _requests(runs, everything, len(answered))
-    latency = {name: found for name in ("ttft", "ttfo", "tpot", "e2e") if (found := _spread(name, answered))}
+    latency = {
+        name: percentiles
+        for name in ("ttft", "ttfo", "tpot", "e2e")
+        if (percentiles := _spread(name, answered))
+    }
     if (between := spread("itl", gaps(answered))) is not None:
         latency["itl"] = between
     wrong, notes = doubts.of_tokens(answered, ignores_eos=about.ignores_eos, exact=exact)
@@ -157,16 +161,16 @@ def level(about: Loaded, runs: Sequence[LoadRun], slo: Slo, *, exact: bool) -> L
 
 
 def _spread(name: str, requests: Sequence[TimedRequest]) -> Percentiles | None:
-    return spread(name, (found[name] for one in requests if name in (found := values(one))))
+    return spread(name, (figures[name] for request in requests if name in (figures := values(request))))
 
 
 def _requests(runs: Sequence[LoadRun], sent: Sequence[TimedRequest], answered: int) -> Requests:
-    failed = [one for one in sent if one.failure is not None]
+    failed = [request for request in sent if request.failure is not None]
     return Requests(
         answered=answered,
-        failed=dict(Counter(str(one.failure) for one in failed)),
+        failed=dict(Counter(str(request.failure) for request in failed)),
         unfinished=sum(run.unfinished for run in runs),
-        late=sum(one.sent - one.due > LATE_S for one in sent),
+        late=sum(request.sent - request.due > LATE_S for request in sent),
         unsent=sum(run.unsent for run in runs),
         reconnected=sum(run.reconnected for run in runs),
         first_failure=failed[0].detail if failed else "",
@@ -175,12 +179,12 @@ def _requests(runs: Sequence[LoadRun], sent: Sequence[TimedRequest], answered: i
 
 def _tokens(answered: Sequence[TimedRequest]) -> TokenCounts:
     return TokenCounts(
-        input=sum(one.input_tokens or one.input for one in answered),
-        output=sum(one.output_tokens for one in answered),
-        chunks=sum(len(one.chunks) for one in answered),
-        counted=all((one.usage or {}).get("completion_tokens") for one in answered),
-        input_exact=sum(one.input_tokens == one.input for one in answered),
-        cached=sum(one.cached_tokens for one in answered),
+        input=sum(request.input_tokens or request.input for request in answered),
+        output=sum(request.output_tokens for request in answered),
+        chunks=sum(len(request.chunks) for request in answered),
+        counted=all((request.usage or {}).get("completion_tokens") for request in answered),
+        input_exact=sum(request.input_tokens == request.input for request in answered),
+        cached=sum(request.cached_tokens for request in answered),
     )
 
 
@@ -204,34 +208,34 @@ def _rates(runs: Sequence[LoadRun], slo: Slo) -> dict[str, MeanEstimate]:
     """Return what came a second, over the time from the first request to the last token, as the field reckons."""
     rates: dict[str, list[float]] = {"output_tokens": [], "total_tokens": [], "requests": [], "goodput": []}
     for run in runs:
-        answered = [one for one in run.requests if one.failure is None]
-        seconds = max(1e-9, run.ended - min((one.due for one in run.requests), default=run.begun))
-        output = sum(one.output_tokens for one in answered)
+        answered = [request for request in run.requests if request.failure is None]
+        seconds = max(1e-9, run.ended - min((request.due for request in run.requests), default=run.begun))
+        output = sum(request.output_tokens for request in answered)
         rates["output_tokens"].append(output / seconds)
         rates["total_tokens"].append(
-            (output + sum(one.input_tokens or one.input for one in answered)) / seconds
+            (output + sum(request.input_tokens or request.input for request in answered)) / seconds
         )
         rates["requests"].append(len(answered) / seconds)
-        rates["goodput"].append(sum(slo.kept_by(one) for one in answered) / seconds)
+        rates["goodput"].append(sum(slo.kept_by(request) for request in answered) / seconds)
     return {name: estimate(each) for name, each in rates.items()}
 
 
 def _by_repetition(runs: Sequence[LoadRun]) -> dict[str, MeanEstimate]:
-    found = {}
+    estimates = {}
     for name in ("ttft", "ttfo", "tpot", "e2e", "itl"):
         each = [
             sorted(
                 gaps(answered)
                 if name == "itl"
-                else (one[name] for one in map(values, answered) if name in one)
+                else (figures[name] for figures in map(values, answered) if name in figures)
             )
             for run in runs
-            if (answered := [one for one in run.requests if one.failure is None])
+            if (answered := [request for request in run.requests if request.failure is None])
         ]
         if len(each) == len(runs) and all(each):
-            found[f"{name}_p50"] = estimate([_at(one, 0.5) for one in each])
-            found[f"{name}_p95"] = estimate([_at(one, 0.95) for one in each])
-    return found
+            estimates[f"{name}_p50"] = estimate([_at(repetition, 0.5) for repetition in each])
+            estimates[f"{name}_p95"] = estimate([_at(repetition, 0.95) for repetition in each])
+    return estimates
 
 
 def _over_time(runs: Sequence[LoadRun]) -> tuple[Second, ...]:
@@ -240,23 +244,23 @@ def _over_time(runs: Sequence[LoadRun]) -> tuple[Second, ...]:
         seconds = max(1, int(run.ended - run.begun) + 1)
         tokens, answered = [0.0] * seconds, [0] * seconds
         first: list[list[float]] = [[] for _ in range(seconds)]
-        for one in run.requests:
-            if one.failure is not None:
+        for request in run.requests:
+            if request.failure is not None:
                 continue
-            each = one.output_tokens / len(one.chunks)
-            for at in one.chunks:
+            each = request.output_tokens / len(request.chunks)
+            for at in request.chunks:
                 tokens[int(at - run.begun)] += each
-            answered[int(one.chunks[-1] - run.begun)] += 1
-            first[int(one.chunks[0] - run.begun)].append(one.chunks[0] - one.due)
+            answered[int(request.chunks[-1] - run.begun)] += 1
+            first[int(request.chunks[0] - run.begun)].append(request.chunks[0] - request.due)
         for at in range(seconds):
-            came = sorted(first[at])
+            ttfts = sorted(first[at])
             rows.append(
                 Second(
                     at=offset + at,
                     output_tokens=round(tokens[at], 3),
                     answered=answered[at],
-                    ttft_p50=_at(came, 0.5) if came else None,
-                    ttft_p95=_at(came, 0.95) if came else None,
+                    ttft_p50=_at(ttfts, 0.5) if ttfts else None,
+                    ttft_p95=_at(ttfts, 0.95) if ttfts else None,
                 )
             )
         offset += seconds

@@ -186,11 +186,11 @@ class LoadSender:
             for timed in self._active:
                 self._connections.cut(timed)
             # What failed while it was open is a failure; what was going well had no time left.
-            cut = {id(one) for one in self._active if one.failure is None and not one.done.is_set()}
+            cut = {id(timed) for timed in self._active if timed.failure is None and not timed.done.is_set()}
             run.unfinished = len(cut)
-            run.requests = [one for one in run.requests if id(one) not in cut]
+            run.requests = [timed for timed in run.requests if id(timed) not in cut]
             self._active.clear()
-        run.ended = max((one.last_piece for one in run.requests), default=time.monotonic())
+        run.ended = max((timed.last_piece for timed in run.requests), default=time.monotonic())
         run.cpu_s = _cpu_s() - spent
         run.reconnected = self._connections.reconnected - reconnected
 
@@ -210,8 +210,8 @@ class LoadSender:
         for timed in [*self._active]:
             stalled = now - timed.last_piece > self._patience.stalled_s
             if stalled or now - timed.sent > self._patience.request_s:
-                came = f"after {len(timed.chunks)} chunks"
-                timed.fail(RequestFailure.STALLED if stalled else RequestFailure.TIMEOUT, came)
+                detail = f"after {len(timed.chunks)} chunks"
+                timed.fail(RequestFailure.STALLED if stalled else RequestFailure.TIMEOUT, detail)
                 self._connections.cut(timed)
                 timed.done.set()
 

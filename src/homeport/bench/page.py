@@ -47,7 +47,7 @@ def page(result: BenchResult) -> str:
         f"<h1>{escape(title)}</h1>",
         *_verdict(result),
         *_charts(result),
-        _table("Loads", _HEAD, [_row(one) for one in result.levels], numbers=range(1, len(_HEAD))),
+        _table("Loads", _HEAD, [_row(level) for level in result.levels], numbers=range(1, len(_HEAD))),
         _table("Formulas", ("figure", "formula"), [(name, formula) for name, formula in FORMULAS.items()]),
         *_engine(result),
         _table("With what", ("", ""), _settings(result)),
@@ -68,23 +68,23 @@ def _verdict(result: BenchResult) -> Iterator[str]:
             f"<p>The knee: <b>{result.knee.users}</b> at once; more give no more than {result.knee.goodput:.3g} "
             f"requests a second.{escape(more)}</p>"
         )
-    for one in result.levels:
-        for doubt in one.doubts:
-            yield f"<p class=wrong>{escape(one.load)} is no result: {escape(doubt)}</p>"
-        for note in one.notes:
-            yield f"<p class=note>{escape(one.load)}: {escape(note)}</p>"
-        for kind, count in one.requests.failed.items():
-            yield f"<p class=note>{escape(one.load)}: {count} × {escape(kind)}</p>"
+    for level in result.levels:
+        for doubt in level.doubts:
+            yield f"<p class=wrong>{escape(level.load)} is no result: {escape(doubt)}</p>"
+        for note in level.notes:
+            yield f"<p class=note>{escape(level.load)}: {escape(note)}</p>"
+        for kind, count in level.requests.failed.items():
+            yield f"<p class=note>{escape(level.load)}: {count} × {escape(kind)}</p>"
 
 
 def _charts(result: BenchResult) -> Iterator[str]:
-    closed = [one for one in result.levels if one.users and "ttft" in one.latency]
+    closed = [level for level in result.levels if level.users and "ttft" in level.latency]
     best = result.best
     if len(closed) > 1:
-        speeds = [one.rates["output_tokens"].mean for one in closed]
-        labels = [str(one.users) for one in closed]
+        speeds = [level.rates["output_tokens"].mean for level in closed]
+        labels = [str(level.users) for level in closed]
         for name, figure in (("TTFT", "ttft"), ("end to end", "e2e")):
-            p50, p95 = ([getattr(one.latency[figure], at) for one in closed] for at in ("p50", "p95"))
+            p50, p95 = ([getattr(level.latency[figure], at) for level in closed] for at in ("p50", "p95"))
             mark = None
             if best is not None and best in closed:
                 at = closed.index(best)
@@ -100,15 +100,15 @@ def _charts(result: BenchResult) -> Iterator[str]:
     yield lines(
         f"{best.load}: output tokens, second by second",
         ("seconds", "tokens a second"),
-        [Series("output tokens", [(one.at, one.output_tokens) for one in best.over_time])],
+        [Series("output tokens", [(second.at, second.output_tokens) for second in best.over_time])],
     )
-    came = [one for one in best.over_time if one.ttft_p50 is not None]
+    with_ttft = [second for second in best.over_time if second.ttft_p50 is not None]
     yield lines(
         f"{best.load}: TTFT, second by second",
         ("seconds", "seconds"),
         [
-            Series("median", [(one.at, one.ttft_p50 or 0.0) for one in came]),
-            Series("p95", [(one.at, one.ttft_p95 or 0.0) for one in came]),
+            Series("median", [(second.at, second.ttft_p50 or 0.0) for second in with_ttft]),
+            Series("p95", [(second.at, second.ttft_p95 or 0.0) for second in with_ttft]),
         ],
     )
     for figure in ("ttft", "itl", "e2e"):
@@ -129,19 +129,21 @@ def _histogram(level: LevelResult, figure: str) -> list[tuple[float, float, floa
     return [(place * width, (place + 1) * width, count) for place, count in enumerate(counts)]
 
 
-def _row(one: LevelResult) -> list[str]:
+def _row(level: LevelResult) -> list[str]:
     def at(name: str, *percentiles: str) -> list[str]:
-        found = one.latency.get(name)
-        return ["" if found is None else f"{1000 * getattr(found, each):,.1f} ms" for each in percentiles]
+        latency = level.latency.get(name)
+        return ["" if latency is None else f"{1000 * getattr(latency, each):,.1f} ms" for each in percentiles]
 
     def rate(name: str) -> str:
-        found = one.rates[name]
-        return f"{found.mean:.4g}" + ("" if found.high is None else f" ± {found.high - found.mean:.2g}")
+        estimate = level.rates[name]
+        return f"{estimate.mean:.4g}" + (
+            "" if estimate.high is None else f" ± {estimate.high - estimate.mean:.2g}"
+        )
 
     return [
-        one.load + ("" if one.valid else " (no result)"),
-        str(one.requests.answered),
-        str(sum(one.requests.failed.values())),
+        level.load + ("" if level.valid else " (no result)"),
+        str(level.requests.answered),
+        str(sum(level.requests.failed.values())),
         rate("output_tokens"),
         rate("requests"),
         rate("goodput"),
@@ -149,7 +151,7 @@ def _row(one: LevelResult) -> list[str]:
         *at("itl", "p50", "p95"),
         *at("tpot", "p50"),
         *at("e2e", "p50", "p95", "p99"),
-        f"{one.client.cpu_share:.0%}",
+        f"{level.client.cpu_share:.0%}",
     ]
 
 

@@ -15,11 +15,11 @@ def price(endpoint: ListedEndpoint | None, seconds: float) -> str:
         return f"a bench of {seconds:g} s on a paid endpoint; what an instance costs an hour is not known"
     idle = cloudrun.limits().idle_s
     billed = seconds + BESIDE_S + idle
-    one = billed / 3600 * endpoint.usd_per_hour
+    cost = billed / 3600 * endpoint.usd_per_hour
     most = endpoint.max_instances or 1
-    up_to = f", up to ${most * one:.2f} if its load starts all {most}" if most > 1 else ""
+    up_to = f", up to ${most * cost:.2f} if its load starts all {most}" if most > 1 else ""
     return (
-        f"a bench of {seconds:g} s on {endpoint.name}: about ${one:.2f} for one instance at"
+        f"a bench of {seconds:g} s on {endpoint.name}: about ${cost:.2f} for one instance at"
         f" ${endpoint.usd_per_hour:.4f} an hour{up_to}: {billed / 60:.0f} minutes, of which {idle / 60:.0f} are"
         " the idle time after it; a start from zero comes on top"
     )

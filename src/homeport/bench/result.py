@@ -85,22 +85,22 @@ class BenchResult:
     @property
     def valid(self) -> bool:
         """Tell whether what it rests on is a result: the single user, the knee, or the one load."""
-        return all(one.valid for one in (self.alone, self.best) if one is not None)
+        return all(level.valid for level in (self.alone, self.best) if level is not None)
 
     @property
     def alone(self) -> LevelResult | None:
         """Return the load of one user."""
-        return next((one for one in self.levels if one.users == 1), None)
+        return next((level for level in self.levels if level.users == 1), None)
 
     @property
     def best(self) -> LevelResult | None:
         """Return the load at the knee; else the one with the most tokens a second."""
         knee = self.knee
         if knee is not None:
-            return next((one for one in self.levels if one.users == knee.users), None)
-        return max(self.levels, key=lambda one: one.rates["output_tokens"].mean, default=None)
+            return next((level for level in self.levels if level.users == knee.users), None)
+        return max(self.levels, key=lambda level: level.rates["output_tokens"].mean, default=None)
 
     def as_json(self) -> JsonObject:
         """Return it as `--json` prints it and as it is kept."""
-        found: JsonObject = TypeAdapter(BenchResult).dump_python(self, mode="json")
-        return found
+        document: JsonObject = TypeAdapter(BenchResult).dump_python(self, mode="json")
+        return document

@@ -30,10 +30,10 @@ class Slo:
         """
         if request.failure is not None:
             return False
-        found = values(request)
+        figures = values(request)
         missing = 0.0 if request.first_answer is not None else float("inf")
         return all(
-            found.get(name, missing if name == "ttfo" else 0.0) <= limit
+            figures.get(name, missing if name == "ttfo" else 0.0) <= limit
             for name, limit in self.limits.items()
         )
 
