@@ -48,14 +48,14 @@ def window(
     arrivals: Sequence[Arrival], seconds: float, context: int, *, warm_up: float = WARM_UP_S
 ) -> TrafficWindow:
     """Return `arrivals` of so many `seconds`, without those longer than `context`, after a warm-up like their end."""
-    fitting = [one for one in arrivals if one.input + one.output <= context]
+    fitting = [arrival for arrival in arrivals if arrival.input + arrival.output <= context]
     warm = min(warm_up, 20 * seconds)
     before = [
-        Arrival(warm - at, one.input, one.output)
-        for at, one in _backwards(fitting, seconds, warm)
+        Arrival(warm - at, arrival.input, arrival.output)
+        for at, arrival in _backwards(fitting, seconds, warm)
     ]  # fmt: skip
-    before.sort(key=lambda one: one.seconds)
-    after = [Arrival(warm + one.seconds, one.input, one.output) for one in fitting]
+    before.sort(key=lambda arrival: arrival.seconds)
+    after = [Arrival(warm + arrival.seconds, arrival.input, arrival.output) for arrival in fitting]
     return TrafficWindow(
         arrivals=(*before, *after),
         first=len(before),
@@ -67,8 +67,10 @@ def window(
 
 def _backwards(arrivals: Sequence[Arrival], seconds: float, until: float) -> list[tuple[float, Arrival]]:
     """Return the requests before the trace, were it played again and again, with how long before."""
-    mirrored = [Arrival(seconds - one.seconds, one.input, one.output) for one in reversed(arrivals)]
-    return [(one.seconds, one) for one in repeated(mirrored, seconds, until)]
+    mirrored = [
+        Arrival(seconds - arrival.seconds, arrival.input, arrival.output) for arrival in reversed(arrivals)
+    ]
+    return [(arrival.seconds, arrival) for arrival in repeated(mirrored, seconds, until)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

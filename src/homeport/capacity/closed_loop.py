@@ -36,8 +36,8 @@ def closed_loop(users: int, lengths: tuple[int, int], times: StepTime, limits: B
     loop.go_on(math.inf)
     counted = range(users, len(table))
     return LoopFigures(
-        ttft_s=median(table.first[one] - table.arrived[one] for one in counted),
-        e2e_s=fmean(table.ended[one] - table.arrived[one] for one in counted),
+        ttft_s=median(table.first[number] - table.arrived[number] for number in counted),
+        e2e_s=fmean(table.ended[number] - table.arrived[number] for number in counted),
     )
 
 

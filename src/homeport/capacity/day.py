@@ -27,7 +27,7 @@ def curve(text: str) -> tuple[float, ...]:
     if text in CURVES:
         return CURVES[text]
     try:
-        shares = tuple(float(one) for one in text.split(","))
+        shares = tuple(float(share) for share in text.split(","))
     except ValueError:
         shares = ()
     if len(shares) != HOURS or min(shares) < 0 or max(shares) <= 0:
@@ -35,7 +35,7 @@ def curve(text: str) -> tuple[float, ...]:
             f"{text!r:.60} is no curve of a day",
             hint=f"say {' or '.join(CURVES)}, or {HOURS} numbers with commas between: the traffic of each hour",
         )
-    return tuple(one / max(shares) for one in shares)
+    return tuple(share / max(shares) for share in shares)
 
 
 def hourly(
@@ -48,17 +48,17 @@ def hourly(
     """
     chance = random.Random(seed)  # noqa: S311 - traffic, not a secret
     for hour, share in enumerate(shares):
-        for one in repeated(arrivals, seconds, HOUR_S):
+        for arrival in repeated(arrivals, seconds, HOUR_S):
             if share >= 1 or chance.random() < share:
-                yield Arrival(hour * HOUR_S + one.seconds, one.input, one.output)
+                yield Arrival(hour * HOUR_S + arrival.seconds, arrival.input, arrival.output)
 
 
 def repeated(arrivals: Sequence[Arrival], seconds: float, until: float) -> Iterator[Arrival]:
     """Yield the trace again and again, each `seconds` long, until `until`."""
     start = 0.0
     while start < until:
-        for one in arrivals:
-            if start + one.seconds >= until:
+        for arrival in arrivals:
+            if start + arrival.seconds >= until:
                 return
-            yield Arrival(start + one.seconds, one.input, one.output)
+            yield Arrival(start + arrival.seconds, arrival.input, arrival.output)
         start += max(seconds, 1e-3)

@@ -85,36 +85,36 @@ def measured_steps(results: Sequence[BenchResult], fit: Fit) -> MeasuredSteps:
 
     Raises `SpecError` for benches of something else, of several instances, without enough loads, or faster than the GPU.
     """
-    for one in results:
-        _ensure_of(one, fit)
-    loads = [load for one in results for load in _loads(one, fit.what.settings.parallel)]
-    if len({one.users for one in loads}) < FEWEST or all(one.users > 1 for one in loads):
+    for result in results:
+        _ensure_of(result, fit)
+    loads = [load for result in results for load in _loads(result, fit.what.settings.parallel)]
+    if len({load.users for load in loads}) < FEWEST or all(load.users > 1 for load in loads):
         raise SpecError(
-            f"the benches have {len({one.users for one in loads})} numbers of users up to a concurrency of"
+            f"the benches have {len({load.users for load in loads})} numbers of users up to a concurrency of"
             f" {fit.what.settings.parallel}, but steps want {FEWEST}, one user among them",
             hint="measure with `homeport bench --users 1,2,4`, and say engine.parallel as it was then",
         )
     stated, limits = stated_speed(fit), batch_limits(fit)
-    several = len({one.input for one in loads if one.users == 1}) > 1
-    found, way_s = _fitted(loads, fit, stated, limits, several=several)
-    _ensure_of_gpu(found, stated, fit)
-    off = max(map(abs, _errors(loads, step_time_at(fit, found), limits, way_s)))
-    unsure = max(one.unsure for one in loads)
+    several = len({load.input for load in loads if load.users == 1}) > 1
+    speed, way_s = _fitted(loads, fit, stated, limits, several=several)
+    _ensure_of_gpu(speed, stated, fit)
+    off = max(map(abs, _errors(loads, step_time_at(fit, speed), limits, way_s)))
+    unsure = max(load.unsure for load in loads)
     return MeasuredSteps(
-        speed=found,
+        speed=speed,
         way_s=way_s,
         off=math.expm1(off),
         band=1 + max(LEAST_BAND, math.expm1(off), unsure),
         loads=len(loads),
-        longest=max(one.input for one in loads),
+        longest=max(load.input for load in loads),
     )
 
 
-def _ensure_of_gpu(found: StepSpeed, stated: StepSpeed, fit: Fit) -> None:
+def _ensure_of_gpu(speed: StepSpeed, stated: StepSpeed, fit: Fit) -> None:
     low, high = _OF_STATED
     for name, share in (
-        ("bandwidth", found.bandwidth / stated.bandwidth),
-        ("arithmetic", found.flops / stated.flops),
+        ("bandwidth", speed.bandwidth / stated.bandwidth),
+        ("arithmetic", speed.flops / stated.flops),
     ):
         if not low <= share <= high:
             raise SpecError(
@@ -142,30 +142,30 @@ def _ensure_of(result: BenchResult, fit: Fit) -> None:
 
 
 def _loads(result: BenchResult, most: int) -> Iterator[MeasuredLoad]:
-    for one in result.levels:
-        if one.users is None or one.users > most or not one.valid or one.requests.failed:
+    for level in result.levels:
+        if level.users is None or level.users > most or not level.valid or level.requests.failed:
             continue
-        ttft, e2e = one.latency["ttft"].p50, one.latency["e2e"].mean
+        ttft, e2e = level.latency["ttft"].p50, level.latency["e2e"].mean
         setting = result.setting
         yield MeasuredLoad(
-            users=one.users, input=setting.input, output=setting.output, ttft_s=ttft, e2e_s=e2e, unsure=_unsure(one)
+            users=level.users, input=setting.input, output=setting.output, ttft_s=ttft, e2e_s=e2e, unsure=_unsure(level)
         )  # fmt: skip
 
 
 def _unsure(level: LevelResult) -> float:
-    found = level.rates["output_tokens"]
-    return 0.0 if found.high is None or not found.mean else found.high / found.mean - 1
+    rate = level.rates["output_tokens"]
+    return 0.0 if rate.high is None or not rate.mean else rate.high / rate.mean - 1
 
 
 def _errors(
     loads: Sequence[MeasuredLoad], times: StepTime, limits: BatchLimits, way_s: float
 ) -> Iterator[float]:
     """Yield by how much what is simulated is off, as logarithms."""
-    for one in loads:
-        found = closed_loop(one.users, (one.input, one.output), times, limits)
-        yield math.log((found.e2e_s + way_s) / one.e2e_s)
-        if one.users == 1:
-            yield math.log((found.ttft_s + way_s) / one.ttft_s)
+    for load in loads:
+        figures = closed_loop(load.users, (load.input, load.output), times, limits)
+        yield math.log((figures.e2e_s + way_s) / load.e2e_s)
+        if load.users == 1:
+            yield math.log((figures.ttft_s + way_s) / load.ttft_s)
 
 
 def _fitted(
@@ -174,24 +174,27 @@ def _fitted(
     """Return the speed with which the squares of all errors are least, and the way of a request."""
 
     def speed(at: Sequence[float]) -> StepSpeed:
-        factors = [math.exp(one) for one in at]
+        factors = [math.exp(exponent) for exponent in at]
         return StepSpeed(
             bandwidth=stated.bandwidth * _START.bandwidth * factors[0],
             flops=stated.flops * _START.flops * factors[1],
             overhead_s=_START.overhead_s * factors[2],
         )
 
-    least_ttft = min(one.ttft_s for one in loads)
+    least_ttft = min(load.ttft_s for load in loads)
 
     def way(at: Sequence[float]) -> float:
         return least_ttft / 4 * math.exp(at[3]) if several else 0.0
 
     def cost(at: Sequence[float]) -> float:
         errors = _errors(loads, step_time_at(fit, speed(at)), limits, way(at))
-        return sum(one * one for one in errors) + _WEIGHT * sum(one * one for one in at) / 100
+        return (
+            sum(error * error for error in errors)
+            + _WEIGHT * sum(exponent * exponent for exponent in at) / 100
+        )
 
-    found = least(cost, [0.0] * (4 if several else 3))
-    return speed(found), way(found)
+    exponents = least(cost, [0.0] * (4 if several else 3))
+    return speed(exponents), way(exponents)
 
 
 def least(cost: Callable[[Sequence[float]], float], start: Sequence[float]) -> list[float]:
@@ -201,13 +204,13 @@ def least(cost: Callable[[Sequence[float]], float], start: Sequence[float]) -> l
         before, old = list(at), best
         for axis in range(len(at)):
             for way in (step, -step):
-                tried = [one + way * (number == axis) for number, one in enumerate(at)]
-                if (came := cost(tried)) < best:
-                    at, best = tried, came
+                tried = [coordinate + way * (number == axis) for number, coordinate in enumerate(at)]
+                if (value := cost(tried)) < best:
+                    at, best = tried, value
                     break
         along = [2 * now - then for now, then in zip(at, before, strict=True)]
-        if best < old and (came := cost(along)) < best:
-            at, best = along, came
+        if best < old and (value := cost(along)) < best:
+            at, best = along, value
         if best > _LITTLE * old or best < _MET:
             step /= 2
     return at

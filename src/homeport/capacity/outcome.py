@@ -64,7 +64,7 @@ def outcome(
     itl: list[float] = []
     e2e: list[float] = []
     limits = [objectives.limits.get(name, math.inf) for name in ("ttft", "itl", "e2e")]
-    kept = total = 0
+    keeping = total = 0
     rows = zip(table.arrived, table.first, table.ended, table.outputs, strict=True)
     for number, (arrived, first, ended, outputs) in enumerate(rows):
         if number < window.first:
@@ -78,7 +78,7 @@ def outcome(
         e2e.append(ended - begun)
         if outputs > 1:
             itl.append(gap)
-        kept += first - begun <= limits[0] and gap <= limits[1] and ended - begun <= limits[2]
+        keeping += first - begun <= limits[0] and gap <= limits[1] and ended - begun <= limits[2]
     billed = run.billed_s(window.begin, window.end) / max(window.end - window.begin, 1e-9)
     requests = total + window.too_long
     return CapacityOutcome(
@@ -88,7 +88,7 @@ def outcome(
         ttft=_latency(ttft),
         itl=_latency(itl),
         e2e=_latency(e2e),
-        kept=kept / requests if requests else 1.0,
+        kept=keeping / requests if requests else 1.0,
         peak=_peak(run, window),
         instances=billed,
         gpu_hours=billed,

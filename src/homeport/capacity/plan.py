@@ -121,41 +121,41 @@ def plan_capacity(
 
     Raises what `wish` raises, `SpecError` for what cannot be worked out, or for benches of something else, `SizeUnknown` and `MemoryTooSmall` where it fits nowhere.
     """
-    found, asked = wish(model, file, **question.wanted), prices.load(question.prices)
-    if found.subject.model.architecture is None:
-        raise size_unknown(found.subject.model)
-    planner = _Planner(found, asked, trace, question)
+    needs, price_list = wish(model, file, **question.wanted), prices.load(question.prices)
+    if needs.subject.model.architecture is None:
+        raise size_unknown(needs.subject.model)
+    planner = _Planner(needs, price_list, trace, question)
     tell("serving the trace as the file says")
     written = planner.as_written()
     if question.benches and planner.measured is None:
         raise SpecError(
-            f"{found.subject.model.name} does not fit as the file says, so the benches are of something else",
+            f"{needs.subject.model.name} does not fit as the file says, so the benches are of something else",
             hint="say --gpu, --context and engine.parallel as they were when it was measured",
         )
     trials: list[Trial] = []
     if question.search:
         trials = cheapest(
-            planner.ways(), trace.arrivals, planner.seconds, found.settings.context, question.objectives, tell
+            planner.ways(), trace.arrivals, planner.seconds, needs.settings.context, question.objectives, tell
         )
     best = planner.planned(trials[0].candidate) if trials else None
     if written is None and not planner.tried:
         raise MemoryTooSmall(
-            f"{found.subject.model.name} fits no GPU in {found.cloudrun.region} with {found.settings.context:,} tokens"
-            + ("" if question.search else f" and {found.settings.parallel} requests at once"),
+            f"{needs.subject.model.name} fits no GPU in {needs.cloudrun.region} with {needs.settings.context:,} tokens"
+            + ("" if question.search else f" and {needs.settings.parallel} requests at once"),
             hint="`homeport fit` shows what it lacks",
         )
     return CapacityPlan(
-        model=found.subject.model.name,
+        model=needs.subject.model.name,
         trace=trace.name,
         requests=len(trace.arrivals),
         seconds=planner.seconds,
         requests_per_second=len(trace.arrivals) / planner.seconds,
-        context=found.settings.context,
-        region=found.cloudrun.region,
+        context=needs.settings.context,
+        region=needs.cloudrun.region,
         objectives=dict(question.objectives.limits),
         share=question.objectives.share,
         curve=question.curve,
-        prices_dated=str(asked.dated),
+        prices_dated=str(price_list.dated),
         as_written=written,
         best=best,
         runners_up=tuple(_in_words(trial) for trial in trials[1:4]),
@@ -185,13 +185,13 @@ class _Planner:
         engine = self.engine or engine_of(self.wanted.settings, self.wanted.cloudrun)
         if engine not in self.wanted.subject.weights:
             return None
-        fits = [one for one in self._fits(engine) if one.fits]
+        fits = [fit for fit in self._fits(engine) if fit.fits]
         self.fits_as_written = bool(fits)
         if not fits:
             return None
         if self.question.benches:
             self.measured = measured_steps(self.question.benches, fits[0])
-        best = min(fits, key=lambda one: self._candidate(one).hourly.total)
+        best = min(fits, key=lambda fit: self._candidate(fit).hourly.total)
         return self.planned(self._candidate(best))
 
     def ways(self) -> Iterator[tuple[str, int, Callable[[int], ServingCandidate]]]:
@@ -205,33 +205,33 @@ class _Planner:
             except HomeportError as error:
                 self.left_out.append(f"{engine} is left out: {error}")
                 continue
-            for one in self._fits(engine):
-                most = one.concurrency
+            for fitted in self._fits(engine):
+                most = fitted.concurrency
                 if most:
                     self.tried = True
-                    yield f"{engine} on {one.place.name}", most, self._opened(one)
+                    yield f"{engine} on {fitted.place.name}", most, self._opened(fitted)
 
-    def _opened(self, one: Fit) -> Callable[[int], ServingCandidate]:
-        return lambda count: self._candidate(one.wanting(parallel=count))
+    def _opened(self, fit: Fit) -> Callable[[int], ServingCandidate]:
+        return lambda count: self._candidate(fit.wanting(parallel=count))
 
     def _fits(self, engine: str) -> Iterable[Fit]:
         serving = self.wanted.subject.served(engine, self.wanted.settings)
         places = cloud(self.wanted.cloudrun.region, self.wanted.cloudrun.gpu)
         return [fit(serving, place) for place in places]
 
-    def _candidate(self, one: Fit) -> ServingCandidate:
-        wanted = self.wanted.cloudrun
-        assert one.place.shape is not None
-        delivery = delivery_of(one.what.engine, wanted.delivery)
+    def _candidate(self, fit: Fit) -> ServingCandidate:
+        cloudrun = self.wanted.cloudrun
+        assert fit.place.shape is not None
+        delivery = delivery_of(fit.what.engine, cloudrun.delivery)
         return ServingCandidate(
-            fit=one,
-            hourly=self.known.hourly(one.place.shape, wanted.region, zonal=wanted.zonal_redundancy),
+            fit=fit,
+            hourly=self.known.hourly(fit.place.shape, cloudrun.region, zonal=cloudrun.zonal_redundancy),
             start=corrected(
                 expected(
-                    engine=one.what.engine,
+                    engine=fit.what.engine,
                     delivery=delivery,
-                    weights_bytes=one.what.weights.size,
-                    kept=keeps_start(one.what.engine, wanted.startup_cache),
+                    weights_bytes=fit.what.weights.size,
+                    kept=keeps_start(fit.what.engine, cloudrun.startup_cache),
                 )
             ),
             delivery=delivery,
@@ -279,14 +279,14 @@ class _Planner:
             ),
         )
 
-    def _day(self, one: ServingCandidate) -> tuple[float, int, str]:
+    def _day(self, candidate: ServingCandidate) -> tuple[float, int, str]:
         """Return the instance hours of a day, the requests that are turned away, and how that was found."""
         shares, arrivals = self.question.shares, self.trace.arrivals
         context, objectives = self.wanted.settings.context, self.question.objectives
         expected_requests = len(arrivals) / self.seconds * HOUR_S * sum(shares)
         if expected_requests <= DAY_REQUESTS:
             day = list(hourly(arrivals, self.seconds, shares))
-            result = one.serve(window(day, HOURS * HOUR_S, context), objectives)
+            result = candidate.serve(window(day, HOURS * HOUR_S, context), objectives)
             return (
                 result.gpu_hours * HOURS,
                 result.refused,
@@ -298,7 +298,7 @@ class _Planner:
             part = [
                 arrival for arrival in hourly(arrivals, self.seconds, (level,)) if arrival.seconds < _LEVEL_S
             ]
-            result = one.serve(window(part, _LEVEL_S, context), objectives)
+            result = candidate.serve(window(part, _LEVEL_S, context), objectives)
             hours += times * result.gpu_hours
             refused += round(times * result.refused * HOUR_S / _LEVEL_S)
         how = f"a day of {expected_requests:,.0f} requests, by half an hour of each level of its curve"
@@ -312,7 +312,7 @@ class _Planner:
         if self.trace.skipped:
             yield f"{self.trace.skipped:,} lines of the trace have no prompt or no answer, and are left out"
         if shown is not None and shown.likely.too_long:
-            longest = max(one.input + one.output for one in self.trace.arrivals)
+            longest = max(arrival.input + arrival.output for arrival in self.trace.arrivals)
             yield (
                 f"{shown.likely.too_long:,} requests are longer than the context of {self.wanted.settings.context:,}"
                 f" tokens, and are refused by the engine: the longest wants --context {longest}"
@@ -326,22 +326,22 @@ class _Planner:
         else:
             yield from self._measured(self.measured)
 
-    def _measured(self, found: MeasuredSteps) -> Iterator[str]:
-        yield found.in_words
-        inputs = sorted(one.input for one in self.trace.arrivals)
-        if (usual := inputs[int(0.95 * len(inputs))]) > 2 * found.longest:
+    def _measured(self, steps: MeasuredSteps) -> Iterator[str]:
+        yield steps.in_words
+        inputs = sorted(arrival.input for arrival in self.trace.arrivals)
+        if (usual := inputs[int(0.95 * len(inputs))]) > 2 * steps.longest:
             yield (
-                f"the trace has prompts of {usual:,} tokens, the benches of {found.longest:,} at most: reading longer ones"
+                f"the trace has prompts of {usual:,} tokens, the benches of {steps.longest:,} at most: reading longer ones"
                 " is extrapolated, and `homeport bench --input` measures it"
             )
 
 
 def _in_words(trial: Trial) -> str:
-    one = trial.candidate
-    what = one.fit.what
+    candidate = trial.candidate
+    subject = candidate.fit.what
     return (
-        f"{what.engine} on {one.fit.place.name}, {one.concurrency} at once, target {one.target:g},"
-        f" {one.least} to {one.most} instances: ${trial.month:,.0f} a month"
+        f"{subject.engine} on {candidate.fit.place.name}, {candidate.concurrency} at once, target {candidate.target:g},"
+        f" {candidate.least} to {candidate.most} instances: ${trial.month:,.0f} a month"
     )
 
 

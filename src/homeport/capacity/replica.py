@@ -128,7 +128,7 @@ class Replica:
             self._cached -= prompt
             self._waiting.appendleft(number)
             return
-        entry = max(self._finishing, key=lambda one: one[1])
+        entry = max(self._finishing, key=lambda entry: entry[1])
         self._finishing.remove(entry)
         heapify(self._finishing)
         number = entry[1]
@@ -141,10 +141,10 @@ class Replica:
     def _begin_prefill(self) -> None:
         budget = max(1, self._limits.step_tokens - self._decoding)
         tokens, pairs, chunks = 0, 0.0, []
-        for one in self._prefilling:
-            piece = min(budget, one[2] - one[1])
-            chunks.append((one, piece))
-            pairs += piece * (one[1] + piece / 2)
+        for prefill in self._prefilling:
+            piece = min(budget, prefill[2] - prefill[1])
+            chunks.append((prefill, piece))
+            pairs += piece * (prefill[1] + piece / 2)
             tokens += piece
             budget -= piece
             if not budget:
@@ -156,11 +156,11 @@ class Replica:
         self._step += 1
         self._cached += self._decoding
         traffic, step = self._traffic, self._step
-        for one, piece in self._chunks:
-            one[1] += piece
-            if one[1] < one[2]:
+        for prefill, piece in self._chunks:
+            prefill[1] += piece
+            if prefill[1] < prefill[2]:
                 break
-            number = one[0]
+            number = prefill[0]
             generated = self._redone.pop(number, 0)
             if not generated:
                 traffic.first[number] = now

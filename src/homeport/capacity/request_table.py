@@ -41,16 +41,18 @@ class RequestTable:
 
 def request_table(arrivals: Iterable[Arrival]) -> RequestTable:
     """Return `arrivals`, which come in order. Raises `SpecError` for what cannot be."""
-    made, last = RequestTable(), 0.0
-    for one in arrivals:
-        if one.seconds < last or one.input < 1 or one.output < 1:
-            what = f"{one.seconds:g} s, {one.input} and {one.output} tokens, after one at {last:g} s"
+    table, last = RequestTable(), 0.0
+    for arrival in arrivals:
+        if arrival.seconds < last or arrival.input < 1 or arrival.output < 1:
+            description = (
+                f"{arrival.seconds:g} s, {arrival.input} and {arrival.output} tokens, after one at {last:g} s"
+            )
             raise SpecError(
-                f"request {len(made) + 1} cannot be: {what}",
+                f"request {len(table) + 1} cannot be: {description}",
                 hint="requests are in order of time, each with at least one token of prompt and of answer",
             )
-        last = one.seconds
-        made.arrived.append(one.seconds)
-        made.inputs.append(one.input)
-        made.outputs.append(one.output)
-    return made.fresh()
+        last = arrival.seconds
+        table.arrived.append(arrival.seconds)
+        table.inputs.append(arrival.input)
+        table.outputs.append(arrival.output)
+    return table.fresh()

@@ -97,15 +97,15 @@ def step_time_at(fit: Fit, speed: StepSpeed, how: str = "") -> StepTime:
     architecture = fit.what.model.architecture
     if architecture is None:
         raise _unknown(fit)
-    made, bandwidth, flops = step_bytes(fit, architecture), speed.bandwidth, speed.flops
+    step, bandwidth, flops = step_bytes(fit, architecture), speed.bandwidth, speed.flops
     return StepTime(
         overhead_s=speed.overhead_s,
-        weights_s=lambda tokens: made.read(tokens) / bandwidth,
-        cached_token_s=made.cached_token / bandwidth,
-        window_s=made.window / bandwidth,
-        token_s=made.token_flops / flops,
-        pair_s=made.pair_flops / flops,
-        how=f"{made.read(1) / 1e9:.1f} GB at {bandwidth / 1e9:.0f} GB/s, {made.token_flops / 1e9:.1f} GFLOP a token"
+        weights_s=lambda tokens: step.read(tokens) / bandwidth,
+        cached_token_s=step.cached_token / bandwidth,
+        window_s=step.window / bandwidth,
+        token_s=step.token_flops / flops,
+        pair_s=step.pair_flops / flops,
+        how=f"{step.read(1) / 1e9:.1f} GB at {bandwidth / 1e9:.0f} GB/s, {step.token_flops / 1e9:.1f} GFLOP a token"
         f" at {flops / 1e12:.0f} TFLOPS, {1000 * speed.overhead_s:.3g} ms a step beside{how}",
     )
 
@@ -130,20 +130,20 @@ def batch_limits(fit: Fit) -> BatchLimits:
 
 def step_bytes(fit: Fit, architecture: Architecture) -> StepBytes:
     """Return what a step of `fit` reads and computes."""
-    model, weights, wanted = fit.what.model, fit.what.weights, fit.what.settings
+    model, weights, settings = fit.what.model, fit.what.weights, fit.what.settings
     stored = weights.parts or model.parts
     share, parameters = 1.0, weights.size * 8 / BITS.get(weights.quantization, 16.0)
     if stored is not None:
         share = _read(stored) / stored.total
         parameters = _read(model.parts or stored) / _BFLOAT16
-    quantized = stored.quantized(wanted.quantization) if stored and wanted.quantization else None
+    quantized = stored.quantized(settings.quantization) if stored and settings.quantization else None
     if quantized is not None and weights.quantization == "bfloat16":
         bytes_read = float(_read(quantized))
     else:
         bytes_read = weights.size * share
     experts = _expert_parameters(architecture) / parameters
     used = architecture.experts_used / architecture.experts if architecture.experts else 1.0
-    element = 1 if wanted.kv_dtype in {"fp8", "q8_0"} else 0.5 if wanted.kv_dtype == "q4_0" else _BFLOAT16
+    element = 1 if settings.kv_dtype in {"fp8", "q8_0"} else 0.5 if settings.kv_dtype == "q4_0" else _BFLOAT16
     sliding, full = architecture.layers - architecture.global_layers, architecture.global_layers
     by_kind = [
         _TWO * heads * dim * element
@@ -172,13 +172,13 @@ def _expert_parameters(architecture: Architecture) -> float:
 
 
 def _engine(name: str) -> Mapping[str, Any]:  # Any: the values of a TOML table
-    known: Mapping[str, Any] | None = _table()["engine"].get(name)
-    if known is None:
+    facts: Mapping[str, Any] | None = _table()["engine"].get(name)
+    if facts is None:
         raise SpecError(
             f"how fast {name} is on a GPU is not known",
             hint=f"it is known of {', '.join(_table()['engine'])}: name one with --engine",
         )
-    return known
+    return facts
 
 
 @cache

@@ -127,8 +127,8 @@ class ScaledService:
                 number += 1
                 upcoming = arrived[number] if number < count else math.inf
                 continue
-            now, what, of, version = heappop(events)
-            if what == _WAKE:
+            now, kind, of, version = heappop(events)
+            if kind == _WAKE:
                 instance = self._all[of]
                 if instance.version == version:
                     wake = self._proceed(of, instance, now)
@@ -136,10 +136,10 @@ class ScaledService:
                         wake = self._proceed(of, instance, wake)  # It is next: no need to queue for it.
                     if wake < math.inf:
                         heappush(events, (wake, _WAKE, of, instance.version))
-            elif what == _TICK:
+            elif kind == _TICK:
                 self._tick(now)
                 heappush(events, (now + TICK_S, _TICK, 0, 0))
-            elif what == _READY:
+            elif kind == _READY:
                 self._came_up(of, now)
             else:
                 self._turn_away(now)
@@ -162,10 +162,10 @@ class ScaledService:
 
     def _place(self) -> int:
         """Return where among those that serve a request goes: -1 where none has room."""
-        active, wanted = self._active, self._wanted
+        active, desired = self._active, self._wanted
         if not active:
             return -1
-        first = active if len(active) <= wanted or not wanted else active[:wanted]
+        first = active if len(active) <= desired or not desired else active[:desired]
         least = min(first)
         if least < self._settings.concurrency:
             return first.index(least)
@@ -283,9 +283,9 @@ class ScaledService:
         run.until = max(self._area_at, self._traffic.seconds)
         while self._serving:
             instance = self._all[self._serving[-1]]
-            kept = len(self._serving) <= settings.least
-            self._end(len(self._serving) - 1, run.until if kept else instance.idle_since + settings.idle_s)
-        for at, what, of, _ in self._events:
-            if what == _READY:  # It came up after the last request was answered.
+            stays = len(self._serving) <= settings.least
+            self._end(len(self._serving) - 1, run.until if stays else instance.idle_since + settings.idle_s)
+        for at, kind, of, _ in self._events:
+            if kind == _READY:  # It came up after the last request was answered.
                 self._live(self._all[of].started, at + settings.idle_s)
         return run

@@ -52,24 +52,24 @@ def cheapest(
     the cheapest of these are then held against all of the traffic, with more that always run where that is not enough.
     """
     sample = window(*busiest(arrivals, seconds), context)
-    found: list[Trial] = []
+    finalists: list[Trial] = []
     for name, most, opened in ways:
         tell(f"trying {name}, up to {most} at once")
-        kept = [trial for trial in _of_way(most, opened, sample, objectives) if trial is not None]
-        found += sorted(kept, key=_price_then_room)[:_FINALISTS]
-    whole = window(arrivals, seconds, context)
+        trials = [trial for trial in _of_way(most, opened, sample, objectives) if trial is not None]
+        finalists += sorted(trials, key=_price_then_room)[:_FINALISTS]
+    traffic = window(arrivals, seconds, context)
     finals: list[Trial] = []
-    for trial in sorted(found, key=_price_then_room)[: 2 * _FINALISTS]:
+    for trial in sorted(finalists, key=_price_then_room)[: 2 * _FINALISTS]:
         tell(f"holding {trial.candidate.fit.place.name} x {trial.candidate.concurrency} against all requests")
-        final = _confirmed(trial.candidate, whole, objectives)
+        final = _confirmed(trial.candidate, traffic, objectives)
         if final is not None:
             finals.append(final)
     return sorted(finals, key=_price_then_room)
 
 
-def _price_then_room(one: Trial) -> tuple[float, int]:
+def _price_then_room(trial: Trial) -> tuple[float, int]:
     """Return what orders trials: the cheaper first, and at one price what lets more in at once, if steps are slower than is likely."""
-    return round(one.month, 2), -one.candidate.concurrency
+    return round(trial.month, 2), -trial.candidate.concurrency
 
 
 def busiest(arrivals: Sequence[Arrival], seconds: float) -> tuple[Sequence[Arrival], float]:
@@ -78,10 +78,10 @@ def busiest(arrivals: Sequence[Arrival], seconds: float) -> tuple[Sequence[Arriv
         return arrivals, seconds
     begin = min(
         range(len(arrivals) - _SAMPLE),
-        key=lambda one: arrivals[one + _SAMPLE].seconds - arrivals[one].seconds,
+        key=lambda index: arrivals[index + _SAMPLE].seconds - arrivals[index].seconds,
     )
     part, start = arrivals[begin : begin + _SAMPLE], arrivals[begin].seconds
-    moved = [Arrival(one.seconds - start, one.input, one.output) for one in part]
+    moved = [Arrival(arrival.seconds - start, arrival.input, arrival.output) for arrival in part]
     return moved, arrivals[begin + _SAMPLE].seconds - start
 
 
@@ -94,8 +94,8 @@ def _of_way(most: int, opened: Open, sample: TrafficWindow, objectives: Objectiv
     at_once = [count for count in concurrencies(most) if 4 * count >= min(most, 16)]
     trials = [_enough(opened(count), TARGETS[1], sample, objectives) for count in at_once]
     yield from trials
-    kept = sorted((one for one in trials if one is not None), key=_price_then_room)
-    for trial in kept[:1]:
+    keeping = sorted((trial for trial in trials if trial is not None), key=_price_then_room)
+    for trial in keeping[:1]:
         for target in TARGETS:
             if target != TARGETS[1]:
                 yield _enough(trial.candidate, target, sample, objectives)
@@ -107,8 +107,8 @@ def _enough(
     """Return the candidate with the fewest instances that always run and keep `objectives`; None where none do."""
 
     def tried(least: int) -> Trial:
-        one = candidate.changed(target=target, least=least, most=MOST_INSTANCES)
-        return Trial(candidate=one, outcome=one.serve(traffic, objectives))
+        variant = candidate.changed(target=target, least=least, most=MOST_INSTANCES)
+        return Trial(candidate=variant, outcome=variant.serve(traffic, objectives))
 
     first = tried(0)
     if first.outcome.kept >= objectives.share:
@@ -130,10 +130,10 @@ def _confirmed(candidate: ServingCandidate, traffic: TrafficWindow, objectives: 
     """Return the candidate as it keeps `objectives` on all of the traffic, with as many instances as it then had."""
     least = candidate.least
     for _ in range(5):
-        one = candidate.changed(target=candidate.target, least=least, most=MOST_INSTANCES)
-        result = one.serve(traffic, objectives)
+        variant = candidate.changed(target=candidate.target, least=least, most=MOST_INSTANCES)
+        result = variant.serve(traffic, objectives)
         if result.kept >= objectives.share:
-            bounded = one.changed(target=one.target, least=least, most=max(1, least, result.peak))
+            bounded = variant.changed(target=variant.target, least=least, most=max(1, least, result.peak))
             return Trial(candidate=bounded, outcome=bounded.serve(traffic, objectives))
         least = min(MOST_INSTANCES, least + max(1, least // 4))
     return None
