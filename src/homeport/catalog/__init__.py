@@ -173,7 +173,7 @@ def kinds() -> Mapping[str, str]:
 
 def keys_of(kind: str) -> tuple[str, ...]:
     """Return the keys of `Model.weights` that lead to this kind of weights."""
-    return tuple(key for key, known in kinds().items() if known == kind)
+    return tuple(key for key, leads_to in kinds().items() if leads_to == kind)
 
 
 def published(model: Model, key: str) -> tuple[Published, ...]:
@@ -233,10 +233,10 @@ def meant(name: str) -> str:
 
 def suggest(name: str) -> list[str]:
     """Return the names of up to three models that `name` may have meant, likeliest first."""
-    wanted = name.strip().lower()
+    query = name.strip().lower()
     known = {key: model.name for model in models() for key in _names_of(model)}
-    longer = [key for key in known if wanted and key.startswith(wanted)]
-    close = difflib.get_close_matches(wanted, known, n=8, cutoff=0.6)
+    longer = [key for key in known if query and key.startswith(query)]
+    close = difflib.get_close_matches(query, known, n=8, cutoff=0.6)
     return list(dict.fromkeys(known[key] for key in (*longer, *close)))[:3]
 
 
@@ -255,8 +255,8 @@ def _variant(model: Model, variant: Variant) -> Published:
 
 def _quantization(source: str) -> str:
     """Return the quantization, such as `Q4_K_M`, that a GGUF's name ends with; '' where it names none."""
-    found = re.search(r"[.-]((?:I?Q\d\w*)|F16|BF16|F32)\.gguf$", source, re.IGNORECASE)
-    return found[1].upper() if found else ""
+    ending = re.search(r"[.-]((?:I?Q\d\w*)|F16|BF16|F32)\.gguf$", source, re.IGNORECASE)
+    return ending[1].upper() if ending else ""
 
 
 @cache
@@ -288,7 +288,7 @@ def _model(entry: Mapping[str, Any]) -> Model:  # Any: the values of a TOML tabl
     fields["gate"] = Gate(fields["gate"])
     if "parts" in fields:
         fields["parts"] = Parts(**fields["parts"])
-    fields["variants"] = tuple(Variant(**_with_tuples(one)) for one in fields.get("variants", ()))
+    fields["variants"] = tuple(Variant(**_with_tuples(variant)) for variant in fields.get("variants", ()))
     if "chat_template" in fields:
         fields["chat_template"] = _FOLDER / "templates" / fields["chat_template"]
     return Model(**fields)

@@ -93,7 +93,7 @@ def gpus() -> tuple[CloudRunGpu, ...]:
 
 def gpu(name: str) -> CloudRunGpu | None:
     """Return the GPU of this name, or None."""
-    return next((found for found in gpus() if found.name == name), None)
+    return next((cloud_gpu for cloud_gpu in gpus() if cloud_gpu.name == name), None)
 
 
 @cache
@@ -104,22 +104,22 @@ def limits() -> Limits:
 
 def regions() -> tuple[str, ...]:
     """Return the names of all regions with a GPU, sorted."""
-    return tuple(sorted({region for found in gpus() for region in found.regions}))
+    return tuple(sorted({region for cloud_gpu in gpus() for region in cloud_gpu.regions}))
 
 
 def problems(shape: Shape, region: str) -> list[str]:
     """Return which of Cloud Run's rules `shape` breaks in `region`, each as a sentence; empty where it is allowed."""
-    found = gpu(shape.gpu)
-    if found is None:
-        return [f"Cloud Run has no GPU {shape.gpu}; it has {', '.join(known.name for known in gpus())}"]
+    cloud_gpu = gpu(shape.gpu)
+    if cloud_gpu is None:
+        return [f"Cloud Run has no GPU {shape.gpu}; it has {', '.join(listed.name for listed in gpus())}"]
     wrong = []
-    if region not in found.regions:
-        wrong.append(f"{region} has no {shape.gpu}; it is in {', '.join(found.regions)}")
-    smallest = found.min_shape
+    if region not in cloud_gpu.regions:
+        wrong.append(f"{region} has no {shape.gpu}; it is in {', '.join(cloud_gpu.regions)}")
+    smallest = cloud_gpu.min_shape
     if shape.cpu < smallest.cpu or shape.memory_gib < smallest.memory_gib:
         wrong.append(f"{shape.gpu} wants at least {smallest.cpu} CPU and {smallest.memory_gib} GiB")
-    elif all((known.cpu, known.memory_gib) != (shape.cpu, shape.memory_gib) for known in found.shapes):
-        allowed = ", ".join(f"{known.cpu} CPU with {known.memory_gib} GiB" for known in found.shapes)
+    elif all((size.cpu, size.memory_gib) != (shape.cpu, shape.memory_gib) for size in cloud_gpu.shapes):
+        allowed = ", ".join(f"{size.cpu} CPU with {size.memory_gib} GiB" for size in cloud_gpu.shapes)
         wrong.append(f"{shape.cpu} CPU with {shape.memory_gib} GiB is not a size of {shape.gpu}: {allowed}")
     return wrong
 

@@ -24,13 +24,13 @@ class CpuAndMemory:
     @classmethod
     def of(cls, limits: Mapping[str, str]) -> CpuAndMemory:
         """Return the size that a container's `limits` give it. Raises `ValueError` for an amount that is none."""
-        whole = {**DEFAULT_LIMITS, **limits}
-        return cls(cpu=_cpu(whole["cpu"]), memory_gib=_bytes(whole["memory"]) / _GIB)
+        amounts = {**DEFAULT_LIMITS, **limits}
+        return cls(cpu=_cpu(amounts["cpu"]), memory_gib=_bytes(amounts["memory"]) / _GIB)
 
     @classmethod
     def of_all(cls, containers: Iterable[Mapping[str, Any]]) -> CpuAndMemory:  # Any: JSON
         """Return what all containers of a live template have together. Raises `ValueError` as `of` does."""
-        sizes = (cls.of(one.get("resources", {}).get("limits", {})) for one in containers)
+        sizes = (cls.of(container.get("resources", {}).get("limits", {})) for container in containers)
         return sum(sizes, cls())
 
     def __add__(self, other: CpuAndMemory) -> CpuAndMemory:

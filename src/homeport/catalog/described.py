@@ -137,9 +137,9 @@ def of_pin(pin: Pin, begin: Begin, wanted: Format, *, name: str) -> Described:
         reader.settings(folder)
         weights = [file for file in pin.files if file.path.endswith(".safetensors")]
         read = reader.headers(weights, "safetensors", safetensors_header.parse)
-        found = {file.path: header for file, header in zip(weights, read, strict=True)}
+        headers_by_path = {file.path: header for file, header in zip(weights, read, strict=True)}
         try:
-            return _of_folder(folder, found, name=name, fetched=reader.fetched)
+            return _of_folder(folder, headers_by_path, name=name, fetched=reader.fetched)
         except WeightsError as error:  # The user knows the source, not our temporary folder.
             raise WeightsError(str(error).replace(temporary, pin.source), hint=error.hint) from error
 
@@ -207,12 +207,12 @@ class _Reader:
 
 def _check_shards(names: Iterable[str], where: str) -> None:
     """Check that no shard is missing: sizing would believe the others to be all."""
-    known = set(names)
+    shards = set(names)
     for stem, count in sorted(
-        {match.group("stem", "count") for match in map(_SHARD.fullmatch, known) if match}
+        {match.group("stem", "count") for match in map(_SHARD.fullmatch, shards) if match}
     ):
         for number in range(1, int(count) + 1):
-            if (shard := f"{stem}-{number:05d}-of-{count}.safetensors") not in known:
+            if (shard := f"{stem}-{number:05d}-of-{count}.safetensors") not in shards:
                 raise WeightsError(
                     f"{where} lacks {shard}, one of {int(count)}", hint="fetch the model's files again"
                 )
@@ -229,10 +229,10 @@ def _of_folder(
     _check_files(folder, files)
     parts = tensors.of_safetensors(every)
     model = inspect.from_folder(folder, name=name)
-    there, announced = tensors.layers(every), model.architecture.layers if model.architecture else 0
-    if not every or 0 < there < announced:
+    stored, announced = tensors.layers(every), model.architecture.layers if model.architecture else 0
+    if not every or 0 < stored < announced:
         raise WeightsError(
-            f"{folder} holds the tensors of {there} layers, and its config.json announces {announced}",
+            f"{folder} holds the tensors of {stored} layers, and its config.json announces {announced}",
             hint="fetch the model's files again",
         )
     return Described(
@@ -252,10 +252,10 @@ def _check_files(folder: Path, files: Mapping[str, tuple[safetensors_header.Safe
     if not index.is_file():
         _check_shards(files, str(folder))
         return
-    there = {file: {tensor.name for tensor in header} for file, header in files.items()}
+    tensor_names = {file: {tensor.name for tensor in header} for file, header in files.items()}
     for tensor, file in checkpoint.files_of(index.read_bytes(), str(folder)).items():
         # A head that is tied to the embeddings is in some indexes, and in no file.
-        if tensor not in there.get(file, ()) and "lm_head" not in tensor:
+        if tensor not in tensor_names.get(file, ()) and "lm_head" not in tensor:
             raise WeightsError(
                 f"{folder} is not whole: its {checkpoint.INDEX} says that {file} holds {shown(tensor)}, and it does not",
                 hint="two files may have changed names, or are of another split: fetch the model's files again",
@@ -263,14 +263,14 @@ def _check_files(folder: Path, files: Mapping[str, tuple[safetensors_header.Safe
 
 
 def _of_gguf(headers: list[gguf_header.Header], *, where: str, name: str, fetched: int = 0) -> Described:
-    whole = gguf_parts.joined(headers, where)
-    model = inspect.from_header(whole, where=where, name=name)
+    header = gguf_parts.joined(headers, where)
+    model = inspect.from_header(header, where=where, name=name)
     return Described(
         model=model,
         format="gguf",
-        bytes=whole.tensor_bytes,
-        parts=tensors.of_gguf(whole),
+        bytes=header.tensor_bytes,
+        parts=tensors.of_gguf(header),
         quantization=model.quantization,
-        headers=(whole,),
+        headers=(header,),
         fetched=fetched,
     )

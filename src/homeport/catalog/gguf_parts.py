@@ -30,10 +30,10 @@ def joined(headers: Sequence[Header], where: str) -> Header:
     for at, header in enumerate(headers):
         number, count = _number(header, "split.no", 0), _number(header, "split.count", 1)
         if max(count, 1) != len(headers) or number != at:
-            found = f"it is part {number + 1} of {count}" if count > 1 else "it is no part of a split GGUF"
+            stated = f"it is part {number + 1} of {count}" if count > 1 else "it is no part of a split GGUF"
             named = f", its name is that of part {at + 1} of {len(headers)}" if len(headers) > 1 else ""
             raise WeightsError(
-                f"{where} is not whole: {found} by its header (split.count){named or ', and it stands alone'}",
+                f"{where} is not whole: {stated} by its header (split.count){named or ', and it stands alone'}",
                 hint=_HINT,
             )
     tensors = {key: tensor for header in (first, *others) for key, tensor in header.tensors.items()}

@@ -127,14 +127,14 @@ def from_folder(path: Path, *, name: str) -> Model:
 def _check_is_model(values: Table, header: Header, kind: str, where: str) -> None:
     parts = values.number("split.count") or 1
     if kind == "clip" or values.text("general.type") not in {"", "model"}:
-        found, hint = "an adapter or an encoder of images", "name the GGUF of the model that it belongs to"
+        content, hint = "an adapter or an encoder of images", "name the GGUF of the model that it belongs to"
     elif values.number(f"{kind}.pooling_type") == _RANKS:
-        found, hint = "a model that ranks texts", "name a model that writes text, or one of embeddings"
+        content, hint = "a model that ranks texts", "name a model that writes text, or one of embeddings"
     elif parts == 1 and not header.tensors:
-        found, hint = "no tensors, such as a vocabulary", "name a GGUF with weights"
+        content, hint = "no tensors, such as a vocabulary", "name a GGUF with weights"
     else:
         return
-    raise WeightsError(f"{where} holds {found}, and a language model was expected", hint=hint)
+    raise WeightsError(f"{where} holds {content}, and a language model was expected", hint=hint)
 
 
 def _embeds(values: Table, kind: str) -> bool:
@@ -152,10 +152,10 @@ def _of_gguf(values: Table, header: Header, kind: str) -> Architecture | None:
     pattern = _slides_in_gguf(values, kind, layers)
     if heads is None or kv_heads is None or 0 in heads or pattern is None:
         return None
-    whole = values.number("attention.key_length") or hidden // heads[0]
-    sliding = values.number("attention.key_length_swa") or whole
+    full = values.number("attention.key_length") or hidden // heads[0]
+    sliding = values.number("attention.key_length_swa") or full
     each = [
-        _Layer(slides=slides, kv_heads=count, head_dim=sliding if slides else whole)
+        _Layer(slides=slides, kv_heads=count, head_dim=sliding if slides else full)
         for slides, count in zip(pattern, kv_heads, strict=True)
     ]
     ffn = values.per_layer("feed_forward_length", layers) or [0]
@@ -193,8 +193,8 @@ def _slides_in_gguf(values: Table, kind: str, layers: int) -> list[bool] | None:
         return [False] * layers
     pattern = values.values.get("attention.sliding_window_pattern")
     if isinstance(pattern, Array):
-        whole = pattern.values is not None and pattern.length >= layers
-        return [bool(slides) for slides in pattern.values[:layers]] if whole and pattern.values else None
+        complete = pattern.values is not None and pattern.length >= layers
+        return [bool(slides) for slides in pattern.values[:layers]] if complete and pattern.values else None
     if kind == "gemma4":
         return None  # its converter writes layer by layer, because E2B has another period than the others
     return _periodic(layers, values.number("attention.sliding_window_pattern") or PERIODS[kind])
@@ -266,7 +266,11 @@ def _slides_in_config(text: Table, kind: str, layers: int) -> list[bool] | None:
     types = text.values.get("layer_types")
     if types is not None:
         known = isinstance(types, list) and set(map(str, types)) <= {"sliding_attention", "full_attention"}
-        return [one == "sliding_attention" for one in types] if known and len(types) == layers else None
+        return (
+            [layer_type == "sliding_attention" for layer_type in types]
+            if known and len(types) == layers
+            else None
+        )
     if kind in PERIODS:
         pattern = _periodic(layers, text.number("sliding_window_pattern") or PERIODS[kind])
         return [*pattern[:-1], False] if kind.startswith("gemma4") else pattern
@@ -288,13 +292,13 @@ def _architecture(
     kinds = [{layer for layer in each if layer.slides is slides} for slides in (True, False)]
     if not each or any(len(kind) > 1 for kind in kinds) or not 0 <= shared < len(each):
         return None
-    sliding, whole = (next(iter(kind or kinds[1 - at])) for at, kind in enumerate(kinds))
-    if 0 in {sliding.kv_heads, sliding.head_dim, whole.kv_heads, whole.head_dim}:
+    sliding, full = (next(iter(kind or kinds[1 - at])) for at, kind in enumerate(kinds))
+    if 0 in {sliding.kv_heads, sliding.head_dim, full.kv_heads, full.head_dim}:
         return None
     return Architecture(
         layers=len(each),
-        kv_heads=(sliding.kv_heads, whole.kv_heads),
-        head_dim=(sliding.head_dim, whole.head_dim),
+        kv_heads=(sliding.kv_heads, full.kv_heads),
+        head_dim=(sliding.head_dim, full.head_dim),
         global_layers=sum(not layer.slides for layer in each),
         sliding_window=window if kinds[0] else None,
         kv_shared_layers=shared,
@@ -305,7 +309,7 @@ def _architecture(
 
 def _context(values: Table, keys: Iterable[str]) -> int:
     first, *others = keys
-    return next((found for key in others if (found := values.number(key))), 0) or values.needed(first)
+    return next((tokens for key in others if (tokens := values.number(key))), 0) or values.needed(first)
 
 
 def _context_of_folder(path: Path, text: Table, kind: str, task: Task) -> int:
@@ -318,10 +322,10 @@ def _context_of_folder(path: Path, text: Table, kind: str, task: Task) -> int:
 
 
 def _sampling(values: Table) -> dict[str, float]:
-    found = {key: values.values.get(key) for key in ("temperature", "top_p", "top_k")}
+    stated = {key: values.values.get(key) for key in ("temperature", "top_p", "top_k")}
     return {
         key: float(value)
-        for key, value in found.items()
+        for key, value in stated.items()
         if isinstance(value, int | float) and 0 <= value < 1e6
     }
 
@@ -360,7 +364,7 @@ def _task(path: Path, config: Table) -> Task:
 
 def _dtype(*tables: Table) -> str:
     return next(
-        (found for table in tables for key in ("dtype", "torch_dtype") if (found := table.text(key))), ""
+        (dtype for table in tables for key in ("dtype", "torch_dtype") if (dtype := table.text(key))), ""
     )
 
 

@@ -140,15 +140,15 @@ class Prices:
         )
 
     def _rate(self, table: str, name: str, *rest: str, what: str) -> Rate:
-        found = self.rates.get(".".join((table, name, *rest)))
-        if found is None:
+        rate = self.rates.get(".".join((table, name, *rest)))
+        if rate is None:
             known = sorted(
                 {key[len(table) + 1 :].split(".")[0] for key in self.rates if key.startswith(table + ".")}
             )
             raise SpecError(
                 f"there is no price for the {what} {name!r}; known: {', '.join(known)}", hint=_HINT
             )
-        return found
+        return rate
 
 
 def usd(rate: float) -> str:
@@ -161,8 +161,8 @@ def load(path: Path | None = None) -> Prices:
     Return the prices that come with homeport, and over them those of the user's own file: `path`, or else the
     one that HOMEPORT_PRICES names. Raises `SpecError` naming the key that is wrong.
     """
-    if path is None and (named := os.environ.get(ENVIRONMENT)):
-        path = Path(named)
+    if path is None and (own_file := os.environ.get(ENVIRONMENT)):
+        path = Path(own_file)
     shipped = read_toml(SHIPPED, hint=_HINT)
     own = read_toml(path, hint=_HINT) if path is not None else {}
     values, changed = dict(_leaves(shipped)), dict(_leaves(own))

@@ -81,10 +81,10 @@ def parse(data: bytes, size: int, where: str) -> tuple[SafetensorsTensor, ...]:
         ) from error
     _check_spans([(0, 0), *spans], size - end, where)
     for tensor in tensors:
-        wanted = prod(tensor.shape) * _BITS.get(tensor.dtype, 0)
-        if tensor.dtype in _BITS and tensor.size * 8 != wanted:
+        bits = prod(tensor.shape) * _BITS.get(tensor.dtype, 0)
+        if tensor.dtype in _BITS and tensor.size * 8 != bits:
             raise WeightsError(
-                f"{where} is damaged: {tensor.name} has {tensor.size:,} bytes, by its shape it needs {-(-wanted // 8):,}",
+                f"{where} is damaged: {tensor.name} has {tensor.size:,} bytes, by its shape it needs {-(-bits // 8):,}",
                 hint=_AGAIN,
             )
     return tensors

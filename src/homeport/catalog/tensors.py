@@ -57,10 +57,10 @@ def of_safetensors(tensors: Iterable[SafetensorsTensor]) -> Parts:
 
 def of_gguf(header: Header) -> Parts:
     """Return the parts of a model in a GGUF file; a tensor of a type that is not known counts nothing."""
-    known = block_sizes()
+    blocks = block_sizes()
     sizes: Counter[str] = Counter()
     for name, tensor in header.tensors.items():
-        elements, size = known.get(tensor.type, (1, 0))
+        elements, size = blocks.get(tensor.type, (1, 0))
         encoder = next((kind for kind, begins in reversed(_GGUF_ENCODERS) if name.startswith(begins)), None)
         sizes[encoder or _part(name, len(tensor.dimensions))] += prod(tensor.dimensions) // elements * size
     return Parts(**sizes)
@@ -69,7 +69,7 @@ def of_gguf(header: Header) -> Parts:
 def layers(tensors: Iterable[SafetensorsTensor]) -> int:
     """Return how many layers of the language model the tensors belong to, by their names; 0 where these do not tell."""
     numbers = (_LAYER.search(tensor.name) for tensor in tensors if _part(tensor.name, 2) == "matrices")
-    return len({found[1] for found in numbers if found})
+    return len({match[1] for match in numbers if match})
 
 
 def quantization(config: Table, tensors: Iterable[SafetensorsTensor]) -> str:
@@ -79,29 +79,29 @@ def quantization(config: Table, tensors: Iterable[SafetensorsTensor]) -> str:
     By what config.json says of it, else by the type that most bytes have; '' where neither tells.
     """
     for table in filter(None, (config, config.part("text_config"))):
-        made = table.part("quantization_config") or table.part("compression_config")
-        if made is not None:
-            return _compressed(made) or made.text("quant_method")
+        scheme = table.part("quantization_config") or table.part("compression_config")
+        if scheme is not None:
+            return _compressed(scheme) or scheme.text("quant_method")
     bytes_of: Counter[str] = Counter()
     for tensor in tensors:
         bytes_of[tensor.dtype] += tensor.size
     return _STORED.get(bytes_of.most_common(1)[0][0], "") if bytes_of else ""
 
 
-def _compressed(made: Table) -> str:
+def _compressed(scheme: Table) -> str:
     """Return what compressed-tensors calls a format and ModelOpt an algorithm, in the words of the catalog; else ''."""
-    form = made.text("format")
+    form = scheme.text("format")
     if form == "pack-quantized":
-        return f"w{_bits(made)}a16"
-    return _FORMATS.get(form) or _ALGORITHMS.get(made.text("quant_algo").upper(), "")
+        return f"w{_bits(scheme)}a16"
+    return _FORMATS.get(form) or _ALGORITHMS.get(scheme.text("quant_algo").upper(), "")
 
 
-def _bits(made: Table) -> int:
+def _bits(scheme: Table) -> int:
     """Return the bits of a packed weight: the fewest that a group of layers has, 4 where none says."""
-    groups = made.part("config_groups")
+    groups = scheme.part("config_groups")
     each = [groups.part(name) for name in groups.values] if groups else []
-    weights = [found for group in each if group and (found := group.part("weights"))]
-    return min((bits for found in weights if (bits := found.number("num_bits"))), default=4)
+    weights = [packed for group in each if group and (packed := group.part("weights"))]
+    return min((bits for packed in weights if (bits := packed.number("num_bits"))), default=4)
 
 
 def _part(name: str, dimensions: int) -> str:

@@ -44,10 +44,10 @@ class Table:
     def under(self, prefix: str) -> Table:
         """Return those whose names begin with `prefix.`, without it."""
         start = f"{prefix}."
-        found = {
+        values = {
             key.removeprefix(start): value for key, value in self.values.items() if key.startswith(start)
         }
-        return Table(found, f"{self.where}, {prefix}")
+        return Table(values, f"{self.where}, {prefix}")
 
     def over(self, defaults: Mapping[str, Any]) -> Table:
         """Return these, and `defaults` for those that are missing."""
@@ -96,8 +96,8 @@ class Table:
         """Return one number for each layer, from a list of them or one for all; None where the key is missing."""
         value = self.values.get(key)
         if not isinstance(value, Array):
-            one = self.number(key)
-            return None if one is None else [one] * layers
+            number = self.number(key)
+            return None if number is None else [number] * layers
         numbers = [number for number in value.values or () if isinstance(number, int) and number >= 0]
         if len(numbers) < layers or len(numbers) != value.length:
             raise self._wrong(key, f"{layers} whole numbers")
