@@ -73,7 +73,7 @@ def without_weights(engine: str, contents: ImageContents) -> Recipe:
     ]
     return Recipe(
         dockerfile="".join(f"{line}\n" for line in lines),
-        files={here: contents.files[there] for here, there in placed.items()},
+        files={path: contents.files[target] for path, target in placed.items()},
         base=contents.base,
         labels=labels,
         plain=True,
@@ -87,7 +87,7 @@ def beside(files: Mapping[str, str]) -> dict[str, str]:
 
 def copies(placed: Mapping[str, str]) -> list[str]:
     """Return the lines of a Dockerfile that copy files, by where they lie and where they go."""
-    return [f"COPY {json.dumps([here, there])}" for here, there in placed.items()]
+    return [f"COPY {json.dumps([path, target])}" for path, target in placed.items()]
 
 
 def entries(word: str, values: Mapping[str, str]) -> list[str]:

@@ -52,7 +52,7 @@ def modalities(model: Model, name: str, *, projector: bool = False) -> tuple[str
     """Return what the engine `name` serves of what the model reads; with `projector`, beside its encoder of images."""
     engine = module(name)
     served = (*engine.READS, *(engine.READS_WITH_PROJECTOR if projector else ()))
-    return tuple(one for one in model.modalities if one in served)
+    return tuple(modality for modality in model.modalities if modality in served)
 
 
 def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]:
@@ -64,12 +64,12 @@ def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]
     """
     kind = spec.engine.kind
     own = model is None or spec.weights is not None
-    known = [name for name in NAMES if own or (model is not None and key_of(model, name) is not None)]
-    offered = [name for name in known if kind in {"auto", name}]
+    eligible = [name for name in NAMES if own or (model is not None and key_of(model, name) is not None)]
+    offered = [name for name in eligible if kind in {"auto", name}]
     if not offered:
         raise EngineMissing(
             f"the catalog has no weights of {spec.model} for {kind}",
-            hint=f"set engine.kind to {' or '.join(known)}, or `weights` to a source of your own",
+            hint=f"set engine.kind to {' or '.join(eligible)}, or `weights` to a source of your own",
         )
     for name in offered:
         installation = module(name).find()

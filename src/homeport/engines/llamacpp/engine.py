@@ -46,7 +46,7 @@ NAMES_ADAPTERS = False
 WITHOUT_ADAPTERS: Mapping[str, Json] = {"lora": [{"id": 0, "scale": 0.0}]}
 ADAPTER_RANK = None
 STARTUP_CACHE = None
-IDENTITY = LoadedWeights(path="/props", loaded=lambda said, _: str(said["model_path"]))
+IDENTITY = LoadedWeights(path="/props", loaded=lambda properties, _: str(properties["model_path"]))
 HONOURS = honours.HONOURS
 DELIVERIES: tuple[Delivery, ...] = ()
 USUAL_DELIVERY = None
@@ -82,8 +82,8 @@ def check(settings: Engine) -> None:
         "lora",
         "it applies adapters to every request, so it takes one; vllm takes many",
     )
-    for given in settings.extra_args:
-        fields.parsed(given)
+    for argument in settings.extra_args:
+        fields.parsed(argument)
 
 
 def flags(settings: Engine) -> dict[str, str]:
@@ -120,8 +120,8 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     command += ["--embed", model.pooling or "own"] if model.task == "embed" else []
     if request.keyed:
         command.append("--api-key-on-stdin")
-    for given in settings.extra_args:
-        field, number = fields.parsed(given)
+    for argument in settings.extra_args:
+        field, number = fields.parsed(argument)
         command += ["--set", f"{field}={number}"]
     return Launch(
         engine="llamacpp",

@@ -91,12 +91,12 @@ def parsed(given: str) -> tuple[str, bool | int | float]:
     if type(value) is int and allowed.kind is float:
         value = float(value)
     if type(value) is not allowed.kind or not allowed.least <= value <= allowed.most:
-        what = (
+        bounds = (
             "True or False"
             if allowed.kind is bool
             else f"a number from {allowed.least:g} to {allowed.most:g}"
         )
-        raise _wrong(f"{name} is {what}, not {text!r:.60}")
+        raise _wrong(f"{name} is {bounds}, not {text!r:.60}")
     return name, value
 
 

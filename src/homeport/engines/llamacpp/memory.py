@@ -115,8 +115,8 @@ def repacked(sizing: Sizing) -> MemoryTerm | None:
         )
     if weights.quantization not in _REPACKED:
         return None
-    made = parts.quantized(weights.quantization) if parts else None
-    size = made.matrices if made else weights.size
+    quantized = parts.quantized(weights.quantization) if parts else None
+    size = quantized.matrices if quantized else weights.size
     return MemoryTerm(
         "repacked matrices", size, f"at most: a copy for AVX2 of what is stored as {weights.quantization}"
     )

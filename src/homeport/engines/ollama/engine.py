@@ -191,10 +191,10 @@ def _from_the_library(tag: str) -> tuple[str, tuple[SetupRequest, ...]]:
 def _own(request: LaunchRequest) -> tuple[str, tuple[SetupRequest, ...]]:
     """Return the name of a model that is made of the GGUF, and what makes it: its bytes by their sha256, then the model."""
     name, blob = served_name(request.model), f"sha256:{request.sha256}"
-    made: dict[str, Json] = {"model": name, "files": {request.weights.name: blob}, "stream": False}
+    body: dict[str, Json] = {"model": name, "files": {request.weights.name: blob}, "stream": False}
     return name, (
         SetupRequest(path=f"/api/blobs/{blob}", upload=str(request.weights), what="take the weights"),
-        SetupRequest(path="/api/create", body=made, what=f"make {name} of {request.weights.name}"),
+        SetupRequest(path="/api/create", body=body, what=f"make {name} of {request.weights.name}"),
     )
 
 
@@ -239,8 +239,8 @@ def _baked(request: LaunchRequest, installation: Installation) -> Launch:
 
 def start_times(log: str) -> dict[str, float]:
     """Return how long the runner took, which reads the weights: see the server's `llama runner started`."""
-    told = _RUNNER.findall(log)
-    return {"engine + fetch": float(told[-1])} if told else {}
+    matches = _RUNNER.findall(log)
+    return {"engine + fetch": float(matches[-1])} if matches else {}
 
 
 def explain(log: str) -> HomeportError | None:

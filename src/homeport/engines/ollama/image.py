@@ -47,7 +47,7 @@ def recipe(contents: ImageContents) -> Recipe:
         files={
             "bake.sh": _bake(model_name, "" if own else str(weights)),
             "Modelfile": f"FROM {source}\n",
-            **{here: contents.files[there] for here, there in placed.items()},
+            **{path: contents.files[target] for path, target in placed.items()},
         },
         base=contents.base,
         labels=labels,

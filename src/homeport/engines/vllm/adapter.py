@@ -53,10 +53,10 @@ def rank(config: bytes, where: str) -> int:
 
 
 def _refused(settings: Mapping[str, Json]) -> Iterator[str]:
-    yield from (what for key, what in _UNSERVED.items() if settings.get(key))
-    whole = set(settings.get("modules_to_save") or ()) - {"classifier", "score"}
-    if whole:
-        yield f"{' and '.join(sorted(whole))} as a whole (modules_to_save)"
+    yield from (reason for key, reason in _UNSERVED.items() if settings.get(key))
+    modules = set(settings.get("modules_to_save") or ()) - {"classifier", "score"}
+    if modules:
+        yield f"{' and '.join(sorted(modules))} as a whole (modules_to_save)"
     if settings.get("bias", "none") != "none" or settings.get("lora_bias"):
         yield "biases"
     start = settings.get("init_lora_weights")

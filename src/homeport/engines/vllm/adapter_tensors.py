@@ -51,7 +51,7 @@ def ensure_served(
 
 def _sides(adapter: Iterable[SafetensorsTensor], where: str) -> dict[str, dict[str, SafetensorsTensor]]:
     """Return lora_A and lora_B of every module. Raises `SpecError` for a tensor that is neither."""
-    found: dict[str, dict[str, SafetensorsTensor]] = {}
+    sides: dict[str, dict[str, SafetensorsTensor]] = {}
     for tensor in adapter:
         match = _NAME.fullmatch(tensor.name)
         if match is None:
@@ -59,8 +59,8 @@ def _sides(adapter: Iterable[SafetensorsTensor], where: str) -> dict[str, dict[s
                 f"{where} holds {shown(tensor.name)}, which vllm does not serve: it takes lora_A and lora_B alone",
                 hint="train it without (modules_to_save, biases, DoRA), or merge it into weights of your own",
             )
-        found.setdefault(match["module"], {})[match["side"] or f"embedding {match['embedded']}"] = tensor
-    return found
+        sides.setdefault(match["module"], {})[match["side"] or f"embedding {match['embedded']}"] = tensor
+    return sides
 
 
 def _halves(sides: dict[str, dict[str, SafetensorsTensor]]) -> Iterator[str]:
@@ -82,15 +82,15 @@ def _foreign(
     for module, both in sides.items():
         if _EXPERTS.search(module) or "A" not in both:
             continue
-        found = known.get(module) or tails.get(_tail(module))
-        if found is None:
+        original = known.get(module) or tails.get(_tail(module))
+        if original is None:
             yield f"it changes {shown(module)}, which the model does not have"
             continue
-        wanted = (both["B"].shape[0], both["A"].shape[-1]) if "B" in both else found.shape
-        if found.dtype in _PLAIN and len(found.shape) == 2 and tuple(found.shape) != tuple(wanted):
+        shape = (both["B"].shape[0], both["A"].shape[-1]) if "B" in both else original.shape
+        if original.dtype in _PLAIN and len(original.shape) == 2 and tuple(original.shape) != tuple(shape):
             yield (
-                f"its {shown(module)} is for {wanted[1]} × {wanted[0]}, and the model's is "
-                f"{found.shape[1]} × {found.shape[0]}"
+                f"its {shown(module)} is for {shape[1]} × {shape[0]}, and the model's is "
+                f"{original.shape[1]} × {original.shape[0]}"
             )
 
 

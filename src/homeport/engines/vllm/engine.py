@@ -73,8 +73,8 @@ HOST_MEMORY = (
 )
 
 
-def _root(said: Json, model: str) -> str | None:
-    roots = [listed.get("root") for listed in said["data"] if listed["id"] == model]
+def _root(listing: Json, model: str) -> str | None:
+    roots = [listed.get("root") for listed in listing["data"] if listed["id"] == model]
     return str(roots[0]) if roots else None
 
 
@@ -207,8 +207,8 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     tools, reasoning = _parsers(request)
     command += ["--enable-auto-tool-choice", "--tool-call-parser", tools] if tools is not None else []
     command += ["--reasoning-parser", reasoning] if reasoning is not None else []
-    told, files = _files(request)
-    command += told
+    file_flags, files = _files(request)
+    command += file_flags
     if request.streamed:
         command += ["--load-format", "runai_streamer"]
         environment["RUNAI_STREAMER_MEMORY_LIMIT"] = str(STREAM_BUFFER)
@@ -273,10 +273,10 @@ def start_times(log: str) -> dict[str, float]:
     if read := _READ.findall(log):
         times["fetch"] = float(read[-1])
     if initialized := list(_INITIALIZED.finditer(log)):
-        whole, compiled = initialized[-1].groups()
+        total, compiled = initialized[-1].groups()
         if compiled:
             times["compile"] = float(compiled)
-        times["warm-up"] = max(float(whole) - float(compiled or 0), 0.0)
+        times["warm-up"] = max(float(total) - float(compiled or 0), 0.0)
     return times
 
 
@@ -319,25 +319,25 @@ def _cache_bytes(request: LaunchRequest) -> int:
 
 def _files(request: LaunchRequest) -> tuple[list[str], dict[str, str]]:
     """Return the flags that name files of ours, and those files, by path: in a container they come with the image."""
-    told, files = [], _generation_config(request)
+    options, files = [], _generation_config(request)
     if files:
-        told += ["--generation-config", str(request.folder)]
+        options += ["--generation-config", str(request.folder)]
     template, written = template_of(request)
     files |= written
     if request.metrics_port is not None:
-        told += _ONLY_INSIDE
+        options += _ONLY_INSIDE
         files |= {str(request.folder / _INSIDE.name): _INSIDE.read_text(encoding="utf-8")}
     if template is not None:
-        told += ["--chat-template", str(template)]
-    return told, files
+        options += ["--chat-template", str(template)]
+    return options, files
 
 
 def _metrics(request: LaunchRequest) -> dict[str, str]:
-    """Return the variables by which our middleware is found, and told where the metrics are to be had; and how spans are sent."""
-    made = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"} if request.traces else {}
+    """Return the variables that say where our middleware is, at which port it serves the metrics, and how spans are sent."""
+    variables = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"} if request.traces else {}
     if request.metrics_port is None:
-        return made
-    return made | {"PYTHONPATH": str(request.folder), "HOMEPORT_METRICS_PORT": f"{request.metrics_port}"}
+        return variables
+    return variables | {"PYTHONPATH": str(request.folder), "HOMEPORT_METRICS_PORT": f"{request.metrics_port}"}
 
 
 def _spans(request: LaunchRequest) -> list[str]:
@@ -346,7 +346,7 @@ def _spans(request: LaunchRequest) -> list[str]:
 
 def _compact_json(settings: Engine) -> list[str]:
     """Return the flag that keeps white space out of JSON: small models fill an answer with it up to `max_tokens`."""
-    if any(given.startswith("--structured-outputs-config") for given in settings.extra_args):
+    if any(argument.startswith("--structured-outputs-config") for argument in settings.extra_args):
         return []
     return ["--structured-outputs-config", json.dumps(COMPACT_JSON)]
 

@@ -27,53 +27,61 @@ def of_files(model: Model, weights: Path) -> Model:
     config = weights / "config.json"
     if not config.is_file():
         return model
-    said = read_json(config)
-    named = said.values.get("architectures")
+    settings = read_json(config)
+    named = settings.values.get("architectures")
     of_text = (
-        isinstance(named, list) and bool(named) and all(str(one).endswith("ForCausalLM") for one in named)
+        isinstance(named, list)
+        and bool(named)
+        and all(str(architecture).endswith("ForCausalLM") for architecture in named)
     )
-    if not of_text or said.part("vision_config") or said.part("audio_config"):
+    if not of_text or settings.part("vision_config") or settings.part("audio_config"):
         return model
     return replace(model, modalities=("text",))
 
 
 def limits(settings: Engine, model: Model) -> Mapping[str, int]:
     """Return the limit of each modality beside text that the model has, and of video; empty for a model of text."""
-    other = [one for one in model.modalities if one != "text"]
+    other = [modality for modality in model.modalities if modality != "text"]
     if not other or model.task == "embed":
         return {}
-    given = _given(settings)
-    usual = {one: _USUAL.get(one, 0) for one in (*other, "video")}
-    return {one: given.get(one, limit) for one, limit in usual.items()}
+    overrides = _parse_limits(settings)
+    usual = {modality: _USUAL.get(modality, 0) for modality in (*other, "video")}
+    return {modality: overrides.get(modality, limit) for modality, limit in usual.items()}
 
 
 def told(settings: Engine, model: Model) -> list[str]:
     """Return the flag that sets the limits; none where the file sets them, or for a model of text."""
-    found = limits(settings, model)
-    if not found or any(_is(word, FLAG) or _is(word, _TEXT_ALONE) for word in settings.extra_args):
+    by_modality = limits(settings, model)
+    if not by_modality or any(_is(word, FLAG) or _is(word, _TEXT_ALONE) for word in settings.extra_args):
         return []
-    return [FLAG, json.dumps(dict(found))]
+    return [FLAG, json.dumps(dict(by_modality))]
 
 
 def read(settings: Engine, model: Model) -> frozenset[str]:
     """Return what is served beside text. An encoder of images stays away where neither images nor videos are let in."""
-    found = limits(settings, model)
-    seen = found.get("image") or found.get("video")
-    return frozenset(one for one in found if one != "video" and (seen if one == "image" else found[one]))
+    by_modality = limits(settings, model)
+    pictures = by_modality.get("image") or by_modality.get("video")
+    return frozenset(
+        modality
+        for modality in by_modality
+        if modality != "video" and (pictures if modality == "image" else by_modality[modality])
+    )
 
 
-def _given(settings: Engine) -> dict[str, int]:
+def _parse_limits(settings: Engine) -> dict[str, int]:
     words = [*settings.extra_args, ""]
-    found: dict[str, int] = {}
+    by_modality: dict[str, int] = {}
     for word, after in pairwise(words):
         if _is(word, _TEXT_ALONE):
-            found |= {"image": 0, "audio": 0, "video": 0}
+            by_modality |= {"image": 0, "audio": 0, "video": 0}
         elif _is(word, FLAG):
             name, _, value = word.partition("=")
             value, modality = value or after, name.partition(".")[2]
             # What JSON leaves out has vLLM's own limit.
-            found |= {modality: _number(value)} if modality else dict.fromkeys(_USUAL, 999) | _table(value)
-    return found
+            by_modality |= (
+                {modality: _number(value)} if modality else dict.fromkeys(_USUAL, 999) | _table(value)
+            )
+    return by_modality
 
 
 def _table(text: str) -> dict[str, int]:
@@ -81,7 +89,7 @@ def _table(text: str) -> dict[str, int]:
         value = json.loads(text)
     except ValueError:
         return {}
-    return {str(key): _number(one) for key, one in value.items()} if isinstance(value, dict) else {}
+    return {str(key): _number(limit) for key, limit in value.items()} if isinstance(value, dict) else {}
 
 
 def _number(value: object) -> int:

@@ -37,7 +37,11 @@ def _without_encoders(term: MemoryTerm, sizing: Sizing) -> MemoryTerm:
     if parts is None:
         return term
     away = {"image": parts.vision, "audio": parts.audio}
-    size = sum(size for what, size in away.items() if what in sizing.model.modalities and what not in served)
+    size = sum(
+        size
+        for modality, size in away.items()
+        if modality in sizing.model.modalities and modality not in served
+    )
     if not size or sizing.model.task == "embed":
         return term
     return MemoryTerm(term.what, term.size - size, f"{term.how}; {gib(size)} of encoders are left out")
@@ -53,23 +57,23 @@ def quantized(sizing: Sizing) -> Parts | None:
 
 def _weights(sizing: Sizing) -> MemoryTerm:
     weights, quantization = sizing.weights, sizing.settings.quantization
-    made = quantized(sizing)
+    requantized = quantized(sizing)
     if (
-        made is None
+        requantized is None
         and sizing.settings.dtype == "float32"
         and weights.quantization in {"bfloat16", "float16"}
     ):
         return MemoryTerm(
             "weights", 2 * weights.size, f"as float32, twice {weights.quantization}: {weights.how}"
         )
-    if made is None and weights.quantization == "float32" and sizing.settings.dtype != "float32":
+    if requantized is None and weights.quantization == "float32" and sizing.settings.dtype != "float32":
         how = f"as bfloat16 or float16, half of float32, as vLLM's dtype {sizing.settings.dtype} makes of it: {weights.how}"
         return MemoryTerm("weights", weights.size // 2, how)
-    if made is None or weights.parts is None:
+    if requantized is None or weights.parts is None:
         return MemoryTerm("weights", weights.size, f"{weights.quantization or 'as published'}: {weights.how}")
-    as_they_are = gib(made.total - made.matrices)
-    how = f"{gib(weights.parts.matrices)} of matrices become {gib(made.matrices)} as {quantization}, {as_they_are} stay"
-    return MemoryTerm("weights", made.total, how)
+    as_they_are = gib(requantized.total - requantized.matrices)
+    how = f"{gib(weights.parts.matrices)} of matrices become {gib(requantized.matrices)} as {quantization}, {as_they_are} stay"
+    return MemoryTerm("weights", requantized.total, how)
 
 
 def _beside(sizing: Sizing) -> dict[str, int]:
@@ -79,12 +83,12 @@ def _beside(sizing: Sizing) -> dict[str, int]:
         return {}
     width = ELEMENT_BYTES[sizing.settings.dtype]
     batched = told(sizing.settings, sizing.model.task).batched
-    seen = set(sizing.model.modalities) - {"text"}
+    beside_text = set(sizing.model.modalities) - {"text"}
     return {
         "positions": sizing.model.context * width * sum(_rotated(architecture)),
         "keys that stand for values": _copied_keys(architecture) * width if architecture.k_eq_v else 0,
         "room for per-layer embeddings": batched * architecture.layers * architecture.per_layer_embedding * width
-        if seen
+        if beside_text
         else 0,
         "padding of mxfp4": _padding(architecture) if sizing.weights.quantization == "mxfp4" else 0,
     }  # fmt: skip

@@ -55,13 +55,13 @@ def footprint(sizing: Sizing) -> Footprint | None:
     if architecture is None:
         return None
     settings, device = sizing.settings, sizing.device
-    said = told(settings, sizing.model.task)
+    arguments = told(settings, sizing.model.task)
     cache = kv_cache(
         architecture,
         context=settings.context,
         element_bytes=1 if _cache_is_fp8(sizing) else ELEMENT_BYTES[settings.dtype],
         block=_GPU_BLOCK if device.gpu else _CPU_BLOCK,
-        in_flight=said.batched * (said.batches if device.gpu else 1),
+        in_flight=arguments.batched * (arguments.batches if device.gpu else 1),
     )
     weights = loaded(sizing)
     unknown: tuple[str, ...] = ()
@@ -73,8 +73,8 @@ def footprint(sizing: Sizing) -> Footprint | None:
         unknown += (
             "nvfp4 is for Blackwell; on an older GPU vLLM computes with it weight-only, which is slower",
         )
-    if said.unreckoned:
-        unknown += (f"engine.extra_args are not reckoned with: {' '.join(said.unreckoned)}",)
+    if arguments.unreckoned:
+        unknown += (f"engine.extra_args are not reckoned with: {' '.join(arguments.unreckoned)}",)
     if not device.gpu:
         usable = MemoryTerm("memory of the machine", device.memory, "all of it")
         server = MemoryTerm(
@@ -83,24 +83,24 @@ def footprint(sizing: Sizing) -> Footprint | None:
         return Footprint(
             usable=usable, fixed=(weights, server), weights=weights.size, cache=cache, unknown=unknown
         )
-    usual = ", vLLM's default" if said.utilization == UTILIZATION else ""
+    usual = ", vLLM's default" if arguments.utilization == UTILIZATION else ""
     usable = MemoryTerm(
         "usable memory of the GPU",
-        int(device.memory * said.utilization),
-        f"{said.utilization:.0%} (--gpu-memory-utilization{usual}) of {gib(device.memory)}",
+        int(device.memory * arguments.utilization),
+        f"{arguments.utilization:.0%} (--gpu-memory-utilization{usual}) of {gib(device.memory)}",
     )
-    fixed = (weights, *_beside_weights(sizing, architecture, said))
+    fixed = (weights, *_beside_weights(sizing, architecture, arguments))
     return Footprint(usable=usable, fixed=fixed, weights=weights.size, cache=cache, unknown=unknown)
 
 
 def flags(settings: Engine) -> dict[str, str]:
     """Return what `vllm serve` is told on a GPU, so that it shares out memory as is reckoned here."""
-    said = told(settings, "generate")
+    arguments = told(settings, "generate")
     options = {
         "--max-model-len": f"{settings.context}",
         "--max-num-seqs": f"{settings.parallel}",
-        "--max-num-batched-tokens": f"{said.batched}",
-        "--gpu-memory-utilization": f"{said.utilization:g}",
+        "--max-num-batched-tokens": f"{arguments.batched}",
+        "--gpu-memory-utilization": f"{arguments.utilization:g}",
     }
     if settings.kv_dtype != "auto":
         options["--kv-cache-dtype"] = settings.kv_dtype
@@ -165,13 +165,13 @@ def kv_cache(
 
 def _cache_is_fp8(sizing: Sizing) -> bool:
     """Return True where the file says so, or the checkpoint and the file leaves it to that."""
-    given = sizing.settings.kv_dtype
-    return given == "fp8" or (given == "auto" and sizing.model.kv_dtype == "fp8")
+    kv_dtype = sizing.settings.kv_dtype
+    return kv_dtype == "fp8" or (kv_dtype == "auto" and sizing.model.kv_dtype == "fp8")
 
 
-def _beside_weights(sizing: Sizing, architecture: Architecture, said: Told) -> list[MemoryTerm]:
+def _beside_weights(sizing: Sizing, architecture: Architecture, arguments: Told) -> list[MemoryTerm]:
     # vllm/v1/worker/gpu_model_runner.py profiles with as many requests as it may have, each with a token.
-    batched = said.batched
+    batched = arguments.batched
     rows = 0 if sizing.model.task == "embed" else min(batched, sizing.settings.parallel)
     widest = max(architecture.ffn or 4 * architecture.hidden, architecture.ffn_shared or 0)
     expert = architecture.experts_used * (architecture.expert_ffn or 0)
@@ -185,7 +185,7 @@ def _beside_weights(sizing: Sizing, architecture: Architecture, said: Told) -> l
             "as float32 and sorted",
         ),
         MemoryTerm("CUDA graphs", 0, "none, as --enforce-eager says")
-        if said.eager
+        if arguments.eager
         else MemoryTerm("CUDA graphs", _GRAPHS, "an allowance: 0.3 to 0.7 GiB were logged"),
         MemoryTerm(
             "CUDA's libraries and the rest", _BESIDE, "an allowance, from what an L4 was seen to lack"

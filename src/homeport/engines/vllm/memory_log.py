@@ -35,5 +35,5 @@ def memory_said(log: str) -> MemorySaid:
 
 
 def _bytes(pattern: re.Pattern[str], log: str) -> int | None:
-    said = pattern.findall(log)
-    return int(float(said[-1]) * 2**30) if said else None
+    matches = pattern.findall(log)
+    return int(float(matches[-1]) * 2**30) if matches else None

@@ -61,7 +61,7 @@ def told(settings: Engine, task: Task) -> Told:
             others.append(word)
     usual = max(BATCHED_TOKENS, settings.context) if task == "embed" else BATCHED_TOKENS
     return Told(
-        batched=_whole(numbers.get("--max-num-batched-tokens"), usual),
+        batched=_parse_number(numbers.get("--max-num-batched-tokens"), usual),
         utilization=_share(numbers.get("--gpu-memory-utilization")),
         batches=_BATCHES if switches.get("--async-scheduling", True) else 1,
         eager=switches.get("--enforce-eager", False),
@@ -69,12 +69,12 @@ def told(settings: Engine, task: Task) -> Told:
     )
 
 
-def _whole(text: str | None, usual: int) -> int:
+def _parse_number(text: str | None, usual: int) -> int:
     """Return the number, as vLLM reads it: `8k` is 8,000, `8K` 8,192; `usual` for what is none, which it refuses."""
-    found = _NUMBER.fullmatch(text or "")
-    if found is None or (found["unit"].isupper() and "." in found["number"]):
+    match = _NUMBER.fullmatch(text or "")
+    if match is None or (match["unit"].isupper() and "." in match["number"]):
         return usual
-    return int(float(found["number"]) * _UNITS[found["unit"]]) or usual
+    return int(float(match["number"]) * _UNITS[match["unit"]]) or usual
 
 
 def _share(text: str | None) -> float:

@@ -56,8 +56,8 @@ def main() -> None:
     params.lora_adapters = [_adapter(xllamacpp, path) for _, path in arguments.lora]
     if arguments.api_key_on_stdin:
         params.api_keys = [json.loads(sys.stdin.readline())["api_key"]]
-    for given in arguments.set:
-        _set(params, given)
+    for argument in arguments.set:
+        _set(params, argument)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -123,8 +123,8 @@ def _adapter(xllamacpp: Any, path: str) -> Any:  # Any: xllamacpp has no types
     return adapter
 
 
-def _set(params: Any, given: str) -> None:  # Any: xllamacpp has no types
-    name, _, text = given.partition("=")
+def _set(params: Any, argument: str) -> None:  # Any: xllamacpp has no types
+    name, _, text = argument.partition("=")
     try:
         value: object = ast.literal_eval(text)
     except (ValueError, SyntaxError):

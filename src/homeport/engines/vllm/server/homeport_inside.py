@@ -2,7 +2,7 @@
 Keeps what vLLM counts within its instance: /metrics is answered at a port of loopback alone, which nothing is routed to.
 
 It stands alone, imports nothing of homeport, and is imported by vLLM by name (`--middleware homeport_inside.OnlyInside`)
-from a folder in PYTHONPATH. HOMEPORT_METRICS_PORT names the port. At the port of requests the path gets 404, whoever asks.
+from a folder in PYTHONPATH. HOMEPORT_METRICS_PORT names the port. At the port of requests the path gets 404, for everybody.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class OnlyInside:
             body = b""
             if verb == "GET" and target.partition("?")[0] == PATH:
                 status, headers, body = await self._metrics(lines)
-            kept = [f"{name}: {value}" for name, value in headers if name != "content-length"]
-            said = [
+            passed_on = [f"{name}: {value}" for name, value in headers if name != "content-length"]
+            response_head = [
                 f"HTTP/1.1 {status} {'OK' if status == 200 else 'Not'}",
-                *kept,
+                *passed_on,
                 f"content-length: {len(body)}",
                 "connection: close",
             ]
-            writer.write("\r\n".join([*said, "", ""]).encode("latin-1") + body)
+            writer.write("\r\n".join([*response_head, "", ""]).encode("latin-1") + body)
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, ValueError):
             pass  # One that does not ask as a scraper does gets no answer.
@@ -67,7 +67,7 @@ class OnlyInside:
 
     async def _metrics(self, lines: list[str]) -> tuple[int, list[tuple[str, str]], bytes]:
         """Return status, headers and content of the application's own answer."""
-        given = [line.partition(":") for line in lines]
+        pairs = [line.partition(":") for line in lines]
         scope: _Scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -80,7 +80,7 @@ class OnlyInside:
             "query_string": b"",
             "headers": [
                 (name.strip().lower().encode("latin-1"), value.strip().encode("latin-1"))
-                for name, _, value in given
+                for name, _, value in pairs
             ],
             "client": ("127.0.0.1", 0),
             "server": ("127.0.0.1", 0),

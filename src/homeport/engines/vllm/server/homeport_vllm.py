@@ -72,10 +72,10 @@ async def _refuse(scope: _Scope, send: _Send, status: int, message: str, kind: s
 
 
 def _is_own_name(host: bytes) -> bool:
-    found = _AUTHORITY.fullmatch(host)
-    if found is None or (found[2] is not None and not 0 < int(found[2]) < 65536):
+    authority = _AUTHORITY.fullmatch(host)
+    if authority is None or (authority[2] is not None and not 0 < int(authority[2]) < 65536):
         return False
-    return _is_loopback(found[1].decode("ascii").lower())
+    return _is_loopback(authority[1].decode("ascii").lower())
 
 
 def _is_loopback(name: str) -> bool:
@@ -89,8 +89,8 @@ def _is_loopback(name: str) -> bool:
 
 def _has_key(scope: _Scope) -> bool:
     headers = dict(scope.get("headers", ()))
-    given = headers.get(b"authorization", b"").removeprefix(b"Bearer ") or headers.get(b"x-api-key", b"")
-    return _key != b"" and hmac.compare_digest(given, _key)
+    presented = headers.get(b"authorization", b"").removeprefix(b"Bearer ") or headers.get(b"x-api-key", b"")
+    return _key != b"" and hmac.compare_digest(presented, _key)
 
 
 def main() -> None:
