@@ -135,10 +135,10 @@ class Fit:
 
     def longest_context(self) -> int:
         """Return the longest context that all the wanted requests can have at once, in steps of 256; 0 where none."""
-        wanted = self.what.settings.parallel
+        parallel = self.what.settings.parallel
         return _STEP * _largest(
             self.what.most_context // _STEP,
-            lambda steps: self.wanting(context=steps * _STEP).sequences >= wanted,
+            lambda steps: self.wanting(context=steps * _STEP).sequences >= parallel,
         )
 
     def as_json(self) -> JsonObject:
@@ -217,9 +217,9 @@ def _problems(result: Fit) -> Iterable[str]:
         lacks = gib(-footprint.cache_bytes)
         yield f"{gib(footprint.fixed_bytes)} are taken before any KV cache, {lacks} more than {gib(footprint.usable.size)}"
     elif footprint.sequences < settings.parallel:
-        wanted = gib(footprint.cache.bytes_for(settings.parallel))
+        needed = gib(footprint.cache.bytes_for(settings.parallel))
         yield (
-            f"the KV cache of {settings.parallel} × {settings.context:,} tokens wants {wanted}, "
+            f"the KV cache of {settings.parallel} × {settings.context:,} tokens wants {needed}, "
             f"and {gib(footprint.cache_bytes)} are left: room for {footprint.sequences}"
         )
     most = cloudrun.limits().max_concurrency

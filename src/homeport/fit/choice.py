@@ -45,7 +45,7 @@ class Choice:
     @property
     def known(self) -> bool:
         """Tell whether what the model takes is known at all."""
-        return any(one.known for one in self.tried)
+        return any(result.known for result in self.tried)
 
 
 def choose(what: Serving, *, price: Price, region: str | None = None, gpu: str = "auto") -> Choice:
@@ -58,7 +58,7 @@ def choose(what: Serving, *, price: Price, region: str | None = None, gpu: str =
     if not places:
         raise SpecError(f"Cloud Run has no {gpu} in {region}", hint=_where(gpu))
     tried = [fit(what, place) for place in sorted(places, key=price)]
-    fitting = [one for one in tried if one.fits]
+    fitting = [result for result in tried if result.fits]
     best = fitting[0] if fitting else None
     runner_up = fitting[1] if len(fitting) > 1 else None
     remedies = _remedies(what, price, region, gpu) if best is None and tried[0].known else []
@@ -72,11 +72,11 @@ def choose(what: Serving, *, price: Price, region: str | None = None, gpu: str =
 
 
 def _why(best: Fit | None, runner_up: Fit | None, tried: list[Fit], price: Price) -> str:
-    if not any(one.known for one in tried):
+    if not any(result.known for result in tried):
         return f"not known: how {tried[-1].what.model.name} keeps its KV cache is new to homeport"
     if best is None:
         return f"nothing fits: {tried[-1].problems[0]}"
-    cheaper = [one for one in tried if price(one.place) < price(best.place)]
+    cheaper = [result for result in tried if price(result.place) < price(best.place)]
     why = f"{cheaper[-1].place.name} is cheaper, and too small" if cheaper else "the cheapest there is"
     if runner_up is not None:
         why += f"; next is {runner_up.place.name} at ${price(runner_up.place):.2f}"
@@ -84,39 +84,43 @@ def _why(best: Fit | None, runner_up: Fit | None, tried: list[Fit], price: Price
 
 
 def _where(gpu: str) -> str:
-    found = cloudrun.gpu(gpu)
-    if found:
-        return f"it is in {', '.join(found.regions)}"
+    cloud_gpu = cloudrun.gpu(gpu)
+    if cloud_gpu:
+        return f"it is in {', '.join(cloud_gpu.regions)}"
     return f"regions with GPUs: {', '.join(cloudrun.regions())}; GPUs: {', '.join(g.name for g in cloudrun.gpus())}"
 
 
-def _remedies(what: Serving, price: Price, region: str | None, gpu: str) -> list[Remedy]:
+def _remedies(serving: Serving, price: Price, region: str | None, gpu: str) -> list[Remedy]:
     """Return changes that make it fit, cheapest first; of two at one price, the one that costs less quality."""
-    as_it_is = _Change((), {}, what)
-    found = []
+    as_it_is = _Change((), {}, serving)
+    remedies = []
     for change in _changes(as_it_is):
-        found += _tried(cloud(region, gpu), change, price)
-    found += _tried(cloud(region), as_it_is, price)  # on another GPU than the one asked for
-    found += _elsewhere(as_it_is, price, region)
-    found.sort(key=lambda remedy: (remedy.price, _given_up(remedy.fit, what.settings)))
-    worth = [one for at, one in enumerate(found) if not any(_is_milder(other, one) for other in found[:at])]
-    given_up = [one for one in worth if _given_up(one.fit, what.settings)]
+        remedies += _tried(cloud(region, gpu), change, price)
+    remedies += _tried(cloud(region), as_it_is, price)  # on another GPU than the one asked for
+    remedies += _elsewhere(as_it_is, price, region)
+    remedies.sort(key=lambda remedy: (remedy.price, _given_up(remedy.fit, serving.settings)))
+    worth = [
+        remedy
+        for at, remedy in enumerate(remedies)
+        if not any(_is_milder(other, remedy) for other in remedies[:at])
+    ]
+    given_up = [remedy for remedy in worth if _given_up(remedy.fit, serving.settings)]
     # Two that give something up are choice enough; the user who wants it whole should see what that takes.
-    return [one for one in worth if one not in given_up[2:]]
+    return [remedy for remedy in worth if remedy not in given_up[2:]]
 
 
-def _given_up(result: Fit, wanted: Engine) -> float:
+def _given_up(result: Fit, settings: Engine) -> float:
     """Return which share of the wanted tokens is given up; 0 where none is."""
-    kept = result.what.settings
-    return 1 - (kept.context * kept.parallel) / (wanted.context * wanted.parallel)
+    changed = result.what.settings
+    return 1 - (changed.context * changed.parallel) / (settings.context * settings.parallel)
 
 
-def _is_milder(other: Remedy, one: Remedy) -> bool:
-    """Return True if `other`, which costs no more, changes only what `one` changes, too."""
-    if not other.settings.keys() <= one.settings.keys():
+def _is_milder(other: Remedy, remedy: Remedy) -> bool:
+    """Return True if `other`, which costs no more, changes only what `remedy` changes, too."""
+    if not other.settings.keys() <= remedy.settings.keys():
         return False
-    kept, other_kept = one.fit.what.settings, other.fit.what.settings
-    return other_kept.context >= kept.context and other_kept.parallel >= kept.parallel
+    settings, other_settings = remedy.fit.what.settings, other.fit.what.settings
+    return other_settings.context >= settings.context and other_settings.parallel >= settings.parallel
 
 
 _MOST_GIVEN_UP = 0.75
@@ -137,9 +141,9 @@ def _changes(as_it_is: _Change) -> list[_Change]:
     """Return the changes to try, mildest first: one change, then two, then three."""
     lighter = _lighter(as_it_is)
     halved = [_halved(change) for change in (as_it_is, *lighter)]
-    whole = [halved[0], *lighter, *halved[1:]]
-    less = [replace(change, gives_up=what) for what in _LESS for change in (as_it_is, *whole)]
-    return [*whole, *less]
+    full = [halved[0], *lighter, *halved[1:]]
+    less = [replace(change, gives_up=gives_up) for gives_up in _LESS for change in (as_it_is, *full)]
+    return [*full, *less]
 
 
 def _halved(change: _Change) -> _Change:
@@ -154,29 +158,29 @@ def _halved(change: _Change) -> _Change:
 
 def _lighter(change: _Change) -> list[_Change]:
     """Return the change with weights in fewer bytes, too; one for each way to store them."""
-    what, found = change.what, []
-    if what.weights.quantization == "bfloat16" and not what.settings.quantization:
-        found += [
+    serving, changes = change.what, []
+    if serving.weights.quantization == "bfloat16" and not serving.settings.quantization:
+        changes += [
             _Change(
                 (f"quantize to {kind} while loading",),
                 {"engine.quantization": kind},
-                what.wanting(quantization=kind),
+                serving.wanting(quantization=kind),
             )
-            for kind in module(what.engine).QUANTIZES_TO
+            for kind in module(serving.engine).QUANTIZES_TO
         ]
-    found += [
+    changes += [
         _Change(
             (
                 f"take its {other.quantization} weights"
                 + (" (size unconfirmed)" if other.unconfirmed else ""),
             ),
             {"weights": other.source},
-            replace(what.wanting(quantization=None), weights=other),
+            replace(serving.wanting(quantization=None), weights=other),
         )
-        for other in published(what.model, what.engine)
-        if 0 < other.size < what.weights.size  # of a model of one's own nothing else is known
+        for other in published(serving.model, serving.engine)
+        if 0 < other.size < serving.weights.size  # of a model of one's own nothing else is known
     ]
-    return found
+    return changes
 
 
 def _tried(places: Iterable[Place], change: _Change, price: Price) -> list[Remedy]:
@@ -211,9 +215,9 @@ def _elsewhere(change: _Change, price: Price, region: str | None) -> list[Remedy
     return []
 
 
-def _less_of(result: Fit, what: Literal["context", "parallel"]) -> tuple[Fit, str] | None:
+def _less_of(result: Fit, setting: Literal["context", "parallel"]) -> tuple[Fit, str] | None:
     """Return the fit with as little less as it must be, in words; None where nothing would be left."""
-    if what == "parallel":
+    if setting == "parallel":
         count = result.concurrency
         return (
             (result.wanting(parallel=count), f"{count} request{'s' * (count > 1)} at once") if count else None

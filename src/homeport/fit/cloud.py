@@ -51,14 +51,16 @@ class Estimate:
 
     def with_beside(self, beside: CpuAndMemory, prices: Prices) -> Estimate:
         """Return this with further containers in each instance, whose CPU and memory cost and count as well."""
-        shape, wanted = self.best.place.shape if self.best else None, self.wanted
+        shape, cloud_settings = self.best.place.shape if self.best else None, self.wanted
         if shape is None:
             return self
         return replace(
             self,
             beside=beside,
-            hourly=prices.hourly(shape, wanted.region, zonal=wanted.zonal_redundancy, beside=beside),
-            quotas=quotas(shape, wanted, self.scaling, beside),
+            hourly=prices.hourly(
+                shape, cloud_settings.region, zonal=cloud_settings.zonal_redundancy, beside=beside
+            ),
+            quotas=quotas(shape, cloud_settings, self.scaling, beside),
         )
 
     @property
@@ -202,33 +204,37 @@ def outlook(spec: Spec, spec_file: Path) -> CloudRunOutlook:
     """
     from homeport.fit.subject import subject
 
-    wanted = spec.cloudrun or CloudRun()
-    engine = engine_of(spec.engine, wanted)
-    found = subject(spec.model, spec_file.parent, weights=spec.weights)
-    found = replace(found, model=served_for(found.model, spec.task))
-    if engine not in found.weights:
+    cloud_settings = spec.cloudrun or CloudRun()
+    engine = engine_of(spec.engine, cloud_settings)
+    model_subject = subject(spec.model, spec_file.parent, weights=spec.weights)
+    model_subject = replace(model_subject, model=served_for(model_subject.model, spec.task))
+    if engine not in model_subject.weights:
         return CloudRunOutlook(
-            fits=False, words=f"no: there are no weights of {found.model.name} for {engine}"
+            fits=False, words=f"no: there are no weights of {model_subject.model.name} for {engine}"
         )
-    one = estimate(found.served(engine, spec.engine), wanted, load(), spec.scaling)
-    if not one.choice.known:
-        return CloudRunOutlook(fits=None, words=one.choice.why, engine=engine, region=wanted.region)
-    if one.best is None or one.hourly is None:
-        change = f"; would fit: {one.choice.remedies[0].change}" if one.choice.remedies else ""
-        words = f"does not fit {wanted.gpu} in {wanted.region}: {one.choice.why}{change}"
-        return CloudRunOutlook(fits=False, words=words, engine=engine, region=wanted.region)
+    estimated = estimate(model_subject.served(engine, spec.engine), cloud_settings, load(), spec.scaling)
+    if not estimated.choice.known:
+        return CloudRunOutlook(
+            fits=None, words=estimated.choice.why, engine=engine, region=cloud_settings.region
+        )
+    if estimated.best is None or estimated.hourly is None:
+        change = f"; would fit: {estimated.choice.remedies[0].change}" if estimated.choice.remedies else ""
+        words = (
+            f"does not fit {cloud_settings.gpu} in {cloud_settings.region}: {estimated.choice.why}{change}"
+        )
+        return CloudRunOutlook(fits=False, words=words, engine=engine, region=cloud_settings.region)
     return CloudRunOutlook(
         fits=True,
-        words=f"{engine} on {one.best.place.name} in {wanted.region} ({one.choice.why})",
+        words=f"{engine} on {estimated.best.place.name} in {cloud_settings.region} ({estimated.choice.why})",
         engine=engine,
-        place=one.best.place.name,
-        region=wanted.region,
-        concurrency=one.best.concurrency,
-        context_tokens=one.best.what.settings.context,
-        usd_per_hour=round(one.hourly.total, 4),
-        price=one.price,
-        cold_start=one.start,
-        missing_quotas=tuple(quota.text for quota in one.quotas if not quota.suffices),
+        place=estimated.best.place.name,
+        region=cloud_settings.region,
+        concurrency=estimated.best.concurrency,
+        context_tokens=estimated.best.what.settings.context,
+        usd_per_hour=round(estimated.hourly.total, 4),
+        price=estimated.price,
+        cold_start=estimated.start,
+        missing_quotas=tuple(quota.text for quota in estimated.quotas if not quota.suffices),
     )
 
 
@@ -239,10 +245,10 @@ def cold_starts(result: Fit, wanted: CloudRun) -> dict[str, ColdStart]:
     Images that others have built are there for few models: theirs is told where the file wants it.
     """
     engine, size = result.what.engine, result.what.weights.size
-    kept = keeps_start(engine, wanted.startup_cache)
+    restored = keeps_start(engine, wanted.startup_cache)
     return {
         delivery: corrected(
-            cold_start.expected(engine=engine, delivery=delivery, weights_bytes=size, kept=kept)
+            cold_start.expected(engine=engine, delivery=delivery, weights_bytes=size, kept=restored)
         )
         for delivery in module(engine).DELIVERIES
         if delivery != CACHED and (delivery != "prebuilt" or delivery == wanted.delivery)
@@ -291,8 +297,8 @@ def _sources(starts: Mapping[str, ColdStart]) -> str:
     """Return what expected cold starts rest on: of the ways that starts of the user's own correct, these, too."""
     published = "expected from published figures"
     own = [
-        f"{name} times {one.factor:.2f} by {one.own_starts} of your own"
-        for name, one in starts.items()
-        if one.own_starts
+        f"{name} times {start.factor:.2f} by {start.own_starts} of your own"
+        for name, start in starts.items()
+        if start.own_starts
     ]
     return ", ".join((published, *own))

@@ -184,11 +184,13 @@ def deliveries() -> tuple[DeliverySpeed, ...]:
 
 
 def _chosen(name: str, engine: str) -> DeliverySpeed:
-    known = [one for one in deliveries() if engine in one.engines]
-    found = next((one for one in known if one.name == name), None)
-    if found is None:
-        raise ValueError(f"{engine} has no delivery {name!r}; it has {', '.join(one.name for one in known)}")
-    return found
+    known = [delivery for delivery in deliveries() if engine in delivery.engines]
+    chosen = next((delivery for delivery in known if delivery.name == name), None)
+    if chosen is None:
+        raise ValueError(
+            f"{engine} has no delivery {name!r}; it has {', '.join(delivery.name for delivery in known)}"
+        )
+    return chosen
 
 
 def _parsed(name: str, entry: dict[str, Any]) -> DeliverySpeed:  # Any: the values of a TOML table

@@ -31,19 +31,19 @@ def cloud(region: str | None = None, gpu: str = "auto") -> tuple[Place, ...]:
     """Return the confirmed shapes of Cloud Run, in `region` or anywhere, with `gpu` or any, smallest first."""
     return tuple(
         of_shape(shape)
-        for found in cloudrun.gpus()
-        if gpu in {"auto", found.name} and (region is None or region in found.regions)
-        for shape in found.shapes
+        for cloud_gpu in cloudrun.gpus()
+        if gpu in {"auto", cloud_gpu.name} and (region is None or region in cloud_gpu.regions)
+        for shape in cloud_gpu.shapes
         if not shape.unconfirmed
     )
 
 
 def of_shape(shape: Shape) -> Place:
     """Return the place that a shape of Cloud Run is. Raises `KeyError` for a GPU that it does not have."""
-    found = cloudrun.gpu(shape.gpu)
-    if found is None:
+    cloud_gpu = cloudrun.gpu(shape.gpu)
+    if cloud_gpu is None:
         raise KeyError(shape.gpu)
-    device = Device(name=found.title, memory=found.memory, gpu=True)
+    device = Device(name=cloud_gpu.title, memory=cloud_gpu.memory, gpu=True)
     return Place(
         name=f"{shape.gpu} {shape.cpu} CPU {shape.memory_gib} GiB",
         device=device,

@@ -37,7 +37,7 @@ class CloudRunOutlook(Fact):
 
     def lines(self) -> tuple[tuple[str, str], ...]:
         """Return the answer, and below it what it would be."""
-        rest = {
+        details = {
             "  fits": f"{self.concurrency} requests of {self.context_tokens:,} tokens at once"
             if self.context_tokens
             else "",
@@ -45,4 +45,4 @@ class CloudRunOutlook(Fact):
             "  cold start": self.cold_start,
             "  quota": "; ".join(self.missing_quotas),
         }
-        return ((self.label, self.words), *((label, text) for label, text in rest.items() if text))
+        return ((self.label, self.words), *((label, text) for label, text in details.items() if text))

@@ -60,7 +60,7 @@ class Correction:
 
 def corrected(start: ColdStart, home: Home | None = None) -> ColdStart:
     """Return what is expected, corrected by the user's own starts of this engine and way; as it is where there are none."""
-    mine = [one.ratio for one in kept(home) if (one.engine, one.delivery) == (start.engine, start.delivery)]
+    mine = [own.ratio for own in kept(home) if (own.engine, own.delivery) == (start.engine, start.delivery)]
     return replace(start, factor=_factor(mine), own_starts=len(mine)) if mine else start
 
 
@@ -88,7 +88,7 @@ def fold_in(found: Sequence[OwnStart], home: Home | None = None) -> list[Correct
     _write(after, home)
     return [
         _correction(before, after, engine, delivery)
-        for engine, delivery in dict.fromkeys((one.engine, one.delivery) for one in found)
+        for engine, delivery in dict.fromkeys((start.engine, start.delivery) for start in found)
     ]
 
 
@@ -109,7 +109,7 @@ def read_report(path: Path) -> OwnStart:
     hint = "`homeport verify --on cloudrun --cold --json > FILE.json` writes one, and says why where nothing was measured"
     try:
         report: Any = json.loads(path.read_bytes())  # Any: JSON
-        (cold,) = [one for one in report["results"] if one["name"] == "cold"]
+        (cold,) = [result for result in report["results"] if result["name"] == "cold"]
         evidence: Mapping[str, Any] = cold["evidence"]  # Any: JSON
     except OSError as error:
         raise SpecError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
@@ -144,7 +144,7 @@ def _correction(
     before: Sequence[OwnStart], after: Sequence[OwnStart], engine: str, delivery: str
 ) -> Correction:
     old, new = (
-        [one.ratio for one in starts if (one.engine, one.delivery) == (engine, delivery)]
+        [start.ratio for start in starts if (start.engine, start.delivery) == (engine, delivery)]
         for starts in (before, after)
     )
     was, now = _factor(old) if old else 1.0, _factor(new)

@@ -71,9 +71,11 @@ def subject(
             hint=catalog.meant(name)
             + "`homeport models` lists them; any other: hf:ORG/NAME, or the path of a GGUF file or a folder",
         )
-    found = _described(name if is_source(name) else f"./{name}", base, name, (engine, token))
-    notes = (f"{found.fetched / 1000:,.0f} kB of headers were fetched",) if found.fetched else ()
-    return ModelSubject(model=found.model, weights=_by_engine(found), notes=notes, tensors=found.tensors)
+    described = _described(name if is_source(name) else f"./{name}", base, name, (engine, token))
+    notes = (f"{described.fetched / 1000:,.0f} kB of headers were fetched",) if described.fetched else ()
+    return ModelSubject(
+        model=described.model, weights=_by_engine(described), notes=notes, tensors=described.tensors
+    )
 
 
 def subject_of(found: Described, known: Model | None = None) -> ModelSubject:
@@ -81,14 +83,14 @@ def subject_of(found: Described, known: Model | None = None) -> ModelSubject:
     return ModelSubject(model=known or found.model, weights=_by_engine(found), tensors=found.tensors)
 
 
-def _described(source: str, base: Path, name: str, wanted: tuple[str, Secret | None]) -> Described:
+def _described(source: str, base: Path, name: str, engine_and_token: tuple[str, Secret | None]) -> Described:
     from homeport.catalog.described import of_hub, of_path
     from homeport.weights.sources.file import FileSource
     from homeport.weights.sources.hub import HubSource
 
     parsed = parse(source, base=base)
     if isinstance(parsed, HubSource):
-        engine, token = wanted
+        engine, token = engine_and_token
         parsed = replace(parsed, token=token)
         if parsed.file:
             return of_hub(parsed, "gguf", name=name)
@@ -139,5 +141,5 @@ def published_as(found: Described) -> Published:
     )
 
 
-def _by_engine(found: Described) -> dict[str, Published]:
-    return dict.fromkeys(of_files(found.format), published_as(found))
+def _by_engine(described: Described) -> dict[str, Published]:
+    return dict.fromkeys(of_files(described.format), published_as(described))

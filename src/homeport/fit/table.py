@@ -66,7 +66,9 @@ class Looked:
             "prices_dated": str(self.prices.dated),
             "rows": [row.as_json() for row in self.rows],
             "cloudrun": {
-                one.choice.tried[0].what.engine: one.as_json() for one in self.estimates if one.choice.tried
+                estimated.choice.tried[0].what.engine: estimated.as_json()
+                for estimated in self.estimates
+                if estimated.choice.tried
             },
             "notes": list(self.notes),
         }
@@ -94,20 +96,20 @@ def wish(
     """
     spec = _spec(name, file)
     base = file.absolute().parent if name is None else Path.cwd()
-    found = subject(spec.model, base, weights=spec.weights, engine=engine or spec.engine.kind)
+    model_subject = subject(spec.model, base, weights=spec.weights, engine=engine or spec.engine.kind)
     if name is None:
-        found = replace(found, model=served_for(found.model, spec.task))
+        model_subject = replace(model_subject, model=served_for(model_subject.model, spec.task))
     settings = _checked(Engine, spec.engine, given)
-    most = found.model.context or settings.context
+    most = model_subject.model.context or settings.context
     if settings.context > most and ("context" in given or spec.engine.context != Engine().context):
         raise SpecError(
-            f"{found.model.name} was made for {most:,} tokens, not {settings.context:,}",
+            f"{model_subject.model.name} was made for {most:,} tokens, not {settings.context:,}",
             hint=f"take a context of {most} at most",
         )
     # The default is shortened for a model that was made for less.
     settings = settings.model_copy(update={"context": min(settings.context, most)})
     return Wish(
-        subject=found,
+        subject=model_subject,
         settings=settings,
         cloudrun=_checked(CloudRun, spec.cloudrun or CloudRun(), given),
         scaling=spec.scaling,
@@ -123,29 +125,30 @@ def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None)
 
     Raises `SpecError` where there is nothing to look at.
     """
-    found, settings = wanted.subject, wanted.settings
-    known = load(prices)
+    model_subject, settings = wanted.subject, wanted.settings
+    price_list = load(prices)
     engines, notes = _cloud_engines(wanted, engine)
     estimates = tuple(
-        estimate(found.served(one, settings), wanted.cloudrun, known, wanted.scaling) for one in engines
+        estimate(model_subject.served(name, settings), wanted.cloudrun, price_list, wanted.scaling)
+        for name in engines
     )
-    rows = [row for one in estimates for row in _cloud_rows(one, known, wanted.cloudrun)]
+    rows = [row for estimated in estimates for row in _cloud_rows(estimated, price_list, wanted.cloudrun)]
     everywhere = wanted.cloudrun.gpu == "auto"
-    here, more = _this_machine(found, settings, engine) if everywhere else ([], [])
+    here, more = _this_machine(model_subject, settings, engine) if everywhere else ([], [])
     if not rows and not here:
         raise SpecError(
-            f"there is nothing to look at: {found.model.name} has weights for {', '.join(found.weights)}",
+            f"there is nothing to look at: {model_subject.model.name} has weights for {', '.join(model_subject.weights)}",
             hint="; ".join((*notes, *more)) or "name another engine",
         )
     return Looked(
-        model=found.model,
+        model=model_subject.model,
         settings=settings,
         cloudrun=wanted.cloudrun,
-        prices=known,
+        prices=price_list,
         rows=(*rows, *here),
-        contexts=ladder(found.model),
+        contexts=ladder(model_subject.model),
         estimates=estimates,
-        notes=(*found.notes, *notes, *more, *_unknown(rows), *_of_gpus(rows)),
+        notes=(*model_subject.notes, *notes, *more, *_unknown(rows), *_of_gpus(rows)),
     )
 
 
@@ -160,10 +163,10 @@ def _spec(name: str | None, file: Path) -> Spec:
     return Spec().model_copy(update={"model": name})
 
 
-def _checked(kind: type[_Table], value: _Table, given: Mapping[str, Any]) -> _Table:
-    """Return `value` with those of `given` that are its keys, checked as the file is. Raises `SpecError`."""
+def _checked(kind: type[_Table], value: _Table, changes: Mapping[str, Any]) -> _Table:
+    """Return `value` with those of `changes` that are its keys, checked as the file is. Raises `SpecError`."""
     changed = {
-        key: change for key, change in given.items() if key in kind.model_fields and change is not None
+        key: change for key, change in changes.items() if key in kind.model_fields and change is not None
     }
     try:
         return kind.model_validate({**value.model_dump(), **changed})
@@ -172,34 +175,36 @@ def _checked(kind: type[_Table], value: _Table, given: Mapping[str, Any]) -> _Ta
         raise SpecError(problem["msg"].removeprefix("Value error, ")) from error
 
 
-def _cloud_engines(wanted: Wish, engine: str | None) -> tuple[list[str], list[str]]:
+def _cloud_engines(wished: Wish, engine: str | None) -> tuple[list[str], list[str]]:
     """Return those that have weights and can honour the settings; and why the others were left out."""
     engines, notes = [], []
-    for one in on_cloud():
-        if one not in wanted.subject.weights or engine not in {None, one}:
+    for name in on_cloud():
+        if name not in wished.subject.weights or engine not in {None, name}:
             continue
         try:
-            module(one).check(wanted.settings)
-            delivery_of(one, wanted.cloudrun.delivery)
+            module(name).check(wished.settings)
+            delivery_of(name, wished.cloudrun.delivery)
         except HomeportError as error:
-            notes.append(f"{one} on Cloud Run is left out: {error}")
+            notes.append(f"{name} on Cloud Run is left out: {error}")
         else:
-            engines.append(one)
+            engines.append(name)
     return engines, notes
 
 
-def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[FitRow]:
+def _cloud_rows(estimated: Estimate, prices: Prices, cloud_settings: CloudRun) -> list[FitRow]:
     """Return a row for each GPU: its cheapest shape that fits, else its cheapest."""
     by_gpu: dict[str, Fit] = {}
-    for tried in one.choice.tried:
+    for tried in estimated.choice.tried:
         assert tried.place.shape is not None
-        known = by_gpu.get(tried.place.shape.gpu)
-        if known is None or (tried.fits and not known.fits):
+        earlier = by_gpu.get(tried.place.shape.gpu)
+        if earlier is None or (tried.fits and not earlier.fits):
             by_gpu[tried.place.shape.gpu] = tried
     return [
         FitRow(
             fit=best,
-            hourly=prices.hourly(best.place.shape, wanted.region, zonal=wanted.zonal_redundancy),
+            hourly=prices.hourly(
+                best.place.shape, cloud_settings.region, zonal=cloud_settings.zonal_redundancy
+            ),
         )
         for best in by_gpu.values()
         if best.place.shape is not None
@@ -209,7 +214,7 @@ def _cloud_rows(one: Estimate, prices: Prices, wanted: CloudRun) -> list[FitRow]
 def _unknown(rows: Iterable[FitRow]) -> list[str]:
     """Return what could not be counted, each thing once."""
     return list(
-        dict.fromkeys(what for row in rows if row.fit.footprint for what in row.fit.footprint.unknown)
+        dict.fromkeys(unknown for row in rows if row.fit.footprint for unknown in row.fit.footprint.unknown)
     )
 
 
@@ -224,11 +229,11 @@ def _of_gpus(rows: Iterable[FitRow]) -> list[str]:
 
 
 def _this_machine(
-    found: ModelSubject, settings: Engine, engine: str | None
+    model_subject: ModelSubject, settings: Engine, engine: str | None
 ) -> tuple[list[FitRow], list[str]]:
     """Return the first engine that is here and has weights."""
     for name in NAMES:
-        if name not in found.weights or engine not in {None, name}:
+        if name not in model_subject.weights or engine not in {None, name}:
             continue
         installation = module(name).find()
         if installation is None:
@@ -238,7 +243,7 @@ def _this_machine(
         except HomeportError as error:
             return [], [f"this machine is left out: {error}"]
         place = this(this_machine(gpus=module(name).USES_GPU), name)
-        return [FitRow(fit=fit(found.served(name, settings), place), hourly=None)], []
+        return [FitRow(fit=fit(model_subject.served(name, settings), place), hourly=None)], []
     lacks = f"there is no {engine}" if engine else "there is no engine"
     return [], [f"this machine is left out: {lacks} here that has weights of this model"]
 
