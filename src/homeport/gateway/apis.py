@@ -43,8 +43,8 @@ class TextApi:
 
 
 APIS: Mapping[str, TextApi] = {
-    one.path: one
-    for one in (
+    api.path: api
+    for api in (
         TextApi("/v1/chat/completions", ApiDialect.CHAT, "chat"),
         TextApi("/v1/completions", ApiDialect.COMPLETIONS, "text_completion"),
         TextApi("/v1/responses", ApiDialect.RESPONSES, "chat"),
@@ -117,9 +117,13 @@ def filtered_events(dialect: ApiDialect, seen: StreamState) -> list[Event]:
         kind = "chat.completion.chunk" if dialect is ApiDialect.CHAT else "text_completion"
         return [Event({**_stamp(last, kind), "choices": choices}), Event(None)]
     if dialect is ApiDialect.RESPONSES:
-        found = last.get("response")
-        whole = found if isinstance(found, dict) else {"id": "resp_0", "object": "response"}
-        body = {"type": "response.incomplete", "sequence_number": seen.count, "response": _incomplete(whole)}
+        announced = last.get("response")
+        response = announced if isinstance(announced, dict) else {"id": "resp_0", "object": "response"}
+        body = {
+            "type": "response.incomplete",
+            "sequence_number": seen.count,
+            "response": _incomplete(response),
+        }
         return [Event(body, "response.incomplete")]
     if dialect is ApiDialect.MESSAGES:
         delta = {"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_sequence": None},
@@ -136,14 +140,14 @@ def filtered_whole(dialect: ApiDialect, body: Mapping[str, Json]) -> JsonObject:
         kind = "chat.completion" if dialect is ApiDialect.CHAT else "text_completion"
         choices = body.get("choices")
         count = len(choices) if isinstance(choices, list) else 1
-        made = {**_stamp(body, kind), "choices": [{"index": index, **piece, "finish_reason": FILTERED, "logprobs": None}
+        filtered = {**_stamp(body, kind), "choices": [{"index": index, **piece, "finish_reason": FILTERED, "logprobs": None}
                                                   for index in range(count)]}  # fmt: skip
-        return {**made, "usage": body["usage"]} if isinstance(body.get("usage"), dict) else made
+        return {**filtered, "usage": body["usage"]} if isinstance(body.get("usage"), dict) else filtered
     if dialect is ApiDialect.RESPONSES:
         return _incomplete(body)
     if dialect is ApiDialect.MESSAGES:
-        kept = {key: body[key] for key in ("id", "type", "role", "model", "usage") if key in body}
-        return {**kept, "content": [], "stop_reason": "refusal", "stop_sequence": None}
+        fields = {key: body[key] for key in ("id", "type", "role", "model", "usage") if key in body}
+        return {**fields, "content": [], "stop_reason": "refusal", "stop_sequence": None}
     return _native(dialect, body)
 
 
@@ -162,13 +166,13 @@ class StreamState:
         self.count += 1
         if not self.head or "response" in body:
             self.head, self.size = body, size
-        found = body.get("choices")
+        choices = body.get("choices")
         ended = []
-        for position, one in enumerate(found if isinstance(found, list) else ()):
-            index = one.get("index", position) if isinstance(one, dict) else position
+        for position, choice in enumerate(choices if isinstance(choices, list) else ()):
+            index = choice.get("index", position) if isinstance(choice, dict) else position
             if isinstance(index, int):
                 self.choices.add(index)
-                if isinstance(one, dict) and one.get("finish_reason"):
+                if isinstance(choice, dict) and choice.get("finish_reason"):
                     ended.append(index)
         return ended
 
@@ -183,17 +187,17 @@ def _stamp(body: Mapping[str, Json], kind: str) -> JsonObject:
 
 
 def _incomplete(body: Mapping[str, Json]) -> JsonObject:
-    kept = ("id", "object", "created_at", "model", "parallel_tool_calls", "tool_choice", "tools", "usage")
-    made = {key: body[key] for key in kept if key in body}
-    return {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], **made, "status": "incomplete",
+    names = ("id", "object", "created_at", "model", "parallel_tool_calls", "tool_choice", "tools", "usage")
+    fields = {key: body[key] for key in names if key in body}
+    return {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], **fields, "status": "incomplete",
             "incomplete_details": {"reason": FILTERED}, "error": None, "output": []}  # fmt: skip
 
 
 def _native(dialect: ApiDialect, body: Mapping[str, Json]) -> JsonObject:
-    kept = {key: body[key] for key in ("model", "created_at") if key in body}
+    fields = {key: body[key] for key in ("model", "created_at") if key in body}
     text: JsonObject = (
         {"message": {"role": "assistant", "content": ""}}
         if dialect is ApiDialect.NATIVE_CHAT
         else {"response": ""}
     )
-    return {**kept, **text, "done": True, "done_reason": FILTERED}
+    return {**fields, **text, "done": True, "done_reason": FILTERED}

@@ -33,7 +33,7 @@ from homeport.relay.upstream import UNANSWERED, Onward, Upstream
 OWN_PULSE = "/gateway/pulse"
 """Where the gateway tells whether the engine works, and nothing of what the engine says there of requests."""
 _SENT_ON = frozenset({b"user-agent", b"traceparent", b"tracestate", b"x-request-id"})
-"""Headers of a request to an API that go on; a body is written anew, so that none of its others is true."""
+"""Headers of a request to an API that go on; a body is written again, so that none of its others would be true."""
 
 
 class GatewayApp:
@@ -121,7 +121,7 @@ class GatewayApp:
         span = self._spans.begin(scope["headers"], api) if self._spans else None
         if span is not None:
             span.asked(body)
-            headers = [one for one in headers if not one[0].startswith("trace")] + span.onward
+            headers = [header for header in headers if not header[0].startswith("trace")] + span.onward
         if self._metrics:
             self._metrics.begun()
         try:
@@ -144,8 +144,8 @@ class GatewayApp:
         if self._metrics:
             self._metrics.refused("prompt", refused.reason.value)
         again = [] if refused.status >= 500 else [(b"x-should-retry", b"false")]
-        told = [(REFUSED_HEADER, refused.reason.value.encode()), *again]
-        await send_json(send, refused.status, error_body(api.dialect if api else None, refused), told)
+        headers = [(REFUSED_HEADER, refused.reason.value.encode()), *again]
+        await send_json(send, refused.status, error_body(api.dialect if api else None, refused), headers)
 
     async def _pass(self, scope: Scope, send: Send) -> None:
         """Send on what holds no text, and its answer as it is."""
@@ -183,8 +183,8 @@ class GatewayApp:
         except UNANSWERED:
             await self._turn_away(None, TurnedAway(502, "the engine did not answer"), send)
             return
-        found = re.search(busy, text) if busy else None
-        body = (found[0] if found else "").encode()
+        match = re.search(busy, text) if busy else None
+        body = (match[0] if match else "").encode()
         headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

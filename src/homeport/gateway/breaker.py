@@ -1,4 +1,4 @@
-"""A screen that is left alone for some seconds after it failed several times in a row: whoever asks is refused at once."""
+"""A screen that is left alone for some seconds after it failed several times in a row: until then each request is refused at once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Breaker:
         self._probing = self._failed >= _FAILURES
         try:
             async with asyncio.timeout(self._deadline):
-                said = await self._screen.judge(text, side)
+                matched = await self._screen.judge(text, side)
         except TimeoutError:
             self._fail()
             raise Refused(Reason.TIMEOUT, f"the screen did not answer within {self._deadline:g} s") from None
@@ -57,7 +57,7 @@ class Breaker:
             self._fail()
             raise Refused(Reason.UNAVAILABLE, f"the screen failed: {type(error).__name__}") from error
         self._mend()
-        return said
+        return matched
 
     async def aclose(self) -> None:
         """Close the screen."""

@@ -120,11 +120,11 @@ class _Coming:
 
     async def gone(self) -> None:
         """Wait until the client hangs up."""
-        whole, gone = asyncio.ensure_future(self._whole.wait()), asyncio.ensure_future(self._gone.wait())
+        complete, gone = asyncio.ensure_future(self._whole.wait()), asyncio.ensure_future(self._gone.wait())
         try:
-            await asyncio.wait({whole, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({complete, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            whole.cancel()
+            complete.cancel()
             gone.cancel()
         while not self._gone.is_set():
             if (await self._receive())["type"] == "http.disconnect":
@@ -187,9 +187,9 @@ class _Count:
             if self._parser is not None:
                 self._note(self._parser.rest())
             elif self._whole:
-                found = await asyncio.to_thread(json.loads, bytes(self._whole))
-                if isinstance(found, dict):
-                    self._usage.note(found)
+                parsed = await asyncio.to_thread(json.loads, bytes(self._whole))
+                if isinstance(parsed, dict):
+                    self._usage.note(parsed)
                     self._first()
         except (ValueError, RecursionError):
             return
@@ -217,9 +217,9 @@ class _Count:
 
 
 def _request(scope: Scope, coming: _Coming, span: RequestSpan | None) -> Onward:
-    given = {name for name, _ in scope["headers"]}
-    chunked = b"transfer-encoding" in given
-    has_body = chunked or b"content-length" in given
+    names = {name for name, _ in scope["headers"]}
+    chunked = b"transfer-encoding" in names
+    has_body = chunked or b"content-length" in names
     if not has_body:
         coming.empty()
     query = scope["query_string"]

@@ -52,7 +52,7 @@ class Entrance:
 
 
 ANYBODY = Entrance()
-"""Lets in whoever reaches it."""
+"""Lets in everybody who reaches it."""
 
 
 def api_of(scope: Scope) -> TextApi | None:

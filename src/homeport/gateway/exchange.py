@@ -109,8 +109,8 @@ class ScreenedExchange:
             response.close()
 
     async def _screen_request(self, body: dict[str, Json]) -> None:
-        left = leave_out(self.api.dialect, body)[:_NAMED]
-        self._left_out = tuple(key if _PLAIN.fullmatch(key) else "?" for key in left)
+        left_out = leave_out(self.api.dialect, body)[:_NAMED]
+        self._left_out = tuple(key if _PLAIN.fullmatch(key) else "?" for key in left_out)
         pieces = (
             await asyncio.to_thread(texts.of_request, body) if _is_large(body) else texts.of_request(body)
         )
@@ -123,22 +123,26 @@ class ScreenedExchange:
     async def _answer(self, response: aiohttp.ClientResponse) -> None:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         packed = response.headers.get("content-encoding", "identity").strip().lower()
-        kept = [(name.lower(), value) for name, value in response.raw_headers if name.lower() in _PASSED_ON]
-        kept += self._told_left_out()
+        headers = [
+            (name.lower(), value) for name, value in response.raw_headers if name.lower() in _PASSED_ON
+        ]
+        headers += self._told_left_out()
         if packed not in {"", "identity"} or (kind not in PARSERS and kind != "application/json"):
             await self._refuse(Refused(Reason.UNREADABLE, f"the engine's answer is of the kind {kind or 'unknown'!r}, which is not "
                                        "screened"), Side.ANSWER)  # fmt: skip
             return
         if kind == "application/json":
-            await self._whole_answer(response, kept)
+            await self._whole_answer(response, headers)
             return
         self._head = (
             response.status,
-            [(b"content-type", kind.encode()), (b"cache-control", b"no-cache"), *kept],
+            [(b"content-type", kind.encode()), (b"cache-control", b"no-cache"), *headers],
         )
         await self._streamed(response, PARSERS[kind]())
 
-    async def _whole_answer(self, response: aiohttp.ClientResponse, kept: list[tuple[bytes, bytes]]) -> None:
+    async def _whole_answer(
+        self, response: aiohttp.ClientResponse, headers: list[tuple[bytes, bytes]]
+    ) -> None:
         try:
             data = await self._data(response)
         except Refused as refused:
@@ -154,21 +158,23 @@ class ScreenedExchange:
         self.usage.note(body)
         try:
             pieces = texts.of_answer(body)
-            await self._screen_answer([one.text for one in pieces])
+            await self._screen_answer([piece.text for piece in pieces])
         except Refused as refused:
             if refused.reason is not Reason.MATCH or response.status >= 400:
                 await self._refuse(refused, Side.ANSWER)
                 return
             self._count(refused, Side.ANSWER)
-            await self.whole(200, filtered_whole(self.api.dialect, body), [*kept, (REFUSED_HEADER, b"match")])
+            await self.whole(
+                200, filtered_whole(self.api.dialect, body), [*headers, (REFUSED_HEADER, b"match")]
+            )
             return
-        for one in pieces:
-            self.screener.remember(one.text, self._ending)
+        for piece in pieces:
+            self.screener.remember(piece.text, self._ending)
         if response.status >= 400:
             self.error = str(response.status)
         else:
             self._first_text()
-        await self.whole(response.status, body, kept)
+        await self.whole(response.status, body, headers)
 
     def _told_left_out(self) -> list[tuple[bytes, bytes]]:
         return [(LEFT_OUT_HEADER, ", ".join(self._left_out).encode())] if self._left_out else []
@@ -292,9 +298,9 @@ class ScreenedExchange:
         window = self.screener.settings.window_s
         return window if self._screened_at else min(_FIRST_S, window)
 
-    async def _screen_answer(self, found: list[str]) -> None:
+    async def _screen_answer(self, passages: list[str]) -> None:
         before = self._now
-        calls = await self.screener.answer(found)
+        calls = await self.screener.answer(passages)
         self._waiting_since = 0.0
         if calls and self.metrics:
             self.metrics.screened(Side.ANSWER.value, self._now - before)
@@ -344,10 +350,10 @@ async def send_json(send: Send, status: int, body: Json, headers: Sequence[tuple
 
 
 def _why(refused: Refused) -> list[tuple[bytes, bytes]]:
-    told = [(REFUSED_HEADER, refused.reason.value.encode())]
+    headers = [(REFUSED_HEADER, refused.reason.value.encode())]
     if refused.status < 500:
-        told.append((b"x-should-retry", b"false"))
-    return told
+        headers.append((b"x-should-retry", b"false"))
+    return headers
 
 
 def _plain_error(message: str) -> Json:

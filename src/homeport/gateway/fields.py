@@ -1,8 +1,8 @@
 """
 The fields of a request that go on: those whose meaning is known to be text, which is screened, or none.
 
-An engine may read any other one as something that no screen has seen: a template that puts texts together anew, tensors, the
-address of another server's cache, or a wish for the answer's tokens beside its text.
+An engine may read any other one as something that no screen has seen: a template that puts texts together in another
+way, tensors, the address of another server's cache, or a wish for the answer's tokens beside its text.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Event:
 
 
 class Parser(Protocol):
-    """Takes bytes as they come, gives events when they are whole, and writes them anew."""
+    """Takes bytes as they come, gives events when they are whole, and writes events again."""
 
     @property
     def held(self) -> int:
@@ -60,16 +60,16 @@ class ServerSentEvents:
         self._held = _bounded(self._held + data, self._size)
         if b"\r" in self._held:
             end = -1 if self._held.endswith(b"\r") else len(self._held)  # A line feed may follow.
-            whole = self._held[:end].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            self._held = whole + self._held[end:] if end == -1 else whole
+            complete = self._held[:end].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            self._held = complete + self._held[end:] if end == -1 else complete
         *lines, self._held = self._held.split(b"\n")
         return [event for line in lines if (event := self._line(line.decode("utf-8"))) is not None]
 
     def rest(self) -> list[Event]:
         """Return the last event, where its end is missing."""
-        found = [self._line(self._held.decode("utf-8")), self._line("")]
+        events = [self._line(self._held.decode("utf-8")), self._line("")]
         self._held = b""
-        return [event for event in found if event is not None]
+        return [event for event in events if event is not None]
 
     def render(self, event: Event) -> bytes:
         """Return an event as it is sent."""

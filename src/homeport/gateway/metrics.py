@@ -137,8 +137,8 @@ class MetricsApp:
         """Answer a request of Prometheus'."""
         if scope["type"] != "http":
             return
-        found = scope["path"] == "/metrics" and scope["method"] in {"GET", "HEAD"}
-        body = self._metrics.text() if found else b"ask for /metrics"
+        known = scope["path"] == "/metrics" and scope["method"] in {"GET", "HEAD"}
+        body = self._metrics.text() if known else b"ask for /metrics"
         headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
+        await send({"type": "http.response.start", "status": 200 if known else 404, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

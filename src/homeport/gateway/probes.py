@@ -68,7 +68,7 @@ class ProbeResult:
 
 async def probe(endpoint: Endpoint, filters: Iterable[str]) -> AsyncIterator[ProbeResult]:
     """Yield what became of each text, over each API that the engine has, as a whole and streamed."""
-    wanted = [name for name in PROBES if name in set(filters)]
+    names = [name for name in PROBES if name in set(filters)]
     async with endpoint.client(timeout_s=_PATIENCE_S) as client:
         for api in APIS:
             for streamed in (False, True):
@@ -77,15 +77,17 @@ async def probe(endpoint: Endpoint, filters: Iterable[str]) -> AsyncIterator[Pro
                 yield control
                 if control.outcome == "not offered":
                     break
-                for name in wanted:
-                    asked = _request(api, endpoint.model, PROBES[name], streamed=streamed)
-                    yield await _ask(client, api, asked, ("prompt", name))
-                if wanted and api in {"/v1/chat/completions", "/api/chat"}:
-                    asked = _tool_result(endpoint.model, PROBES[wanted[0]], streamed=streamed)
-                    yield await _ask(client, api, asked, ("tool result", wanted[0]))
+                for name in names:
+                    request = _request(api, endpoint.model, PROBES[name], streamed=streamed)
+                    yield await _ask(client, api, request, ("prompt", name))
+                if names and api in {"/v1/chat/completions", "/api/chat"}:
+                    request = _tool_result(endpoint.model, PROBES[names[0]], streamed=streamed)
+                    yield await _ask(client, api, request, ("tool result", names[0]))
 
 
-async def _ask(client: httpx2.AsyncClient, api: str, body: JsonObject, what: tuple[str, str]) -> ProbeResult:
+async def _ask(
+    client: httpx2.AsyncClient, api: str, body: JsonObject, place_and_name: tuple[str, str]
+) -> ProbeResult:
     import httpx2
 
     begun = time.monotonic()
@@ -96,7 +98,7 @@ async def _ask(client: httpx2.AsyncClient, api: str, body: JsonObject, what: tup
         reason = f"{type(error).__name__}: {error}"
     else:
         outcome, reason = _outcome(answer)
-    place, name = what
+    place, name = place_and_name
     return ProbeResult(
         api=api, streamed=bool(body["stream"]), place=place, filter=name, outcome=outcome, reason=reason,
         seconds=round(time.monotonic() - begun, 3),
@@ -113,7 +115,7 @@ def _outcome(answer: httpx2.Response) -> tuple[Outcome, str]:
         return "unscreened", reason
     if answer.status_code in {404, 405, 501}:
         return "not offered", f"{answer.status_code}"
-    return "failed", f"{answer.status_code}: {_said(answer)}"
+    return "failed", f"{answer.status_code}: {_read_error(answer)}"
 
 
 def stopped(text: str) -> bool:
@@ -127,7 +129,7 @@ def stopped(text: str) -> bool:
             event: Json = json.loads(line.removeprefix("data:"))
         except ValueError:
             continue
-        if any(_ended_by_filter(one) for one in _tables(event)):
+        if any(_ended_by_filter(table) for table in _tables(event)):
             return True
     return False
 
@@ -148,31 +150,31 @@ def _tables(value: Json) -> Iterator[JsonObject]:
         for key in ("choices", "delta", "response", "message"):
             yield from _tables(value.get(key))
     elif isinstance(value, list):
-        for one in value:
-            yield from _tables(one)
+        for part in value:
+            yield from _tables(part)
 
 
-def _said(answer: httpx2.Response) -> str:
+def _read_error(answer: httpx2.Response) -> str:
     try:
-        found: Any = json.loads(answer.text)["error"]  # Any: JSON
+        error: Any = json.loads(answer.text)["error"]  # Any: JSON
     except (ValueError, KeyError, TypeError):
         return answer.text[:120]
-    return str(found.get("message", found) if isinstance(found, dict) else found)[:120]
+    return str(error.get("message", error) if isinstance(error, dict) else error)[:120]
 
 
 def _request(api: str, model: str, text: str, *, streamed: bool) -> JsonObject:
-    made: JsonObject = {"model": model, "stream": streamed}
+    body: JsonObject = {"model": model, "stream": streamed}
     if api.startswith("/api/"):
-        made["options"] = {"num_predict": 8}
+        body["options"] = {"num_predict": 8}
     elif api == "/v1/responses":
-        made["max_output_tokens"] = 16
+        body["max_output_tokens"] = 16
     else:
-        made["max_tokens"] = 8
+        body["max_tokens"] = 8
     if api in {"/v1/completions", "/api/generate"}:
-        return {**made, "prompt": text}
+        return {**body, "prompt": text}
     if api == "/v1/responses":
-        return {**made, "input": [{"role": "user", "content": text}]}
-    return {**made, "messages": [{"role": "user", "content": text}]}
+        return {**body, "input": [{"role": "user", "content": text}]}
+    return {**body, "messages": [{"role": "user", "content": text}]}
 
 
 def _tool_result(model: str, text: str, *, streamed: bool) -> JsonObject:

@@ -121,7 +121,7 @@ async def _serve(
     try:
         async with (
             served(front, _listen(options.host, options.port)),
-            _told(metrics, _metrics_port(options, env)),
+            _serve_metrics(metrics, _metrics_port(options, env)),
         ):
             return int(await ended)
     except asyncio.CancelledError:
@@ -176,7 +176,7 @@ def _endpoint(model: str, upstream: str, key: Secret | None) -> Endpoint:
 
 
 @asynccontextmanager
-async def _told(metrics: GatewayMetrics, port: int) -> AsyncIterator[None]:
+async def _serve_metrics(metrics: GatewayMetrics, port: int) -> AsyncIterator[None]:
     """Serve what was counted at `/metrics` of a port of loopback, where one is named."""
     if not port:
         yield

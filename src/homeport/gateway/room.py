@@ -16,7 +16,7 @@ MOST_HELD = 40 * 2**20
 
 
 class Room:
-    """What is left of it. Nobody waits for more: whoever holds half of a request would keep others waiting for ever."""
+    """What is left of it. Nobody waits for more: one who holds half of a request would keep others waiting for ever."""
 
     def __init__(self, most: int = MOST_HELD) -> None:
         self._left = most

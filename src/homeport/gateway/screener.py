@@ -46,21 +46,21 @@ class Screener:
 
     async def request(self, pieces: Iterable[TextPiece]) -> ScreenedRequest:
         """Screen what is new of a request. Raises `Refused`."""
-        wanted = {
+        screened = {
             TextKind.PROMPT: self.settings.prompts,
             TextKind.ASSISTANT: self.settings.prompts,
             TextKind.TOOL_RESULT: self.settings.tool_results,
         }
         new: list[tuple[str, str, str]] = []
         batches = _Batches()
-        for one in pieces:
-            if not wanted[one.kind]:
+        for piece in pieces:
+            if not screened[piece.kind]:
                 continue
-            if self._seen.has(one.kind.value, one.text, batches.ending):
-                batches.skip(one.text)
+            if self._seen.has(piece.kind.value, piece.text, batches.ending):
+                batches.skip(piece.text)
             else:
-                new.append((one.kind.value, one.text, batches.ending))
-                batches.add(one.text)
+                new.append((piece.kind.value, piece.text, batches.ending))
+                batches.add(piece.text)
         calls = await self._all(batches.made(), Side.PROMPT)
         for each in new:
             self._seen.add(*each)
@@ -82,15 +82,15 @@ class Screener:
 
     async def _all(self, texts: Iterable[str], side: Side) -> int:
         few = asyncio.Semaphore(_AT_ONCE)
-        asked = [asyncio.ensure_future(self._one(text, side, few)) for text in texts]
+        tasks = [asyncio.ensure_future(self._one(text, side, few)) for text in texts]
         try:
-            for one in asked:
-                await one
+            for task in tasks:
+                await task
         finally:
-            for one in asked:
-                one.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
-        return len(asked)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return len(tasks)
 
     async def _one(self, text: str, side: Side, few: asyncio.Semaphore) -> None:
         async with few:

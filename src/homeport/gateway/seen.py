@@ -28,15 +28,15 @@ class SeenTexts:
 
     def has(self, kind: str, text: str, after: str) -> bool:
         """Tell whether this very text passed here as this kind, in this place: two halves that passed alone are no whole."""
-        found = self._hash(kind, text, after)
-        if found not in self._hashes:
+        digest = self._hash(kind, text, after)
+        if digest not in self._hashes:
             return False
-        self._hashes.move_to_end(found)
+        self._hashes.move_to_end(digest)
         return True
 
     def _hash(self, kind: str, text: str, after: str) -> bytes:
-        made = hashlib.blake2b(key=self._key, digest_size=20, person=kind.encode()[:16])
+        hasher = hashlib.blake2b(key=self._key, digest_size=20, person=kind.encode()[:16])
         before = after.encode("utf-8", "surrogatepass")
-        made.update(len(before).to_bytes(8, "big") + before)
-        made.update(text.encode("utf-8", "surrogatepass"))
-        return made.digest()
+        hasher.update(len(before).to_bytes(8, "big") + before)
+        hasher.update(text.encode("utf-8", "surrogatepass"))
+        return hasher.digest()

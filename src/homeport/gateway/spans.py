@@ -42,7 +42,7 @@ class RequestSpan:
     trace: str
     parent: str
     sampled: bool
-    """Whether whoever asked wants it kept; who says nothing does."""
+    """Whether the client wants it kept; one that says nothing does."""
     state: str = ""
     """The client's `tracestate`, as it came."""
     name: str
@@ -53,8 +53,8 @@ class RequestSpan:
     @property
     def onward(self) -> list[tuple[str, str]]:
         """Return the headers by which what is behind knows its parent."""
-        told = [("traceparent", f"00-{self.trace}-{self.own}-{'01' if self.sampled else '00'}")]
-        return [*told, ("tracestate", self.state)] if self.state else told
+        headers = [("traceparent", f"00-{self.trace}-{self.own}-{'01' if self.sampled else '00'}")]
+        return [*headers, ("tracestate", self.state)] if self.state else headers
 
     def asked(self, body: Mapping[str, Json]) -> None:
         """Take what is asked for, as far as it is no text."""
@@ -73,8 +73,8 @@ class Spans:
         """Open no connection yet; needs a running event loop."""
         self._address, self._model, self._engine = env[ADDRESS], model, engine
         self._headers = _pairs(env.get(HEADERS, ""))
-        named = {"service.name": env.get(SERVICE, "homeport-gateway")}
-        self._resource = _attributes({**_pairs(env.get(RESOURCE, "")), **named})
+        service = {"service.name": env.get(SERVICE, "homeport-gateway")}
+        self._resource = _attributes({**_pairs(env.get(RESOURCE, "")), **service})
         self._held: deque[JsonObject] = deque()
         self._more, self._over, self._told = asyncio.Event(), asyncio.Event(), False
         self._session = aiohttp.ClientSession(
@@ -94,8 +94,8 @@ class Spans:
 
     def begin(self, headers: Headers, api: TextApi) -> RequestSpan:
         """Return the span of a request that has come."""
-        given = [value.decode("latin-1").strip() for name, value in headers if name == b"traceparent"]
-        parent = _parent(given[0]) if len(given) == 1 else None
+        parents = [value.decode("latin-1").strip() for name, value in headers if name == b"traceparent"]
+        parent = _parent(parents[0]) if len(parents) == 1 else None
         trace, above, sampled = parent or (secrets.token_hex(16), "", True)
         states = [value.decode("latin-1") for name, value in headers if name == b"tracestate"]
         span = RequestSpan(
@@ -111,24 +111,24 @@ class Spans:
         """Take the end of a request; `error` is '' for one that was answered, `first_s` the time to its first text."""
         if not span.sampled:
             return
-        told = {
+        attributes = {
             "gen_ai.usage.input_tokens": usage.prompt,
             "gen_ai.usage.output_tokens": usage.answer,
             "gen_ai.response.time_to_first_chunk": first_s,
             "error.type": error or None,
         }
-        span.attributes |= {key: value for key, value in told.items() if value is not None}
-        made: JsonObject = {
+        span.attributes |= {key: value for key, value in attributes.items() if value is not None}
+        record: JsonObject = {
             "traceId": span.trace, "spanId": span.own, "name": span.name, "kind": _SERVER,
             "startTimeUnixNano": str(span.begun), "endTimeUnixNano": str(time.time_ns()),
             "attributes": _attributes(span.attributes), "status": {"code": _ERROR} if error else {},
         }  # fmt: skip
         if span.parent:
-            made["parentSpanId"] = span.parent
+            record["parentSpanId"] = span.parent
         if len(self._held) >= _MOST_HELD:
             self._held.popleft()
             self._lose("more come than can be sent")
-        self._held.append(made)
+        self._held.append(record)
         self._more.set()
 
     async def _send_on(self) -> None:
@@ -163,10 +163,10 @@ class Spans:
 
 def _parent(text: str) -> tuple[str, str, bool] | None:
     """Return trace, span and whether it is kept, of a `traceparent` as W3C has it; None for what is none."""
-    found = _PARENT.fullmatch(text)
-    if found is None:
+    match = _PARENT.fullmatch(text)
+    if match is None:
         return None
-    version, trace, above, flags, more = found.groups()
+    version, trace, above, flags, more = match.groups()
     if version == "ff" or (version == "00" and more) or not int(trace, 16) or not int(above, 16):
         return None
     return trace, above, bool(int(flags, 16) & 1)
@@ -174,12 +174,12 @@ def _parent(text: str) -> tuple[str, str, bool] | None:
 
 def _pairs(text: str) -> dict[str, str]:
     """Return what a variable of OpenTelemetry's lists: `key=value`, commas between, percent signs as in addresses."""
-    pairs = (one.partition("=") for one in text.split(",") if "=" in one)
+    pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
     return {unquote(key.strip()): unquote(value.strip()) for key, _, value in pairs if key.strip()}
 
 
-def _attributes(given: Mapping[str, Json]) -> list[JsonObject]:
-    return [{"key": key, "value": _value(value)} for key, value in given.items()]
+def _attributes(attributes: Mapping[str, Json]) -> list[JsonObject]:
+    return [{"key": key, "value": _value(value)} for key, value in attributes.items()]
 
 
 def _value(value: Json) -> JsonObject:

@@ -44,16 +44,16 @@ def table(value: Json) -> JsonObject:
 
 
 def dumps(value: Json) -> bytes:
-    """Return the value as it goes on: written anew, so that nothing is in it but what was read."""
+    """Return the value as it goes on: written again, so that it holds nothing but what was read."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: JSON
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    table = dict(pairs)
+    if len(table) != len(pairs):
         twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
         raise AmbiguousJson(f"the key {twice[:60]!r} is there twice")
-    return made
+    return table
 
 
 def _finite(text: str) -> float:

@@ -114,7 +114,7 @@ class TextPiece:
 def of_request(body: Mapping[str, Json]) -> list[TextPiece]:
     """Return all texts of a request. Raises `Refused` for one that holds what cannot be read as text."""
     try:
-        return list(_asked(body))
+        return list(_walk_request(body))
     except RecursionError:
         raise Refused(Reason.UNREADABLE, "the request is nested too deep") from None
 
@@ -141,9 +141,9 @@ def of_answer(body: Mapping[str, Json]) -> list[TextPiece]:
         raise Refused(Reason.UNREADABLE, "the answer is nested too deep") from None
 
 
-def _asked(body: Mapping[str, Json]) -> Iterator[TextPiece]:
+def _walk_request(body: Mapping[str, Json]) -> Iterator[TextPiece]:
     # What the answer follows comes last, wherever it stands.
-    for key, value in sorted(body.items(), key=lambda one: one[0] in _CONVERSATION):
+    for key, value in sorted(body.items(), key=lambda pair: pair[0] in _CONVERSATION):
         if _wants_probabilities(key, value) or (key == "include" and "logprobs" in str(value)):
             raise _unreadable((key,))
         _ensure_spelt((key,))
@@ -212,29 +212,31 @@ def _spelt_out(value: float) -> str:
 def _of_list(
     value: list[Json], path: Path, kind: TextKind, *, asked: bool, free: bool
 ) -> Iterator[TextPiece]:
-    numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
-    flat = len(path) <= 2 or all(isinstance(one, int) for one in path[1:])
+    numbers = [part for part in value if isinstance(part, int | float) and not isinstance(part, bool)]
+    flat = len(path) <= 2 or all(isinstance(step, int) for step in path[1:])
     if numbers and asked and not free and flat and path[0] not in _NUMBERS_TAKEN:
         raise _unreadable(path)
     if len(numbers) > 1 and not (not asked and _VECTORS.fullmatch(str(path[-1]))):
         # A card may be given in four numbers.
         yield TextPiece((*path, "numbers"), " ".join(filter(None, map(_spelt_out, numbers))), kind)
     if path[-1] in _PARTS:
-        parts = [one["text"] for one in value if isinstance(one, dict) and isinstance(one.get("text"), str)]
+        parts = [
+            part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str)
+        ]
         if len(parts) > 1:  # An engine reads them as one.
             yield TextPiece((*path, "parts"), "".join(parts), kind)
-    for position, one in enumerate(value):
-        if isinstance(one, dict):
-            if asked and not free and path[-1] in _PARTS and not _is_text_part(one):
+    for position, part in enumerate(value):
+        if isinstance(part, dict):
+            if asked and not free and path[-1] in _PARTS and not _is_text_part(part):
                 raise Refused(
                     Reason.UNREADABLE,
-                    f"{_spelt(path)} has a part of the type {one.get('type')!r}, which is no text",
+                    f"{_spelt(path)} has a part of the type {part.get('type')!r}, which is no text",
                 )
-            index = one.get("index", position)
+            index = part.get("index", position)
             at = index if isinstance(index, int) else position
-            yield from _of_table(one, (*path, at), kind, asked=asked, free=free)
+            yield from _of_table(part, (*path, at), kind, asked=asked, free=free)
         else:
-            yield from _walk(one, (*path, position), kind, asked=asked, free=free)
+            yield from _walk(part, (*path, position), kind, asked=asked, free=free)
 
 
 def _is_text_part(part: Mapping[str, Json]) -> bool:
@@ -248,14 +250,14 @@ def _of_table(
 ) -> Iterator[TextPiece]:
     if asked:
         kind = _kind(value, kind)
-    for key, one in value.items():
+    for key, nested in value.items():
         if asked and not free:
             _ensure_spelt((*path, key))
         if not asked and not free and _VECTORS.fullmatch(key) and path[0] == "data":
             continue
         if free or not _KEY.fullmatch(key):
             yield TextPiece((*path, key), key, kind)
-        yield from _walk(one, (*path, key), kind, asked=asked, free=free)
+        yield from _walk(nested, (*path, key), kind, asked=asked, free=free)
 
 
 def _kind(value: Mapping[str, Json], kind: TextKind) -> TextKind:
@@ -273,4 +275,4 @@ def _unreadable(path: Path) -> Refused:
 
 
 def _spelt(path: Path) -> str:
-    return ".".join(str(one)[:40] for one in path)
+    return ".".join(str(step)[:40] for step in path)

@@ -1,4 +1,4 @@
-"""OpenTelemetry's own variables, by which whoever sends spans hears where to, of a start's environment."""
+"""OpenTelemetry's own variables of a start's environment: they say where spans are sent."""
 
 ADDRESS = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 """The whole address."""

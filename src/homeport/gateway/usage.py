@@ -18,10 +18,10 @@ class TokenUsage:
     def note(self, body: Mapping[str, Json]) -> None:
         """Take what an answer, or an event of one, tells; the last word counts."""
         for table in (body, body.get("response"), body.get("message")):
-            found = table.get("usage") if isinstance(table, dict | Mapping) else None
-            if isinstance(found, dict):
-                self._take(found, "prompt_tokens", "completion_tokens")
-                self._take(found, "input_tokens", "output_tokens")
+            usage = table.get("usage") if isinstance(table, dict | Mapping) else None
+            if isinstance(usage, dict):
+                self._take(usage, "prompt_tokens", "completion_tokens")
+                self._take(usage, "input_tokens", "output_tokens")
         self._take(body, "prompt_eval_count", "eval_count")
 
     def _take(self, table: Mapping[str, Json], prompt: str, answer: str) -> None:
@@ -51,7 +51,7 @@ def has_text(body: Mapping[str, Json]) -> bool:
     places = [body.get("message"), body.get("delta")]
     for choice in choices if isinstance(choices, list) else ():
         places += [choice.get("delta"), choice] if isinstance(choice, Mapping) else []
-    return any(one.get(key) for one in places if isinstance(one, Mapping) for key in _TEXTS)
+    return any(place.get(key) for place in places if isinstance(place, Mapping) for key in _TEXTS)
 
 
 def _is_count(value: Json) -> bool:

@@ -71,17 +71,17 @@ def _secrets(text: str) -> bool:
     return (
         _KEYS.search(text) is not None
         or _SSN.search(text) is not None
-        or any(is_card(found[0]) for found in _CARD.finditer(text))
-        or any(is_iban(found[0]) for found in _IBAN.finditer(text))
+        or any(is_card(match[0]) for match in _CARD.finditer(text))
+        or any(is_iban(match[0]) for match in _IBAN.finditer(text))
     )
 
 
 def is_card(text: str) -> bool:
     """Return True if the checksum of a card's digits is right (Luhn), and they are not all alike."""
-    digits = [int(one) for one in text if one.isdecimal()][::-1]
+    digits = [int(character) for character in text if character.isdecimal()][::-1]
     if not 13 <= len(digits) <= 19 or len(set(digits)) == 1:
         return False
-    return (sum(digits[0::2]) + sum(sum(divmod(2 * one, 10)) for one in digits[1::2])) % 10 == 0
+    return (sum(digits[0::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])) % 10 == 0
 
 
 def is_iban(text: str) -> bool:
@@ -89,7 +89,7 @@ def is_iban(text: str) -> bool:
     number = text.replace(" ", "")
     if not 15 <= len(number) <= 34:
         return False
-    return int("".join(str(int(one, 36)) for one in number[4:] + number[:4])) % 97 == 1
+    return int("".join(str(int(character, 36)) for character in number[4:] + number[:4])) % 97 == 1
 
 
 _FINDS: Mapping[str, Callable[[str], bool]] = {

@@ -89,11 +89,11 @@ class ModelArmorScreen:
 
     def _read(self, result: Mapping[str, Json], text: str) -> tuple[str, ...]:
         results = result.get("filterResults")
-        each = {key: _inner(one) for key, one in results.items()} if isinstance(results, dict) else {}
-        matched = [key for key, one in each.items() if one.get("matchState") == "MATCH_FOUND"]
+        each = {key: _inner(report) for key, report in results.items()} if isinstance(results, dict) else {}
+        matched = [key for key, report in each.items() if report.get("matchState") == "MATCH_FOUND"]
         if result.get("filterMatchState") == "MATCH_FOUND" or matched:
             return tuple(_NAMES.get(key, key) for key in matched) or ("unnamed",)
-        skipped = [key for key, one in each.items() if one.get("executionState") != "EXECUTION_SUCCESS"]
+        skipped = [key for key, report in each.items() if report.get("executionState") != "EXECUTION_SUCCESS"]
         missing = sorted(self._wanted - each.keys())
         if skipped:
             which = ", ".join(_NAMES.get(key, key) for key in skipped)
@@ -113,15 +113,15 @@ class ModelArmorScreen:
         return ()
 
 
-def _inner(one: Json) -> Mapping[str, Json]:
+def _inner(report: Json) -> Mapping[str, Json]:
     """Return what a filter says of itself; the one for data has it one level deeper."""
-    found: Json = next(iter(one.values()), {}) if isinstance(one, dict) else {}
-    if isinstance(found, dict):
+    verdict: Json = next(iter(report.values()), {}) if isinstance(report, dict) else {}
+    if isinstance(verdict, dict):
         for key in ("inspectResult", "deidentifyResult"):
-            if isinstance(found.get(key), dict):
-                found = found[key]
+            if isinstance(verdict.get(key), dict):
+                verdict = verdict[key]
                 break
-    return found if isinstance(found, dict) else {}
+    return verdict if isinstance(verdict, dict) else {}
 
 
 def _failed(error: HomeportError) -> Refused:
