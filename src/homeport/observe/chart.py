@@ -49,5 +49,5 @@ class Alert:
     @property
     def query(self) -> str:
         """Return the query that has an answer while it should fire."""
-        both = f" and {self.also} {self.compared}" if self.also else ""
-        return f"{self.value} {self.compared}{both}"
+        second = f" and {self.also} {self.compared}" if self.also else ""
+        return f"{self.value} {self.compared}{second}"

@@ -57,12 +57,12 @@ async def check(watched: Watched, api: PrometheusApi) -> tuple[ObserveFinding, .
 
     Raises `NetworkError` where none answers, `HomeportError` where what answers is none.
     """
-    found = [await clock(api), await _samples(watched, api)]
-    found += [await panel(one, api) for one in watched.panels()]
+    findings = [await clock(api), await _samples(watched, api)]
+    findings += [await panel(watched_panel, api) for watched_panel in watched.panels()]
     loaded = {rule.name: rule for rule in await api.rules() if rule.labels.get(LABEL) == watched.name}
-    for one in watched.alerts():
-        found.append(await alert(one, loaded.get(one.name), api, _OF_FILES))
-    return tuple(found)
+    for watched_alert in watched.alerts():
+        findings.append(await alert(watched_alert, loaded.get(watched_alert.name), api, _OF_FILES))
+    return tuple(findings)
 
 
 async def clock(api: PrometheusApi) -> ObserveFinding:
@@ -84,7 +84,7 @@ async def _samples(watched: Watched, api: PrometheusApi) -> ObserveFinding:
             "samples", f"this Prometheus does not scrape {watched.name}",
             "`homeport export prometheus` writes what it must be told; then let it read its configuration again",
         )  # fmt: skip
-    if not any(one.value == 1 for one in up):
+    if not any(sample.value == 1 for sample in up):
         return failed(
             "samples", f"Prometheus asks {watched.name}, and gets no metrics from {_where(up)}",
             "`homeport status`: is it running, and on that port? Its key may be another, or unreadable to "
@@ -100,58 +100,60 @@ async def _samples(watched: Watched, api: PrometheusApi) -> ObserveFinding:
 
 async def panel(one: Panel, api: PrometheusApi, *, empty_while: str = "") -> ObserveFinding:
     """Return whether a panel has data; `empty_while` is why none may have any now, '' where each should."""
-    what, unknown = f"panel: {one.title}", []
+    title, unknown = f"panel: {one.title}", []
     for curve in one.curves:
         samples = await api.instant(curve.query)
         if not samples and (why := empty_while or curve.empty_while):
-            return unknown_yet(what, f"nothing to tell of {curve.name}: {why}")
+            return unknown_yet(title, f"nothing to tell of {curve.name}: {why}")
         if not samples:
             return failed(
-                what, f"{curve.name} has no data: {curve.query}",
+                title, f"{curve.name} has no data: {curve.query}",
                 "two scrapes must have come in; else this version of the engine calls the series otherwise",
             )  # fmt: skip
         unknown += [curve.name] if samples[0].value is None else []
     if unknown:
         return unknown_yet(
-            what, f"nothing to tell of {' and '.join(unknown)} yet: no requests in the last minutes"
+            title, f"nothing to tell of {' and '.join(unknown)} yet: no requests in the last minutes"
         )
-    return ok(what, "it has data")
+    return ok(title, "it has data")
 
 
 async def alert(
     one: Alert, rule: LoadedRule | None, api: PrometheusApi, words: RuleWords, *, empty_while: str = ""
 ) -> ObserveFinding:
     """Return whether an alert could fire, by the rule that its place has of it."""
-    what = f"alert: {one.name}"
+    title = f"alert: {one.name}"
     if rule is None:
-        return failed(what, words.missing, words.put)
+        return failed(title, words.missing, words.put)
     if rule.health == "err":
-        return failed(what, f"its rule fails: {rule.error}", "`promtool check rules` on the file tells where")
+        return failed(
+            title, f"its rule fails: {rule.error}", "`promtool check rules` on the file tells where"
+        )
     if not _alike(rule.query, one.query):
-        return failed(what, f"its rule says something else: {rule.query}", words.set_back)
+        return failed(title, f"its rule says something else: {rule.query}", words.set_back)
     if rule.state == "firing":
-        return failed(what, f"it fires now: {one.summary}", one.todo)
-    return await _could_fire(what, one, api, empty_while or one.empty_while)
+        return failed(title, f"it fires now: {one.summary}", one.todo)
+    return await _could_fire(title, one, api, empty_while or one.empty_while)
 
 
-async def _could_fire(what: str, one: Alert, api: PrometheusApi, why: str) -> ObserveFinding:
-    if await api.instant(one.value):
-        return ok(what, f"it would fire on {one.compared.strip()} for {one.lasts}")
+async def _could_fire(title: str, watched_alert: Alert, api: PrometheusApi, why: str) -> ObserveFinding:
+    if await api.instant(watched_alert.value):
+        return ok(title, f"it would fire on {watched_alert.compared.strip()} for {watched_alert.lasts}")
     if why:
-        return unknown_yet(what, f"its condition cannot be tried while {why}")
+        return unknown_yet(title, f"its condition cannot be tried while {why}")
     return failed(
-        what, f"it cannot fire: nothing has data of {one.value}",
+        title, f"it cannot fire: nothing has data of {watched_alert.value}",
         "two scrapes must have come in; else this version of the engine calls the series otherwise",
     )  # fmt: skip
 
 
-def _alike(one: str, other: str) -> bool:
+def _alike(query: str, other: str) -> bool:
     """Return True for the same query, however a server writes its blanks."""
-    return "".join(one.split()) == "".join(other.split())
+    return "".join(query.split()) == "".join(other.split())
 
 
 def _where(up: tuple[Sample, ...]) -> str:
-    return ", ".join(sorted(one.labels.get("instance", "an unnamed target") for one in up))
+    return ", ".join(sorted(sample.labels.get("instance", "an unnamed target") for sample in up))
 
 
 def ok(what: str, text: str) -> ObserveFinding:

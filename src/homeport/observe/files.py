@@ -88,31 +88,31 @@ def files(kind: str, one: Scraped) -> dict[str, str]:
     return {"prometheus.yml": _config(one, rules), rules: _rules(one.watched)}
 
 
-def _config(one: Scraped, rules: str) -> str:
+def _config(scraped: Scraped, rules: str) -> str:
     job: JsonObject = {
-        "job_name": f"homeport-{one.name}",
-        "metrics_path": one.path,
+        "job_name": f"homeport-{scraped.name}",
+        "metrics_path": scraped.path,
         "sample_limit": _MOST_SERIES,
         "body_size_limit": _MOST_BYTES,
-        "static_configs": [{"targets": [one.address], "labels": {LABEL: one.name}}],
+        "static_configs": [{"targets": [scraped.address], "labels": {LABEL: scraped.name}}],
         "metric_relabel_configs": [
-            {"source_labels": ["__name__"], "regex": one.watched.kept, "action": "keep"}
+            {"source_labels": ["__name__"], "regex": scraped.watched.kept, "action": "keep"}
         ],
     }
     notes = [
-        f"Prometheus scrapes {one.name} on this machine: only the series that its panels and alerts use."
+        f"Prometheus scrapes {scraped.name} on this machine: only the series that its panels and alerts use."
     ]
-    if one.key_file is not None:
-        job["authorization"] = {"type": "Bearer", "credentials_file": str(one.key_file)}
+    if scraped.key_file is not None:
+        job["authorization"] = {"type": "Bearer", "credentials_file": str(scraped.key_file)}
         notes.append(
             "The endpoint's key stays in the file that is named here; Prometheus' user must be able to read it."
         )
-    made = {
+    config = {
         "global": {"scrape_interval": "15s", "scrape_timeout": "10s", "evaluation_interval": "15s"},
         "rule_files": [rules],
         "scrape_configs": [job],
     }
-    return head("prometheus", *notes) + to_yaml(made)
+    return head("prometheus", *notes) + to_yaml(config)
 
 
 def _rules(watched: Watched) -> str:
@@ -123,20 +123,22 @@ def _rules(watched: Watched) -> str:
     ]  # fmt: skip
     alerts = [
         {
-            "alert": one.name,
-            "expr": one.query,
-            "for": one.lasts,
-            "labels": {"severity": one.severity, LABEL: watched.name},
-            "annotations": {"summary": one.summary, "description": f"do: {one.todo}"},
+            "alert": alert.name,
+            "expr": alert.query,
+            "for": alert.lasts,
+            "labels": {"severity": alert.severity, LABEL: watched.name},
+            "annotations": {"summary": alert.summary, "description": f"do: {alert.todo}"},
         }
-        for one in watched.alerts()
+        for alert in watched.alerts()
     ]
     groups = [
         {"name": f"homeport-{watched.name}", "rules": recorded},
         {"name": f"homeport-{watched.name}-alerts", "rules": alerts},
     ]
-    told = (f"Objective: {one}." for one in (watched.levels.told() if watched.levels else ()))
-    notes = ("Rules for Prometheus: what is recorded, and what is warned of.", *told)
+    objectives = (
+        f"Objective: {objective}." for objective in (watched.levels.told() if watched.levels else ())
+    )
+    notes = ("Rules for Prometheus: what is recorded, and what is warned of.", *objectives)
     return head("prometheus", *notes) + to_yaml({"groups": groups})
 
 

@@ -31,36 +31,38 @@ class LiveFigures:
 
 async def live_figures(api: PrometheusApi, names: MetricNames) -> Mapping[str, LiveFigures]:
     """Return what engines with these names tell, by their endpoints' names: none for one that has sent nothing for minutes."""
-    asked = _queries(names)
-    answers = await asyncio.gather(*(_by_name(api, query) for query in asked.values()))
-    found = dict(zip(asked, answers, strict=True))
-    every = {name for figures in found.values() for name in figures}
-    return {name: _of({key: values.get(name) for key, values in found.items()}) for name in every}
+    queries = _queries(names)
+    answers = await asyncio.gather(*(_by_name(api, query) for query in queries.values()))
+    values_by_key = dict(zip(queries, answers, strict=True))
+    every = {name for figures in values_by_key.values() for name in figures}
+    return {name: _of({key: values.get(name) for key, values in values_by_key.items()}) for name in every}
 
 
 async def instances(api: PrometheusApi) -> Mapping[str, float]:
     """Return how many instances each service has, by Cloud Run's own count, which is some minutes old."""
     counted = 'run_googleapis_com:container_instance_count{monitored_resource="cloud_run_revision"}'
     samples = await api.instant(f"sum by (service_name) ({counted})")
-    return {one.labels.get("service_name", ""): one.value for one in samples if one.value is not None}
+    return {
+        sample.labels.get("service_name", ""): sample.value for sample in samples if sample.value is not None
+    }
 
 
 def _queries(names: MetricNames) -> dict[str, str]:
     """Return what is asked, by what it tells; without what this engine does not tell."""
-    asked = {key: _together("sum", _each(getattr(names, key))) for key in _SUMS}
-    asked["kv_cache"] = _together("max", _each(names.kv_cache))
+    queries = {key: _together("sum", _each(getattr(names, key))) for key in _SUMS}
+    queries["kv_cache"] = _together("max", _each(names.kv_cache))
     for key in ("requests", "prompt_tokens", "output_tokens"):
-        asked[f"{key}/s"] = _together("sum", _rate(getattr(names, key)))
+        queries[f"{key}/s"] = _together("sum", _rate(getattr(names, key)))
     parts = {part: tuple(f"{name}{part}" for name in names.ttft) for part in PARTS}
-    asked["ttft_sum"], asked["ttft_count"] = (
+    queries["ttft_sum"], queries["ttft_count"] = (
         _together("sum", _each(parts[_SUM])),
         _together("sum", _each(parts[_COUNT])),
     )
     if names.ttft:
-        whole, often = _together("sum", _rate(parts[_SUM])), _together("sum", _rate(parts[_COUNT]))
-        asked["ttft_mean"] = f"{whole} / {often}"
-        asked["ttft_p95"] = f"histogram_quantile(0.95, sum by ({LABEL}, le) ({_rate(parts[_BUCKET])}))"
-    return {key: query for key, query in asked.items() if query}
+        total, often = _together("sum", _rate(parts[_SUM])), _together("sum", _rate(parts[_COUNT]))
+        queries["ttft_mean"] = f"{total} / {often}"
+        queries["ttft_p95"] = f"histogram_quantile(0.95, sum by ({LABEL}, le) ({_rate(parts[_BUCKET])}))"
+    return {key: query for key, query in queries.items() if query}
 
 
 def _each(names: tuple[str, ...]) -> str:
@@ -77,29 +79,29 @@ def _together(how: str, series: str) -> str:
 
 async def _by_name(api: PrometheusApi, query: str) -> Mapping[str, float]:
     samples = await api.instant(query)
-    return {one.labels.get(LABEL, ""): one.value for one in samples if one.value is not None}
+    return {sample.labels.get(LABEL, ""): sample.value for sample in samples if sample.value is not None}
 
 
-def _of(told: Mapping[str, float | None]) -> LiveFigures:
-    seconds, count = told.get("ttft_sum"), told.get("ttft_count")
+def _of(figures: Mapping[str, float | None]) -> LiveFigures:
+    seconds, count = figures.get("ttft_sum"), figures.get("ttft_count")
     first = None if seconds is None or count is None else Histogram(total=seconds, count=count, buckets=())
     return LiveFigures(
         snapshot=Snapshot(
             at=time.time(),
-            running=told.get("running"),
-            waiting=told.get("waiting"),
-            kv_cache=told.get("kv_cache"),
-            requests=told.get("requests"),
-            prompt_tokens=told.get("prompt_tokens"),
-            output_tokens=told.get("output_tokens"),
+            running=figures.get("running"),
+            waiting=figures.get("waiting"),
+            kv_cache=figures.get("kv_cache"),
+            requests=figures.get("requests"),
+            prompt_tokens=figures.get("prompt_tokens"),
+            output_tokens=figures.get("output_tokens"),
             ttft=first,
         ),
         rates=Rates(
             seconds=_WINDOW_S,
-            prompt_tokens_per_s=told.get("prompt_tokens/s"),
-            output_tokens_per_s=told.get("output_tokens/s"),
-            requests_per_s=told.get("requests/s"),
-            ttft_s=told.get("ttft_mean"),
-            ttft_p95_s=told.get("ttft_p95"),
+            prompt_tokens_per_s=figures.get("prompt_tokens/s"),
+            output_tokens_per_s=figures.get("output_tokens/s"),
+            requests_per_s=figures.get("requests/s"),
+            ttft_s=figures.get("ttft_mean"),
+            ttft_p95_s=figures.get("ttft_p95"),
         ),
     )

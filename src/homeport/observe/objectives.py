@@ -74,8 +74,8 @@ class ServiceLevels:
     @property
     def bound(self) -> float | None:
         """Return the bound of the engine's buckets by which the first token counts as in time; None without that objective."""
-        wanted = self.slo.ttft_s
-        return None if wanted is None else next(one for one in self.names.ttft_bounds if one >= wanted)
+        limit = self.slo.ttft_s
+        return None if limit is None else next(bound for bound in self.names.ttft_bounds if bound >= limit)
 
     def told(self) -> tuple[str, ...]:
         """Return the objectives in words, and by which bound the first token's is judged."""
@@ -84,18 +84,18 @@ class ServiceLevels:
     def alerts(self) -> Iterator[Alert]:
         """Yield two alerts for each objective. None fires where nothing is known, nor where nothing was asked."""
         for window in WINDOWS:
-            for one in self._indicators():
-                yield self._alert(window, one)
+            for indicator in self._indicators():
+                yield self._alert(window, indicator)
 
     def panels(self) -> Iterator[Panel]:
         """Yield the chart of how fast the budgets are used up: 1 is as fast as a month allows."""
         curves = tuple(
             Curve(
-                name=one.curve,
-                query=f"({one.bad(WINDOWS[0].long)}) / {one.budget:g}",
-                empty_while=one.empty_while,
+                name=indicator.curve,
+                query=f"({indicator.bad(WINDOWS[0].long)}) / {indicator.budget:g}",
+                empty_while=indicator.empty_while,
             )
-            for one in self._indicators()
+            for indicator in self._indicators()
         )
         yield Panel(title="Error budget used up in an hour", unit="short", curves=curves)
 
@@ -116,27 +116,27 @@ class ServiceLevels:
 
     def _told(self) -> Iterator[str]:
         if self.slo.ttft_s is not None and self.bound is not None:
-            told = f"{self.slo.ttft_share:g} of requests have their first token within {self.bound:g} s"
+            sentence = f"{self.slo.ttft_share:g} of requests have their first token within {self.bound:g} s"
             if self.bound != self.slo.ttft_s:
-                last = max((one for one in self.names.ttft_bounds if one < self.slo.ttft_s), default=0)
-                told += f" ({self.slo.ttft_s:g} s is asked for, and the engine counts at {last:g} s and at {self.bound:g} s)"
-            yield told
+                last = max((bound for bound in self.names.ttft_bounds if bound < self.slo.ttft_s), default=0)
+                sentence += f" ({self.slo.ttft_s:g} s is asked for, and the engine counts at {last:g} s and at {self.bound:g} s)"
+            yield sentence
         if self.slo.availability is not None:
-            what = "requests are answered without 5xx and 429" if self.front else "scrapes are answered"
-            yield f"{self.slo.availability:g} of {what}"
+            success = "requests are answered without 5xx and 429" if self.front else "scrapes are answered"
+            yield f"{self.slo.availability:g} of {success}"
 
-    def _alert(self, window: BurnWindow, one: Indicator) -> Alert:
+    def _alert(self, window: BurnWindow, indicator: Indicator) -> Alert:
         fast = f"{window.rate:g} times too fast, over {window.long} and {window.short}"
         return Alert(
-            name=f"Homeport{one.word}{window.word}Burn",
-            value=one.bad(window.long),
-            also=one.bad(window.short),
-            compared=f"> {window.rate * one.budget:.6g}",
+            name=f"Homeport{indicator.word}{window.word}Burn",
+            value=indicator.bad(window.long),
+            also=indicator.bad(window.short),
+            compared=f"> {window.rate * indicator.budget:.6g}",
             lasts=_LASTS,
             severity="critical",
-            summary=f"{one.what} use {self.name}'s error budget up {fast}",
-            todo=one.todo,
-            empty_while=one.empty_while,
+            summary=f"{indicator.what} use {self.name}'s error budget up {fast}",
+            todo=indicator.todo,
+            empty_while=indicator.empty_while,
         )
 
     def _late(self, window: str) -> str:
@@ -175,13 +175,13 @@ def service_levels(
     """
     if slo is None:
         return None
-    wanted = slo.ttft_s
-    if wanted is not None and not names.ttft_bounds:
+    ttft_s = slo.ttft_s
+    if ttft_s is not None and not names.ttft_bounds:
         raise Unsupported(
             f"{engine} does not tell how long first tokens take, and observe.slo.ttft asks for it",
             hint="remove ttft from observe.slo, or set engine.kind to another engine",
         )
-    if wanted is not None and wanted > names.ttft_bounds[-1]:
+    if ttft_s is not None and ttft_s > names.ttft_bounds[-1]:
         raise SpecError(
             f"observe.slo.ttft is {slo.ttft}, and {engine} counts first tokens up to {names.ttft_bounds[-1]:g} s",
             hint="set it to less",

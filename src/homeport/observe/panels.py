@@ -84,10 +84,10 @@ class Watched:
             summary=f"{self.name} does not answer, or does not let Prometheus in",
             todo="`homeport status` tells which; `homeport logs` has what the engine wrote",
         )  # fmt: skip
-        running, made = self._sum(names.running), self._rate(names.progress or names.output_tokens)
-        if running and made:
+        running, progress = self._sum(names.running), self._rate(names.progress or names.output_tokens)
+        if running and progress:
             yield Alert(
-                name="HomeportStalled", value=f"({made} and ({running} > 0))", compared="== 0", lasts="10m",
+                name="HomeportStalled", value=f"({progress} and ({running} > 0))", compared="== 0", lasts="10m",
                 severity="critical", summary=f"{self.name} has requests, and no token has come for {WINDOW}",
                 empty_while="no request is under way",
                 todo="`homeport verify` tells whether it answers; `homeport logs` has what the engine wrote",
@@ -98,9 +98,9 @@ class Watched:
                 summary=f"requests have waited at {self.name} without a pause",
                 todo="raise engine.parallel where `homeport fit` has room; on Cloud Run also scaling.max",
             )  # fmt: skip
-        if taken := self._most(names.kv_cache):
+        if usage := self._most(names.kv_cache):
             yield Alert(
-                name="HomeportKvCacheFull", value=taken, compared=f"> {FULL:g}", lasts="5m", severity="warning",
+                name="HomeportKvCacheFull", value=usage, compared=f"> {FULL:g}", lasts="5m", severity="warning",
                 summary=f"the KV cache of {self.name} is full",
                 todo="lower engine.parallel or engine.context, or halve it: engine.kv_dtype",
             )  # fmt: skip
@@ -147,5 +147,5 @@ class Watched:
         return () if set(names) <= set(self.names.former) else names
 
 
-def _ratio(part: str, whole: str) -> str:
-    return f"{part} / {whole}" if part and whole else ""
+def _ratio(part: str, total: str) -> str:
+    return f"{part} / {total}" if part and total else ""

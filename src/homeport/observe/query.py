@@ -81,7 +81,7 @@ class PrometheusApi:
                 return (_sample({}, data["result"]),)
             if data["resultType"] != "vector":
                 raise ValueError(data["resultType"])
-            return tuple(_sample(one["metric"], one["value"]) for one in data["result"])
+            return tuple(_sample(sample["metric"], sample["value"]) for sample in data["result"])
 
     async def range(
         self, query: str, *, start: float, end: float | None = None, step_s: float = 60.0
@@ -102,9 +102,10 @@ class PrometheusApi:
                 raise ValueError(data["resultType"])
             return tuple(
                 TimeSeries(
-                    labels=_labels(one["metric"]), points=tuple(_point(point) for point in one["values"])
+                    labels=_labels(series["metric"]),
+                    points=tuple(_point(point) for point in series["values"]),
                 )
-                for one in data["result"]
+                for series in data["result"]
             )
 
     async def rules(self) -> tuple[LoadedRule, ...]:
@@ -113,23 +114,23 @@ class PrometheusApi:
         with _understood(self.where):
             return tuple(
                 LoadedRule(
-                    name=str(one["name"]),
-                    query=str(one["query"]),
-                    labels=_labels(one.get("labels", {})),
-                    state=str(one.get("state", "")),
-                    health=str(one["health"]),
-                    error=str(one.get("lastError", "")),
+                    name=str(rule["name"]),
+                    query=str(rule["query"]),
+                    labels=_labels(rule.get("labels", {})),
+                    state=str(rule.get("state", "")),
+                    health=str(rule["health"]),
+                    error=str(rule.get("lastError", "")),
                 )
                 for group in answer["data"]["groups"]
-                for one in group["rules"]
-                if one["type"] == "alerting"
+                for rule in group["rules"]
+                if rule["type"] == "alerting"
             )
 
     def _data(self, answer: Json, query: str) -> JsonObject:
         if isinstance(answer, Mapping) and answer.get("status") == "error":
-            said = str(answer.get("error", "no reason"))[:300]
+            reason = str(answer.get("error", "no reason"))[:300]
             raise HomeportError(
-                f"{self.where} refuses the query {query!r}: {said}",
+                f"{self.where} refuses the query {query!r}: {reason}",
                 hint="a metric may be called otherwise in this version of the engine: `homeport observe check` looks",
             )
         data = answer.get("data") if isinstance(answer, Mapping) else None
@@ -163,10 +164,10 @@ async def at_address(url: str) -> AsyncIterator[PrometheusApi]:
                     hint="start it, or name the address of another: --prometheus URL; `homeport export prometheus` writes its files",
                 ) from error
             try:
-                found: Json = json.loads(bytes(content))
+                parsed: Json = json.loads(bytes(content))
             except ValueError:
                 raise _no_answer(base) from None
-            return found
+            return parsed
 
         yield PrometheusApi(ask, base)
 
@@ -178,12 +179,12 @@ def of_project(google: Google) -> PrometheusApi:
     async def ask(path: str, form: Mapping[str, str]) -> Json:
         try:
             # Nothing is changed by it, so it may be sent twice.
-            found: Json = await google.post("monitoring", f"{root}/{path}", dict(form), repeatable=True)
+            answer: Json = await google.post("monitoring", f"{root}/{path}", dict(form), repeatable=True)
         except GoogleError as error:
             if error.status != 400:
                 raise
             return {"status": "error", "error": str(error)}
-        return found
+        return answer
 
     return PrometheusApi(ask, f"Cloud Monitoring of {google.project}")
 

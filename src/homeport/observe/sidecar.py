@@ -33,7 +33,7 @@ def run_monitoring(watched: Watched, port: int) -> str:
         "timeout": "10s",
         "metricRelabeling": rules,
     }
-    made = {
+    document = {
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {"name": f"homeport-{watched.name}"},
@@ -43,15 +43,17 @@ def run_monitoring(watched: Watched, port: int) -> str:
             "limits": {"samples": _MOST_SERIES},
         },
     }
-    return json.dumps(made, indent=1) + "\n"
+    return json.dumps(document, indent=1) + "\n"
 
 
 def _sums(names: MetricNames) -> tuple[str, ...]:
     """Return the histograms of which nothing but the sum, or how many there were, is asked for."""
-    whole = {f"{name}{part}" for name in names.ttft for part in PARTS}
+    complete = {f"{name}{part}" for name in names.ttft for part in PARTS}
     ends = (_SUM, _COUNT)
-    found = {name.removesuffix(end) for name in names.series() - whole for end in ends if name.endswith(end)}
-    return tuple(sorted(found))
+    histograms = {
+        name.removesuffix(end) for name in names.series() - complete for end in ends if name.endswith(end)
+    }
+    return tuple(sorted(histograms))
 
 
 __all__ = ["API_VERSION", "EVERY_S", "KIND", "run_monitoring"]
