@@ -75,14 +75,14 @@ class Looks:
 
     def looked(self, endpoints: Iterable[LiveEndpoint]) -> list[LiveEndpoint]:
         """Return the endpoints with their rates since the last look. A target that tells rates itself is left as it is."""
-        found = []
-        for one in endpoints:
-            key = (one.on, one.region, one.name)
+        with_rates = []
+        for endpoint in endpoints:
+            key = (endpoint.on, endpoint.region, endpoint.name)
             before = self._before.get(key)
-            if one.snapshot is not None:
-                self._before[key] = one.snapshot
-            if one.rates is None and before is not None and one.snapshot is not None:
-                found.append(replace(one, rates=between(before, one.snapshot)))
+            if endpoint.snapshot is not None:
+                self._before[key] = endpoint.snapshot
+            if endpoint.rates is None and before is not None and endpoint.snapshot is not None:
+                with_rates.append(replace(endpoint, rates=between(before, endpoint.snapshot)))
             else:
-                found.append(one)
-        return found
+                with_rates.append(endpoint)
+        return with_rates

@@ -83,8 +83,10 @@ def _meanwhile(before: Histogram | None, after: Histogram | None) -> Histogram |
     count = after.count - before.count
     if count <= 0:
         return None
-    was = dict(before.buckets)
-    buckets = tuple((bound, max(0.0, value - was.get(bound, 0.0))) for bound, value in after.buckets)
+    counts_before = dict(before.buckets)
+    buckets = tuple(
+        (bound, max(0.0, value - counts_before.get(bound, 0.0))) for bound, value in after.buckets
+    )
     return Histogram(total=max(0.0, after.total - before.total), count=count, buckets=buckets)
 
 

@@ -1,4 +1,4 @@
-"""Asks an engine for its figures: bounded in time and in size, and never an error for whoever only looks."""
+"""Asks an engine for its figures: bounded in time and in size, and never an error for one who only looks."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ async def read(url: str, engine: str, key: Secret | None, *, patience_s: float =
     """Return the figures of the engine at `url`, which is its address without `/v1`."""
     import httpx2
 
-    known = module(engine)
-    if known.METRICS_PATH is None or known.METRICS is None:
-        return Reading(None, f"{known.TITLE} tells no figures")
+    engine_module = module(engine)
+    if engine_module.METRICS_PATH is None or engine_module.METRICS is None:
+        return Reading(None, f"{engine_module.TITLE} tells no figures")
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
     try:
         async with (
@@ -38,7 +38,7 @@ async def read(url: str, engine: str, key: Secret | None, *, patience_s: float =
             httpx2.AsyncClient(
                 base_url=url, headers=headers, timeout=patience_s, trust_env=False, verify=False
             ) as client,
-            client.stream("GET", known.METRICS_PATH) as response,
+            client.stream("GET", engine_module.METRICS_PATH) as response,
         ):
             if not response.is_success:
                 return Reading(None, f"it answers {response.status_code} when it is asked for its figures")
@@ -49,7 +49,7 @@ async def read(url: str, engine: str, key: Secret | None, *, patience_s: float =
         return Reading(None, "it does not answer when it is asked for its figures")
     if text is None:
         return Reading(None, f"its figures have more than {LARGEST // 2**20} MiB")
-    return Reading(parsed(text, known.METRICS, time.time()))
+    return Reading(parsed(text, engine_module.METRICS, time.time()))
 
 
 async def _bounded(response: object) -> str | None:

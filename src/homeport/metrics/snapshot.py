@@ -47,9 +47,11 @@ class Snapshot:
 
     def as_json(self) -> JsonObject:
         """Return the figures as `--json` prints them; null is not known."""
-        plain: JsonObject = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "ttft"}
-        found = self.ttft
-        return {**plain, "ttft": {"count": found.count, "seconds": found.total} if found else None}
+        plain: JsonObject = {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name != "ttft"
+        }
+        ttft = self.ttft
+        return {**plain, "ttft": {"count": ttft.count, "seconds": ttft.total} if ttft else None}
 
 
 def parsed(text: str, names: MetricNames, at: float) -> Snapshot:
@@ -59,24 +61,24 @@ def parsed(text: str, names: MetricNames, at: float) -> Snapshot:
     A line that cannot be read, NaN, an infinite or a negative value says nothing; other series are not looked at.
     """
     samples = list(_samples(text, names.series()))
-    found = {
-        one.name: _value(samples, getattr(names, one.name), max if one.name in _SHARES else math.fsum)
-        for one in fields(Snapshot)
-        if one.name not in {"at", "ttft"}
+    figures = {
+        field.name: _value(samples, getattr(names, field.name), max if field.name in _SHARES else math.fsum)
+        for field in fields(Snapshot)
+        if field.name not in {"at", "ttft"}
     }
-    return Snapshot(at=at, **found, ttft=_histogram(samples, names.ttft))
+    return Snapshot(at=at, **figures, ttft=_histogram(samples, names.ttft))
 
 
 _Sample = tuple[str, Mapping[str, str], float]
 """Name, labels, value."""
 
 
-def _samples(text: str, wanted: frozenset[str]) -> Iterator[_Sample]:
+def _samples(text: str, names: frozenset[str]) -> Iterator[_Sample]:
     from prometheus_client.parser import text_string_to_metric_families
 
     for line in text.splitlines():
         name = _NAME.match(line)
-        if name is None or name[0] not in wanted:
+        if name is None or name[0] not in names:
             continue
         try:
             families = list(text_string_to_metric_families(f"{line}\n"))
