@@ -91,32 +91,35 @@ class LoadBalancers:
         Return the listener that answers to a host by TLS, an internal one to those `within` the project's networks alone; None
         where there is none, or no certificate for it yet.
         """
-        for one in self.listeners():
-            if one.internal and not within:
+        for listener in self.listeners():
+            if listener.internal and not within:
                 continue
-            if one.secure and host in one.hosts and self.has_certificate(one, host):
-                return one
+            if listener.secure and host in listener.hosts and self.has_certificate(listener, host):
+                return listener
         return None
 
     def names(self, host: str) -> bool:
         """Tell whether some load balancer has rules for a host."""
-        return any(host in one.hosts for one in self.listeners())
+        return any(host in listener.hosts for listener in self.listeners())
 
     def has_certificate(self, listener: Listener, host: str) -> bool:
-        """Tell whether a certificate is there to be shown for a host: one of the user's own, or one that has come."""
+        """Tell whether there is a certificate to show for a host: one of the user's own, or one that was issued."""
         body = listener.proxy.body
         if body.get("certificateMap"):
             return any(self._is_active(name, "") for name in self.in_map(str(body["certificateMap"]), host))
-        named = [str(one) for one in body.get("sslCertificates") or ()]
-        if any(one.startswith(_MANAGER) for one in named):
+        named = [str(certificate) for certificate in body.get("sslCertificates") or ()]
+        if any(certificate.startswith(_MANAGER) for certificate in named):
             # Those of a region are named by the proxy itself.
-            paths = (self._cloud.by_id(one.removeprefix(_MANAGER)) for one in named)
+            paths = (self._cloud.by_id(certificate.removeprefix(_MANAGER)) for certificate in named)
             return any(self._is_active(path, host) for path in paths)
-        found = [at(self._cloud, one) for one in named]
+        certificates = [at(self._cloud, certificate) for certificate in named]
         return any(
-            one is not None
-            and (one.body.get("type") != "MANAGED" or one.body.get("managed", {}).get("status") == "ACTIVE")
-            for one in found
+            certificate is not None
+            and (
+                certificate.body.get("type") != "MANAGED"
+                or certificate.body.get("managed", {}).get("status") == "ACTIVE"
+            )
+            for certificate in certificates
         )
 
     def in_map(self, certificate_map: str, host: str) -> list[str]:
@@ -124,10 +127,10 @@ class LoadBalancers:
         path = self._cloud.by_id(certificate_map.removeprefix(_MANAGER))
         return [
             self._cloud.by_id(str(name))
-            for kept in self._cloud.store.of("certificatemanager")
-            if kept.name.startswith(f"{path}/certificateMapEntries/")
-            and (kept.body.get("hostname") == host or kept.body.get("matcher") == "PRIMARY")
-            for name in kept.body.get("certificates") or ()
+            for entry in self._cloud.store.of("certificatemanager")
+            if entry.name.startswith(f"{path}/certificateMapEntries/")
+            and (entry.body.get("hostname") == host or entry.body.get("matcher") == "PRIMARY")
+            for name in entry.body.get("certificates") or ()
         ]
 
     def goal(
@@ -142,8 +145,8 @@ class LoadBalancers:
 
     def behind(self, backend: Mapping[str, Json]) -> ServerlessGoal:
         """Return the service behind a backend service. Raises `NoWay`."""
-        for one in backend.get("backends") or ():
-            group = at(self._cloud, str(one.get("group") or ""))
+        for member in backend.get("backends") or ():
+            group = at(self._cloud, str(member.get("group") or ""))
             target = (group.body.get("cloudRun") or {}) if group else {}
             if group is not None and target.get("service"):
                 region = group.name.split("/")[3]
@@ -152,10 +155,10 @@ class LoadBalancers:
         raise NoWay(502, "the backend service has no serverless group of Cloud Run")
 
     def _is_active(self, name: str, host: str) -> bool:
-        kept = self._cloud.store.get("certificatemanager", name)
-        if kept is None or (host and host not in kept.body.get("sanDnsnames", ())):
+        certificate = self._cloud.store.get("certificatemanager", name)
+        if certificate is None or (host and host not in certificate.body.get("sanDnsnames", ())):
             return False
-        return "managed" not in kept.body or kept.body["managed"].get("state") == "ACTIVE"
+        return "managed" not in certificate.body or certificate.body["managed"].get("state") == "ACTIVE"
 
 
 __all__ = ["Listener", "LoadBalancers", "NoWay", "ServerlessGoal"]

@@ -15,40 +15,40 @@ class Paths:
 
     def __init__(self, root: Path, mounts: Mapping[str, Path], *, inside: bool = False) -> None:
         self._root, self._inside = root, inside
-        self._mounts = sorted(mounts.items(), key=lambda one: -len(one[0]))
+        self._mounts = sorted(mounts.items(), key=lambda mount: -len(mount[0]))
 
     def here(self, path: str) -> Path | None:
         """
         Return what the container has at an absolute path, as it sees it; None where neither a mount nor the
         image has it.
         """
-        found = self._found(path)
-        return found if found is None or not self._inside else Path(path)
+        local = self._found(path)
+        return local if local is None or not self._inside else Path(path)
 
     def translated(self, text: str) -> str:
         """Return the text with every path that is known replaced as a whole."""
 
-        def replace(found: re.Match[str]) -> str:
-            here = self.here(found[0])
-            return found[0] if here is None else str(here)
+        def replace(match: re.Match[str]) -> str:
+            here = self.here(match[0])
+            return match[0] if here is None else str(here)
 
         return _ABSOLUTE.sub(replace, text)
 
     @property
     def moved(self) -> bool:
-        """Tell whether paths are other ones here than in the cloud."""
+        """Tell whether paths here differ from those in the cloud."""
         return not self._inside
 
     def as_in_the_cloud(self, text: bytes) -> bytes:
-        """Return the text with every path of this machine that is one of the container's as the container would say it."""
+        """Return the text with each path of this machine that is the container's written as the container sees it."""
         known = [(str(folder), mounted.rstrip("/")) for mounted, folder in self._mounts]
-        for here, there in (*known, (str(self._root), "")):
-            text = text.replace(here.encode(), there.encode())
+        for here, inside in (*known, (str(self._root), "")):
+            text = text.replace(here.encode(), inside.encode())
         return text
 
     def _found(self, path: str) -> Path | None:
         for mounted, folder in self._mounts:
             if path == mounted or path.startswith(f"{mounted.rstrip('/')}/"):
                 return folder / path[len(mounted) :].lstrip("/")
-        there = self._root / path.lstrip("/")
-        return there if path.strip("/") and there.exists() else None
+        candidate = self._root / path.lstrip("/")
+        return candidate if path.strip("/") and candidate.exists() else None

@@ -180,14 +180,14 @@ class ContainerProcess:
                 os.killpg(self.process.pid, number)
 
     def _start(self) -> Failure | None:
-        what, place = self.plan.what, self.plan.place
+        launch, place = self.plan.what, self.plan.place
         try:
             place.volumes.mount(place.started)
         except NotMounted as error:
             return not_mounted(error.volume, str(error))
         place.home.mkdir(parents=True, exist_ok=True)
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        command = place.room.entered(what.command, str(place.workdir)) if place.room else what.command
+        command = place.room.entered(launch.command, str(place.workdir)) if place.room else launch.command
         try:
             self.process = subprocess.Popen(
                 command,
@@ -195,11 +195,11 @@ class ContainerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=place.home if place.room else place.workdir,
-                env={**environment, "HOME": str(place.home), "PYTHONUNBUFFERED": "1", **what.env},
+                env={**environment, "HOME": str(place.home), "PYTHONUNBUFFERED": "1", **launch.env},
                 start_new_session=True,
             )
         except OSError as error:
-            self.lines.append(f"failed to start {what.command[0]}: {error.strerror}")
+            self.lines.append(f"failed to start {launch.command[0]}: {error.strerror}")
             return not_listening(self.plan.port)
         place.started(self.process.pid)
         return None

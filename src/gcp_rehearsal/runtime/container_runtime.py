@@ -12,7 +12,7 @@ from gcp_rehearsal.runtime.container_state import READY, ContainerState, Failure
 STARTS_IN = 10.0
 """Seconds until a container that starts well is ready."""
 RUNS_FOR = 20.0
-"""Seconds that a task takes which ends well."""
+"""Seconds that a task which ends well takes."""
 
 
 class Willing:
@@ -22,7 +22,7 @@ class Willing:
         self.failing: dict[str, Failure] = {}
         """Failures by a part of an image's or a resource's name."""
         self.seconds: dict[str, float] = {}
-        """How long those take that have such a part in theirs."""
+        """How long those with such a part in their name take."""
         self.stopped: list[str] = []
 
     def begin(self, cloud: Cloud) -> None:
@@ -40,8 +40,11 @@ class Willing:
         """Remember it."""
         self.stopped.append(name)
 
-    def _state(self, what: Mapping[str, Json], waited: float, seconds: float) -> ContainerState:
-        names = [what.get("name", ""), *(one.get("image", "") for one in what.get("containers", ()))]
+    def _state(self, revision: Mapping[str, Json], waited: float, seconds: float) -> ContainerState:
+        names = [
+            revision.get("name", ""),
+            *(container.get("image", "") for container in revision.get("containers", ())),
+        ]
         left = self._known(self.seconds, names, seconds) - waited
         if left > 0.001:
             return ContainerState(again=left)

@@ -1,8 +1,8 @@
 """
-Envoy as the load balancers of a rehearsal: a process with what was created, made anew where that changes.
+Envoy as the load balancers of a rehearsal: a process with what was created, started again where that changes.
 
 It listens on sockets in a folder of its own, which only this user can reach. A process whose configuration is out of date
-ends when its last request has: counts of limits begin anew then.
+ends when its last request has: counts of limits start at zero then.
 """
 
 from __future__ import annotations
@@ -70,17 +70,17 @@ class EnvoyFront:
 
     def goal(self, headers: list[tuple[str, str]]) -> ServerlessGoal | None:
         """Return the service that Envoy chose for a request that comes from it; None for a request of somebody else's."""
-        said = dict(headers).get(GOAL_HEADER, "").split(" ")
-        if len(said) != 3 or not secrets.compare_digest(said[0].encode(), self._secret.encode()):
+        words = dict(headers).get(GOAL_HEADER, "").split(" ")
+        if len(words) != 3 or not secrets.compare_digest(words[0].encode(), self._secret.encode()):
             return None
-        return ServerlessGoal(said[1], "" if said[2] == NO_TAG else said[2])
+        return ServerlessGoal(words[1], "" if words[2] == NO_TAG else words[2])
 
     async def arrived(
         self, scope: Mapping[str, Any], receive: Receive, send: Send, goal: ServerlessGoal
     ) -> None:  # Any: ASGI
         """Hand on to Cloud Run what Envoy let through."""
-        kept = [one for one in scope["headers"] if one[0].lower() != GOAL_HEADER.encode()]
-        await self._front({**scope, "headers": kept}, receive, send, goal)
+        headers = [header for header in scope["headers"] if header[0].lower() != GOAL_HEADER.encode()]
+        await self._front({**scope, "headers": headers}, receive, send, goal)
 
     async def __call__(
         self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, *, within: bool
@@ -112,8 +112,8 @@ class EnvoyFront:
 
     def close(self) -> None:
         """End every process."""
-        for one in self._all:
-            _end(one, self._guard)
+        for generation in self._all:
+            _end(generation, self._guard)
         self._all.clear()
         self._now = None
         self._guard.close()
@@ -134,49 +134,55 @@ class EnvoyFront:
             path = f"/{path.partition('://')[2].partition('/')[2]}"
         query = scope["query_string"].decode("latin-1")
         url = f"https://{host.partition(':')[0]}{path}{f'?{query}' if query else ''}"
-        sent = [one for one in sent if one[0].lower() != b"content-length"]
-        async with client.stream(scope["method"], url, headers=sent, content=body or None) as came:
-            kept = [(key, value) for key, value in came.headers.raw if key.decode().lower() not in HOPS]
-            await answer.begin(came.status_code, kept)
-            await answer.pieces(came.aiter_raw())
+        sent = [header for header in sent if header[0].lower() != b"content-length"]
+        async with client.stream(scope["method"], url, headers=sent, content=body or None) as response:
+            headers = [
+                (key, value) for key, value in response.headers.raw if key.decode().lower() not in HOPS
+            ]
+            await answer.begin(response.status_code, headers)
+            await answer.pieces(response.aiter_raw())
 
     async def _current(self, port: int) -> _Generation:
         """Return a process that has what is in the cloud now."""
         async with self._one:
             config = EnvoyConfig(self._cloud, self._balancers, Way(port=port, secret=self._secret))
-            told = config.whole(self._shown(Path("@")))
-            if self._now is not None and self._now.told == told and _runs(self._now):
+            document = config.whole(self._shown(Path("@")))
+            if self._now is not None and self._now.told == document and _runs(self._now):
                 return self._now
             folder = self._base / str(next(self._count))
             folder.mkdir()
             shown = self._shown(folder)
-            made = _Generation(told, folder, {one.listener.rule.name: one for one in shown})
+            generation = _Generation(
+                document, folder, {exposed.listener.rule.name: exposed for exposed in shown}
+            )
             (folder / "envoy.json").write_text(json.dumps(config.whole(shown)))
-            self._all.append(made)
+            self._all.append(generation)
             try:
-                await asyncio.to_thread(self._start, made)
+                await asyncio.to_thread(self._start, generation)
             finally:
                 # It holds a private key, which must not stay where the rehearsal is killed.
                 (folder / "envoy.json").unlink()
-            self._now = made
+            self._now = generation
             self._end_those_out_of_date()
-            return made
+            return generation
 
     def _shown(self, folder: Path) -> list[Shown]:
-        """Return the listeners that can be listened for: with certificates that have come."""
-        found = []
-        for number, listener in enumerate(sorted(self._balancers.listeners(), key=lambda one: one.rule.name)):
+        """Return the listeners that Envoy can listen for: those whose certificates have come."""
+        shown = []
+        for number, listener in enumerate(
+            sorted(self._balancers.listeners(), key=lambda listener: listener.rule.name)
+        ):
             place = folder / f"{number}.sock"
             if not listener.secure:
-                found.append(Shown(listener=listener, socket=place))
+                shown.append(Shown(listener=listener, socket=place))
                 continue
             pair = self._pair(listener)
             if pair is not None:
-                found.append(Shown(listener=listener, socket=place, certificate=pair[0], key=pair[1]))
-        return found
+                shown.append(Shown(listener=listener, socket=place, certificate=pair[0], key=pair[1]))
+        return shown
 
     def _pair(self, listener: Listener) -> tuple[str, str] | None:
-        hosts = sorted(one for one in listener.hosts if self._balancers.has_certificate(listener, one))
+        hosts = sorted(host for host in listener.hosts if self._balancers.has_certificate(listener, host))
         if not hosts:
             return None
         for named in listener.proxy.body.get("sslCertificates") or ():
@@ -185,22 +191,22 @@ class EnvoyFront:
                 return str(own.body["certificate"]), str(own.hidden["key"])
         return of_googles_own(tuple(hosts))
 
-    def _start(self, made: _Generation) -> None:
-        with (made.folder / "log").open("wb") as log:
-            made.process = subprocess.Popen(
-                [self._program, "-c", str(made.folder / "envoy.json"), "--concurrency", "1", "--disable-hot-restart",
+    def _start(self, generation: _Generation) -> None:
+        with (generation.folder / "log").open("wb") as log:
+            generation.process = subprocess.Popen(
+                [self._program, "-c", str(generation.folder / "envoy.json"), "--concurrency", "1", "--disable-hot-restart",
                  "--log-level", "warning", "--drain-time-s", "1"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        self._guard.watch(made.process.pid)
+        self._guard.watch(generation.process.pid)
         until = time.monotonic() + _STARTS_WITHIN_S
-        while not all(_listens(one.socket) for one in made.shown.values()):
-            if made.process.poll() is not None or time.monotonic() > until:
-                said = (made.folder / "log").read_text(errors="replace").strip().splitlines()
-                self._all.remove(made)
-                _end(made, self._guard)
+        while not all(_listens(exposed.socket) for exposed in generation.shown.values()):
+            if generation.process.poll() is not None or time.monotonic() > until:
+                output = (generation.folder / "log").read_text(errors="replace").strip().splitlines()
+                self._all.remove(generation)
+                _end(generation, self._guard)
                 raise RehearsalError(
-                    f"Envoy does not take what was created: {said[-1] if said else 'it says nothing'}",
+                    f"Envoy does not take what was created: {output[-1] if output else 'it says nothing'}",
                     hint="take envoy off the PATH: the rehearsal's own front answers then",
                 )
             time.sleep(_LOOKS_EVERY_S)
@@ -221,13 +227,15 @@ class EnvoyFront:
         return generation.clients[name]
 
     def _end_those_out_of_date(self) -> None:
-        for one in [one for one in self._all if one is not self._now and not one.asked]:
-            self._all.remove(one)
-            _end(one, self._guard)
+        for outdated in [
+            generation for generation in self._all if generation is not self._now and not generation.asked
+        ]:
+            self._all.remove(outdated)
+            _end(outdated, self._guard)
 
 
-def _runs(one: _Generation) -> bool:
-    return one.process is not None and one.process.poll() is None
+def _runs(generation: _Generation) -> bool:
+    return generation.process is not None and generation.process.poll() is None
 
 
 def _listens(path: Path) -> bool:
@@ -235,12 +243,12 @@ def _listens(path: Path) -> bool:
         return tried.connect_ex(str(path)) == 0
 
 
-def _end(one: _Generation, guard: ProcessGuard) -> None:
-    if one.process is None:
+def _end(generation: _Generation, guard: ProcessGuard) -> None:
+    if generation.process is None:
         return
-    one.process.kill()  # It has nothing to put in order.
-    one.process.wait()
-    guard.release(one.process.pid)
+    generation.process.kill()  # It has nothing to put in order.
+    generation.process.wait()
+    guard.release(generation.process.pid)
 
 
 __all__ = ["EnvoyFront"]

@@ -18,7 +18,7 @@ def of_googles_own(hosts: tuple[str, ...]) -> tuple[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "rehearsal, not Google")])
     now = datetime.now(UTC)
-    made = (
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -32,4 +32,4 @@ def of_googles_own(hosts: tuple[str, ...]) -> tuple[str, str]:
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return made.public_bytes(serialization.Encoding.PEM).decode(), pem.decode()
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), pem.decode()

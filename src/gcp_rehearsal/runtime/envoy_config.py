@@ -25,7 +25,7 @@ GOAL_HEADER = "x-rehearsal-goal"
 NO_TAG = "-"
 _KEY_HEADER = "x-rehearsal-key"
 _KEY_BYTES = 128
-"""Of a header's value, Cloud Armor tells keys apart by so many bytes."""
+"""How many bytes of a header's value Cloud Armor tells keys apart by."""
 _UPSTREAM = "rehearsal"
 _TYPES = "type.googleapis.com/envoy"
 _MANAGER = f"{_TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -72,7 +72,10 @@ class EnvoyConfig:
             },
         }
         return {
-            "static_resources": {"listeners": [self._listener(one) for one in shown], "clusters": [cluster]}
+            "static_resources": {
+                "listeners": [self._listener(exposed) for exposed in shown],
+                "clusters": [cluster],
+            }
         }
 
     def _listener(self, shown: Shown) -> JsonObject:
@@ -117,7 +120,7 @@ class EnvoyConfig:
         }
 
     def _hosts(self, routes: Mapping[str, Json]) -> Iterator[JsonObject]:
-        matchers = {one.get("name"): one for one in routes.get("pathMatchers") or ()}
+        matchers = {matcher.get("name"): matcher for matcher in routes.get("pathMatchers") or ()}
         named: set[str] = set()
         for number, rule in enumerate(routes.get("hostRules") or ()):
             domains = [str(host) for host in rule.get("hosts") or ()]
@@ -125,8 +128,8 @@ class EnvoyConfig:
             holder = matchers.get(rule.get("pathMatcher")) or {}
             yield {"name": f"hosts-{number}", "domains": domains, "routes": self._routes(holder)}
         if "*" not in named:
-            rest = {key: value for key, value in routes.items() if key.startswith("default")}
-            yield {"name": "rest", "domains": ["*"], "routes": self._routes(rest)}
+            defaults = {key: value for key, value in routes.items() if key.startswith("default")}
+            yield {"name": "rest", "domains": ["*"], "routes": self._routes(defaults)}
 
     def _routes(self, matcher: Mapping[str, Json]) -> list[JsonObject]:
         return [
@@ -149,13 +152,13 @@ class EnvoyConfig:
             {"backendService": holder.get(service) or "", "weight": 1}
         ]
         try:
-            weighted = [self._weighted(one) for one in split]
+            weighted = [self._weighted(share) for share in split]
         except NoWay as why:
             return {"direct_response": {"status": why.status, "body": {"inline_string": f"{why.text}\n"}}}
-        for one in split:
-            if unacted := self._unacted(str(one["backendService"])):
+        for share in split:
+            if unacted := self._unacted(str(share["backendService"])):
                 return _cannot(f"the rehearsal's Envoy does not act out {unacted}")
-        limited = [name for one in split if (name := self._limited(str(one["backendService"])))]
+        limited = [name for share in split if (name := self._limited(str(share["backendService"])))]
         if limited and len(split) > 1:
             return _cannot(f"the rehearsal's Envoy does not act out the limit of {limited[0]} in a split")
         on = {"@type": f"{_TYPES}.config.route.v3.FilterConfig", "config": {}}
@@ -163,15 +166,15 @@ class EnvoyConfig:
         route = {"timeout": "0s", "weighted_clusters": {"clusters": weighted}, **done}
         return {"route": route, **({"typed_per_filter_config": switched} if switched else {})}
 
-    def _weighted(self, one: Mapping[str, Json]) -> JsonObject:
-        backend = at(self._cloud, str(one.get("backendService") or ""))
+    def _weighted(self, share: Mapping[str, Json]) -> JsonObject:
+        backend = at(self._cloud, str(share.get("backendService") or ""))
         if backend is None:
             raise NoWay(404, "no backend service of the URL map is there")
         goal = self._balancers.behind(backend.body)
         header = {"key": GOAL_HEADER, "value": self._way.goal(goal.service, goal.tag)}
         return {
             "name": _UPSTREAM,
-            "weight": int(one.get("weight") or 0),
+            "weight": int(share.get("weight") or 0),
             "request_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
             "request_headers_to_remove": [_KEY_HEADER],
         }
@@ -182,7 +185,7 @@ class EnvoyConfig:
         return str(backend.body["name"]) if backend is not None and self._throttles(backend.body) else ""
 
     def _unacted(self, url: str) -> str:
-        """Return the first rule before a backend service that would refuse or let pass otherwise than is acted out; '' for none."""
+        """Return the first rule before a backend service that would refuse or let pass in a way that is not acted out; '' for none."""
         backend = at(self._cloud, url)
         rules = self._rules(backend.body) if backend is not None else []
         acted = self._throttles(backend.body) if backend is not None else []
@@ -194,13 +197,13 @@ class EnvoyConfig:
 
     def _rules(self, backend: Mapping[str, Json]) -> list[JsonObject]:
         policy = at(self._cloud, str(backend.get("securityPolicy") or ""))
-        return sorted(policy.body["rules"], key=lambda one: int(one["priority"])) if policy else []
+        return sorted(policy.body["rules"], key=lambda rule: int(rule["priority"])) if policy else []
 
     def _throttles(self, backend: Mapping[str, Json]) -> list[JsonObject]:
         """Return the rule of a backend service's policy that limits how often everybody may ask, if there is one."""
-        return [one for one in self._rules(backend) if one["action"] == "throttle" and _for_everybody(one)][
-            :1
-        ]
+        return [
+            rule for rule in self._rules(backend) if rule["action"] == "throttle" and _for_everybody(rule)
+        ][:1]
 
     def _limits(self, routes: Mapping[str, Json]) -> Iterator[JsonObject]:
         """Yield a filter that reads the key and one that counts, for each backend service with a limit; routes switch them on."""
@@ -229,13 +232,13 @@ def _limit(name: str, rule: Mapping[str, Json]) -> Iterator[JsonObject]:
     }
     header = str(options.get("enforceOnKeyName") or "")
     key = f"%REQ({header}):{_KEY_BYTES}%" if options.get("enforceOnKey") == "HTTP_HEADER" else "all"
-    told = {"header": {"key": _KEY_HEADER, "value": key}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    mutation = {"header": {"key": _KEY_HEADER, "value": key}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     yield {
         "name": f"key/{name}",
         "disabled": True,
         "typed_config": {
             "@type": f"{_TYPES}.extensions.filters.http.header_mutation.v3.HeaderMutation",
-            "mutations": {"request_mutations": [{"append": told}]},
+            "mutations": {"request_mutations": [{"append": mutation}]},
         },
     }
     by_key = {"request_headers": {"header_name": _KEY_HEADER, "descriptor_key": "key"}}
@@ -260,9 +263,9 @@ def _limit(name: str, rule: Mapping[str, Json]) -> Iterator[JsonObject]:
 def _backends(value: Json) -> set[str]:
     """Return all addresses of backend services that a map names."""
     if isinstance(value, dict):
-        return set().union(*(_backends(one) for one in value.values()))
+        return set().union(*(_backends(child) for child in value.values()))
     if isinstance(value, list):
-        return set().union(*(_backends(one) for one in value))
+        return set().union(*(_backends(child) for child in value))
     return {value} if isinstance(value, str) and "/backendServices/" in value else set()
 
 

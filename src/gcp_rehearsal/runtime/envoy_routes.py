@@ -16,28 +16,28 @@ _ACTED_OUT = frozenset({"weightedBackendServices", "urlRewrite"})
 
 def routes_of(matcher: Mapping[str, Json]) -> Iterator[tuple[JsonObject, Mapping[str, Json], str]]:
     """Yield what a request must be, in the order in which it is tried, with the rule that it leads to and how its keys begin."""
-    for rule in sorted(matcher.get("routeRules") or (), key=lambda one: int(one.get("priority") or 0)):
+    for rule in sorted(matcher.get("routeRules") or (), key=lambda rule: int(rule.get("priority") or 0)):
         for match in rule.get("matchRules") or ():
             yield _match(match), rule, ""
     patterns = [
         (str(path), rule) for rule in matcher.get("pathRules") or () for path in rule.get("paths") or ()
     ]
-    for path, rule in sorted(patterns, key=lambda one: -len(one[0].removesuffix("*"))):
+    for path, rule in sorted(patterns, key=lambda pattern: -len(pattern[0].removesuffix("*"))):
         yield _fits(path), rule, ""
     yield {"prefix": "/"}, matcher, "default"
 
 
 def rewritten(action: Mapping[str, Json], redirect: Mapping[str, Json]) -> JsonObject:
-    """Return a redirect, or what of a request is changed; under `cannot`, why there is none of both."""
+    """Return a redirect, or what of a request is changed; under `cannot`, why there is neither."""
     if redirect:
-        told: JsonObject = {"response_code": _CODES[str(redirect.get("redirectResponseCode") or "")]}
+        response: JsonObject = {"response_code": _CODES[str(redirect.get("redirectResponseCode") or "")]}
         for key, name in (
             ("httpsRedirect", "https_redirect"), ("hostRedirect", "host_redirect"), ("pathRedirect", "path_redirect"),
             ("prefixRedirect", "prefix_rewrite"), ("stripQuery", "strip_query"),
         ):  # fmt: skip
             if redirect.get(key):
-                told[name] = redirect[key]
-        return {"redirect": told}
+                response[name] = redirect[key]
+        return {"redirect": response}
     unknown = sorted(key for key, value in action.items() if value and key not in _ACTED_OUT)
     if unknown:
         return {"cannot": f"the rehearsal's Envoy does not act out {', '.join(unknown)} of a URL map"}
@@ -60,34 +60,43 @@ def _fits(pattern: str) -> JsonObject:
 
 
 def _match(match: Mapping[str, Json]) -> JsonObject:
-    made: JsonObject = {"prefix": "/"}
+    route_match: JsonObject = {"prefix": "/"}
     if match.get("prefixMatch") is not None:
-        made = {"prefix": match["prefixMatch"]}
+        route_match = {"prefix": match["prefixMatch"]}
     elif match.get("fullPathMatch") is not None:
-        made = {"path": match["fullPathMatch"]}
+        route_match = {"path": match["fullPathMatch"]}
     elif match.get("regexMatch") is not None:
-        made = {"safe_regex": {"regex": match["regexMatch"]}}
+        route_match = {"safe_regex": {"regex": match["regexMatch"]}}
     elif match.get("pathTemplateMatch") is not None:
         kind = f"{_TEMPLATES}.match.uri_template.v3.UriTemplateMatchConfig"
         config = {"@type": kind, "path_template": match["pathTemplateMatch"]}
-        made = {"path_match_policy": {"name": "template", "typed_config": config}}
+        route_match = {"path_match_policy": {"name": "template", "typed_config": config}}
     if match.get("ignoreCase"):
-        made["case_sensitive"] = False
-    headers = [_one(one, str(one.get("headerName"))) for one in match.get("headerMatches") or ()]
-    asked = [_one(one, str(one.get("name"))) for one in match.get("queryParameterMatches") or ()]
-    return made | ({"headers": headers} if headers else {}) | ({"query_parameters": asked} if asked else {})
+        route_match["case_sensitive"] = False
+    headers = [
+        _field_match(header, str(header.get("headerName"))) for header in match.get("headerMatches") or ()
+    ]
+    parameters = [
+        _field_match(parameter, str(parameter.get("name")))
+        for parameter in match.get("queryParameterMatches") or ()
+    ]
+    return (
+        route_match
+        | ({"headers": headers} if headers else {})
+        | ({"query_parameters": parameters} if parameters else {})
+    )
 
 
-def _one(match: Mapping[str, Json], name: str) -> JsonObject:
-    made: JsonObject = {"name": name}
+def _field_match(match: Mapping[str, Json], name: str) -> JsonObject:
+    matcher: JsonObject = {"name": name}
     for key, kind in (("exactMatch", "exact"), ("prefixMatch", "prefix"), ("suffixMatch", "suffix")):
         if match.get(key) is not None:
-            made["string_match"] = {kind: match[key]}
+            matcher["string_match"] = {kind: match[key]}
     if match.get("regexMatch") is not None:
-        made["string_match"] = {"safe_regex": {"regex": match["regexMatch"]}}
-    if "string_match" not in made:
-        made["present_match"] = True
-    return made | ({"invert_match": True} if match.get("invertMatch") else {})
+        matcher["string_match"] = {"safe_regex": {"regex": match["regexMatch"]}}
+    if "string_match" not in matcher:
+        matcher["present_match"] = True
+    return matcher | ({"invert_match": True} if match.get("invertMatch") else {})
 
 
 __all__ = ["rewritten", "routes_of"]

@@ -145,23 +145,23 @@ class Front:
     @staticmethod
     def _audiences(service: StoredResource, caller: Caller) -> set[str]:
         urls = set(service.body.get("urls", ()))
-        tags = {one["uri"] for one in service.body.get("trafficStatuses", ()) if one.get("uri")}
+        tags = {status["uri"] for status in service.body.get("trafficStatuses", ()) if status.get("uri")}
         own = {GCLOUD} if caller.member.startswith("user:") else set()
         return urls | tags | set(service.body.get("customAudiences", ())) | own
 
     def _revision(self, service: StoredResource, tag: str) -> StoredResource:
         statuses = service.body.get("trafficStatuses", ())
         if tag:
-            chosen = next((one for one in statuses if one.get("tag") == tag), None)
+            chosen = next((status for status in statuses if status.get("tag") == tag), None)
         else:
-            weights = [one.get("percent", 0) for one in statuses]
+            weights = [status.get("percent", 0) for status in statuses]
             chosen = self._random.choices(statuses, weights)[0] if any(weights) else None
         ready = service.body.get("latestReadyRevision", "").rpartition("/")[2]
         name = (chosen or {}).get("revision", "").rpartition("/")[2] or ready
-        found = self._cloud.store.get("run", f"{service.name}/revisions/{name}") if chosen else None
-        if found is None or not revisions.is_ready(found):
+        revision = self._cloud.store.get("run", f"{service.name}/revisions/{name}") if chosen else None
+        if revision is None or not revisions.is_ready(revision):
             raise _not_found()
-        return found
+        return revision
 
     async def _within(
         self, seconds: float, revision: StoredResource, scope: Mapping[str, Any],  # Any: ASGI
@@ -220,22 +220,26 @@ class Front:
         sent = [(key, value) for key, value in headers if key not in HOPS and key != "content-length"]
         sent += [("host", dict(headers).get("host", "")), ("x-forwarded-proto", "https")]
         url = f"http://{HOST}:{instance.port}{path}{f'?{query}' if query else ''}"
-        async with self._client.stream(scope["method"], url, headers=sent, content=body or None) as came:
-            kept = [(key, value) for key, value in came.headers.raw if key.decode().lower() not in HOPS]
+        async with self._client.stream(scope["method"], url, headers=sent, content=body or None) as response:
+            response_headers = [
+                (key, value) for key, value in response.headers.raw if key.decode().lower() not in HOPS
+            ]
             paths = instance.place.paths
-            if paths.moved and came.headers.get("content-type", "").startswith("application/json"):
+            if paths.moved and response.headers.get("content-type", "").startswith("application/json"):
                 # The container says its own paths, and so must what it is here.
-                content = paths.as_in_the_cloud(await came.aread())
+                content = paths.as_in_the_cloud(await response.aread())
                 reply_headers = [
-                    one for one in kept if one[0].lower() not in {b"content-length", b"content-encoding"}
+                    header
+                    for header in response_headers
+                    if header[0].lower() not in {b"content-length", b"content-encoding"}
                 ]
                 await answer.begin(
-                    came.status_code, [*reply_headers, (b"content-length", str(len(content)).encode())]
+                    response.status_code, [*reply_headers, (b"content-length", str(len(content)).encode())]
                 )
                 await answer.whole(content)
                 return
-            await answer.begin(came.status_code, kept)
-            await answer.pieces(came.aiter_raw())
+            await answer.begin(response.status_code, response_headers)
+            await answer.pieces(response.aiter_raw())
 
     @staticmethod
     async def until_gone(receive: Receive, work: Any) -> None:  # Any: a coroutine

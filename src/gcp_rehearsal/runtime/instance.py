@@ -102,8 +102,8 @@ class Instance:
         """End it with all that it started: asked first, after ten seconds without asking. Returns when it is gone."""
         self._over.set()
         until = time.monotonic() + _GRACE_S
-        asked = [(container, container.ask_to_end()) for container in self.containers]
-        for container, others in asked:
+        stopping = [(container, container.ask_to_end()) for container in self.containers]
+        for container, others in stopping:
             container.stop(others, until)
         self._settle(not_listening(self.containers[0].plan.port))  # It was ended before it began.
 
@@ -116,7 +116,7 @@ class Instance:
             self._settle(failure)
             return
         container.started.set()
-        if all(one.started.is_set() for one in self.containers):
+        if all(other.started.is_set() for other in self.containers):
             self.took = time.monotonic() - self._began
             self._settle(None)
         probe = container.plan.liveness
@@ -134,9 +134,9 @@ class Instance:
         self._over.set()
 
     def _needs_have_started(self, container: ContainerProcess) -> bool:
-        needed = [one for one in self.containers if one.plan.name in container.plan.needs]
+        needed = [other for other in self.containers if other.plan.name in container.plan.needs]
         while not self._over.is_set() and not (self.up.done() and self.up.result() is not None):
-            if all(one.started.wait(0.05) for one in needed):
+            if all(other.started.wait(0.05) for other in needed):
                 return True
         return False
 

@@ -66,8 +66,8 @@ class ContainerLaunch:
     def move_addresses(self, ports: Mapping[int, int]) -> None:
         """Put the ports here in place of the cloud's, where command and environment name addresses of the instance."""
 
-        def here(found: re.Match[str]) -> str:
-            return f"{found[1]}{ports.get(int(found[2]), found[2])}"
+        def here(match: re.Match[str]) -> str:
+            return f"{match[1]}{ports.get(int(match[2]), match[2])}"
 
         for place, text in enumerate(self.command):
             moved = _ADDRESS.sub(here, text)
@@ -78,7 +78,7 @@ class ContainerLaunch:
             self.set_variable(name, _ADDRESS.sub(here, self.env[name]), SHARED_PORTS)
 
     def move_port(self, port: int, here: int) -> int:
-        """Put the port `here` in place of another `port` of the cloud's than that of requests; return `here`."""
+        """Put the port `here` in place of a `port` of the cloud's that is not that of requests; return `here`."""
         self._replace_value("--port", str(here), SHARED_PORTS, only=str(port))
         self._replace_value("--host", HOST, "only this machine may reach it", only="0.0.0.0")  # noqa: S104 - it is replaced
         for name in [

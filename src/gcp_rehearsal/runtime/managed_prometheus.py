@@ -75,8 +75,10 @@ class ManagedPrometheus:
         if answer.status_code == 503:  # It reads what it has stored.
             raise ApiError(503, "The service is currently unavailable.")
         if answer.status_code != 200:
-            said = answer.json().get("error", "") if "json" in answer.headers.get("content-type", "") else ""
-            raise ApiError(400, said or answer.text[:200])
+            message = (
+                answer.json().get("error", "") if "json" in answer.headers.get("content-type", "") else ""
+            )
+            raise ApiError(400, message or answer.text[:200])
         return answer.content
 
     def close(self) -> None:
@@ -93,12 +95,12 @@ class ManagedPrometheus:
         self._client.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _tell(self, wanted: JsonObject) -> None:
+    def _tell(self, config: JsonObject) -> None:
         """Let its process know what to ask. One that has ended is started again only for something else: it would end again."""
-        if wanted == self._told or (self._runs and not self._listens()):
+        if config == self._told or (self._runs and not self._listens()):
             return
-        self._told = wanted
-        (self._folder / "prometheus.json").write_text(json.dumps(wanted))
+        self._told = config
+        (self._folder / "prometheus.json").write_text(json.dumps(config))
         if self._runs and self._process is not None:
             self._process.send_signal(signal.SIGHUP)
         else:
@@ -150,37 +152,40 @@ class ManagedPrometheus:
         }
 
     def _jobs(self) -> Iterator[JsonObject]:
-        for one in self._engines.running():
-            name = sidecar_of(one.revision)
+        for instance in self._engines.running():
+            name = sidecar_of(instance.revision)
             if name is None:
                 continue
             try:
-                self._ensure_allowed(one.revision)
-                told = settings(self._cloud, one.revision)
+                self._ensure_allowed(instance.revision)
+                monitoring = settings(self._cloud, instance.revision)
             except (NotUnderstood, ApiError) as error:
-                self._say(one, name, str(error))
+                self._say(instance, name, str(error))
                 continue
-            yield from self._asked(one, told)
+            yield from self._asked(instance, monitoring)
 
-    def _asked(self, one: RunningInstance, told: RunMonitoring) -> Iterator[JsonObject]:
-        project, location, short = segments(str(one.revision["name"]))
-        service = str(one.revision["service"]).rpartition("/")[2]
-        known = {"instance": one.id, "revision": short, "service": service, "configuration": service}
-        for endpoint in told.endpoints:
+    def _asked(self, instance: RunningInstance, monitoring: RunMonitoring) -> Iterator[JsonObject]:
+        project, location, short = segments(str(instance.revision["name"]))
+        service = str(instance.revision["service"]).rpartition("/")[2]
+        known = {"instance": instance.id, "revision": short, "service": service, "configuration": service}
+        for endpoint in monitoring.endpoints:
             labels = {
-                **told.labels(known), "project_id": project, "location": location, "cluster": "__run__",
-                "namespace": service, "job": told.name, "instance": f"{one.id}:{endpoint.port}",
+                **monitoring.labels(known), "project_id": project, "location": location, "cluster": "__run__",
+                "namespace": service, "job": monitoring.name, "instance": f"{instance.id}:{endpoint.port}",
             }  # fmt: skip
             every = max(_LEAST_S, endpoint.interval_s / self._cloud.clock.speed)
             yield {
-                "job_name": f"{one.number}:{endpoint.port}",
+                "job_name": f"{instance.number}:{endpoint.port}",
                 "metrics_path": endpoint.path,
                 "scrape_interval": f"{round(every * 1000)}ms",
                 "scrape_timeout": f"{round(min(every, endpoint.timeout_s) * 1000)}ms",
-                "sample_limit": told.most_samples,
+                "sample_limit": monitoring.most_samples,
                 # What the instance does not listen at is asked all the same, as the sidecar would.
                 "static_configs": [
-                    {"targets": [f"{HOST}:{one.ports.get(endpoint.port, endpoint.port)}"], "labels": labels}
+                    {
+                        "targets": [f"{HOST}:{instance.ports.get(endpoint.port, endpoint.port)}"],
+                        "labels": labels,
+                    }
                 ],
                 "metric_relabel_configs": list(endpoint.rules),
             }
@@ -194,11 +199,11 @@ class ManagedPrometheus:
                 f"Permission {_WRITES} denied (or the resource may not exist): {account} may not write metrics"
             )
 
-    def _say(self, one: RunningInstance, container: str, text: str) -> None:
+    def _say(self, instance: RunningInstance, container: str, text: str) -> None:
         """Log what is wrong, once for each instance."""
-        if (one.number, text) not in self._said:
-            self._said.add((one.number, text))
-            run_log.container_said(self._cloud, one.revision, text, container=container)
+        if (instance.number, text) not in self._said:
+            self._said.add((instance.number, text))
+            run_log.container_said(self._cloud, instance.revision, text, container=container)
 
 
 __all__ = ["ManagedPrometheus"]

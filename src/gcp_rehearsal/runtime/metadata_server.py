@@ -39,15 +39,15 @@ def environment(address: str) -> dict[str, str]:
 async def reply(cloud: Cloud, account: str, project: str, rest: str, request: Request) -> Reply:
     """Return the answer to an instance that runs as `account` and asks for the path `rest` at its own address."""
     if rest.startswith(_METADATA) or not rest.strip("/"):
-        asked = rest.removeprefix(_METADATA).strip("/")
-        if asked == _IDENTITY:
+        path = rest.removeprefix(_METADATA).strip("/")
+        if path == _IDENTITY:
             return _identity(cloud, account, request)
-        return _metadata(cloud, account, project, asked)
+        return _metadata(cloud, account, project, path)
     headers = {"authorization": f"Bearer {cloud.token(account)}", **request.headers}
     return await cloud.handle(replace(request, host="storage.googleapis.com", path=rest, headers=headers))
 
 
-def _metadata(cloud: Cloud, account: str, project: str, asked: str) -> Reply:
+def _metadata(cloud: Cloud, account: str, project: str, path: str) -> Reply:
     """Answer as documented at https://cloud.google.com/run/docs/container-contract#metadata-server, as far as
     Google's own libraries ask for it.
     """
@@ -56,11 +56,11 @@ def _metadata(cloud: Cloud, account: str, project: str, asked: str) -> Reply:
         "project/project-id": project,
         "instance/service-accounts/default/email": account,
     }
-    if asked in known:
-        return Reply(body=known[asked].encode(), headers={**_FLAVOR, "content-type": "application/text"})
-    if asked == "instance/service-accounts/default":
+    if path in known:
+        return Reply(body=known[path].encode(), headers={**_FLAVOR, "content-type": "application/text"})
+    if path == "instance/service-accounts/default":
         return _json({"aliases": ["default"], "email": account, "scopes": []})
-    if asked == "instance/service-accounts/default/token":
+    if path == "instance/service-accounts/default/token":
         return _json({"access_token": cloud.token(account), "expires_in": _LASTS_S, "token_type": "Bearer"})
     return Reply(status=404, body=b"", headers=_FLAVOR)
 

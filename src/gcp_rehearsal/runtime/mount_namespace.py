@@ -55,15 +55,15 @@ class MountNamespace:
     def _lines(self) -> Iterator[str]:
         mount = _tool("mount")
         yield f"{mount} -t tmpfs none {_quoted(self.root)}"
-        # Else the new root would hold itself, where it lies below a folder that is taken along.
+        # Otherwise the new root would hold itself where it lies below a folder that is taken along.
         yield f"{mount} --make-unbindable {_quoted(self.root)}"
         targets = {bind.target for bind in self.binds}
-        made = {"/", *(str(parent) for target in targets for parent in PurePosixPath(target).parents)}
-        for folder in sorted(made):
+        folders = {"/", *(str(parent) for target in targets for parent in PurePosixPath(target).parents)}
+        for folder in sorted(folders):
             yield f"mkdir -p {_quoted(self._at(folder))}"
             for entry in sorted(_entries(folder), key=lambda entry: entry.name):
                 path = f"{folder.rstrip('/')}/{entry.name}"
-                if path not in made | targets:
+                if path not in folders | targets:
                     yield from self._taken_along(entry, self._at(path))
         for bind in sorted(self.binds, key=lambda bind: bind.target):
             at = _quoted(self._at(bind.target))

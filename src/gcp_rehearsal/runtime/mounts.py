@@ -36,13 +36,13 @@ class WrittenBucket:
     """Size and time of the files that were there, by their paths in the folder."""
 
     def save(self, cloud: Cloud) -> None:
-        """Make objects of the files that are new or another, in the order in which they were written."""
+        """Make objects of the files that are new or changed, in the order in which they were written."""
         changed = [
             path
             for path in _all(self.folder)
             if path.is_file() and self.before.get(str(path.relative_to(self.folder))) != _state_of(path)
         ]
-        for path in sorted(changed, key=lambda one: one.stat().st_mtime_ns):
+        for path in sorted(changed, key=lambda path: path.stat().st_mtime_ns):
             name = f"{self.prefix}{path.relative_to(self.folder).as_posix()}"
             put_object(cloud, self.bucket, name, path.read_bytes())
 
@@ -67,30 +67,30 @@ class Volumes:
 
         `started` is told of the process groups that do it.
         """
-        for one in self.fuse:
-            one.mount(started)
+        for fuse in self.fuse:
+            fuse.mount(started)
 
     def close(self) -> None:
         """Unmount it again."""
-        for one in self.fuse:
-            one.close()
+        for fuse in self.fuse:
+            fuse.close()
 
 
 def volumes(
     cloud: Cloud, revision: Mapping[str, Any], container: Mapping[str, Any], at: Path, fuses: Fuses
 ) -> Volumes:  # Any: JSON
     """
-    Return the volumes of a container, below `at`; buckets are mounted by `fuses`, where FUSE can be had.
+    Return the volumes of a container, below `at`; buckets are mounted by `fuses`, where FUSE is available.
 
     An empty folder is one for all containers of an instance, which have the same `at`.
     """
     known = {volume["name"]: volume for volume in revision.get("volumes", ())}
-    mounts = [one for one in container.get("volumeMounts", ()) if one["name"] in known]
+    mounts = [mount for mount in container.get("volumeMounts", ()) if mount["name"] in known]
     why_not = fuses.why_not() if any("gcs" in volume for volume in known.values()) else ""
     fuse: dict[str, Fuse] = {}
     folders: dict[str, Path] = {}
     written: dict[str, WrittenBucket] = {}
-    for name in dict.fromkeys(one["name"] for one in mounts):
+    for name in dict.fromkeys(mount["name"] for mount in mounts):
         volume = known[name]
         # A volume's name has no dot, so that a container's folder is no volume's.
         folders[name] = folder = (
@@ -105,15 +105,15 @@ def volumes(
         else:
             _fill(cloud, revision["name"], volume, folder)
     how = ""
-    if any("gcs" in known[one["name"]] for one in mounts):
+    if any("gcs" in known[mount["name"]] for mount in mounts):
         how = f"{_COPIED}: {why_not}" if why_not else _FUSE
         how += f"; {', '.join(written)}: {_WRITTEN}" if written else ""
     return Volumes(
-        folders={one["mountPath"]: folders[one["name"]] / one.get("subPath", "") for one in mounts},
+        folders={mount["mountPath"]: folders[mount["name"]] / mount.get("subPath", "") for mount in mounts},
         read_only=frozenset(
-            one["mountPath"]
-            for one in mounts
-            if one["name"] not in written and _is_read_only(known[one["name"]])
+            mount["mountPath"]
+            for mount in mounts
+            if mount["name"] not in written and _is_read_only(known[mount["name"]])
         ),
         how=how,
         fuse=tuple(fuse.values()),
@@ -136,14 +136,14 @@ def _is_written(cloud: Cloud, task: Mapping[str, Any], volume: Mapping[str, Any]
     """
     Return True for a bucket that a task may write to: one that it mounts so, as an account that has the right.
 
-    Without the right the folder is read-only, and a write is refused at once; in the cloud a file is when it is closed.
+    Without the right the folder is read-only, and a write is refused at once; in the cloud it is refused when the file is closed.
     """
     if "execution" not in task or "gcs" not in volume or volume["gcs"].get("readOnly"):
         return False
-    kept = cloud.store.get("storage", f"b/{_bucket_of(volume['gcs'])[0]}")
-    if kept is None:
+    bucket = cloud.store.get("storage", f"b/{_bucket_of(volume['gcs'])[0]}")
+    if bucket is None:
         return False
-    held = cloud.access.held(Caller(task["serviceAccount"]), _WRITES, "storage", kept.name, kept.project)
+    held = cloud.access.held(Caller(task["serviceAccount"]), _WRITES, "storage", bucket.name, bucket.project)
     return set(_WRITES) <= set(held)
 
 
@@ -158,8 +158,8 @@ def _writable(cloud: Cloud, source: Mapping[str, Json], folder: Path) -> Written
 
 
 def _state_of(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _bucket_of(source: Mapping[str, Json]) -> tuple[str, str]:
@@ -180,15 +180,15 @@ def _fill(cloud: Cloud, revision: str, volume: Mapping[str, Json], folder: Path)
 def _bucket(cloud: Cloud, source: Mapping[str, Json], folder: Path) -> None:
     bucket, only = _bucket_of(source)
     prefix = f"{only}/" if only else ""
-    for kept in cloud.store.under("storage", f"b/{bucket}/o"):
-        name = str(kept.body["name"])
+    for stored in cloud.store.under("storage", f"b/{bucket}/o"):
+        name = str(stored.body["name"])
         inside = name[len(prefix) :]
         if not name.startswith(prefix) or not inside or inside.endswith("/") or ".." in inside.split("/"):
             continue
         target = folder / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         # No link: whatever a container does to it, the bucket's own bytes stay as they are.
-        shutil.copyfile(content_of(kept).path, target)
+        shutil.copyfile(content_of(stored).path, target)
     for path in _all(folder):
         path.chmod(0o555 if path.is_dir() else 0o444)
 
@@ -204,8 +204,8 @@ def _secret(cloud: Cloud, revision: str, source: Mapping[str, Json], folder: Pat
 def secret_name(revision: str, secret: str, version: str | None) -> str:
     """Return the full name of a secret's version, as a revision names it."""
     project, _, _ = segments(revision)
-    whole = secret if "/" in secret else f"projects/{project}/secrets/{secret}"
-    return f"{whole}/versions/{version or 'latest'}"
+    full_name = secret if "/" in secret else f"projects/{project}/secrets/{secret}"
+    return f"{full_name}/versions/{version or 'latest'}"
 
 
 def _all(folder: Path) -> Iterator[Path]:

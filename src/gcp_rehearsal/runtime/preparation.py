@@ -54,8 +54,11 @@ class InstanceSite:
 
 def serving(revision: Body) -> Body:
     """Return the container that takes the requests: the one with a port."""
-    found: Body = next((one for one in revision["containers"] if one.get("ports")), revision["containers"][0])
-    return found
+    container: Body = next(
+        (container for container in revision["containers"] if container.get("ports")),
+        revision["containers"][0],
+    )
+    return container
 
 
 def port_of(container: Body) -> int:
@@ -66,9 +69,9 @@ def port_of(container: Body) -> int:
 def left_out(cloud: Cloud, revision: Body) -> list[str]:
     """Return the names of the containers whose images have no files here, so that they cannot run."""
     return [
-        str(one.get("name", ""))
-        for one in revision["containers"]
-        if image.find(cloud, str(one["image"])) is None
+        str(container.get("name", ""))
+        for container in revision["containers"]
+        if image.find(cloud, str(container["image"])) is None
     ]
 
 
@@ -76,8 +79,8 @@ def prepare(site: InstanceSite, revision: Body) -> tuple[list[ContainerPlan], di
     """Return the containers of an instance, the one that serves first, and the ports of this machine by the cloud's, that of requests first."""
     first = serving(revision)
     missing = left_out(site.cloud, revision)
-    every = [first, *(one for one in revision["containers"] if one is not first)]
-    running = [one for one in every if one is first or one.get("name") not in missing]
+    every = [first, *(container for container in revision["containers"] if container is not first)]
+    running = [container for container in every if container is first or container.get("name") not in missing]
     ports = {port_of(first): free_port()}
     for container in running:
         for probe in _probes(container):
@@ -85,8 +88,8 @@ def prepare(site: InstanceSite, revision: Body) -> tuple[list[ContainerPlan], di
                 ports[probe.cloud_port] = free_port()
     for port in _asked_by_the_sidecar(site, revision):
         ports.setdefault(port, free_port())
-    plans = [_planned(site, revision, one, ports) for one in running]
-    return [replace(one, needs=tuple(set(one.needs) - set(missing))) for one in plans], ports
+    plans = [_planned(site, revision, container, ports) for container in running]
+    return [replace(plan, needs=tuple(set(plan.needs) - set(missing))) for plan in plans], ports
 
 
 def _asked_by_the_sidecar(site: InstanceSite, revision: Body) -> list[int]:
@@ -94,7 +97,7 @@ def _asked_by_the_sidecar(site: InstanceSite, revision: Body) -> list[int]:
     if sidecar_of(revision) is None:
         return []
     try:
-        return [one.port for one in settings(site.cloud, revision).endpoints]
+        return [endpoint.port for endpoint in settings(site.cloud, revision).endpoints]
     except (NotUnderstood, ApiError):
         return []
 
@@ -105,75 +108,87 @@ def _probes(container: Body) -> tuple[ContainerProbe | None, ContainerProbe | No
 
 def _planned(site: InstanceSite, revision: Body, container: Body, ports: Mapping[int, int]) -> ContainerPlan:
     """Return how a container is started; `ports` are those of its instance, by the cloud's."""
-    found = image.find(site.cloud, str(container["image"]))
-    assert found is not None
+    container_image = image.find(site.cloud, str(container["image"]))
+    assert container_image is not None
     name, serves = str(container.get("name", "")), container is serving(revision)
     own = site.folder if serves else site.folder / "beside" / name
     fuses = Fuses(site.url, tuple(path.parent for path in site.files()))
     mounted = mounts.volumes(site.cloud, revision, container, site.folder / "volumes", fuses)
-    view = _room(site, found, mounted, own)
-    paths = Paths(found.root, mounted.folders, inside=view is not None)
+    view = _room(site, container_image, mounted, own)
+    paths = Paths(container_image.root, mounted.folders, inside=view is not None)
     home = own / "home"
-    program = program_of(site.programs, found.base)
-    if program is not None and not found.entrypoint:
-        found = replace(found, entrypoint=tuple(program.entrypoint), cmd=tuple(program.cmd))
-    what = _launch(site.cloud, revision, container, found)
-    what.adapt(paths)
-    wanted, is_task = port_of(serving(revision)), "execution" in revision
+    program = program_of(site.programs, container_image.base)
+    if program is not None and not container_image.entrypoint:
+        container_image = replace(
+            container_image, entrypoint=tuple(program.entrypoint), cmd=tuple(program.cmd)
+        )
+    launch = _launch(site.cloud, revision, container, container_image)
+    launch.adapt(paths)
+    serving_port, is_task = port_of(serving(revision)), "execution" in revision
     if serves and is_task:
-        what.move_port(wanted, ports[wanted])
-        what.move_addresses(ports)
+        launch.move_port(serving_port, ports[serving_port])
+        launch.move_addresses(ports)
     elif serves:
-        what.serve_at(ports[wanted], wanted)
-    others = {there: here for there, here in ports.items() if not serves or there != wanted}
-    for there, here in others.items():
-        what.move_port(there, here)
+        launch.serve_at(ports[serving_port], serving_port)
+    others = {
+        cloud_port: here for cloud_port, here in ports.items() if not serves or cloud_port != serving_port
+    }
+    for cloud_port, here in others.items():
+        launch.move_port(cloud_port, here)
     if len(revision["containers"]) > 1:
-        what.move_addresses(others)
-    probes = [one and replace(one, port=ports[one.cloud_port]) for one in _probes(container)]
+        launch.move_addresses(others)
+    probes = [probe and replace(probe, port=ports[probe.cloud_port]) for probe in _probes(container)]
     if program is not None:
         # What is asked whether it is alive is where it listens; while it starts it may be asked elsewhere.
-        port = ports[wanted] if serves else next((one.port for one in reversed(probes) if one is not None), 0)
-        program.adapt(what, LaunchSite(image=found, paths=paths, port=port, folder=own, storage=site.storage))
-    if what.probed:
+        port = (
+            ports[serving_port]
+            if serves
+            else next((probe.port for probe in reversed(probes) if probe is not None), 0)
+        )
+        program.adapt(
+            launch,
+            LaunchSite(image=container_image, paths=paths, port=port, folder=own, storage=site.storage),
+        )
+    if launch.probed:
         probes = [
-            replace(one, path=what.probed) if one and one.cloud_port == wanted else one for one in probes
+            replace(probe, path=launch.probed) if probe and probe.cloud_port == serving_port else probe
+            for probe in probes
         ]
     startup, liveness = probes
     place = ProcessPlace(
         home=home,
         paths=paths,
-        workdir=paths.here(container.get("workingDir") or found.workdir) or home,
+        workdir=paths.here(container.get("workingDir") or container_image.workdir) or home,
         volumes=mounted,
         room=view,
         started=site.started,
     )
     return ContainerPlan(
-        name=name, what=what, place=place, port=wanted if serves else startup.cloud_port if startup else 0,
+        name=name, what=launch, place=place, port=serving_port if serves else startup.cloud_port if startup else 0,
         startup=startup, liveness=liveness, needs=tuple(container.get("dependsOn", ())), is_task=is_task,
     )  # fmt: skip
 
 
-def _room(site: InstanceSite, found: Image, mounted: Volumes, own: Path) -> MountNamespace | None:
+def _room(site: InstanceSite, container_image: Image, mounted: Volumes, own: Path) -> MountNamespace | None:
     """Return the container's own view of its files; None where this machine has none to give."""
     if mount_namespace.works():
         return None
     files = [
-        Bind(source=path, target=f"/{path.relative_to(found.root)}")
-        for path in found.root.rglob("*")
+        Bind(source=path, target=f"/{path.relative_to(container_image.root)}")
+        for path in container_image.root.rglob("*")
         if path.is_file()
     ]
     volumes = [
         Bind(source=source, target=path, read_only=path in mounted.read_only)
         for path, source in mounted.folders.items()
     ]
-    made = MountNamespace(root=own / "root", binds=(*files, *volumes))
-    made.root.mkdir(parents=True)
+    namespace = MountNamespace(root=own / "root", binds=(*files, *volumes))
+    namespace.root.mkdir(parents=True)
     needed = [Path(sys.prefix), Path(sys.base_prefix), *site.files(), site.folder]
-    return None if made.hides(needed) else made
+    return None if namespace.hides(needed) else namespace
 
 
-def _told(revision: Body, container: Body) -> dict[str, str]:
+def _own_variables(revision: Body, container: Body) -> dict[str, str]:
     """Return what Cloud Run tells a container of itself."""
     _, _, short = segments(revision["name"])
     if "execution" in revision:
@@ -184,23 +199,23 @@ def _told(revision: Body, container: Body) -> dict[str, str]:
             "CLOUD_RUN_TASK_ATTEMPT": str(revision.get("retried", 0)),
         }
     service = revision["service"]
-    told = {"K_SERVICE": service, "K_REVISION": short, "K_CONFIGURATION": service}
+    variables = {"K_SERVICE": service, "K_REVISION": short, "K_CONFIGURATION": service}
     # No other container is told a port.
-    return {**told, "PORT": str(port_of(container))} if container is serving(revision) else told
+    return {**variables, "PORT": str(port_of(container))} if container is serving(revision) else variables
 
 
-def _launch(cloud: Cloud, revision: Body, container: Body, found: Image) -> ContainerLaunch:
-    env = {**found.env, **_told(revision, container)}
+def _launch(cloud: Cloud, revision: Body, container: Body, container_image: Image) -> ContainerLaunch:
+    env = {**container_image.env, **_own_variables(revision, container)}
     hidden = set()
-    for one in container.get("env", ()):
-        source = one.get("valueSource", {}).get("secretKeyRef")
+    for variable in container.get("env", ()):
+        source = variable.get("valueSource", {}).get("secretKeyRef")
         if source:
             name = mounts.secret_name(revision["name"], source["secret"], source.get("version"))
-            env[one["name"]] = read(cloud, name).decode()
-            hidden.add(one["name"])
+            env[variable["name"]] = read(cloud, name).decode()
+            hidden.add(variable["name"])
         else:
-            env[one["name"]] = one.get("value", "")
+            env[variable["name"]] = variable.get("value", "")
     # As in Docker: another entrypoint takes the image's arguments away with it.
-    command = list(container.get("command") or found.entrypoint)
-    arguments = container.get("args") or (() if container.get("command") else found.cmd)
+    command = list(container.get("command") or container_image.entrypoint)
+    arguments = container.get("args") or (() if container.get("command") else container_image.cmd)
     return ContainerLaunch(command=[*command, *arguments], env=env, hidden=frozenset(hidden))

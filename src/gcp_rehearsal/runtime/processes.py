@@ -91,7 +91,7 @@ class Engines(Willing):
         return image.find(self._cloud, str(serving(revision)["image"])) is not None
 
     def service(self, revision: Revision, waited: float) -> ContainerState:
-        """Start the first instance, and says how far it is."""
+        """Start the first instance, and say how far it is."""
         if not self.runs(revision):
             return super().service(revision, waited)
         name = revision["name"]
@@ -197,9 +197,9 @@ class Engines(Willing):
                 "revision": name,
                 "pid": instance.process.pid,
                 "containers": [
-                    {"name": one.plan.name, "pid": one.process.pid}
-                    for one in instance.containers
-                    if one.process is not None
+                    {"name": container.plan.name, "pid": container.process.pid}
+                    for container in instance.containers
+                    if container.process is not None
                 ],
                 "leftOut": left_out(self._cloud, self._said[number]),
                 "port": instance.port,
@@ -288,7 +288,7 @@ class Engines(Willing):
 
     def _end(self, instance: Instance) -> None:
         """End an instance elsewhere, since that may take ten seconds."""
-        key = next((key for key, (one, _, _) in self._all.items() if one is instance), None)
+        key = next((key for key, (other, _, _) in self._all.items() if other is instance), None)
         if key is None:
             return
         self._take_logs(key)
@@ -298,12 +298,12 @@ class Engines(Willing):
         def gone() -> None:
             instance.stop()
             for container in instance.containers:
-                groups = [one.group for one in container.plan.place.volumes.fuse]
+                groups = [fuse.group for fuse in container.plan.place.volumes.fuse]
                 for group in (container.process.pid if container.process is not None else None, *groups):
                     if group is not None:
                         self._guard.release(group)
             mounts.remove(folder)
 
         thread = threading.Thread(target=gone)
-        self._ending = [one for one in self._ending if one.is_alive()] + [thread]
+        self._ending = [earlier for earlier in self._ending if earlier.is_alive()] + [thread]
         thread.start()

@@ -1,9 +1,9 @@
 """
 How this machine runs what an image starts: told by the caller, since a rehearsal knows no program itself.
 
-An image's base is not pulled. What it would start, and how that runs here without a GPU or without the program, says
-a `Program`; they are handed in by the names of images, such as `{"vllm/vllm-openai": MyProgram()}`. A container of
-any other image runs its own command, with the paths, ports and addresses of this machine.
+An image's base is not pulled. A `Program` says what it would start, and how that runs here without a GPU or without the
+program; programs are handed in by the names of images, such as `{"vllm/vllm-openai": MyProgram()}`. A container of any
+other image runs its own command, with the paths, ports and addresses of this machine.
 """
 
 from __future__ import annotations
@@ -60,5 +60,5 @@ def program_of(programs: Programs, reference: str) -> Program | None:
     name, _, _ = reference.partition("@")
     head, slash, last = name.rpartition("/")
     bare = f"{head}{slash}{last.partition(':')[0]}"
-    found = (program for known, program in programs.items() if f"/{bare}".endswith(f"/{known}"))
-    return next(found, None)
+    matches = (program for known, program in programs.items() if f"/{bare}".endswith(f"/{known}"))
+    return next(matches, None)

@@ -1,6 +1,6 @@
 """
 What Cloud Run counts by itself, as Cloud Monitoring names it in PromQL: requests that reached an instance, instances, the time that is
-billed for them, and their starts. The last two are as often looked at as it is asked: an instance between two looks is not seen.
+billed for them, and their starts. The last two are looked at as often as it is asked: an instance between two looks is not seen.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class RequestCounts:
         """
         lines = (
             *self._requests(),
-            *_seen(instances),
-            *self._time(Counter(_labels(one) for one, _ in instances)),
+            *_instance_lines(instances),
+            *self._time(Counter(_labels(revision) for revision, _ in instances)),
         )
         return "".join(f"{line}\n" for line in lines)
 
@@ -53,11 +53,11 @@ class RequestCounts:
         now = self._clock()
         for labels in running:
             new = labels not in self._billed
-            came = max(0, running[labels] - self._running[labels])
+            started = max(0, running[labels] - self._running[labels])
             self._billed[labels] = (
                 0.0 if new else self._billed[labels] + running[labels] * (now - self._looked)
             )
-            self._starts[labels] = self._starts.get(labels, 0) + (0 if new else came)
+            self._starts[labels] = self._starts.get(labels, 0) + (0 if new else started)
         self._running = Counter(
             {labels: 0 if labels not in self._running else count for labels, count in running.items()}
         )
@@ -74,13 +74,13 @@ class RequestCounts:
             self._shown.add(key)
 
 
-def _seen(instances: Sequence[tuple[Mapping[str, Json], bool]]) -> Iterator[str]:
+def _instance_lines(instances: Sequence[tuple[Mapping[str, Json], bool]]) -> Iterator[str]:
     yield f"# TYPE {INSTANCES_SEEN} gauge"
-    found: dict[str, dict[str, int]] = {}
+    by_labels: dict[str, dict[str, int]] = {}
     for revision, works in instances:
-        states = found.setdefault(_labels(revision), {"active": 0, "idle": 0})
+        states = by_labels.setdefault(_labels(revision), {"active": 0, "idle": 0})
         states["active" if works else "idle"] += 1
-    for labels, states in sorted(found.items()):
+    for labels, states in sorted(by_labels.items()):
         for state, count in states.items():
             yield f'{INSTANCES_SEEN}{{{labels},state="{state}"}} {count}'
 

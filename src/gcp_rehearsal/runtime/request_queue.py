@@ -51,7 +51,11 @@ class Pool:
         patience = max(_STARTUPS * self.startup_s, _SHORTEST_S)
         try:
             # While the first one starts nobody is turned away: its probe says how long that may take.
-            while not waiting.done() and not any(one.ready for one in self._living()) and self.instances:
+            while (
+                not waiting.done()
+                and not any(instance.ready for instance in self._living())
+                and self.instances
+            ):
                 await asyncio.wait([waiting], timeout=patience)
             return await asyncio.wait_for(waiting, patience)
         except TimeoutError as error:
@@ -81,15 +85,15 @@ class Pool:
     @property
     def active(self) -> int:
         """Return the number of requests that are being answered or wait."""
-        return sum(one.active for one in self.instances) + len(self._waiting)
+        return sum(instance.active for instance in self.instances) + len(self._waiting)
 
     def _living(self) -> list[Instance]:
-        self.instances = [one for one in self.instances if one.alive]
+        self.instances = [instance for instance in self.instances if instance.alive]
         return self.instances
 
     def _room(self) -> int:
         """Return how many more requests there will be room for when what starts is up."""
-        return sum(self._concurrency - one.active for one in self._living())
+        return sum(self._concurrency - instance.active for instance in self._living())
 
     def _more(self) -> None:
         instance = self._start()
@@ -113,11 +117,15 @@ class Pool:
 
     def _hand_out(self) -> None:
         while self._waiting:
-            free = [one for one in self._living() if one.ready and one.active < self._concurrency]
+            free = [
+                instance
+                for instance in self._living()
+                if instance.ready and instance.active < self._concurrency
+            ]
             if not free:
                 return
             waiting = self._waiting.popleft()
             if not waiting.done():
-                instance = min(free, key=lambda one: one.active)
+                instance = min(free, key=lambda instance: instance.active)
                 instance.active += 1
                 waiting.set_result(instance)

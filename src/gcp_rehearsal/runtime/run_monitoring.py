@@ -73,48 +73,51 @@ class RunMonitoring:
 
     def labels(self, known: Mapping[str, str]) -> dict[str, str]:
         """Return the labels that every series carries beside those of its resource; `known` is what the instance is."""
-        return {_METADATA[one]: known[one] for one in self.metadata}
+        return {_METADATA[label]: known[label] for label in self.metadata}
 
 
 def read(content: bytes) -> RunMonitoring:
     """Return what the file says. Raises `NotUnderstood`."""
     try:
-        whole = json.loads(content)
+        document = json.loads(content)
     except ValueError as error:
         raise NotUnderstood(f"this is not JSON, and the rehearsal reads no other YAML: {error}") from error
-    _keys(whole, ("apiVersion", "kind", "metadata", "spec"), "the file")
-    if whole.get("apiVersion") != "monitoring.googleapis.com/v1beta" or whole.get("kind") != "RunMonitoring":
+    _keys(document, ("apiVersion", "kind", "metadata", "spec"), "the file")
+    if (
+        document.get("apiVersion") != "monitoring.googleapis.com/v1beta"
+        or document.get("kind") != "RunMonitoring"
+    ):
         raise NotUnderstood("its apiVersion and kind are not those of a RunMonitoring")
-    spec = whole.get("spec") or {}
+    spec = document.get("spec") or {}
     _keys(spec, ("endpoints", "targetLabels", "limits"), "spec")
     metadata = (spec.get("targetLabels") or {}).get("metadata") or sorted(_METADATA)
-    for one in metadata:
-        if one not in _METADATA:
-            raise NotUnderstood(f"spec.targetLabels.metadata has no {one}")
+    for label in metadata:
+        if label not in _METADATA:
+            raise NotUnderstood(f"spec.targetLabels.metadata has no {label}")
     return RunMonitoring(
-        name=str((whole.get("metadata") or {}).get("name") or "run-gmp-sidecar"),
-        endpoints=tuple(_endpoint(one) for one in spec.get("endpoints") or (DEFAULTS,)),
+        name=str((document.get("metadata") or {}).get("name") or "run-gmp-sidecar"),
+        endpoints=tuple(_endpoint(endpoint) for endpoint in spec.get("endpoints") or (DEFAULTS,)),
         metadata=tuple(metadata),
         most_samples=int((spec.get("limits") or {}).get("samples") or 0),
     )
 
 
-def _endpoint(one: Json) -> SidecarEndpoint:
-    _keys(one, _ENDPOINT, "an endpoint")
-    interval = _seconds(one.get("interval", DEFAULTS["interval"]))
-    timeout = _seconds(one["timeout"]) if "timeout" in one else min(interval, 10.0)
+def _endpoint(endpoint: Json) -> SidecarEndpoint:
+    _keys(endpoint, _ENDPOINT, "an endpoint")
+    interval = _seconds(endpoint.get("interval", DEFAULTS["interval"]))
+    timeout = _seconds(endpoint["timeout"]) if "timeout" in endpoint else min(interval, 10.0)
     if timeout > interval:
         raise NotUnderstood("the timeout of an endpoint is longer than its interval")
     try:
-        port = int(one["port"])
+        port = int(endpoint["port"])
     except (KeyError, ValueError) as error:
         raise NotUnderstood("an endpoint has no port") from error
     return SidecarEndpoint(
         port=port,
-        path=str(one.get("path", DEFAULTS["path"])),
+        path=str(endpoint.get("path", DEFAULTS["path"])),
         interval_s=interval,
         timeout_s=timeout,
-        rules=tuple(_rule(rule) for rule in one.get("metricRelabeling") or ()),
+        rules=tuple(_rule(rule) for rule in endpoint.get("metricRelabeling") or ()),
     )
 
 
@@ -125,10 +128,10 @@ def _rule(rule: Json) -> JsonObject:
     return {_RULE[key]: value for key, value in rule.items()}
 
 
-def _keys(found: Json, known: Collection[str], where: str) -> None:
-    if not isinstance(found, Mapping):
+def _keys(section: Json, known: Collection[str], where: str) -> None:
+    if not isinstance(section, Mapping):
         raise NotUnderstood(f"{where} is no object")
-    for key in found:
+    for key in section:
         if key not in known:
             raise NotUnderstood(f"{where} has an unknown key: {key}")
 

@@ -18,22 +18,34 @@ _NO_FILE = b'{"apiVersion": "monitoring.googleapis.com/v1beta", "kind": "RunMoni
 
 def sidecar_of(revision: Mapping[str, Json]) -> str | None:
     """Return the name of the revision's sidecar of Managed Prometheus; None without one."""
-    for one in revision["containers"]:
-        last = str(one["image"]).rpartition("/")[2]
+    for container in revision["containers"]:
+        last = str(container["image"]).rpartition("/")[2]
         if last.partition("@")[0].partition(":")[0] == IMAGE:
-            return str(one.get("name", ""))
+            return str(container.get("name", ""))
     return None
 
 
 def settings(cloud: Cloud, revision: Mapping[str, Json]) -> RunMonitoring:
     """Return what the revision's sidecar is told now. Raises `NotUnderstood`; `ApiError` for a secret that cannot be read."""
-    sidecar = next(one for one in revision["containers"] if str(one.get("name", "")) == sidecar_of(revision))
+    sidecar = next(
+        container
+        for container in revision["containers"]
+        if str(container.get("name", "")) == sidecar_of(revision)
+    )
     folder, _, file = PATH.rpartition("/")
     volume = next(
-        (one["name"] for one in sidecar.get("volumeMounts", ()) if one["mountPath"].rstrip("/") == folder), ""
+        (
+            mount["name"]
+            for mount in sidecar.get("volumeMounts", ())
+            if mount["mountPath"].rstrip("/") == folder
+        ),
+        "",
     )
-    source = next((one.get("secret") for one in revision.get("volumes", ()) if one["name"] == volume), None)
-    item = next((one for one in (source or {}).get("items", ()) if one["path"] == file), None)
+    source = next(
+        (candidate.get("secret") for candidate in revision.get("volumes", ()) if candidate["name"] == volume),
+        None,
+    )
+    item = next((listed for listed in (source or {}).get("items", ()) if listed["path"] == file), None)
     if source is None or item is None:
         return read(_NO_FILE)
     return read(read_secret(cloud, secret_name(revision["name"], source["secret"], item.get("version"))))

@@ -98,10 +98,10 @@ def _pairs(word: str, rest: str) -> dict[str, str]:
         words = shlex.split(rest)
     except ValueError as error:
         raise BuildRefused(f"{word} {rest}: {error}") from error
-    if not words or any("=" not in one for one in words):
+    if not words or any("=" not in pair for pair in words):
         raise BuildRefused(f"{word} must have the form NAME=VALUE")
     # A dollar of its own is written with a backslash, which shlex leaves where it is.
-    return {name: value.replace("\\$", "$") for name, _, value in (one.partition("=") for one in words)}
+    return {name: value.replace("\\$", "$") for name, _, value in (pair.partition("=") for pair in words)}
 
 
 def _copy(image: ImageContent, rest: str) -> None:
@@ -115,18 +115,18 @@ def _copy(image: ImageContent, rest: str) -> None:
 
 
 def _runs(image: ImageContent, word: str, rest: str) -> None:
-    found = _list(rest) if rest.startswith("[") else ["/bin/sh", "-c", rest]
+    command = _list(rest) if rest.startswith("[") else ["/bin/sh", "-c", rest]
     if word == "CMD":
-        image.cmd = found
+        image.cmd = command
     else:
-        image.entrypoint, image.cmd = found, []
+        image.entrypoint, image.cmd = command, []
 
 
 def _list(rest: str) -> list[str]:
     if not rest.startswith("["):
         return []
     try:
-        found = json.loads(rest)
+        arguments = json.loads(rest)
     except ValueError as error:
         raise BuildRefused(f"{rest} is no list in JSON") from error
-    return [str(one) for one in found]
+    return [str(argument) for argument in arguments]

@@ -14,7 +14,7 @@ from gcp_rehearsal.runtime.programs import Programs
 
 def built(arguments: Sequence[str], workspace: Path, goal: Path, programs: Programs) -> list[str]:
     """
-    Do what `docker build` with these arguments does, as far as it is files; the references that it is tagged with.
+    Do what `docker build` with these arguments does, as far as it is files; return the references that it is tagged with.
 
     Raises `EndpointError` in docker's words, or for what is not rehearsed.
     """

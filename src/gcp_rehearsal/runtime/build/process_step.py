@@ -42,9 +42,9 @@ class Process:
         with self._log.open("rb") as file:
             file.seek(self._read)
             new = file.read()
-        whole = new if self._process.returncode is not None else new[: new.rfind(b"\n") + 1]
-        self._read += len(whole)
-        return whole.decode(errors="replace").splitlines()
+        complete = new if self._process.returncode is not None else new[: new.rfind(b"\n") + 1]
+        self._read += len(complete)
+        return complete.decode(errors="replace").splitlines()
 
     def poll(self) -> Ran | None:
         """Return what came of it, with the lines that are not told yet; None while it runs."""

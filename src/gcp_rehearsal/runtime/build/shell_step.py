@@ -47,23 +47,23 @@ def gcloud(url: str, step: Step, token: str) -> dict[str, str]:
     Return the variables by which this machine's gcloud finds the rehearsal at `url`; `token` is the build's
     account's.
     """
-    found = shutil.which("gcloud") or ""
+    program = shutil.which("gcloud") or ""
     return {
         **environment(url, step.project),
         "CLOUDSDK_AUTH_ACCESS_TOKEN": token,
         **{name: value for name, value in step.env.items() if name.startswith("CLOUDSDK_")},
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-        "PATH": os.pathsep.join((str(Path(found).parent), _PATH)),
+        "PATH": os.pathsep.join((str(Path(program).parent), _PATH)),
     }
 
 
 def docker(folder: Path) -> tuple[Path, Mapping[str, str]]:
     """Return where a script's calls of docker are kept, and the variables by which it calls what keeps them."""
     folder.mkdir(parents=True, exist_ok=True)
-    program, told = folder / "docker", folder / "told"
+    program, calls = folder / "docker", folder / "told"
     program.write_text(_DOCKER, encoding="utf-8")
     program.chmod(0o755)
-    return told, {"PATH": f"{folder}:{_PATH}", "REHEARSAL_DOCKER": str(told)}
+    return calls, {"PATH": f"{folder}:{_PATH}", "REHEARSAL_DOCKER": str(calls)}
 
 
 @dataclass(slots=True)
@@ -89,8 +89,8 @@ class DockerScript:
         if ran is None or ran.code:
             return ran
         lines, code = list(ran.lines), 0
-        for asked in self._asked():
-            done = self.do(asked)
+        for arguments in self._asked():
+            done = self.do(arguments)
             lines += done.lines
             code = done.code
             if code:
@@ -105,9 +105,9 @@ class DockerScript:
         if not self.told.exists():
             return []
         left = self.told.read_text(encoding="utf-8").split("\0")[:-1]
-        found: list[Sequence[str]] = []
+        calls: list[Sequence[str]] = []
         while left:
             count = int(left[0])
-            found.append(left[1 : count + 1])
+            calls.append(left[1 : count + 1])
             left = left[count + 1 :]
-        return found
+        return calls

@@ -74,12 +74,12 @@ class Worked:
 
     def pushed(self, cloud: Cloud, build: str, reference: str, digest: str) -> None:
         """Keep what the image is made of. Raises `ApiError` where the build has not made it."""
-        made = self._images.get((build, reference))
-        if made is None:
+        image = self._images.get((build, reference))
+        if image is None:
             raise ApiError(
                 400, f"An image does not exist locally with the tag: {reference.rpartition(':')[0]}"
             )
-        kept(made, cloud.folder / "images" / digest.removeprefix("sha256:"))
+        kept(image, cloud.folder / "images" / digest.removeprefix("sha256:"))
 
     def ended(self, build: str) -> None:
         """Remove the build's workspace, and forget its images."""
@@ -128,25 +128,29 @@ class Worked:
     def _begun(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> Process:
         """Start a process of the step, with the variables of the step and `env`, which may name another PATH."""
         root = str(self._root(step))
-        whole = dict(self.env)
-        whole |= {name: value.replace("/workspace", root) for name, value in step.env.items()}
-        whole |= {"HOME": root, "PATH": "/usr/local/bin:/usr/bin:/bin", **env}
+        variables = dict(self.env)
+        variables |= {name: value.replace("/workspace", root) for name, value in step.env.items()}
+        variables |= {"HOME": root, "PATH": "/usr/local/bin:/usr/bin:/bin", **env}
         self._running = [process for process in self._running if process.runs]
         log = self.folder / step.build / f"step-{step.number}.log"
-        process = Process(command, self._workspace(step), whole, log)
+        process = Process(command, self._workspace(step), variables, log)
         self._running.append(process)
         return process
 
     def _docker_shell(self, cloud: Cloud, step: Step) -> RunningStep:
         """Run a script that calls docker: what it asks of docker is done when it has ended."""
-        told, env = shell.docker(self.folder / step.build / f"docker-{step.number}")
+        calls, env = shell.docker(self.folder / step.build / f"docker-{step.number}")
         process = self._begun(step, shell.words(step, self._root(step)), env)
 
-        def do(asked: Sequence[str]) -> Ran:
-            one = replace(step, args=tuple(asked), entrypoint="", script="")
-            return self._docker_build(one) if asked[0] == "build" else self._acted_out(cloud, one)
+        def do(arguments: Sequence[str]) -> Ran:
+            docker_step = replace(step, args=tuple(arguments), entrypoint="", script="")
+            return (
+                self._docker_build(docker_step)
+                if arguments[0] == "build"
+                else self._acted_out(cloud, docker_step)
+            )
 
-        return shell.DockerScript(process, told, do)
+        return shell.DockerScript(process, calls, do)
 
     def _acted_out(self, cloud: Cloud, step: Step) -> Ran:
         ran = self.acted.run(cloud, step)
@@ -155,9 +159,9 @@ class Worked:
 
     def _arguments(self, step: Step, workspace: Path) -> Sequence[str] | None:
         if not step.script:
-            found = list(step.args)
+            arguments = list(step.args)
             is_python = re.fullmatch(r"(?:.*/)?python3?", step.entrypoint or "")
-            return found if is_python or not step.entrypoint else None
+            return arguments if is_python or not step.entrypoint else None
         if not re.match(r"#!.*python", step.script):
             return None
         script = self.folder / step.build / f"step-{step.number}.py"
@@ -173,4 +177,4 @@ class Worked:
         for reference in references:
             self._images[step.build, reference] = goal
         lines = ["Successfully built (what RUN would do is not done in a rehearsal)"]
-        return Ran(seconds=40, lines=[*lines, *(f"Successfully tagged {one}" for one in references)])
+        return Ran(seconds=40, lines=[*lines, *(f"Successfully tagged {tag}" for tag in references)])
