@@ -23,29 +23,29 @@ def hold(cloud: Cloud, service: StoredResource) -> None:
     """Hold an address in each subnetwork that a service sends through; those that it left are given back later."""
     project, region, _ = segments(service.name)
     access = service.body.get("template", {}).get("vpcAccess", {})
-    wanted = {
+    subnetworks = {
         cloud.by_id(subnetwork_of(project, region, interface.get("subnetwork") or "default"))
         for interface in access.get("networkInterfaces", ())
     }
     held = {address.hidden["subnetwork"]: address for address in _of(cloud, service)}
-    for name in sorted(wanted - set(held)):
+    for name in sorted(subnetworks - set(held)):
         subnetwork = cloud.store.get("compute", name)
         if subnetwork is not None:
             _hold_in(cloud, subnetwork, service)
-    for name in sorted(set(held) - wanted):
+    for name in sorted(set(held) - subnetworks):
         _give_back(cloud, held[name])
 
 
 def keep(cloud: Cloud, service: StoredResource) -> None:
-    """Keep the addresses of a service, which ends; later they go by themselves."""
+    """Keep the addresses of a service that ends; later they go by themselves."""
     for address in list(_of(cloud, service)):
         _give_back(cloud, address)
 
 
 def _of(cloud: Cloud, service: StoredResource) -> Iterator[StoredResource]:
-    for kept in cloud.store.of("compute", "compute.addresses"):
-        if kept.hidden.get("service") == service.name:
-            yield kept
+    for address in cloud.store.of("compute", "compute.addresses"):
+        if address.hidden.get("service") == service.name:
+            yield address
 
 
 def _give_back(cloud: Cloud, address: StoredResource) -> None:

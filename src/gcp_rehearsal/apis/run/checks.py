@@ -132,12 +132,12 @@ def _check_binaries(binaries: Body, wrong: Wrong) -> None:
 
 
 def _check_metadata(body: Body, base: str, wrong: Wrong) -> None:
-    for what in ("annotations", "labels"):
-        for key in body.get(what) or {}:
+    for kind in ("annotations", "labels"):
+        for key in body.get(kind) or {}:
             if any(key.partition("/")[0].endswith(system) for system in _SYSTEM) and "/" in key:
                 wrong.say(
-                    f"{base}{what}",
-                    f"Cloud Run API v2 does not support {what} with the system namespace: '{key}'.",
+                    f"{base}{kind}",
+                    f"Cloud Run API v2 does not support {kind} with the system namespace: '{key}'.",
                 )
     for key, value in (body.get("labels") or {}).items():
         if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(str(value)):
@@ -146,13 +146,15 @@ def _check_metadata(body: Body, base: str, wrong: Wrong) -> None:
 
 def _check_containers_with_ports(template: Body, wrong: Wrong) -> None:
     containers = template.get("containers") or []
-    serving = [one for one in containers if one.get("ports")]
+    serving = [container for container in containers if container.get("ports")]
     if len(containers) > 1 and len(serving) != 1:
         wrong.say(
             "template.containers",
             "Revision template should contain exactly one container with an exposed port.",
         )
-    if len(containers) > 1 and any(not one.get("name") for one in containers if not one.get("ports")):
+    if len(containers) > 1 and any(
+        not container.get("name") for container in containers if not container.get("ports")
+    ):
         wrong.say("template.containers", "Containers without a port must have a name.")
 
 
@@ -228,8 +230,8 @@ def _wrong_target(call: Call, name: str, target: Body, own: str | None) -> str:
     if not revision:
         return "Revision name is required." if "REVISION" in kind else ""
     short = revision.rpartition("/")[2]
-    there = revision == own or call.cloud.store.get("run", f"{name}/revisions/{short}") is not None
-    return "" if there else f"Revision '{revision}' does not exist."
+    known = revision == own or call.cloud.store.get("run", f"{name}/revisions/{short}") is not None
+    return "" if known else f"Revision '{revision}' does not exist."
 
 
 def _check_stage(body: Body, template: Body, wrong: Wrong, base: str = "template") -> None:
@@ -244,8 +246,8 @@ def _check_stage(body: Body, template: Body, wrong: Wrong, base: str = "template
         used.append(f"{base}.node_selector.accelerator")
     used += [
         f"{base}.volumes[{place}].empty_dir.medium"
-        for place, one in enumerate(template.get("volumes", ()))
-        if one.get("emptyDir", {}).get("medium") == "DISK"
+        for place, volume in enumerate(template.get("volumes", ()))
+        if volume.get("emptyDir", {}).get("medium") == "DISK"
     ]
     for path in used:
         wrong.say(path, "The feature is not supported in the declared launch stage")

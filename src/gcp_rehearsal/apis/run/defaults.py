@@ -130,8 +130,8 @@ def _fill_interface(cloud: Cloud, project: str, region: str, interface: JsonObje
     if network and not subnetwork:
         interface["subnetwork"] = network.rpartition("/")[2]
     elif subnetwork and not network:
-        found = cloud.store.get("compute", subnetwork_of(project, region, subnetwork))
-        interface["network"] = found.body["network"].rpartition("/")[2] if found else "default"
+        stored = cloud.store.get("compute", subnetwork_of(project, region, subnetwork))
+        interface["network"] = stored.body["network"].rpartition("/")[2] if stored else "default"
 
 
 def _fill_traffic(body: JsonObject) -> None:

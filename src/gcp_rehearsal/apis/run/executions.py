@@ -59,12 +59,12 @@ def make(call: Call, job: StoredResource, template: Mapping[str, Json]) -> Store
         "reconciling": True,
         "logUri": _logs(job.name, job.id, short),
     }
-    kept = call.cloud.keep(call, f"{job.name}/executions/{short}", COLLECTION, body)
-    created(call, kept)
-    put_conditions(kept, [condition(call.cloud, kind, BUSY) for kind in _CONDITIONS])
+    execution = call.cloud.keep(call, f"{job.name}/executions/{short}", COLLECTION, body)
+    created(call, execution)
+    put_conditions(execution, [condition(call.cloud, kind, BUSY) for kind in _CONDITIONS])
     for index in range(count):
-        _make_task(call, kept, index)
-    return kept
+        _make_task(call, execution, index)
+    return execution
 
 
 def start(cloud: Cloud, execution: StoredResource, done: Callable[[ApiError | None], None]) -> None:
@@ -100,14 +100,14 @@ def cancel(cloud: Cloud, execution: StoredResource) -> None:
 
 def tasks_of(cloud: Cloud, execution: StoredResource) -> list[StoredResource]:
     """Return the tasks of an execution, in their order."""
-    found = cloud.store.under("run", f"{execution.name}/tasks")
-    return sorted(found, key=lambda one: int(one.body.get("index", 0)))
+    tasks = cloud.store.under("run", f"{execution.name}/tasks")
+    return sorted(tasks, key=lambda task: int(task.body.get("index", 0)))
 
 
 def reference(execution: StoredResource) -> JsonObject:
     """Return what a job tells of its newest execution."""
     body = execution.body
-    state = next(one["state"] for one in body["conditions"] if one["type"] == "Completed")
+    state = next(condition["state"] for condition in body["conditions"] if condition["type"] == "Completed")
     ends = {GOOD: "EXECUTION_SUCCEEDED", BAD: "EXECUTION_FAILED"}.get(state, "EXECUTION_RUNNING")
     if body.get("cancelledCount"):
         ends = "EXECUTION_CANCELLED"
@@ -127,17 +127,17 @@ def _make_task(call: Call, execution: StoredResource, index: int) -> None:
     }
     if index:
         body["index"] = index
-    kept = cloud.keep(call, f"{execution.name}/tasks/{short}", TASKS, body)
-    created(call, kept)
-    del kept.body["creator"]
-    put_conditions(kept, [condition(cloud, kind, BUSY) for kind in ("Completed", "Started")])
+    task = cloud.keep(call, f"{execution.name}/tasks/{short}", TASKS, body)
+    created(call, task)
+    del task.body["creator"]
+    put_conditions(task, [condition(cloud, kind, BUSY) for kind in ("Completed", "Started")])
 
 
 def _next(cloud: Cloud, execution: StoredResource) -> None:
     """Start as many tasks as may run side by side; where none is left, the execution has ended."""
     tasks = tasks_of(cloud, execution)
-    waiting = [one for one in tasks if "startTime" not in one.body]
-    running = [one for one in tasks if "startTime" in one.body and "completionTime" not in one.body]
+    waiting = [task for task in tasks if "startTime" not in task.body]
+    running = [task for task in tasks if "startTime" in task.body and "completionTime" not in task.body]
     begun = waiting[: execution.body["parallelism"] - len(running)]
     for task in begun:
         task.body["startTime"] = task.body["scheduledTime"] = cloud.clock.text()
@@ -215,10 +215,10 @@ def _end(cloud: Cloud, execution: StoredResource, failure: Failure | None) -> No
         ],
     )
     stamp(cloud, execution)
-    execution.hidden["done"](_told(failure))
+    execution.hidden["done"](_as_error(failure))
 
 
-def _told(failure: Failure | None) -> ApiError | None:
+def _as_error(failure: Failure | None) -> ApiError | None:
     if failure is None:
         return None
     if failure.execution_reason == "CANCELLED":
@@ -249,31 +249,31 @@ def _is_going(cloud: Cloud, execution: StoredResource) -> bool:
 
 
 def _cancel(call: Call) -> Json:
-    kept = generic.existing(call)
-    check_etag(kept, call.body.get("etag"))
+    execution = generic.existing(call)
+    check_etag(execution, call.body.get("etag"))
     if call.validate_only:
-        return at_once(call, kept, "Execution")
-    cancel(call.cloud, kept)
-    return at_once(call, kept, "Execution")
+        return at_once(call, execution, "Execution")
+    cancel(call.cloud, execution)
+    return at_once(call, execution, "Execution")
 
 
 def _delete(call: Call) -> Json:
-    kept = generic.existing(call)
-    check_etag(kept, call.query.get("etag"))
+    execution = generic.existing(call)
+    check_etag(execution, call.query.get("etag"))
     if call.validate_only:
-        return at_once(call, kept, "Execution")
-    if _is_going(call.cloud, kept):
-        cancel(call.cloud, kept)
-    kept.body["deleteTime"] = call.cloud.clock.text()
-    op = operation(call, kept, "Execution")
-    call.cloud.forget(kept)
-    ended(op, kept.body, "Execution")
+        return at_once(call, execution, "Execution")
+    if _is_going(call.cloud, execution):
+        cancel(call.cloud, execution)
+    execution.body["deleteTime"] = call.cloud.clock.text()
+    op = operation(call, execution, "Execution")
+    call.cloud.forget(execution)
+    ended(op, execution.body, "Execution")
     return op.body
 
 
 def _list(call: Call) -> Json:
-    found = sorted(call.cloud.store.under("run", call.name), key=lambda one: -one.created)
-    return generic.page(call, "executions", [one.body for one in found])
+    executions = sorted(call.cloud.store.under("run", call.name), key=lambda execution: -execution.created)
+    return generic.page(call, "executions", [execution.body for execution in executions])
 
 
 def _logs(job: str, short: str, execution: str) -> str:

@@ -37,11 +37,11 @@ _WRITTEN = ("annotations", "labels", "launchStage", "template", "client", "clien
 
 def put(call: Call, name: str, body: JsonObject, *, dry: bool = False) -> StoredResource:
     """
-    Make a job, or make an existing one what `body` says; the operation that does it.
+    Make a job, or change an existing one to what `body` says; return the operation that does it.
 
     Raises `ApiError` for a job that Cloud Run would not take.
     """
-    cloud, kept = call.cloud, call.cloud.store.get("run", name)
+    cloud, job = call.cloud, call.cloud.store.get("run", name)
     for key in ("startExecutionToken", "runExecutionToken"):
         if body.get(key):
             raise unimplemented(key)
@@ -53,25 +53,25 @@ def put(call: Call, name: str, body: JsonObject, *, dry: bool = False) -> Stored
         tried = StoredResource(api="run", name=name, collection=COLLECTION, project=call.project, body=body)
         created(call, tried)
         return _done_at_once(call, tried)
-    if kept is None:
-        kept = cloud.keep(call, name, COLLECTION, body)
-        created(call, kept)
-        kept.body["latestCreatedExecution"] = {}
+    if job is None:
+        job = cloud.keep(call, name, COLLECTION, body)
+        created(call, job)
+        job.body["latestCreatedExecution"] = {}
     else:
-        outputs = {key: value for key, value in kept.body.items() if key not in _WRITTEN}
-        kept.body = {**outputs, **body}
-        kept.body["generation"] = str(int(kept.body["generation"]) + 1)
-        kept.body["updateTime"] = cloud.clock.text()
-    return _settle(call, kept)
+        outputs = {key: value for key, value in job.body.items() if key not in _WRITTEN}
+        job.body = {**outputs, **body}
+        job.body["generation"] = str(int(job.body["generation"]) + 1)
+        job.body["updateTime"] = cloud.clock.text()
+    return _settle(call, job)
 
 
 def run(
     call: Call, job: StoredResource, overrides: Mapping[str, Json]
 ) -> tuple[StoredResource, StoredResource]:
     """
-    Execute a job; the execution, and the operation that ends with it.
+    Execute a job; return the execution, and the operation that ends with it.
 
-    Raises `ApiError` 400 for an override of a container that the job has not.
+    Raises `ApiError` 400 for an override of a container that the job does not have.
     """
     cloud = call.cloud
     execution = executions.make(call, job, _overridden(job, overrides))
@@ -93,7 +93,7 @@ def run(
 
 
 def remove(call: Call, kept: StoredResource) -> StoredResource:
-    """Take a job away, with its executions; the operation that did it."""
+    """Delete a job with its executions; return the operation that did it."""
     cloud = call.cloud
     kept.body["deleteTime"] = cloud.clock.text()
     for execution in list(cloud.store.under("run", f"{kept.name}/executions")):
@@ -114,48 +114,48 @@ def _create(call: Call) -> Json:
 
 
 def _patch(call: Call) -> Json:
-    kept = call.cloud.store.get("run", call.name)
-    if kept is None and not call.query.get("allowMissing"):
+    job = call.cloud.store.get("run", call.name)
+    if job is None and not call.query.get("allowMissing"):
         raise not_found(generic.missing(call, call.name))
-    if kept is not None:
-        check_etag(kept, call.body.get("etag"))
+    if job is not None:
+        check_etag(job, call.body.get("etag"))
     return put(call, call.name, generic.writable(call), dry=call.validate_only).body
 
 
 def _delete(call: Call) -> Json:
-    kept = generic.existing(call)
-    check_etag(kept, call.query.get("etag"))
+    job = generic.existing(call)
+    check_etag(job, call.query.get("etag"))
     if call.validate_only:
-        return at_once(call, kept, "Job")
-    return remove(call, kept).body
+        return at_once(call, job, "Job")
+    return remove(call, job).body
 
 
 def _run(call: Call) -> Json:
-    kept = generic.existing(call)
-    check_etag(kept, call.body.get("etag"))
+    job = generic.existing(call)
+    check_etag(job, call.body.get("etag"))
     overrides = call.body.get("overrides", {})
     if call.validate_only:
-        _overridden(kept, overrides)
-        return at_once(call, kept, "Job")
-    return run(call, kept, overrides)[1].body
+        _overridden(job, overrides)
+        return at_once(call, job, "Job")
+    return run(call, job, overrides)[1].body
 
 
-def _settle(call: Call, kept: StoredResource) -> StoredResource:
+def _settle(call: Call, job: StoredResource) -> StoredResource:
     cloud = call.cloud
-    kept.body["lastModifier"] = call.caller.email
-    kept.body["observedGeneration"] = kept.body["generation"]
-    kept.body["terminalCondition"] = condition(cloud, "Ready", GOOD)
-    put_conditions(kept, [condition(cloud, "ResourcesAvailable", GOOD)])
-    stamp(cloud, kept)
-    op = operation(call, kept, "Job")
-    cloud.clock.after(cloud.takes(_READY_AFTER), lambda: ended(op, kept.body, "Job"))
+    job.body["lastModifier"] = call.caller.email
+    job.body["observedGeneration"] = job.body["generation"]
+    job.body["terminalCondition"] = condition(cloud, "Ready", GOOD)
+    put_conditions(job, [condition(cloud, "ResourcesAvailable", GOOD)])
+    stamp(cloud, job)
+    op = operation(call, job, "Job")
+    cloud.clock.after(cloud.takes(_READY_AFTER), lambda: ended(op, job.body, "Job"))
     cloud.clock.settle()
     return op
 
 
-def _done_at_once(call: Call, kept: StoredResource) -> StoredResource:
-    op = operation(call, kept, "Job")
-    ended(op, kept.body, "Job")
+def _done_at_once(call: Call, job: StoredResource) -> StoredResource:
+    op = operation(call, job, "Job")
+    ended(op, job.body, "Job")
     return op
 
 
@@ -167,25 +167,27 @@ def _overridden(job: StoredResource, overrides: Mapping[str, Json]) -> JsonObjec
     if overrides.get("timeout"):
         task["timeout"] = overrides["timeout"]
     containers = task["containers"]
-    for place, one in enumerate(overrides.get("containerOverrides", ())):
-        named = [kept for kept in containers if kept.get("name", "") == one.get("name", "")]
-        if len(containers) == 1 and not one.get("name"):
+    for place, override in enumerate(overrides.get("containerOverrides", ())):
+        named = [
+            container for container in containers if container.get("name", "") == override.get("name", "")
+        ]
+        if len(containers) == 1 and not override.get("name"):
             named = containers
         if not named:
             field = f"overrides.container_overrides[{place}].name"
-            text = f"Container '{one.get('name', '')}' does not exist in the job."
+            text = f"Container '{override.get('name', '')}' does not exist in the job."
             raise invalid(f"{field}: {text}", (field, text))
-        _override(named[0], one)
+        _override(named[0], override)
     return template
 
 
-def _override(container: JsonObject, one: Mapping[str, Json]) -> None:
-    if one.get("clearArgs"):
+def _override(container: JsonObject, override: Mapping[str, Json]) -> None:
+    if override.get("clearArgs"):
         container.pop("args", None)
-    if one.get("args"):
-        container["args"] = list(one["args"])
-    env = {kept["name"]: kept for kept in container.get("env", ())}
-    env |= {kept.get("name", ""): kept for kept in one.get("env", ())}
+    if override.get("args"):
+        container["args"] = list(override["args"])
+    env = {variable["name"]: variable for variable in container.get("env", ())}
+    env |= {variable.get("name", ""): variable for variable in override.get("env", ())}
     if env:
         container["env"] = list(env.values())
 

@@ -33,15 +33,18 @@ def revision_settled(cloud: Cloud, revision: StoredResource, failure: Failure | 
 def instance_started(cloud: Cloud, revision: Mapping[str, Json]) -> None:
     """Log a line for each container of an instance that has a startup probe, which has succeeded."""
     project, _, _ = segments(revision["name"])
-    serving = next((one for one in revision["containers"] if one.get("ports")), revision["containers"][0])
+    serving = next(
+        (container for container in revision["containers"] if container.get("ports")),
+        revision["containers"][0],
+    )
     for container in revision["containers"]:
         probe = container.get("startupProbe", {})
         if not probe and container is not serving:
             continue
         title = f"{container.get('name') or 'placeholder'}-1"
         kind = next((kind for key, kind in _PROBES.items() if key in probe), "TCP")
-        asked = probe.get("httpGet") or probe.get("tcpSocket") or {}
-        port = asked.get("port") or (container.get("ports") or [{}])[0].get("containerPort", 8080)
+        target = probe.get("httpGet") or probe.get("tcpSocket") or {}
+        port = target.get("port") or (container.get("ports") or [{}])[0].get("containerPort", 8080)
         line = f'STARTUP {kind} probe succeeded after 1 attempt for container "{title}" on port {port}.'
         if probe.get("periodSeconds", _GOOGLES_OWN) == _GOOGLES_OWN:
             line = f"Default {line}"

@@ -61,12 +61,12 @@ def check(cloud: Cloud, region: str, template: Mapping[str, Json], wrong: Wrong)
     ]
     if not broken:
         return
-    what = "CPU" if broken[0][0] == quota_limits.CPU else "memory"
+    kind = "CPU" if broken[0][0] == quota_limits.CPU else "memory"
     fewer = min(count for *_, count in broken)
-    lines = "\n".join(f"{name} requested: {asked} allowed: {have}" for name, asked, have, _ in broken)
+    lines = "\n".join(f"{name} requested: {requested} allowed: {have}" for name, requested, have, _ in broken)
     wrong.say(
         FIELD,
-        f"Max instances must be set to {fewer} or fewer to set the requested total {what}.\n{_ELSEWHERE}\n\n"
+        f"Max instances must be set to {fewer} or fewer to set the requested total {kind}.\n{_ELSEWHERE}\n\n"
         f"Quota violated:\n{lines}",
     )
 
@@ -96,31 +96,31 @@ def gpus_are_left(cloud: Cloud, starting: StoredResource) -> bool:
         return True
     project, region, _ = segments(starting.name)
     used = 0
-    for kept in cloud.store.of("run", REVISIONS):
-        if segments(kept.name)[:2] == (project, region) and gpu_quota(kept.body) == mine:
-            used += max(kept.hidden.get("instances", 0), 1 if kept is starting else 0)
-    used += sum(gpu_quota(one.body) == mine for one in _running_tasks(cloud, project, region))
+    for revision in cloud.store.of("run", REVISIONS):
+        if segments(revision.name)[:2] == (project, region) and gpu_quota(revision.body) == mine:
+            used += max(revision.hidden.get("instances", 0), 1 if revision is starting else 0)
+    used += sum(gpu_quota(task.body) == mine for task in _running_tasks(cloud, project, region))
     return used * mine[1] <= quota_limits.limit(cloud.quotas, mine[0], region)
 
 
 def used(cloud: Cloud, name: str, project: str, region: str) -> int:
     """Return what the instances that services of a region keep running count in a quota, and running tasks of jobs."""
     kept_running = sum(
-        _each(name, kept.body) * int(kept.hidden.get("instances", 0))
-        for kept in cloud.store.of("run", REVISIONS)
-        if segments(kept.name)[:2] == (project, region)
+        _each(name, revision.body) * int(revision.hidden.get("instances", 0))
+        for revision in cloud.store.of("run", REVISIONS)
+        if segments(revision.name)[:2] == (project, region)
     )
-    return kept_running + sum(_each(name, one.body) for one in _running_tasks(cloud, project, region))
+    return kept_running + sum(_each(name, task.body) for task in _running_tasks(cloud, project, region))
 
 
 def _running_tasks(cloud: Cloud, project: str, region: str) -> list[StoredResource]:
     """Return the tasks that run in a region. A task itself waits for no GPU here: what Google says then is not known."""
     return [
-        one
-        for one in cloud.store.of("run", TASKS)
-        if segments(one.name)[:2] == (project, region)
-        and "startTime" in one.body
-        and "completionTime" not in one.body
+        task
+        for task in cloud.store.of("run", TASKS)
+        if segments(task.name)[:2] == (project, region)
+        and "startTime" in task.body
+        and "completionTime" not in task.body
     ]
 
 

@@ -62,11 +62,11 @@ def make(call: Call, service: StoredResource) -> StoredResource:
         "logUri": _logs(service, short),
         "scalingStatus": {},
     }
-    kept = call.cloud.keep(call, f"{service.name}/revisions/{short}", COLLECTION, body)
-    kept.hidden |= {"order": count, "template": deepcopy(_plain(template)), "instances": 0}
-    created(call, kept)
-    put_conditions(kept, [condition(call.cloud, kind, BUSY) for kind in _CONDITIONS])
-    return kept
+    revision = call.cloud.keep(call, f"{service.name}/revisions/{short}", COLLECTION, body)
+    revision.hidden |= {"order": count, "template": deepcopy(_plain(template)), "instances": 0}
+    created(call, revision)
+    put_conditions(revision, [condition(call.cloud, kind, BUSY) for kind in _CONDITIONS])
+    return revision
 
 
 def start(cloud: Cloud, revision: StoredResource, done: Callable[[Failure | None], None]) -> None:
@@ -101,7 +101,7 @@ def start(cloud: Cloud, revision: StoredResource, done: Callable[[Failure | None
 
 
 def retire(cloud: Cloud, revision: StoredResource) -> None:
-    """Let a revision have no instances any more: it serves nothing."""
+    """Take a revision's instances away: it serves nothing."""
     if revision.hidden["instances"]:
         revision.hidden["instances"] = 0
         revision.body["scalingStatus"] = {}
@@ -110,8 +110,8 @@ def retire(cloud: Cloud, revision: StoredResource) -> None:
 
 def of_service(cloud: Cloud, service: StoredResource) -> list[StoredResource]:
     """Return the revisions of a service, the newest first."""
-    found = cloud.store.under("run", f"{service.name}/revisions")
-    return sorted(found, key=lambda one: -int(one.hidden["order"]))
+    revisions = cloud.store.under("run", f"{service.name}/revisions")
+    return sorted(revisions, key=lambda revision: -int(revision.hidden["order"]))
 
 
 def is_ready(revision: StoredResource) -> bool:
@@ -137,23 +137,24 @@ def serving(service: StoredResource) -> set[str]:
     """Return the names of the revisions that traffic or a tag leads to."""
     ready = service.body.get("latestReadyRevision", "").rpartition("/")[2]
     return {
-        one.get("revision", "").rpartition("/")[2] or ready for one in service.body.get("trafficStatuses", ())
+        status.get("revision", "").rpartition("/")[2] or ready
+        for status in service.body.get("trafficStatuses", ())
     }
 
 
 def _delete(call: Call) -> Json:
-    kept = generic.existing(call)
-    check_etag(kept, call.query.get("etag"))
-    remove(call, kept)
+    revision = generic.existing(call)
+    check_etag(revision, call.query.get("etag"))
+    remove(call, revision)
     if call.validate_only:
-        return at_once(call, kept, "Revision")
-    kept.body |= {"deleteTime": call.cloud.clock.text(), "reconciling": True}
-    op = operation(call, kept, "Revision")
+        return at_once(call, revision, "Revision")
+    revision.body |= {"deleteTime": call.cloud.clock.text(), "reconciling": True}
+    op = operation(call, revision, "Revision")
 
     def gone() -> None:
-        if call.cloud.store.get("run", kept.name) is kept:
-            call.cloud.forget(kept)
-        ended(op, kept.body, "Revision")
+        if call.cloud.store.get("run", revision.name) is revision:
+            call.cloud.forget(revision)
+        ended(op, revision.body, "Revision")
 
     call.cloud.clock.after(call.cloud.takes(_DELETED_AFTER), gone)
     call.cloud.clock.settle()
@@ -161,9 +162,9 @@ def _delete(call: Call) -> Json:
 
 
 def _list(call: Call) -> Json:
-    found = sorted(call.cloud.store.under("run", call.name), key=lambda one: -one.created)
-    found.sort(key=lambda one: (one.body["service"], -one.hidden["order"]))
-    return generic.page(call, "revisions", [one.body for one in found])
+    revisions = sorted(call.cloud.store.under("run", call.name), key=lambda revision: -revision.created)
+    revisions.sort(key=lambda revision: (revision.body["service"], -revision.hidden["order"]))
+    return generic.page(call, "revisions", [revision.body for revision in revisions])
 
 
 def _settled(cloud: Cloud, revision: StoredResource, failure: Failure | None) -> None:
@@ -173,9 +174,11 @@ def _settled(cloud: Cloud, revision: StoredResource, failure: Failure | None) ->
     body["updateTime"] = cloud.clock.text()
     if failure is None:
         body["containerStatuses"] = [
-            {"name": one["name"], "imageDigest": digest} if one.get("name") else {"imageDigest": digest}
-            for one in body["containers"]
-            if (digest := run_start.digest_of(cloud, one["image"]))
+            {"name": container["name"], "imageDigest": digest}
+            if container.get("name")
+            else {"imageDigest": digest}
+            for container in body["containers"]
+            if (digest := run_start.digest_of(cloud, container["image"]))
         ]
         took = cloud.clock.now() - revision.created
         messages = {
@@ -216,7 +219,9 @@ def _fails_at(failure: Failure) -> str:
 
 def _patience(body: Mapping[str, Json]) -> tuple[float, int]:
     """Return how long a revision may take to start, by its probe; and the port on which it must listen."""
-    container = next((one for one in body["containers"] if one.get("ports")), body["containers"][0])
+    container = next(
+        (container for container in body["containers"] if container.get("ports")), body["containers"][0]
+    )
     probe = container.get("startupProbe", {})
     total = probe.get("initialDelaySeconds", 0) + probe.get("periodSeconds", 240) * probe.get(
         "failureThreshold", 1

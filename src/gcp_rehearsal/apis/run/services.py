@@ -52,44 +52,44 @@ def put(
     call: Call, name: str, body: dict[str, Any], *, dry: bool = False, force: bool = False
 ) -> StoredResource:  # Any: JSON
     """
-    Make a service, or make an existing one what `body` says; the operation that does it.
+    Make a service, or change an existing one to what `body` says; return the operation that does it.
 
     A new revision comes of a template that changed, or of `force`. Another change may begin before the last one has
     ended: the newest decides. Raises `ApiError` for a service that Cloud Run would not take.
     """
-    cloud, kept = call.cloud, call.cloud.store.get("run", name)
-    if kept is not None and "deleteTime" in kept.body:
-        raise aborted(f"Resource '{kept.id}' is being deleted.")
+    cloud, service = call.cloud, call.cloud.store.get("run", name)
+    if service is not None and "deleteTime" in service.body:
+        raise aborted(f"Resource '{service.id}' is being deleted.")
     check_name(name, "service_id")
     check_service(call, name, body)
     body = deepcopy(_written(body))
     fill_service(cloud, name, body)
-    renewed = _is_renewed(cloud, name, kept, body["template"]) or force
-    if kept is None:
-        kept = StoredResource(api="run", name=name, collection=COLLECTION, project=call.project, body=body)
+    renewed = _is_renewed(cloud, name, service, body["template"]) or force
+    if service is None:
+        service = StoredResource(api="run", name=name, collection=COLLECTION, project=call.project, body=body)
         if dry:
-            created(call, kept)
-            return _tried(call, kept)
-        kept = cloud.keep(call, name, COLLECTION, body)
-        created(call, kept)
+            created(call, service)
+            return _tried(call, service)
+        service = cloud.keep(call, name, COLLECTION, body)
+        created(call, service)
     elif dry:
         tried = StoredResource(
-            api="run", name=name, collection=COLLECTION, project=call.project, body={**kept.body, **body}
+            api="run", name=name, collection=COLLECTION, project=call.project, body={**service.body, **body}
         )
         return _tried(call, tried)
-    elif not renewed and _written(kept.body) == _written(body):
-        return _tried(call, kept)
+    elif not renewed and _written(service.body) == _written(body):
+        return _tried(call, service)
     else:
-        kept.body = {**_outputs(kept.body), **body}
-        kept.body["generation"] = str(int(kept.body["generation"]) + 1)
-        kept.body["updateTime"] = cloud.clock.text()
-    kept.body["lastModifier"] = call.caller.email
-    run_addresses.hold(cloud, kept)
-    return _deploy(call, kept, renewed=renewed)
+        service.body = {**_outputs(service.body), **body}
+        service.body["generation"] = str(int(service.body["generation"]) + 1)
+        service.body["updateTime"] = cloud.clock.text()
+    service.body["lastModifier"] = call.caller.email
+    run_addresses.hold(cloud, service)
+    return _deploy(call, service, renewed=renewed)
 
 
 def remove(call: Call, kept: StoredResource) -> StoredResource:
-    """Begin to take a service away, with its revisions; the operation that does it."""
+    """Begin to delete a service with its revisions; return the operation that does it."""
     cloud = call.cloud
     kept.body |= {"deleteTime": cloud.clock.text(), "expireTime": cloud.clock.text(cloud.clock.now() + 30 * 86400),
                   "reconciling": True, "terminalCondition": condition(cloud, "Ready", BUSY)}  # fmt: skip
@@ -100,8 +100,8 @@ def remove(call: Call, kept: StoredResource) -> StoredResource:
     def gone() -> None:
         if cloud.store.get("run", kept.name) is kept:
             run_addresses.keep(cloud, kept)
-            for one in revisions.of_service(cloud, kept):
-                revisions.retire(cloud, one)
+            for revision in revisions.of_service(cloud, kept):
+                revisions.retire(cloud, revision)
             cloud.forget(kept)
         ended(op, kept.body, "Service")
 
@@ -128,23 +128,23 @@ def _create(call: Call) -> Json:
 
 
 def _patch(call: Call) -> Json:
-    kept = call.cloud.store.get("run", call.name)
+    service = call.cloud.store.get("run", call.name)
     force = bool(call.query.get("forceNewRevision"))
-    if kept is None:
+    if service is None:
         if not call.query.get("allowMissing"):
             raise not_found(generic.missing(call, call.name))
         return put(call, call.name, generic.writable(call), dry=call.validate_only).body
-    check_etag(kept, call.body.get("etag"))
-    body = generic.patched(call, kept, generic.writable(call), whole=True)
-    return put(call, kept.name, body, dry=call.validate_only, force=force).body
+    check_etag(service, call.body.get("etag"))
+    body = generic.patched(call, service, generic.writable(call), whole=True)
+    return put(call, service.name, body, dry=call.validate_only, force=force).body
 
 
 def _delete(call: Call) -> Json:
-    kept = generic.existing(call)
-    check_etag(kept, call.query.get("etag"))
+    service = generic.existing(call)
+    check_etag(service, call.query.get("etag"))
     if call.validate_only:
-        return at_once(call, kept, "Service")
-    return remove(call, kept).body
+        return at_once(call, service, "Service")
+    return remove(call, service).body
 
 
 def _refused(call: Call) -> Json:
@@ -159,48 +159,50 @@ def _outputs(body: Mapping[str, Json]) -> JsonObject:
     return {key: value for key, value in body.items() if key not in _WRITTEN}
 
 
-def _tried(call: Call, kept: StoredResource) -> StoredResource:
-    op = operation(call, kept, "Service")
-    ended(op, kept.body, "Service")
+def _tried(call: Call, service: StoredResource) -> StoredResource:
+    op = operation(call, service, "Service")
+    ended(op, service.body, "Service")
     return op
 
 
-def _is_renewed(cloud: Cloud, name: str, kept: StoredResource | None, template: Mapping[str, Json]) -> bool:
+def _is_renewed(
+    cloud: Cloud, name: str, service: StoredResource | None, template: Mapping[str, Json]
+) -> bool:
     """Return True if a template makes a new revision. Raises `ApiError` 409 where its name is one of another revision."""
     short = template.get("revision")
-    there = cloud.store.get("run", f"{name}/revisions/{short}") if short else None
-    if there is not None:
-        if not revisions.same_template(there.hidden["template"], template):
+    existing = cloud.store.get("run", f"{name}/revisions/{short}") if short else None
+    if existing is not None:
+        if not revisions.same_template(existing.hidden["template"], template):
             raise exists(f"Revision named '{short}' with different configuration already exists.")
         return False
-    if kept is None or short:
+    if service is None or short:
         return True
-    return not revisions.same_template(kept.body["template"], template)
+    return not revisions.same_template(service.body["template"], template)
 
 
-def _deploy(call: Call, kept: StoredResource, *, renewed: bool) -> StoredResource:
-    cloud, generation = call.cloud, kept.body["generation"]
-    made = revisions.make(call, kept) if renewed else None
-    if made is not None:
-        kept.body["latestCreatedRevision"] = made.name
-    kept.body["reconciling"] = True
-    kept.body["terminalCondition"] = condition(cloud, "Ready", BUSY)
+def _deploy(call: Call, service: StoredResource, *, renewed: bool) -> StoredResource:
+    cloud, generation = call.cloud, service.body["generation"]
+    revision = revisions.make(call, service) if renewed else None
+    if revision is not None:
+        service.body["latestCreatedRevision"] = revision.name
+    service.body["reconciling"] = True
+    service.body["terminalCondition"] = condition(cloud, "Ready", BUSY)
     routes = condition(cloud, "RoutesReady", BUSY)
-    put_conditions(kept, [routes, condition(cloud, "ConfigurationsReady", BUSY if made else GOOD)])
-    stamp(cloud, kept)
-    op = operation(call, kept, "Service")
+    put_conditions(service, [routes, condition(cloud, "ConfigurationsReady", BUSY if revision else GOOD)])
+    stamp(cloud, service)
+    op = operation(call, service, "Service")
 
     def settle(failure: Failure | None) -> None:
-        if cloud.store.get("run", kept.name) is not kept:
-            ended(op, aborted(f"Resource '{kept.id}' was deleted."), "Service")
+        if cloud.store.get("run", service.name) is not service:
+            ended(op, aborted(f"Resource '{service.id}' was deleted."), "Service")
             return
-        settled = _settled(cloud, kept, generation, made, failure)
-        ended(op, settled or kept.body, "Service")
+        settled = _settled(cloud, service, generation, revision, failure)
+        ended(op, settled or service.body, "Service")
 
-    if made is not None:
-        revisions.start(cloud, made, settle)
+    if revision is not None:
+        revisions.start(cloud, revision, settle)
     else:
-        last = newest(cloud, kept)
+        last = newest(cloud, service)
         cloud.clock.after(
             cloud.takes(_ROUTED_AFTER), lambda: settle(last.hidden.get("failure") if last else None)
         )
@@ -209,11 +211,18 @@ def _deploy(call: Call, kept: StoredResource, *, renewed: bool) -> StoredResourc
 
 
 def _settled(
-    cloud: Cloud, kept: StoredResource, generation: str, made: StoredResource | None, failure: Failure | None
+    cloud: Cloud,
+    service: StoredResource,
+    generation: str,
+    revision: StoredResource | None,
+    failure: Failure | None,
 ) -> ApiError | None:
     """Return how a change has come out; what an older change brings counts, but does not end a newer one."""
-    body, last = kept.body, made or newest(cloud, kept)
-    ready = next((one for one in revisions.of_service(cloud, kept) if revisions.is_ready(one)), None)
+    body, last = service.body, revision or newest(cloud, service)
+    ready = next(
+        (candidate for candidate in revisions.of_service(cloud, service) if revisions.is_ready(candidate)),
+        None,
+    )
     if ready is not None:
         body["latestReadyRevision"] = ready.name
     error = None
@@ -226,25 +235,25 @@ def _settled(
         )
     if body["generation"] == generation:
         body.pop("reconciling", None)
-        kept.hidden["seen"] = generation
+        service.hidden["seen"] = generation
         state = BAD if error else GOOD
         body["terminalCondition"] = condition(cloud, "Ready", state, error)
         routes = condition(
             cloud, "RoutesReady", GOOD if ready or not error else BAD, None if ready else error
         )
-        put_conditions(kept, [routes, condition(cloud, "ConfigurationsReady", state, error)])
+        put_conditions(service, [routes, condition(cloud, "ConfigurationsReady", state, error)])
         if error is None:
             body["observedGeneration"] = generation
     if ready is not None:
-        _route(cloud, kept)
-    stamp(cloud, kept)
+        _route(cloud, service)
+    stamp(cloud, service)
     return precondition(error.message) if error else None
 
 
-def _route(cloud: Cloud, kept: StoredResource) -> None:
+def _route(cloud: Cloud, service: StoredResource) -> None:
     """Send traffic where the service says, as far as the revisions are ready; let the others go."""
-    body = kept.body
-    project, region, short = segments(kept.name)
+    body = service.body
+    project, region, short = segments(service.name)
     if body.get("defaultUriDisabled"):
         body.pop("uri", None)
         body.pop("urls", None)
@@ -255,22 +264,22 @@ def _route(cloud: Cloud, kept: StoredResource) -> None:
     statuses = []
     for target in body["traffic"]:
         status = {key: target[key] for key in ("type", "revision", "percent", "tag") if target.get(key)}
-        if status["type"] != LATEST and not _can_serve(cloud, kept, status["revision"]):
+        if status["type"] != LATEST and not _can_serve(cloud, service, status["revision"]):
             continue
         if status.get("tag") and "uri" in body:
-            status["uri"] = tag_uri(kept, status["tag"])
+            status["uri"] = tag_uri(service, status["tag"])
         statuses.append(status)
     body["trafficStatuses"] = statuses
-    needed = revisions.serving(kept)
-    for one in revisions.of_service(cloud, kept):
-        one.hidden["active"] = one.id in needed
-        if one.id not in needed and revisions.is_ready(one):
-            revisions.retire(cloud, one)
+    needed = revisions.serving(service)
+    for revision in revisions.of_service(cloud, service):
+        revision.hidden["active"] = revision.id in needed
+        if revision.id not in needed and revisions.is_ready(revision):
+            revisions.retire(cloud, revision)
 
 
-def _can_serve(cloud: Cloud, kept: StoredResource, revision: str) -> bool:
-    found = cloud.store.get("run", f"{kept.name}/revisions/{revision.rpartition('/')[2]}")
-    return found is not None and revisions.is_ready(found)
+def _can_serve(cloud: Cloud, service: StoredResource, revision: str) -> bool:
+    stored = cloud.store.get("run", f"{service.name}/revisions/{revision.rpartition('/')[2]}")
+    return stored is not None and revisions.is_ready(stored)
 
 
 def _hash(text: str) -> str:

@@ -37,22 +37,22 @@ class Size:
 
 def milli(text: str) -> int | None:
     """Return thousandths of a CPU: 500 for `0.5` and `500m`; None for what is no quantity."""
-    found = _CPU.fullmatch(text)
-    if found is None:
+    match = _CPU.fullmatch(text)
+    if match is None:
         return None
-    return round(float(found["number"]) * (1 if found["milli"] else 1000))
+    return round(float(match["number"]) * (1 if match["milli"] else 1000))
 
 
 def bytes_of(text: str) -> int | None:
     """Return bytes: 536870912 for `512Mi`; None for what is no quantity."""
-    found = _QUANTITY.fullmatch(text)
-    return round(float(found["number"]) * _UNITS[found["unit"]]) if found else None
+    match = _QUANTITY.fullmatch(text)
+    return round(float(match["number"]) * _UNITS[match["unit"]]) if match else None
 
 
 def limits(container: Mapping[str, Json]) -> Mapping[str, str]:
     """Return the limits of a container, those that Google sets included."""
-    given: Mapping[str, str] = container.get("resources", {}).get("limits", {})
-    return {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY, **given}
+    own: Mapping[str, str] = container.get("resources", {}).get("limits", {})
+    return {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY, **own}
 
 
 def size_of(containers: Iterable[Mapping[str, Json]]) -> Size:

@@ -27,8 +27,8 @@ _OURS = re.compile(
 
 def digest_of(cloud: Cloud, image: str) -> str:
     """Return the image with its digest, as a revision's status tells it."""
-    found = find_image(cloud, image)
-    return f"{image.partition('@')[0]}@{found}" if found else ""
+    digest = find_image(cloud, image)
+    return f"{image.partition('@')[0]}@{digest}" if digest else ""
 
 
 def obstacle(cloud: Cloud, name: str, template: Body) -> Failure | None:
@@ -114,8 +114,8 @@ def _secret(cloud: Cloud, name: str, template: Body) -> Failure | None:
 
 def _uses(template: Body) -> Iterator[_Use]:
     for place, container in enumerate(template["containers"]):
-        for number, one in enumerate(container.get("env", ())):
-            source = one.get("valueSource", {}).get("secretKeyRef")
+        for number, variable in enumerate(container.get("env", ())):
+            source = variable.get("valueSource", {}).get("secretKeyRef")
             if source:
                 where = f"spec.template.spec.containers[{place}].env[{number}].value_from.secret_key_ref.name"
                 yield _Use(where, source["secret"], source.get("version") or "latest")
@@ -147,12 +147,12 @@ def _bucket(cloud: Cloud, name: str, template: Body) -> Failure | None:
         bucket = volume.get("gcs", {}).get("bucket", "").rpartition("/")[2]
         if not bucket:
             continue
-        kept = cloud.store.get("storage", f"b/{bucket}")
-        if kept is None:
+        stored = cloud.store.get("storage", f"b/{bucket}")
+        if stored is None:
             return not_mounted(volume["name"], f"bucket {bucket}: storage: bucket doesn't exist")
         caller = Caller(template["serviceAccount"])
         needed = ["storage.objects.list", "storage.objects.get"]
-        missing = set(needed) - cloud.access.held(caller, needed, "storage", kept.name, kept.project)
+        missing = set(needed) - cloud.access.held(caller, needed, "storage", stored.name, stored.project)
         if missing:
             permission = max(missing)
             return not_mounted(

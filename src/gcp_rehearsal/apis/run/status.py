@@ -44,12 +44,12 @@ def segments(name: str) -> tuple[str, str, str]:
 
 def number_of(cloud: Cloud, project: str) -> str:
     """Return the number of a project."""
-    found = cloud.project(project)
-    return found.number if found else project
+    known = cloud.project(project)
+    return known.number if known else project
 
 
 def created(call: Call, kept: StoredResource) -> None:
-    """Return what Google sets on anything new."""
+    """Set what Google sets on anything new."""
     now = call.cloud.clock.text()
     kept.body |= {
         "name": kept.name,
@@ -63,7 +63,7 @@ def created(call: Call, kept: StoredResource) -> None:
 
 
 def stamp(cloud: Cloud, kept: StoredResource) -> None:
-    """Return a new version of a thing: whatever is written, by the user or by Google, makes its etag another."""
+    """Give a thing a new version: whatever is written, by the user or by Google, changes its etag."""
     version = max(int(cloud.clock.now() * 1e6), kept.hidden.get("version", 0) + 1)
     kept.hidden["version"] = version
     kept.body["etag"] = f'"{_encoded(version, kept.name)}"'
@@ -111,23 +111,25 @@ def at_once(call: Call, kept: StoredResource, kind: str) -> JsonObject:
 
 def condition(cloud: Cloud, kind: str, state: str, failure: Failure | None = None) -> JsonObject:
     """Return one condition, as of now."""
-    made: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "type": kind,
         "state": state,
         "lastTransitionTime": cloud.clock.text(),
     }  # Any: JSON
     if failure is not None:
-        made["message"] = failure.message
-        made |= {"reason": failure.reason} if failure.reason else {}
-        made |= {"revisionReason": failure.revision_reason} if failure.revision_reason else {}
-        made |= {"executionReason": failure.execution_reason} if failure.execution_reason else {}
-    return made
+        fields["message"] = failure.message
+        fields |= {"reason": failure.reason} if failure.reason else {}
+        fields |= {"revisionReason": failure.revision_reason} if failure.revision_reason else {}
+        fields |= {"executionReason": failure.execution_reason} if failure.execution_reason else {}
+    return fields
 
 
 def put_conditions(kept: StoredResource, conditions: Sequence[Mapping[str, Json]]) -> None:
     """Set conditions; those whose state stays as it was keep their time."""
-    before = {one["type"]: one for one in kept.body.get("conditions", ())}
-    kept.body["conditions"] = [_continued(before.get(one["type"]), one) for one in conditions]
+    before = {condition["type"]: condition for condition in kept.body.get("conditions", ())}
+    kept.body["conditions"] = [
+        _continued(before.get(condition["type"]), condition) for condition in conditions
+    ]
 
 
 def _continued(before: Mapping[str, Json] | None, now: Mapping[str, Json]) -> JsonObject:

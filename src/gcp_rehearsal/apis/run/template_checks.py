@@ -66,8 +66,8 @@ def check_template(template: Body, region: str, base: str, wrong: Wrong, *, job:
 
 
 def _key_region(key: str) -> str:
-    found = _KEY.fullmatch(key)
-    return found[1] if found else ""
+    match = _KEY.fullmatch(key)
+    return match[1] if match else ""
 
 
 def refuse_what_is_not_acted(template: Body) -> None:
@@ -108,37 +108,37 @@ def _check_container(container: Body, path: str, wrong: Wrong, *, job: bool) -> 
 
 
 def _check_env(env: Sequence[Body], path: str, wrong: Wrong, *, reserved: tuple[str, ...]) -> None:
-    taken = [one["name"] for one in env if one.get("name") in reserved]
-    if taken:
+    provided = [variable["name"] for variable in env if variable.get("name") in reserved]
+    if provided:
         wrong.say(
             path,
-            f"The following reserved env names were provided: {', '.join(taken)}. "
+            f"The following reserved env names were provided: {', '.join(provided)}. "
             "These values are automatically set by the system.",
         )
-    for place, one in enumerate(env):
-        name = one.get("name", "")
+    for place, variable in enumerate(env):
+        name = variable.get("name", "")
         if not _ENV.fullmatch(name) or len(name) > 32768:
             wrong.say(
                 f"{path}[{place}].name", "Environment variable name is required and cannot contain '='."
             )
-        if "value" in one and "valueSource" in one:
+        if "value" in variable and "valueSource" in variable:
             wrong.say(f"{path}[{place}]", "Only one of value and value_source may be set.")
-        source = one.get("valueSource", {}).get("secretKeyRef")
-        if "valueSource" in one and not (source or {}).get("secret"):
+        source = variable.get("valueSource", {}).get("secretKeyRef")
+        if "valueSource" in variable and not (source or {}).get("secret"):
             wrong.say(f"{path}[{place}].value_source.secret_key_ref.secret", "Secret name is required.")
-    for name, count in Counter(one.get("name") for one in env).items():
+    for name, count in Counter(variable.get("name") for variable in env).items():
         if count > 1:
             wrong.say(path, f"Environment variable '{name}' is set more than once.")
 
 
 def _check_names(containers: Sequence[Body], path: str, wrong: Wrong) -> None:
-    names = [one.get("name", "") for one in containers]
+    names = [container.get("name", "") for container in containers]
     for place, name in enumerate(names):
         if name and not _LABEL.fullmatch(name):
             wrong.say(f"{path}[{place}].name", f"Container name '{name}' must be a DNS label.")
         if name and names.index(name) != place:
             wrong.say(f"{path}[{place}].name", f"Container name '{name}' is used more than once.")
-    known = {one["name"]: one for one in containers if one.get("name")}
+    known = {container["name"]: container for container in containers if container.get("name")}
     for place, container in enumerate(containers):
         for other in container.get("dependsOn", ()):
             where = f"{path}[{place}].depends_on"
@@ -146,7 +146,10 @@ def _check_names(containers: Sequence[Body], path: str, wrong: Wrong) -> None:
                 wrong.say(where, f"Container '{other}' does not exist.")
             elif not known[other].get("ports") and "startupProbe" not in known[other]:
                 wrong.say(where, f"Dependent container '{other}' must have startup probe specified")
-    needs = {one.get("name", ""): set(one.get("dependsOn", ())) & set(known) for one in containers}
+    needs = {
+        container.get("name", ""): set(container.get("dependsOn", ())) & set(known)
+        for container in containers
+    }
     while ready := [name for name, others in needs.items() if not others]:
         needs = {name: others - set(ready) for name, others in needs.items() if name not in ready}
     if needs:
@@ -200,11 +203,11 @@ def _check_gpu(template: Body, region: str, base: str, wrong: Wrong) -> None:
     name = template.get("nodeSelector", {}).get("accelerator", "")
     gpu = cloud_run.gpu_type(name)
     containers = template.get("containers") or []
-    having = [place for place, one in enumerate(containers) if limits(one).get(GPU)]
+    having = [place for place, container in enumerate(containers) if limits(container).get(GPU)]
     if not name:
         wrong.say(f"{base}.node_selector", "A GPU type is required in the node selector to use GPUs.")
     elif gpu is None:
-        known = ", ".join(one.name for one in cloud_run.gpu_types())
+        known = ", ".join(kind.name for kind in cloud_run.gpu_types())
         wrong.say(
             f"{base}.node_selector.accelerator", f"Unsupported GPU type '{name}'. Supported types: {known}."
         )
@@ -262,7 +265,7 @@ def _check_probe(probe: Body, path: str, wrong: Wrong, *, gpu: bool, kind: str) 
 
 
 def _check_volumes(volumes: Sequence[Body], path: str, wrong: Wrong) -> set[str]:
-    names = [one.get("name", "") for one in volumes]
+    names = [volume.get("name", "") for volume in volumes]
     for place, volume in enumerate(volumes):
         where, name = f"{path}[{place}]", names[place]
         if not _LABEL.fullmatch(name):
@@ -314,8 +317,8 @@ def _check_mounts(mounts: Sequence[Body], volumes: set[str], path: str, wrong: W
 def _check_network(access: Body, region: str, path: str, wrong: Wrong) -> None:
     interfaces = access.get("networkInterfaces", ())
     connector = access.get("connector", "")
-    found = _CONNECTOR.fullmatch(connector)
-    if connector and (found is None or found[1] not in {None, region}):
+    match = _CONNECTOR.fullmatch(connector)
+    if connector and (match is None or match[1] not in {None, region}):
         wrong.say(f"{path}.connector", f"Invalid VPC connector '{connector}': it must be one of {region}.")
     if connector and interfaces:
         wrong.say(path, "Only one of connector and network_interfaces may be set.")
@@ -335,4 +338,4 @@ def check_timeout(text: str | None, most: int, path: str, wrong: Wrong) -> None:
 
 
 def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z])[A-Z]", lambda found: f"_{found[0].lower()}", name)
+    return re.sub(r"(?<=[a-z])[A-Z]", lambda match: f"_{match[0].lower()}", name)

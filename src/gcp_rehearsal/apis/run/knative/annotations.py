@@ -42,7 +42,7 @@ def _text(path: str, key: str) -> Field:
     return Field(path=tuple(path.split(".")), key=key, to_v1=str, to_v2=str)
 
 
-def _whole(path: str, key: str) -> Field:
+def _integer(path: str, key: str) -> Field:
     return Field(path=tuple(path.split(".")), key=key, to_v1=str, to_v2=int)
 
 
@@ -111,15 +111,15 @@ SERVICE: tuple[Field, ...] = (
     _flag("defaultUriDisabled", f"{RUN}/default-url-disabled"),
     _flag("invokerIamDisabled", f"{RUN}/invoker-iam-disabled"),
     _flag("iapEnabled", f"{RUN}/iap-enabled"),
-    _whole("scaling.minInstanceCount", f"{RUN}/minScale"),
-    _whole("scaling.maxInstanceCount", f"{RUN}/maxScale"),
-    _whole("scaling.manualInstanceCount", f"{RUN}/manualInstanceCount"),
+    _integer("scaling.minInstanceCount", f"{RUN}/minScale"),
+    _integer("scaling.maxInstanceCount", f"{RUN}/maxScale"),
+    _integer("scaling.manualInstanceCount", f"{RUN}/manualInstanceCount"),
     _word("scaling.scalingMode", f"{RUN}/scalingMode", {"AUTOMATIC": "automatic", "MANUAL": "manual"}),
 )  # fmt: skip
 REVISION: tuple[Field, ...] = (
     *_CLIENT, _EGRESS, _NETWORK, _CONNECTOR, _KEY, _ENVIRONMENT, _GPU,
-    _whole("scaling.minInstanceCount", f"{SCALE}/minScale"),
-    _whole("scaling.maxInstanceCount", f"{SCALE}/maxScale"),
+    _integer("scaling.minInstanceCount", f"{SCALE}/minScale"),
+    _integer("scaling.maxInstanceCount", f"{SCALE}/maxScale"),
     _share("scaling.concurrencyUtilization", f"{RUN}/scaling-concurrency-target"),
     _share("scaling.cpuUtilization", f"{RUN}/scaling-cpu-target"),
     _flag("sessionAffinity", f"{RUN}/sessionAffinity"),
@@ -134,13 +134,13 @@ _KINDS = {"Service": SERVICE, "Revision": REVISION, "Job": JOB, "Execution": (*E
 
 def to_v1(fields: tuple[Field, ...], body: Body) -> dict[str, str]:
     """Return the annotations that say what the fields of `body` say."""
-    made = {}
+    annotations = {}
     for field in fields:
         value = _at(body, field.path)
         text = "" if value is None else field.to_v1(value)
         if text and not (field is _STAGE and text == "GA"):
-            made[field.key] = text
-    return made
+            annotations[field.key] = text
+    return annotations
 
 
 def to_v2(fields: tuple[Field, ...], annotations: Mapping[str, str], body: Made, wrong: Wrong) -> None:
@@ -183,10 +183,10 @@ def users(annotations: Mapping[str, str], kind: str, wrong: Wrong) -> dict[str, 
             raise unimplemented(f"the annotation {key}")
         kinds = [name for name, fields in _KINDS.items() if key in {field.key for field in fields}]
         kinds += ["Revision"] if key in _OF_TEMPLATES else []
-        there = f" Supported kinds are: {', '.join(kinds)}" if kinds else ""
+        hint = f" Supported kinds are: {', '.join(kinds)}" if kinds else ""
         wrong.say(
             f"annotations[{key}]",
-            f"Annotation '{key}' is not supported on resources of kind '{kind}'.{there}",
+            f"Annotation '{key}' is not supported on resources of kind '{kind}'.{hint}",
         )
     return own
 

@@ -31,57 +31,63 @@ GROUP = "serving.knative.dev"
 _VERSION = f"{GROUP}/v1"
 
 
-def _show_service(call: Call, kept: StoredResource) -> Made:
-    said, spec = service_to_v1(kept.body)
+def _show_service(call: Call, service: StoredResource) -> Made:
+    own, spec = service_to_v1(service.body)
     status = {
-        **_seen(kept, _both(kept)),
-        **_revision_names(kept),
-        **_address(kept),
-        "traffic": _traffic(kept),
+        **_status(service, _all_conditions(service)),
+        **_revision_names(service),
+        **_address(service),
+        "traffic": _traffic(service),
     }
-    return {"apiVersion": _VERSION, "kind": "Service", "metadata": _told(call, kept, "services", said), "spec": spec,
+    return {"apiVersion": _VERSION, "kind": "Service", "metadata": _metadata(call, service, "services", own), "spec": spec,
             "status": status}  # fmt: skip
 
 
-def _show_configuration(call: Call, kept: StoredResource) -> Made:
-    _, spec = service_to_v1(kept.body)
-    status = {**_seen(kept, _one(kept, "ConfigurationsReady")), **_revision_names(kept)}
-    return {"apiVersion": _VERSION, "kind": "Configuration", "metadata": _told(call, kept, "configurations", {}),
+def _show_configuration(call: Call, service: StoredResource) -> Made:
+    _, spec = service_to_v1(service.body)
+    status = {**_status(service, _as_ready(service, "ConfigurationsReady")), **_revision_names(service)}
+    return {"apiVersion": _VERSION, "kind": "Configuration", "metadata": _metadata(call, service, "configurations", {}),
             "spec": pick(spec, "template"), "status": status}  # fmt: skip
 
 
-def _show_route(call: Call, kept: StoredResource) -> Made:
-    _, spec = service_to_v1(kept.body)
-    status = {**_seen(kept, _one(kept, "RoutesReady")), **_address(kept), "traffic": _traffic(kept)}
-    return {"apiVersion": _VERSION, "kind": "Route", "metadata": _told(call, kept, "routes", {}),
+def _show_route(call: Call, service: StoredResource) -> Made:
+    _, spec = service_to_v1(service.body)
+    status = {
+        **_status(service, _as_ready(service, "RoutesReady")),
+        **_address(service),
+        "traffic": _traffic(service),
+    }
+    return {"apiVersion": _VERSION, "kind": "Route", "metadata": _metadata(call, service, "routes", {}),
             "spec": pick(spec, "traffic"), "status": status}  # fmt: skip
 
 
-def _show_revision(call: Call, kept: StoredResource) -> Made:
-    body = kept.body
-    said, spec = template_to_v1(body)
-    meta = metadata(call.cloud, kept, GROUP, "revisions")
+def _show_revision(call: Call, revision: StoredResource) -> Made:
+    body = revision.body
+    own, spec = template_to_v1(body)
+    meta = metadata(call.cloud, revision, GROUP, "revisions")
     meta["labels"] = {
-        **said.get("labels", {}),
+        **own.get("labels", {}),
         **meta["labels"],
         f"{GROUP}/service": body["service"],
         f"{GROUP}/configuration": body["service"],
-        f"{GROUP}/configurationGeneration": str(kept.hidden["order"]),
+        f"{GROUP}/configurationGeneration": str(revision.hidden["order"]),
     }
-    meta["annotations"] = {**said.get("annotations", {}), f"{GROUP}/creator": body["creator"]}
-    seen = conditions(body["conditions"])
-    active: Made = {**pick(seen[0], "lastTransitionTime"), "type": "Active", "severity": "Info"}
-    active |= {"status": "True"} if kept.hidden.get("active") else {"status": "False", "reason": "Reserve"}
+    meta["annotations"] = {**own.get("annotations", {}), f"{GROUP}/creator": body["creator"]}
+    listed = conditions(body["conditions"])
+    active: Made = {**pick(listed[0], "lastTransitionTime"), "type": "Active", "severity": "Info"}
+    active |= (
+        {"status": "True"} if revision.hidden.get("active") else {"status": "False", "reason": "Reserve"}
+    )
     status: Made = {
         "observedGeneration": int(body["generation"]),
-        "conditions": [*seen, active],
+        "conditions": [*listed, active],
         "logUrl": body["logUri"],
     }
     if body.get("containerStatuses"):
         status["containerStatuses"] = body["containerStatuses"]
         status["imageDigest"] = body["containerStatuses"][0]["imageDigest"]
-    if kept.hidden["instances"]:
-        status["desiredReplicas"] = kept.hidden["instances"]
+    if revision.hidden["instances"]:
+        status["desiredReplicas"] = revision.hidden["instances"]
     return {"apiVersion": _VERSION, "kind": "Revision", "metadata": meta, "spec": spec, "status": status}
 
 
@@ -94,12 +100,12 @@ def _create(call: Call) -> Json:
 
 
 def _replace(call: Call) -> Json:
-    kept = found(call, "services")
-    given = call.body.get("metadata", {})
-    if given.get("name", kept.id) != kept.id:
+    service = found(call, "services")
+    sent = call.body.get("metadata", {})
+    if sent.get("name", service.id) != service.id:
         raise invalid("metadata.name: must be that of the path.")
-    check_version(kept, given.get("resourceVersion"))
-    return _put(call, kept.name)
+    check_version(service, sent.get("resourceVersion"))
+    return _put(call, service.name)
 
 
 def _put(call: Call, name: str) -> Made:
@@ -109,27 +115,27 @@ def _put(call: Call, name: str) -> Made:
     wrong.check()
     dry = is_dry(call)
     op = services.put(call, name, body, dry=dry)
-    kept = call.cloud.store.get("run", name)
-    if kept is None or dry:
-        version = kept.hidden["version"] if kept else 0
-        kept = StoredResource(api="run", name=name, collection=services.COLLECTION, project=call.project,
+    service = call.cloud.store.get("run", name)
+    if service is None or dry:
+        version = service.hidden["version"] if service else 0
+        service = StoredResource(api="run", name=name, collection=services.COLLECTION, project=call.project,
                     body=op.body["metadata"], hidden={"version": version})  # fmt: skip
-    return _show_service(call, kept)
+    return _show_service(call, service)
 
 
 def _delete(call: Call) -> Json:
-    kept = found(call, "services")
+    service = found(call, "services")
     if not is_dry(call):
-        services.remove(call, kept)
-    return success(kept, GROUP, "services")
+        services.remove(call, service)
+    return success(service, GROUP, "services")
 
 
 def _delete_revision(call: Call) -> Json:
-    kept = found(call, "revisions")
-    revisions.remove(call, kept)
+    revision = found(call, "revisions")
+    revisions.remove(call, revision)
     if not is_dry(call):
-        call.cloud.forget(kept)
-    return success(kept, GROUP, "revisions")
+        call.cloud.forget(revision)
+    return success(revision, GROUP, "revisions")
 
 
 def _regions(call: Call) -> Json:
@@ -144,11 +150,11 @@ def _refused(call: Call) -> Json:
     raise unimplemented(call.method.id)
 
 
-def _told(call: Call, kept: StoredResource, plural: str, said: Body) -> Made:
-    meta = metadata(call.cloud, kept, GROUP, plural)
-    body = kept.body
+def _metadata(call: Call, resource: StoredResource, plural: str, own: Body) -> Made:
+    meta = metadata(call.cloud, resource, GROUP, plural)
+    body = resource.body
     annotations = {
-        **said.get("annotations", {}),
+        **own.get("annotations", {}),
         f"{GROUP}/creator": body["creator"],
         f"{GROUP}/lastModifier": body.get("lastModifier", body["creator"]),
     }
@@ -157,49 +163,55 @@ def _told(call: Call, kept: StoredResource, plural: str, said: Body) -> Made:
         if body.get("urls"):
             annotations[f"{notes.RUN}/urls"] = json.dumps(body["urls"], separators=(",", ":"))
     else:
-        meta["labels"][f"{GROUP}/service"] = kept.id
-    return {**meta, "labels": {**said.get("labels", {}), **meta["labels"]}, "annotations": annotations}
+        meta["labels"][f"{GROUP}/service"] = resource.id
+    return {**meta, "labels": {**own.get("labels", {}), **meta["labels"]}, "annotations": annotations}
 
 
-def _seen(kept: StoredResource, found_conditions: list[Made]) -> Made:
-    return {"observedGeneration": int(kept.body["generation"]), "conditions": found_conditions}
+def _status(resource: StoredResource, shown: list[Made]) -> Made:
+    return {"observedGeneration": int(resource.body["generation"]), "conditions": shown}
 
 
-def _both(kept: StoredResource) -> list[Made]:
-    ready = kept.body.get("terminalCondition")
-    return conditions(kept.body.get("conditions", []), first=ready)
+def _all_conditions(service: StoredResource) -> list[Made]:
+    ready = service.body.get("terminalCondition")
+    return conditions(service.body.get("conditions", []), first=ready)
 
 
-def _one(kept: StoredResource, kind: str) -> list[Made]:
+def _as_ready(service: StoredResource, kind: str) -> list[Made]:
     return [
-        {**one, "type": "Ready"} for one in conditions(kept.body.get("conditions", [])) if one["type"] == kind
+        {**condition, "type": "Ready"}
+        for condition in conditions(service.body.get("conditions", []))
+        if condition["type"] == kind
     ]
 
 
-def _revision_names(kept: StoredResource) -> Made:
+def _revision_names(service: StoredResource) -> Made:
     names = {
         "latestReadyRevision": "latestReadyRevisionName",
         "latestCreatedRevision": "latestCreatedRevisionName",
     }
-    return {new: kept.body[old].rpartition("/")[2] for old, new in names.items() if kept.body.get(old)}
+    return {new: service.body[old].rpartition("/")[2] for old, new in names.items() if service.body.get(old)}
 
 
-def _address(kept: StoredResource) -> Made:
-    return {"url": kept.body["uri"], "address": {"url": kept.body["uri"]}} if kept.body.get("uri") else {}
+def _address(service: StoredResource) -> Made:
+    return (
+        {"url": service.body["uri"], "address": {"url": service.body["uri"]}}
+        if service.body.get("uri")
+        else {}
+    )
 
 
-def _traffic(kept: StoredResource) -> list[Made]:
-    ready = kept.body.get("latestReadyRevision", "").rpartition("/")[2]
-    found_targets = []
-    for one in kept.body.get("trafficStatuses", ()):
+def _traffic(service: StoredResource) -> list[Made]:
+    ready = service.body.get("latestReadyRevision", "").rpartition("/")[2]
+    targets = []
+    for status in service.body.get("trafficStatuses", ()):
         target = {
-            "revisionName": one.get("revision", "").rpartition("/")[2] or ready,
-            **pick(one, "percent", "tag"),
+            "revisionName": status.get("revision", "").rpartition("/")[2] or ready,
+            **pick(status, "percent", "tag"),
         }
-        target |= {"latestRevision": True} if one["type"] == LATEST else {}
-        target |= {"url": one["uri"]} if "uri" in one else {}
-        found_targets.append(target)
-    return found_targets
+        target |= {"latestRevision": True} if status["type"] == LATEST else {}
+        target |= {"url": status["uri"]} if "uri" in status else {}
+        targets.append(target)
+    return targets
 
 
 _SERVING: Mapping[str, Handler] = {

@@ -12,7 +12,7 @@ _NAME, _PLACE = "cloudsql", "/cloudsql"
 
 def add_instances(body: JsonObject, annotations: Mapping[str, str]) -> None:
     """Give a template of the v2 API the volume that Knative's annotation stands for, in each of its containers."""
-    named = [one for one in annotations.get(INSTANCES, "").split(",") if one]
+    named = [instance for instance in annotations.get(INSTANCES, "").split(",") if instance]
     if not named:
         return
     body["volumes"] = [
@@ -27,22 +27,22 @@ def add_instances(body: JsonObject, annotations: Mapping[str, str]) -> None:
 def take_instances(template: Mapping[str, Json]) -> tuple[JsonObject, dict[str, str]]:
     """Return a template without the volumes of Cloud SQL, and the annotation that stands for them."""
     instances = {
-        one["name"]: one["cloudSqlInstance"].get("instances", ())
-        for one in template.get("volumes", ())
-        if "cloudSqlInstance" in one
+        volume["name"]: volume["cloudSqlInstance"].get("instances", ())
+        for volume in template.get("volumes", ())
+        if "cloudSqlInstance" in volume
     }
     if not instances:
         return dict(template), {}
-    rest = dict(template)
-    rest["volumes"] = [one for one in template["volumes"] if one["name"] not in instances]
-    rest["containers"] = [_without(one, instances) for one in template.get("containers", ())]
+    stripped = dict(template)
+    stripped["volumes"] = [volume for volume in template["volumes"] if volume["name"] not in instances]
+    stripped["containers"] = [_without(container, instances) for container in template.get("containers", ())]
     every = dict.fromkeys(name for names in instances.values() for name in names)
-    return rest, {INSTANCES: ",".join(every)} if every else {}
+    return stripped, {INSTANCES: ",".join(every)} if every else {}
 
 
 def _without(container: Mapping[str, Json], names: Mapping[str, Json]) -> JsonObject:
     if "volumeMounts" not in container:
         return dict(container)
-    kept = [one for one in container["volumeMounts"] if one.get("name") not in names]
-    rest = {key: value for key, value in container.items() if key != "volumeMounts"}
-    return {**rest, "volumeMounts": kept} if kept else rest
+    mounts = [mount for mount in container["volumeMounts"] if mount.get("name") not in names]
+    stripped = {key: value for key, value in container.items() if key != "volumeMounts"}
+    return {**stripped, "volumeMounts": mounts} if mounts else stripped

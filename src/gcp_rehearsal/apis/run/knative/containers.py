@@ -34,7 +34,7 @@ class Aliases:
     """Short names for secrets of other projects, as Knative needs them: the annotation `run.googleapis.com/secrets`."""
 
     def __init__(self, annotation: str = "") -> None:
-        pairs = (one.partition(":")[::2] for one in annotation.split(",") if one)
+        pairs = (pair.partition(":")[::2] for pair in annotation.split(",") if pair)
         self._paths: dict[str, str] = dict(pairs)
 
     @property
@@ -57,22 +57,22 @@ class Aliases:
 
 def containers_to_v1(containers: Iterable[Body], aliases: Aliases) -> list[Made]:
     """Return containers as Knative has them, without what it has as annotations."""
-    return [_container_to_v1(one, aliases) for one in containers]
+    return [_container_to_v1(container, aliases) for container in containers]
 
 
 def containers_to_v2(containers: Iterable[Body], aliases: Aliases) -> list[Made]:
     """Return containers as the v2 API has them. Raises `ApiError` 501 for what the rehearsal does not act out."""
-    return [_container_to_v2(one, aliases) for one in containers]
+    return [_container_to_v2(container, aliases) for container in containers]
 
 
 def volumes_to_v1(volumes: Iterable[Body], aliases: Aliases) -> list[Made]:
     """Return volumes as Knative has them."""
-    return [{"name": one.get("name", ""), **_source_to_v1(one, aliases)} for one in volumes]
+    return [{"name": volume.get("name", ""), **_source_to_v1(volume, aliases)} for volume in volumes]
 
 
 def volumes_to_v2(volumes: Iterable[Body], aliases: Aliases) -> list[Made]:
     """Return volumes as the v2 API has them. Raises `ApiError` 501 for what the rehearsal does not act out."""
-    return [{"name": one.get("name", ""), **_source_to_v2(one, aliases)} for one in volumes]
+    return [{"name": volume.get("name", ""), **_source_to_v2(volume, aliases)} for volume in volumes]
 
 
 def pick(body: Body, *keys: str) -> Made:
@@ -81,65 +81,69 @@ def pick(body: Body, *keys: str) -> Made:
 
 
 def _container_to_v1(container: Body, aliases: Aliases) -> Made:
-    made = pick(container, *_ALIKE)
+    converted = pick(container, *_ALIKE)
     if "env" in container:
-        made["env"] = [_env_to_v1(one, aliases) for one in container["env"]]
+        converted["env"] = [_env_to_v1(variable, aliases) for variable in container["env"]]
     limits = container.get("resources", {}).get("limits")
     if limits:
-        made["resources"] = {"limits": dict(limits)}
+        converted["resources"] = {"limits": dict(limits)}
     if "volumeMounts" in container:
-        made["volumeMounts"] = [pick(one, *_MOUNT) for one in container["volumeMounts"]]
-    return made
+        converted["volumeMounts"] = [pick(mount, *_MOUNT) for mount in container["volumeMounts"]]
+    return converted
 
 
 def _container_to_v2(container: Body, aliases: Aliases) -> Made:
     for key, value in container.items():
         if key not in _IN_V1 and value:
             raise unimplemented(f"spec.containers[].{key}")
-    made = {key: value for key, value in pick(container, *_ALIKE).items() if value != ""}
+    converted = {key: value for key, value in pick(container, *_ALIKE).items() if value != ""}
     for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
         if kind in container:
-            made[kind] = _probe_to_v2(container[kind])
+            converted[kind] = _probe_to_v2(container[kind])
     if "ports" in container:
-        made["ports"] = [pick(one, "name", "containerPort") for one in container["ports"]]
+        converted["ports"] = [pick(port, "name", "containerPort") for port in container["ports"]]
     if "env" in container:
-        made["env"] = [_env_to_v2(one, aliases) for one in container["env"]]
+        converted["env"] = [_env_to_v2(variable, aliases) for variable in container["env"]]
     limits = container.get("resources", {}).get("limits")
-    made["resources"] = {"limits": dict(limits)} if limits else {}
+    converted["resources"] = {"limits": dict(limits)} if limits else {}
     if "volumeMounts" in container:
-        made["volumeMounts"] = [pick(one, *_MOUNT) for one in container["volumeMounts"]]
-    return made
+        converted["volumeMounts"] = [pick(mount, *_MOUNT) for mount in container["volumeMounts"]]
+    return converted
 
 
 def _probe_to_v2(probe: Body) -> Made:
     if set(probe) - _PROBE or probe.get("successThreshold", 1) > 1:
         raise unimplemented("probes other than Cloud Run's")
-    made = pick(probe, *(_PROBE - {"successThreshold", "httpGet", "tcpSocket"}))
+    converted = pick(probe, *(_PROBE - {"successThreshold", "httpGet", "tcpSocket"}))
     if "httpGet" in probe:
-        made["httpGet"] = pick(probe["httpGet"], "path", "port", "httpHeaders")
+        converted["httpGet"] = pick(probe["httpGet"], "path", "port", "httpHeaders")
     if "tcpSocket" in probe:
-        made["tcpSocket"] = pick(probe["tcpSocket"], "port")
-    return made
+        converted["tcpSocket"] = pick(probe["tcpSocket"], "port")
+    return converted
 
 
-def _env_to_v1(one: Body, aliases: Aliases) -> Made:
-    made = pick(one, "name", "value")
-    source = one.get("valueSource", {}).get("secretKeyRef")
+def _env_to_v1(variable: Body, aliases: Aliases) -> Made:
+    converted = pick(variable, "name", "value")
+    source = variable.get("valueSource", {}).get("secretKeyRef")
     if source is not None:
         version = {"key": source["version"]} if "version" in source else {}
-        made["valueFrom"] = {"secretKeyRef": {"name": aliases.short(source.get("secret", "")), **version}}
-    return made
+        converted["valueFrom"] = {
+            "secretKeyRef": {"name": aliases.short(source.get("secret", "")), **version}
+        }
+    return converted
 
 
-def _env_to_v2(one: Body, aliases: Aliases) -> Made:
-    made = pick(one, "name", "value")
-    if "valueFrom" in one:
-        source = one["valueFrom"].get("secretKeyRef")
+def _env_to_v2(variable: Body, aliases: Aliases) -> Made:
+    converted = pick(variable, "name", "value")
+    if "valueFrom" in variable:
+        source = variable["valueFrom"].get("secretKeyRef")
         if source is None:
             raise unimplemented("spec.containers[].env[].valueFrom other than secretKeyRef")
         version = {"version": source["key"]} if "key" in source else {}
-        made["valueSource"] = {"secretKeyRef": {"secret": aliases.whole(source.get("name", "")), **version}}
-    return made
+        converted["valueSource"] = {
+            "secretKeyRef": {"secret": aliases.whole(source.get("name", "")), **version}
+        }
+    return converted
 
 
 def _source_to_v1(volume: Body, aliases: Aliases) -> Made:
@@ -147,12 +151,12 @@ def _source_to_v1(volume: Body, aliases: Aliases) -> Made:
         return {"csi": _gcs_to_v1(volume["gcs"])}
     if "secret" in volume:
         source = volume["secret"]
-        made = {"secretName": aliases.short(source.get("secret", "")), **pick(source, "defaultMode")}
+        secret = {"secretName": aliases.short(source.get("secret", "")), **pick(source, "defaultMode")}
         if "items" in source:
-            made["items"] = [
-                _renamed(one, {"version": "key", "path": "path", "mode": "mode"}) for one in source["items"]
+            secret["items"] = [
+                _renamed(file, {"version": "key", "path": "path", "mode": "mode"}) for file in source["items"]
             ]
-        return {"secret": made}
+        return {"secret": secret}
     if "emptyDir" in volume:
         source = volume["emptyDir"]
         medium = {"medium": _MEDIA[source["medium"]]} if source.get("medium") in _MEDIA else {}
@@ -167,12 +171,12 @@ def _source_to_v2(volume: Body, aliases: Aliases) -> Made:
         return {"gcs": _gcs_to_v2(volume["csi"])}
     if "secret" in volume:
         source = volume["secret"]
-        made = {"secret": aliases.whole(source.get("secretName", "")), **pick(source, "defaultMode")}
+        secret = {"secret": aliases.whole(source.get("secretName", "")), **pick(source, "defaultMode")}
         if "items" in source:
-            made["items"] = [
-                _renamed(one, {"key": "version", "path": "path", "mode": "mode"}) for one in source["items"]
+            secret["items"] = [
+                _renamed(file, {"key": "version", "path": "path", "mode": "mode"}) for file in source["items"]
             ]
-        return {"secret": made}
+        return {"secret": secret}
     if "emptyDir" in volume:
         source = volume["emptyDir"]
         named = {short: name for name, short in _MEDIA.items()}
@@ -192,10 +196,10 @@ def _gcs_to_v1(source: Body) -> Made:
 
 def _gcs_to_v2(source: Body) -> Made:
     attributes = source.get("volumeAttributes", {})
-    made = {"bucket": attributes.get("bucketName", ""), **pick(source, "readOnly")}
+    converted = {"bucket": attributes.get("bucketName", ""), **pick(source, "readOnly")}
     if attributes.get("mountOptions"):
-        made["mountOptions"] = attributes["mountOptions"].split(",")
-    return made
+        converted["mountOptions"] = attributes["mountOptions"].split(",")
+    return converted
 
 
 def _renamed(body: Body, names: Mapping[str, str]) -> Made:

@@ -48,11 +48,11 @@ def job_to_v2(v1: Body, wrong: Wrong) -> Made:
 
     Raises `ApiError` 501 for what the rehearsal does not act out.
     """
-    given, execution = v1.get("metadata", {}), v1.get("spec", {}).get("template", {})
+    own, execution = v1.get("metadata", {}), v1.get("spec", {}).get("template", {})
     refuse_unknown(v1.get("spec", {}), frozenset(("template",)))
     body: Made = {"launchStage": "GA"}
-    _set_own(body, given, notes.users(given.get("annotations", {}), "Job", wrong))
-    notes.to_v2(notes.JOB, given.get("annotations", {}), body, wrong)
+    _set_own(body, own, notes.users(own.get("annotations", {}), "Job", wrong))
+    notes.to_v2(notes.JOB, own.get("annotations", {}), body, wrong)
     inner, spec = execution.get("metadata", {}), execution.get("spec", {})
     refuse_unknown(spec, _SPEC - {"delayExecution"})
     annotations = inner.get("annotations", {})
@@ -64,10 +64,10 @@ def job_to_v2(v1: Body, wrong: Wrong) -> Made:
     return body
 
 
-def _show_job(call: Call, kept: StoredResource) -> Made:
-    said, spec = job_to_v1(kept.body)
-    meta = _told(call, kept, "jobs", said)
-    body = kept.body
+def _show_job(call: Call, job: StoredResource) -> Made:
+    own, spec = job_to_v1(job.body)
+    meta = _metadata(call, job, "jobs", own)
+    body = job.body
     last = body.get("latestCreatedExecution") or {}
     names = {"name": "name", "createTime": "creationTimestamp", "completionTime": "completionTimestamp",
              "completionStatus": "completionStatus"}  # fmt: skip
@@ -81,12 +81,12 @@ def _show_job(call: Call, kept: StoredResource) -> Made:
     return {"apiVersion": _VERSION, "kind": "Job", "metadata": meta, "spec": spec, "status": status}
 
 
-def _show_execution(call: Call, kept: StoredResource) -> Made:
-    body = kept.body
+def _show_execution(call: Call, execution: StoredResource) -> Made:
+    body = execution.body
     of_task, task = task_to_v1(body["template"])
     own = {**body.get("annotations", {}), **notes.to_v1(notes.EXECUTION, body), **of_task}
-    meta = _told(call, kept, "executions", {**_labels(body), "annotations": own})
-    meta["labels"] |= {f"{GROUP}/job": body["job"], f"{GROUP}/jobUid": _uid(call, kept, "/executions/")}
+    meta = _metadata(call, execution, "executions", {**_labels(body), "annotations": own})
+    meta["labels"] |= {f"{GROUP}/job": body["job"], f"{GROUP}/jobUid": _uid(call, execution, "/executions/")}
     status = {
         **pick(body, "startTime", "completionTime", "succeededCount", "failedCount", "cancelledCount", "runningCount",
                "retriedCount", "logUri"),
@@ -97,23 +97,23 @@ def _show_execution(call: Call, kept: StoredResource) -> Made:
     return {"apiVersion": _VERSION, "kind": "Execution", "metadata": meta, "spec": spec, "status": status}
 
 
-def _show_task(call: Call, kept: StoredResource) -> Made:
-    body = kept.body
+def _show_task(call: Call, stored: StoredResource) -> Made:
+    body = stored.body
     of_task, task = task_to_v1(body)
-    meta = _told(call, kept, "tasks", {"annotations": of_task})
-    seen = conditions(body["conditions"])
+    meta = _metadata(call, stored, "tasks", {"annotations": of_task})
+    task_conditions = conditions(body["conditions"])
     running = "Running" if "startTime" in body else "Pending"
     meta["labels"] |= {
         f"{GROUP}/job": body["job"],
         f"{GROUP}/execution": body["execution"],
         f"{GROUP}/taskIndex": str(body.get("index", 0)),
-        f"{GROUP}/runningState": _STATES.get(seen[0]["status"], running),
+        f"{GROUP}/runningState": _STATES.get(task_conditions[0]["status"], running),
     }
     status = {
         **pick(body, "startTime", "completionTime", "retried", "lastAttemptResult", "logUri"),
         "index": body.get("index", 0),
         "observedGeneration": int(body.get("observedGeneration") or body["generation"]),
-        "conditions": seen,
+        "conditions": task_conditions,
     }
     return {"apiVersion": _VERSION, "kind": "Task", "metadata": meta, "spec": task, "status": status}
 
@@ -127,12 +127,12 @@ def _create(call: Call) -> Json:
 
 
 def _replace(call: Call) -> Json:
-    kept = found(call, "jobs")
-    given = call.body.get("metadata", {})
-    if given.get("name", kept.id) != kept.id:
+    job = found(call, "jobs")
+    sent = call.body.get("metadata", {})
+    if sent.get("name", job.id) != job.id:
         raise invalid("metadata.name: must be that of the path.")
-    check_version(kept, given.get("resourceVersion"))
-    return _put(call, kept.name)
+    check_version(job, sent.get("resourceVersion"))
+    return _put(call, job.name)
 
 
 def _put(call: Call, name: str) -> Made:
@@ -141,71 +141,71 @@ def _put(call: Call, name: str) -> Made:
     body = job_to_v2(call.body, wrong)
     wrong.check()
     op = jobs.put(call, name, body, dry=is_dry(call))
-    kept = call.cloud.store.get("run", name)
-    if kept is None or is_dry(call):
-        kept = StoredResource(api="run", name=name, collection=jobs.COLLECTION, project=call.project, body=op.body["metadata"],
-                    hidden={"version": kept.hidden["version"] if kept else 0})  # fmt: skip
-        kept.body.setdefault("observedGeneration", kept.body["generation"])
-        kept.body.setdefault("conditions", [])
-        kept.body.setdefault("terminalCondition", None)
-    return _show_job(call, kept)
+    job = call.cloud.store.get("run", name)
+    if job is None or is_dry(call):
+        job = StoredResource(api="run", name=name, collection=jobs.COLLECTION, project=call.project, body=op.body["metadata"],
+                    hidden={"version": job.hidden["version"] if job else 0})  # fmt: skip
+        job.body.setdefault("observedGeneration", job.body["generation"])
+        job.body.setdefault("conditions", [])
+        job.body.setdefault("terminalCondition", None)
+    return _show_job(call, job)
 
 
 def _run(call: Call) -> Json:
-    kept = found(call, "jobs")
-    given = call.body.get("overrides", {})
-    overrides = pick(given, "taskCount")
-    if given.get("timeoutSeconds"):
-        overrides["timeout"] = f"{given['timeoutSeconds']}s"
-    if given.get("containerOverrides"):
+    job = found(call, "jobs")
+    sent = call.body.get("overrides", {})
+    overrides = pick(sent, "taskCount")
+    if sent.get("timeoutSeconds"):
+        overrides["timeout"] = f"{sent['timeoutSeconds']}s"
+    if sent.get("containerOverrides"):
         aliases = Aliases()
         overrides["containerOverrides"] = [
             {
-                **pick(one, "name", "args", "clearArgs"),
-                **pick(containers_to_v2([pick(one, "env")], aliases)[0], "env"),
+                **pick(override, "name", "args", "clearArgs"),
+                **pick(containers_to_v2([pick(override, "env")], aliases)[0], "env"),
             }
-            for one in given["containerOverrides"]
+            for override in sent["containerOverrides"]
         ]
-    return _show_execution(call, jobs.run(call, kept, overrides)[0])
+    return _show_execution(call, jobs.run(call, job, overrides)[0])
 
 
 def _delete(call: Call) -> Json:
-    kept = found(call, "jobs")
+    job = found(call, "jobs")
     if not is_dry(call):
-        jobs.remove(call, kept)
-    return success(kept, GROUP, "jobs")
+        jobs.remove(call, job)
+    return success(job, GROUP, "jobs")
 
 
 def _cancel(call: Call) -> Json:
-    kept = found(call, "executions")
-    executions.cancel(call.cloud, kept)
-    return _show_execution(call, kept)
+    execution = found(call, "executions")
+    executions.cancel(call.cloud, execution)
+    return _show_execution(call, execution)
 
 
 def _delete_execution(call: Call) -> Json:
-    kept = found(call, "executions")
-    if "completionTime" not in kept.body:
-        executions.cancel(call.cloud, kept)
-    call.cloud.forget(kept)
-    return success(kept, GROUP, "executions")
+    execution = found(call, "executions")
+    if "completionTime" not in execution.body:
+        executions.cancel(call.cloud, execution)
+    call.cloud.forget(execution)
+    return success(execution, GROUP, "executions")
 
 
-def _told(call: Call, kept: StoredResource, plural: str, said: Body) -> Made:
-    meta = metadata(call.cloud, kept, GROUP, plural)
+def _metadata(call: Call, resource: StoredResource, plural: str, own: Body) -> Made:
+    meta = metadata(call.cloud, resource, GROUP, plural)
     annotations = {
-        f"{GROUP}/{key}": kept.body[key] for key in ("creator", "lastModifier") if key in kept.body
+        f"{GROUP}/{key}": resource.body[key] for key in ("creator", "lastModifier") if key in resource.body
     }
-    labels = {**said.get("labels", {}), **meta["labels"]}
-    return {**meta, "labels": labels, "annotations": {**said.get("annotations", {}), **annotations}}
+    labels = {**own.get("labels", {}), **meta["labels"]}
+    return {**meta, "labels": labels, "annotations": {**own.get("annotations", {}), **annotations}}
 
 
-def _uid(call: Call, kept: StoredResource, before: str) -> str:
-    above = call.cloud.store.get("run", kept.name.partition(before)[0])
-    return str(above.body["uid"]) if above else segments(kept.name)[2]
+def _uid(call: Call, resource: StoredResource, before: str) -> str:
+    above = call.cloud.store.get("run", resource.name.partition(before)[0])
+    return str(above.body["uid"]) if above else segments(resource.name)[2]
 
 
-def _set_own(body: Made, given: Body, annotations: Mapping[str, str]) -> None:
-    labels = users_labels(given)
+def _set_own(body: Made, sent: Body, annotations: Mapping[str, str]) -> None:
+    labels = users_labels(sent)
     body |= {"labels": labels} if labels else {}
     body |= {"annotations": dict(annotations)} if annotations else {}
 

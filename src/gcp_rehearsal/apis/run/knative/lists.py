@@ -38,17 +38,20 @@ def name_of(call: Call, collection: str, short: str) -> str:
 def found(call: Call, collection: str) -> StoredResource:
     """Return the thing that a request names. Raises `ApiError` 404 where there is none."""
     short = call.name.rpartition("/")[2]
-    for kept in _under(call, collection):
-        if kept.id == short:
-            return kept
+    for resource in _under(call, collection):
+        if resource.id == short:
+            return resource
     raise not_found(missing_in_run(name_of(call, collection, short)))
 
 
 def listed(call: Call, collection: str, kind: str, show: Callable[[Call, StoredResource], Made]) -> Made:
     """Return one page of a list, of the things that the selector lets through, the newest first."""
     selector = call.query.get("labelSelector") or ""
-    shown = [show(call, kept) for kept in sorted(_under(call, collection), key=lambda one: -one.created)]
-    items = [one for one in shown if selected(selector, one["metadata"].get("labels", {}))]
+    shown = [
+        show(call, resource)
+        for resource in sorted(_under(call, collection), key=lambda resource: -resource.created)
+    ]
+    items = [manifest for manifest in shown if selected(selector, manifest["metadata"].get("labels", {}))]
     begin, size = call.query.get("continue") or "0", call.query.get("limit") or 500
     if not begin.isdigit() or size < 0:
         raise invalid("Invalid continue token or limit.")

@@ -46,7 +46,7 @@ def service_to_v1(body: Body) -> tuple[Made, Made]:
     template = {"metadata": metadata_of_template, "spec": spec}
     return metadata, {
         "template": template,
-        "traffic": [_target_to_v1(one) for one in body.get("traffic", ())],
+        "traffic": [_target_to_v1(target) for target in body.get("traffic", ())],
     }
 
 
@@ -64,7 +64,7 @@ def service_to_v2(v1: Body, wrong: Wrong) -> Made:
     notes.to_v2(notes.SERVICE, annotations, body, wrong)
     body["template"] = template_to_v2(spec.get("template", {}), wrong)
     if spec.get("traffic"):
-        body["traffic"] = [_target_to_v2(one) for one in spec["traffic"]]
+        body["traffic"] = [_target_to_v2(target) for target in spec["traffic"]]
     return body
 
 
@@ -131,9 +131,9 @@ def task_to_v1(template: Body) -> tuple[dict[str, str], Made]:
         spec["volumes"] = volumes_to_v1(template["volumes"], aliases)
     if template.get("nodeSelector"):
         spec["nodeSelector"] = {ACCELERATOR: template["nodeSelector"].get("accelerator", "")}
-    found = container_notes(containers, aliases)
-    kept = {key: value for key, value in found.items() if key in {SECRETS, NEEDS}}
-    return {**notes.to_v1(notes.TASK, template), **kept, **of_sql}, spec
+    annotations = container_notes(containers, aliases)
+    carried = {key: value for key, value in annotations.items() if key in {SECRETS, NEEDS}}
+    return {**notes.to_v1(notes.TASK, template), **carried, **of_sql}, spec
 
 
 def task_to_v2(spec: Body, annotations: Mapping[str, str], wrong: Wrong) -> Made:
@@ -149,18 +149,22 @@ def task_to_v2(spec: Body, annotations: Mapping[str, str], wrong: Wrong) -> Made
 
 def container_notes(containers: Sequence[Body], aliases: Aliases) -> dict[str, str]:
     """Return what Knative says of containers in annotations of the whole."""
-    made = {}
-    resources = [one.get("resources", {}) for one in containers]
-    if containers and not any(one.get("cpuIdle") for one in resources):
-        made[THROTTLING] = "false"
-    if any(one.get("startupCpuBoost") for one in resources):
-        made[BOOST] = "true"
-    needs = {one.get("name", ""): one["dependsOn"] for one in containers if one.get("dependsOn")}
+    annotations = {}
+    resources = [container.get("resources", {}) for container in containers]
+    if containers and not any(settings.get("cpuIdle") for settings in resources):
+        annotations[THROTTLING] = "false"
+    if any(settings.get("startupCpuBoost") for settings in resources):
+        annotations[BOOST] = "true"
+    needs = {
+        container.get("name", ""): container["dependsOn"]
+        for container in containers
+        if container.get("dependsOn")
+    }
     if needs:
-        made[NEEDS] = json.dumps(needs, separators=(",", ":"))
+        annotations[NEEDS] = json.dumps(needs, separators=(",", ":"))
     if aliases.annotation:
-        made[SECRETS] = aliases.annotation
-    return made
+        annotations[SECRETS] = aliases.annotation
+    return annotations
 
 
 def refuse_unknown(spec: Body, known: frozenset[str]) -> None:
@@ -208,17 +212,17 @@ def _labels(body: Body) -> Made:
 
 
 def _target_to_v1(target: Body) -> Made:
-    made = pick(target, "percent", "tag")
+    converted = pick(target, "percent", "tag")
     if target.get("type") == LATEST:
-        return {**made, "latestRevision": True}
-    return {**made, "revisionName": target.get("revision", "")}
+        return {**converted, "latestRevision": True}
+    return {**converted, "revisionName": target.get("revision", "")}
 
 
 def _target_to_v2(target: Body) -> Made:
-    made = pick(target, "percent", "tag")
+    converted = pick(target, "percent", "tag")
     if target.get("latestRevision") or not target.get("revisionName"):
-        return {"type": LATEST, **made}
-    return {"type": BY_REVISION, "revision": target["revisionName"], **made}
+        return {"type": LATEST, **converted}
+    return {"type": BY_REVISION, "revision": target["revisionName"], **converted}
 
 
 def _renamed(body: Body, names: Mapping[str, str]) -> Made:

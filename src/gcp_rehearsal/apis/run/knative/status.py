@@ -57,7 +57,7 @@ def metadata(cloud: Cloud, kept: StoredResource, group: str, plural: str) -> Mad
     """Return what Google writes into the metadata of anything."""
     project, region, short = segments(kept.name)
     number = number_of(cloud, project)
-    made: Made = {
+    fields: Made = {
         "name": short,
         "namespace": number,
         "selfLink": f"/apis/{group}/v1/namespaces/{number}/{plural}/{short}",
@@ -68,8 +68,8 @@ def metadata(cloud: Cloud, kept: StoredResource, group: str, plural: str) -> Mad
         "labels": {"cloud.googleapis.com/location": region},
     }
     if "deleteTime" in kept.body:
-        made["deletionTimestamp"] = kept.body["deleteTime"]
-    return made
+        fields["deletionTimestamp"] = kept.body["deleteTime"]
+    return fields
 
 
 def version(kept: StoredResource) -> str:
@@ -89,7 +89,7 @@ def check_version(kept: StoredResource, given: str | None) -> None:
 
 def conditions(found: list[Body], *, first: Body | None = None) -> list[Made]:
     """Return the conditions of v2 as Knative has them."""
-    return [_condition(one) for one in ([first] if first else []) + list(found)]
+    return [_condition(condition) for condition in ([first] if first else []) + list(found)]
 
 
 def regions_of(call: Call) -> str:
@@ -109,7 +109,7 @@ def selected(text: str, labels: Mapping[str, str]) -> bool:
             raise invalid(f"Invalid label selector: {text}")
         have, position = labels.get(term["key"]), term.end()
         if term["many"] is not None:
-            holds = have in {one.strip() for one in term["many"].split(",")}
+            holds = have in {value.strip() for value in term["many"].split(",")}
         elif term["op"]:
             holds = (have == term["value"]) is (term["op"] != "!=")
         else:
@@ -131,25 +131,25 @@ def translated(handler: Callable[[Call], Json]) -> Callable[[Call], Json]:
     return handle
 
 
-def _condition(one: Body) -> Made:
-    made: Made = {
-        "type": one["type"],
-        "status": _STATES.get(one["state"], "Unknown"),
-        "lastTransitionTime": one["lastTransitionTime"],
+def _condition(condition: Body) -> Made:
+    converted: Made = {
+        "type": condition["type"],
+        "status": _STATES.get(condition["state"], "Unknown"),
+        "lastTransitionTime": condition["lastTransitionTime"],
     }
-    reason = one.get("revisionReason") or one.get("executionReason") or one.get("reason")
+    reason = condition.get("revisionReason") or condition.get("executionReason") or condition.get("reason")
     if reason:
-        made["reason"] = "".join(word.title() for word in reason.split("_"))
-    if "message" in one:
-        made["message"] = one["message"]
-    return made
+        converted["reason"] = "".join(word.title() for word in reason.split("_"))
+    if "message" in condition:
+        converted["message"] = condition["message"]
+    return converted
 
 
 def _in_v1(error: ApiError) -> ApiError:
     fields = [
-        (_path(one["field"]), one["description"])
+        (_path(violation["field"]), violation["description"])
         for detail in error.details
-        for one in detail.get("fieldViolations", ())
+        for violation in detail.get("fieldViolations", ())
     ]
     if not fields:
         return error
