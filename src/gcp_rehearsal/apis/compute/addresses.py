@@ -1,4 +1,4 @@
-"""Addresses of Compute Engine: which one a thing gets, and that one which a rule listens at is in use."""
+"""Addresses of Compute Engine: which one a thing gets, and that the one a rule listens at is in use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _THROUGH_PROXIES = ("/targetHttpProxies/", "/targetHttpsProxies/", "/targetTcpPr
 
 
 def assign(call: Call, body: JsonObject) -> None:
-    """Let a reserved address have one of its own, or that which was asked for. Raises `ApiError`."""
+    """Give a reserved address a free one, or the one that was asked for. Raises `ApiError`."""
     body["status"] = "RESERVED"
     if body.get("ipVersion") == "IPV6":
         raise unimplemented("addresses of IPv6")
@@ -49,14 +49,14 @@ def assign(call: Call, body: JsonObject) -> None:
 
 def listen(call: Call, body: JsonObject) -> None:
     """Give a new forwarding rule its address and ports. Raises `ApiError` where another rule has them."""
-    given = str(body.get("IPAddress") or "")
-    if "/" in given:
-        reserved = at(call.cloud, _full(call, given))
+    address = str(body.get("IPAddress") or "")
+    if "/" in address:
+        reserved = at(call.cloud, _full(call, address))
         if reserved is None:
-            raise not_found(f"The resource '{_full(call, given).removeprefix(f'{BASE}/')}' was not found")
+            raise not_found(f"The resource '{_full(call, address).removeprefix(f'{BASE}/')}' was not found")
         body["IPAddress"] = reserved.body["address"]
         _check_tier(body, reserved)
-    if not given:
+    if not address:
         body["IPAddress"] = _free(call.cloud, _EXTERNAL)
     if body["loadBalancingScheme"].startswith("EXTERNAL"):
         body.setdefault("networkTier", "PREMIUM")
@@ -74,7 +74,7 @@ def listen(call: Call, body: JsonObject) -> None:
 
 def _check_tier(body: JsonObject, reserved: StoredResource) -> None:
     """Raise `ApiError` 400 for a rule of another network tier than its address."""
-    tiers = [str(one.get("networkTier") or "PREMIUM") for one in (body, reserved.body)]
+    tiers = [str(resource.get("networkTier") or "PREMIUM") for resource in (body, reserved.body)]
     if body["loadBalancingScheme"].startswith("EXTERNAL") and tiers[0] != tiers[1]:
         raise invalid(
             f"Invalid value for field 'resource.networkTier': '{tiers[0]}'. The address {reserved.body['address']} is of the "
@@ -83,7 +83,7 @@ def _check_tier(body: JsonObject, reserved: StoredResource) -> None:
 
 
 def occupy(cloud: Cloud, rule: StoredResource) -> None:
-    """Let the reserved address that a rule listens at be in use by it."""
+    """Mark the reserved address that a rule listens at as used by it."""
     for address in _at(cloud, rule):
         address.body["status"] = "IN_USE"
         users = address.body.setdefault("users", [])
@@ -92,7 +92,7 @@ def occupy(cloud: Cloud, rule: StoredResource) -> None:
 
 
 def vacate(cloud: Cloud, rule: StoredResource) -> None:
-    """Let the address of a rule that goes be reserved only, where no other rule has it."""
+    """Mark the address of a deleted rule as reserved only, where no other rule has it."""
     for address in _at(cloud, rule):
         left = [user for user in address.body.get("users", ()) if user != rule.body["selfLink"]]
         address.body.pop("users", None)
@@ -110,16 +110,16 @@ def refuse_if_occupied(call: Call, kept: StoredResource) -> None:
 
 def _at(cloud: Cloud, rule: StoredResource) -> Iterator[StoredResource]:
     scope = rule.name.rpartition("/forwardingRules/")[0]
-    for kept in cloud.store.of("compute"):
-        here = kept.collection in _COLLECTIONS and kept.name.startswith(f"{scope}/addresses/")
-        if here and kept.body.get("address") == rule.body.get("IPAddress"):
-            yield kept
+    for address in cloud.store.of("compute"):
+        here = address.collection in _COLLECTIONS and address.name.startswith(f"{scope}/addresses/")
+        if here and address.body.get("address") == rule.body.get("IPAddress"):
+            yield address
 
 
-def _conflict(one: JsonObject, other: JsonObject) -> bool:
-    if any(one.get(key) != other.get(key) for key in ("IPAddress", "IPProtocol")):
+def _conflict(rule: JsonObject, other: JsonObject) -> bool:
+    if any(rule.get(key) != other.get(key) for key in ("IPAddress", "IPProtocol")):
         return False
-    first, second = _ports(one), _ports(other)
+    first, second = _ports(rule), _ports(other)
     return first is None or second is None or (first[0] <= second[1] and second[0] <= first[1])
 
 
@@ -135,12 +135,14 @@ def _check_proxy_only(call: Call, body: JsonObject) -> None:
     if "region" not in call.params or not managed or not through:
         return
     network = body.get("network") or f"{BASE}/projects/{call.project}/global/networks/default"
-    for kept in call.cloud.store.of("compute", "compute.subnetworks"):
-        same = kept.body["network"] == network and kept.body["region"].endswith(f"/{call.params['region']}")
+    for subnetwork in call.cloud.store.of("compute", "compute.subnetworks"):
+        same = subnetwork.body["network"] == network and subnetwork.body["region"].endswith(
+            f"/{call.params['region']}"
+        )
         if (
             same
-            and kept.body.get("purpose") == "REGIONAL_MANAGED_PROXY"
-            and kept.body.get("role") == "ACTIVE"
+            and subnetwork.body.get("purpose") == "REGIONAL_MANAGED_PROXY"
+            and subnetwork.body.get("role") == "ACTIVE"
         ):
             return
     raise ApiError(
@@ -153,8 +155,10 @@ def _check_proxy_only(call: Call, body: JsonObject) -> None:
 
 
 def _free(cloud: Cloud, first: IPv4Address) -> str:
-    taken = {kept.body.get(key) for kept in cloud.store.of("compute") for key in ("address", "IPAddress")}
-    while str(first) in taken:
+    used = {
+        resource.body.get(key) for resource in cloud.store.of("compute") for key in ("address", "IPAddress")
+    }
+    while str(first) in used:
         first += 1
     return str(first)
 
@@ -166,6 +170,6 @@ def _is_in(cidr: IPv4Network, address: str) -> bool:
         return False
 
 
-def _full(call: Call, given: str) -> str:
-    path = given.partition("/v1/")[2] or given
+def _full(call: Call, address: str) -> str:
+    path = address.partition("/v1/")[2] or address
     return f"{BASE}/{path}" if path.startswith("projects/") else f"{BASE}/projects/{call.project}/{path}"

@@ -44,7 +44,7 @@ def fill(cloud: Cloud, network: StoredResource) -> None:
 
 
 def default_network(cloud: Cloud, project: str) -> None:
-    """Let a project have the network named `default` with its firewall rules, where it is one that comes with them."""
+    """Give a project the network named `default` with its firewall rules, if it is one that comes with them."""
     path = f"projects/{project}/global/networks/default"
     known = cloud.project(project)
     if known is None or not known.default_network or cloud.store.get("compute", path) is not None:
@@ -67,7 +67,7 @@ def default_network(cloud: Cloud, project: str) -> None:
     for name, (sources, allowed) in _RULES.items():
         put(cloud, project, f"projects/{project}/global/firewalls/{name}", "compute.firewalls", {
             "kind": "compute#firewall", "network": network.body["selfLink"], "direction": "INGRESS", "priority": 65534,
-            "allowed": [dict(one) for one in allowed], "disabled": False, "logConfig": {"enable": False}, **sources,
+            "allowed": [dict(rule) for rule in allowed], "disabled": False, "logConfig": {"enable": False}, **sources,
         })  # fmt: skip
 
 
@@ -76,12 +76,12 @@ def route(
 ) -> StoredResource:
     """Make a route that comes and goes with its network, and return it."""
     name = f"default-route-{cloud.uuid().replace('-', '')[:16]}"
-    kept = put(cloud, network.project, f"projects/{network.project}/global/routes/{name}", "compute.routes", {
+    default_route = put(cloud, network.project, f"projects/{network.project}/global/routes/{name}", "compute.routes", {
         "kind": "compute#route", "network": network.body["selfLink"], "destRange": destination, "priority": 1000, **more,
     })  # fmt: skip
-    kept.body.setdefault("routeStatus", "ACTIVE")
-    kept.hidden["with_network"] = True
-    return kept
+    default_route.body.setdefault("routeStatus", "ACTIVE")
+    default_route.hidden["with_network"] = True
+    return default_route
 
 
 def join(cloud: Cloud, kept: StoredResource, network: StoredResource) -> None:
@@ -96,7 +96,7 @@ def join(cloud: Cloud, kept: StoredResource, network: StoredResource) -> None:
 
 
 def put(cloud: Cloud, project: str, path: str, collection: str, body: JsonObject) -> StoredResource:
-    """Let a thing of Compute Engine exist that nobody asked for by itself, and return it."""
+    """Make a thing of Compute Engine that nobody asked for by itself, and return it."""
     body = {
         "id": cloud.number(), "creationTimestamp": cloud.clock.text(), "name": path.rpartition("/")[2],
         "selfLink": f"{BASE}/{path}", **body,
@@ -111,13 +111,13 @@ def _subnetwork(cloud: Cloud, network: StoredResource, region: str, cidr: str) -
     path = f"projects/{network.project}/regions/{region}/subnetworks/{network.id}"
     if cloud.store.get("compute", path) is not None:
         return
-    kept = put(cloud, network.project, path, "compute.subnetworks", {
+    subnetwork = put(cloud, network.project, path, "compute.subnetworks", {
         "kind": "compute#subnetwork", "network": network.body["selfLink"], "ipCidrRange": cidr,
         "gatewayAddress": str(IPv4Network(cidr)[1]),
         "region": f"{BASE}/projects/{network.project}/regions/{region}", "privateIpGoogleAccess": False,
         "purpose": "PRIVATE", "stackType": "IPV4_ONLY", "privateIpv6GoogleAccess": "DISABLE_GOOGLE_ACCESS",
         "fingerprint": "",
     })  # fmt: skip
-    fingerprints.refresh(kept.body)
-    kept.hidden.update(with_network=True, ready=True)
-    join(cloud, kept, network)
+    fingerprints.refresh(subnetwork.body)
+    subnetwork.hidden.update(with_network=True, ready=True)
+    join(cloud, subnetwork, network)

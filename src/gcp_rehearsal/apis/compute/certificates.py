@@ -40,7 +40,7 @@ def prepare(call: Call, body: JsonObject) -> None:
 
 
 def provision(call: Call, kept: StoredResource) -> None:
-    """Let a managed certificate come, some time after it was asked for; keep the key of another one where nobody reads it."""
+    """Issue a managed certificate some time after it was asked for; keep the key of any other where nobody reads it."""
     if kept.collection.rpartition(".")[2] in {"sslCertificates", "regionSslCertificates"}:
         own = call.body.get("selfManaged") or {}
         kept.hidden.setdefault("key", own.get("privateKey") or call.body.get("privateKey") or "")
@@ -59,8 +59,8 @@ def of_proxy(call: Call, body: JsonObject) -> None:
     chosen = body.get("certificateMap")
     if chosen:
         body["certificateMap"] = _managed(call, "certificateMap", str(chosen), "certificateMaps")
-    named = [str(one) for one in body.get("sslCertificates") or ()]
-    managers = [one for one in named if one.startswith(MANAGER)]
+    named = [str(name) for name in body.get("sslCertificates") or ()]
+    managers = [name for name in named if name.startswith(MANAGER)]
     if managers and len(managers) < len(named):
         raise invalid(
             "Invalid value for field 'resource.sslCertificates': certificates of Compute Engine and of Certificate "
@@ -74,10 +74,10 @@ def of_proxy(call: Call, body: JsonObject) -> None:
     if len(named) > most:
         raise invalid(f"Invalid value for field 'resource.sslCertificates': at most {most} are allowed.")
     body["sslCertificates"] = [
-        _managed(call, f"sslCertificates[{number}]", one, "certificates")
+        _managed(call, f"sslCertificates[{number}]", name, "certificates")
         if managers
-        else _of_compute(call, f"sslCertificates[{number}]", one)
-        for number, one in enumerate(named)
+        else _of_compute(call, f"sslCertificates[{number}]", name)
+        for number, name in enumerate(named)
     ]
     if not named:
         del body["sslCertificates"]
@@ -111,12 +111,12 @@ def _read(certificate: str, key: str) -> JsonObject:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-    def public(one: Any) -> bytes:  # Any: a key of any algorithm
-        found: bytes = one.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return found
+    def public(public_key: Any) -> bytes:  # Any: a key of any algorithm
+        encoded: bytes = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return encoded
 
     try:
-        found = x509.load_pem_x509_certificates(certificate.encode())[0]
+        parsed = x509.load_pem_x509_certificates(certificate.encode())[0]
     except (ValueError, IndexError) as error:
         raise ApiError(
             400, "The SSL certificate could not be parsed.", reason="sslCertificateCouldNotParseCert"
@@ -127,13 +127,13 @@ def _read(certificate: str, key: str) -> JsonObject:
         raise ApiError(
             400, "The SSL key could not be parsed.", reason="sslCertificateCouldNotParseKey"
         ) from error
-    if public(loaded.public_key()) != public(found.public_key()):
+    if public(loaded.public_key()) != public(parsed.public_key()):
         raise ApiError(400, "The SSL certificate and key do not match.", reason="sslCertificateKeyMismatch")
     names: Json = []
     try:
-        extension = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        extension = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         names = extension.value.get_values_for_type(x509.DNSName)
     except x509.ExtensionNotFound:
         pass
-    read: JsonObject = {"expireTime": found.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%S.000+00:00")}
+    read: JsonObject = {"expireTime": parsed.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%S.000+00:00")}
     return {**read, "subjectAlternativeNames": names} if names else read

@@ -130,19 +130,19 @@ def _plain(last: str) -> str:
     return last
 
 
-def _made(call: Call, kept: StoredResource) -> None:
-    certificates.provision(call, kept)
-    if "/forwardingRules/" in kept.name:
-        addresses.occupy(call.cloud, kept)
+def _provision(call: Call, resource: StoredResource) -> None:
+    certificates.provision(call, resource)
+    if "/forwardingRules/" in resource.name:
+        addresses.occupy(call.cloud, resource)
 
 
-def _remove(call: Call, kept: StoredResource) -> None:
-    if "/addresses/" in kept.name:
-        addresses.refuse_if_occupied(call, kept)
+def _remove(call: Call, resource: StoredResource) -> None:
+    if "/addresses/" in resource.name:
+        addresses.refuse_if_occupied(call, resource)
         return
-    refuse_if_used(call, kept)
-    if "/forwardingRules/" in kept.name:
-        addresses.vacate(call.cloud, kept)
+    refuse_if_used(call, resource)
+    if "/forwardingRules/" in resource.name:
+        addresses.vacate(call.cloud, resource)
 
 
 def aggregated(call: Call) -> JsonObject:
@@ -150,12 +150,12 @@ def aggregated(call: Call) -> JsonObject:
     last = call.method.collection.rpartition(".")[2]
     segment = "operations" if last == "globalOperations" else last
     items: dict[str, JsonObject] = {}
-    for kept in call.cloud.store.of("compute"):
-        parts = kept.name.split("/")
+    for resource in call.cloud.store.of("compute"):
+        parts = resource.name.split("/")
         scope, kind = ("global", parts[3]) if parts[2] == "global" else ("/".join(parts[2:4]), parts[4])
-        shown = matches(call.query.get("filter") or "", kept.body)
-        if kept.project == call.project and kind == segment and shown:
-            items.setdefault(scope, {segment: []})[segment].append(kept.body)
+        shown = matches(call.query.get("filter") or "", resource.body)
+        if resource.project == call.project and kind == segment and shown:
+            items.setdefault(scope, {segment: []})[segment].append(resource.body)
     schema = call.document.schemas[call.method.response or ""]["properties"]
     path = f"projects/{call.project}/aggregated/{segment}"
     return {"kind": schema["kind"]["default"], "id": path, "selfLink": f"{BASE}/{path}", "items": items}
@@ -170,8 +170,10 @@ def region(call: Call) -> JsonObject:
 
 def regions(call: Call) -> JsonObject:
     """Return all regions that the filter lets through, a page of them."""
-    found = [_region(call, name) for name in ZONES]
-    return generic.page(call, "items", [one for one in found if matches(call.query.get("filter") or "", one)])
+    listed = [_region(call, name) for name in ZONES]
+    return generic.page(
+        call, "items", [region for region in listed if matches(call.query.get("filter") or "", region)]
+    )
 
 
 def zone(call: Call) -> JsonObject:
@@ -184,14 +186,16 @@ def zone(call: Call) -> JsonObject:
 
 def zones(call: Call) -> JsonObject:
     """Return all zones that the filter lets through, a page of them."""
-    found = [_zone(call, name) for region in ZONES for name in _zones(region)]
-    return generic.page(call, "items", [one for one in found if matches(call.query.get("filter") or "", one)])
+    listed = [_zone(call, name) for region in ZONES for name in _zones(region)]
+    return generic.page(
+        call, "items", [zone for zone in listed if matches(call.query.get("filter") or "", zone)]
+    )
 
 
 def project(call: Call) -> JsonObject:
     """Return what Compute Engine knows of a project."""
-    found = call.cloud.project(call.project)
-    number = found.number if found else ""
+    known = call.cloud.project(call.project)
+    number = known.number if known else ""
     return {
         "kind": "compute#project",
         "id": number,
@@ -224,12 +228,12 @@ def _used(call: Call, metric: str, scope: str) -> float:
     words = _COUNTED.get(metric)
     if words is None:
         return 0.0
-    every = [kept for kept in call.cloud.store.of("compute") if kept.project == call.project]
-    found = [kept for kept in every if f"/{words[0]}/" in kept.name
-             and (metric in _EVERYWHERE or f"/{scope}/" in kept.name)]  # fmt: skip
+    every = [resource for resource in call.cloud.store.of("compute") if resource.project == call.project]
+    counted = [resource for resource in every if f"/{words[0]}/" in resource.name
+             and (metric in _EVERYWHERE or f"/{scope}/" in resource.name)]  # fmt: skip
     if words[0] == "addresses":
-        found = [kept for kept in found if kept.body.get("status") in words[1:]]
-    return float(len(found))
+        counted = [resource for resource in counted if resource.body.get("status") in words[1:]]
+    return float(len(counted))
 
 
 def _zone(call: Call, name: str) -> JsonObject:
@@ -243,7 +247,7 @@ def _zones(region: str) -> list[str]:
     return [f"{region}-{letter}" for letter in ZONES[region]]
 
 
-_KIND = Kind(prepare=_prepare, made=_made, remove=_remove, seconds=6)
+_KIND = Kind(prepare=_prepare, made=_provision, remove=_remove, seconds=6)
 KINDS: Mapping[str, Kind] = {f"compute.{last}": _KIND for last in _REFERENCES}
 HANDLERS: Mapping[str, Handler] = {
     **{f"compute.{last}.aggregatedList": aggregated for last in _LISTED},

@@ -42,7 +42,9 @@ def _prepare_network(call: Call, body: JsonObject, before: StoredResource | None
             "Invalid value for field 'resource.autoCreateSubnetworks': ''. Legacy networks cannot be created."
         )
     have = [
-        kept for kept in call.cloud.store.of("compute", "compute.networks") if kept.project == call.project
+        network
+        for network in call.cloud.store.of("compute", "compute.networks")
+        if network.project == call.project
     ]
     limit = call.cloud.quotas.get("NETWORKS", _MOST_NETWORKS)
     if len(have) >= limit:
@@ -53,48 +55,50 @@ def _prepare_network(call: Call, body: JsonObject, before: StoredResource | None
     body.setdefault("networkFirewallPolicyEnforcementOrder", "AFTER_CLASSIC_FIREWALL")
 
 
-def _made_network(call: Call, kept: StoredResource) -> None:
-    if "ready" in kept.hidden:
+def _made_network(call: Call, network: StoredResource) -> None:
+    if "ready" in network.hidden:
         return
-    kept.hidden["ready"] = False
-    kept.body["selfLinkWithId"] = f"{BASE}/projects/{call.project}/global/networks/{kept.body['id']}"
+    network.hidden["ready"] = False
+    network.body["selfLinkWithId"] = f"{BASE}/projects/{call.project}/global/networks/{network.body['id']}"
     gateway = f"{BASE}/projects/{call.project}/global/gateways/default-internet-gateway"
     internet = {"nextHopGateway": gateway, "description": "Default route to the Internet."}
-    auto_mode.route(call.cloud, kept, "0.0.0.0/0", internet)
-    if kept.body["autoCreateSubnetworks"]:
-        auto_mode.fill(call.cloud, kept)
+    auto_mode.route(call.cloud, network, "0.0.0.0/0", internet)
+    if network.body["autoCreateSubnetworks"]:
+        auto_mode.fill(call.cloud, network)
 
 
-def _ready(call: Call, kept: StoredResource) -> None:
-    kept.hidden["ready"] = True
+def _ready(call: Call, resource: StoredResource) -> None:
+    resource.hidden["ready"] = True
 
 
 def delete_network(call: Call) -> JsonObject:
     """Unmake a network. Whether something still uses it is found out by the operation, which then fails."""
-    kept = generic.existing(call)
-    if not kept.hidden.get("ready", True):
-        raise not_ready(kept)
+    network = generic.existing(call)
+    if not network.hidden.get("ready", True):
+        raise not_ready(network)
 
     def finish() -> JsonObject | ApiError:
-        user = next((user for user in users(call.cloud, kept) if not user.hidden.get("with_network")), None)
+        user = next(
+            (user for user in users(call.cloud, network) if not user.hidden.get("with_network")), None
+        )
         if user is not None:
-            return in_use(kept, user, "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE")
-        for own in list(users(call.cloud, kept)):
+            return in_use(network, user, "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE")
+        for own in list(users(call.cloud, network)):
             call.cloud.forget(own)
-        if call.cloud.store.get("compute", kept.name) is kept:
-            call.cloud.forget(kept)
+        if call.cloud.store.get("compute", network.name) is network:
+            call.cloud.forget(network)
         return {}
 
-    return operations.begin(call, kept.name, call.cloud.takes(10), finish)
+    return operations.begin(call, network.name, call.cloud.takes(10), finish)
 
 
 def to_custom_mode(call: Call) -> JsonObject:
     """Make an auto mode network's subnetworks its owner's from now on."""
-    kept = generic.existing(call)
-    for user in users(call.cloud, kept):
+    network = generic.existing(call)
+    for user in users(call.cloud, network):
         if user.collection == "compute.subnetworks":
             user.hidden.pop("with_network", None)
-    return changed(call, kept, {"autoCreateSubnetworks": False})
+    return changed(call, network, {"autoCreateSubnetworks": False})
 
 
 def _prepare_subnetwork(call: Call, body: JsonObject, before: StoredResource | None) -> None:
@@ -126,50 +130,54 @@ def _prepare_subnetwork(call: Call, body: JsonObject, before: StoredResource | N
         body["gatewayAddress"] = str(cidr[1])
 
 
-def _made_subnetwork(call: Call, kept: StoredResource) -> None:
-    network = at(call.cloud, kept.body["network"])
+def _made_subnetwork(call: Call, subnetwork: StoredResource) -> None:
+    network = at(call.cloud, subnetwork.body["network"])
     if network is None:
         return
-    auto_mode.join(call.cloud, kept, network)
-    kept.hidden.setdefault("ready", False)
+    auto_mode.join(call.cloud, subnetwork, network)
+    subnetwork.hidden.setdefault("ready", False)
 
 
-def _remove_subnetwork(call: Call, kept: StoredResource) -> None:
-    if kept.hidden.get("ready") is False:
-        raise not_ready(kept)
-    refuse_if_used(call, kept)
-    network = at(call.cloud, kept.body["network"])
-    if network is not None and network.body["autoCreateSubnetworks"] and kept.hidden.get("with_network"):
+def _remove_subnetwork(call: Call, subnetwork: StoredResource) -> None:
+    if subnetwork.hidden.get("ready") is False:
+        raise not_ready(subnetwork)
+    refuse_if_used(call, subnetwork)
+    network = at(call.cloud, subnetwork.body["network"])
+    if (
+        network is not None
+        and network.body["autoCreateSubnetworks"]
+        and subnetwork.hidden.get("with_network")
+    ):
         raise invalid(
-            f"Invalid resource usage: 'Cannot delete auto subnetwork from an auto subnet mode network: {kept.name}'."
+            f"Invalid resource usage: 'Cannot delete auto subnetwork from an auto subnet mode network: {subnetwork.name}'."
         )
     if network is not None:
-        links = [link for link in network.body.get("subnetworks", ()) if link != kept.body["selfLink"]]
+        links = [link for link in network.body.get("subnetworks", ()) if link != subnetwork.body["selfLink"]]
         network.body["subnetworks"] = links
         if not links:
             del network.body["subnetworks"]
-    route = call.cloud.store.get("compute", kept.hidden.get("route", ""))
+    route = call.cloud.store.get("compute", subnetwork.hidden.get("route", ""))
     if route is not None:
         call.cloud.forget(route)
 
 
 def set_private_access(call: Call) -> JsonObject:
     """Tell whether what has no address of its own in a subnetwork reaches Google's APIs."""
-    kept = generic.existing(call)
-    return changed(call, kept, {"privateIpGoogleAccess": bool(call.body.get("privateIpGoogleAccess"))})
+    subnetwork = generic.existing(call)
+    return changed(call, subnetwork, {"privateIpGoogleAccess": bool(call.body.get("privateIpGoogleAccess"))})
 
 
 def expand(call: Call) -> JsonObject:
     """Give a subnetwork a wider range."""
-    kept = generic.existing(call)
+    subnetwork = generic.existing(call)
     new = str(call.body.get("ipCidrRange") or "")
-    cidr = _range(call, kept.body, new, kept)
-    old = IPv4Network(kept.body["ipCidrRange"])
+    cidr = _range(call, subnetwork.body, new, subnetwork)
+    old = IPv4Network(subnetwork.body["ipCidrRange"])
     if not old.subnet_of(cidr) or old == cidr:
         raise invalid(
             f"Invalid value for field 'ipCidrRange': '{new}'. New range must be a superset of the current range {old}."
         )
-    return changed(call, kept, {"ipCidrRange": new})
+    return changed(call, subnetwork, {"ipCidrRange": new})
 
 
 def _check_patch(call: Call, body: JsonObject, before: StoredResource) -> None:

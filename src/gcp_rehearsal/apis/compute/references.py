@@ -53,17 +53,17 @@ def reference(call: Call, field: str, value: str) -> str:
 
     Raises `ApiError`: 400 for what is no address, 404 where there is nothing in a project of this cloud.
     """
-    found = _URL.fullmatch(value)
-    path = call.cloud.by_id(found[1]) if found else ""
+    match = _URL.fullmatch(value)
+    path = call.cloud.by_id(match[1]) if match else ""
     if path.startswith(("global/", "regions/", "zones/")):
         path = f"projects/{call.project}/{path}"
     if not _PATH.fullmatch(path):
         raise invalid(f"Invalid value for field 'resource.{field}': '{value}'. The URL is malformed.")
-    kept = call.cloud.store.get("compute", path)
-    if kept is None and path.count("/") > 3:
+    resource = call.cloud.store.get("compute", path)
+    if resource is None and path.count("/") > 3:
         raise not_found(f"The resource '{path}' was not found")
-    if kept is not None and kept.hidden.get("ready") is False:
-        raise not_ready(kept)
+    if resource is not None and resource.hidden.get("ready") is False:
+        raise not_ready(resource)
     return f"{BASE}/{path}"
 
 
@@ -114,7 +114,7 @@ def in_use(
 
 
 def check_scope(call: Call, body: Mapping[str, Json], fields: tuple[str, ...]) -> None:
-    """Raise `ApiError` 400 where a part of a load balancer names one of another region, or a global one one of a region."""
+    """Raise `ApiError` 400 where a part of a load balancer names one of another region, or a global part one of a region."""
     own = f"/regions/{call.params['region']}/" if "region" in call.params else "/global/"
     for field in fields:
         for holder, key, path in _holders(dict(body), field.split(".")):
@@ -127,7 +127,7 @@ def check_scope(call: Call, body: Mapping[str, Json], fields: tuple[str, ...]) -
 
 
 def place_of(call: Call, body: JsonObject) -> None:
-    """Let what lies in a region, or a zone, say so."""
+    """Set the region or the zone of what lies in one."""
     for scope in ("region", "zone"):
         if scope in call.params:
             body[scope] = f"{BASE}/projects/{call.project}/{scope}s/{call.params[scope]}"

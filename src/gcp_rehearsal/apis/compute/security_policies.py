@@ -39,10 +39,10 @@ def prepare(body: JsonObject) -> None:
 
 def add_rule(call: Call) -> Json:
     """Put one more rule into a policy."""
-    kept = generic.existing(call)
-    rules = [dict(rule) for rule in kept.body["rules"]]
+    policy = generic.existing(call)
+    rules = [dict(rule) for rule in policy.body["rules"]]
     _insert(rules, call.body, "resource")
-    return _kept(call, kept, rules)
+    return _with_rules(call, policy, rules)
 
 
 def get_rule(call: Call) -> Json:
@@ -52,30 +52,30 @@ def get_rule(call: Call) -> Json:
 
 def patch_rule(call: Call) -> Json:
     """Change what is sent of one rule."""
-    kept = generic.existing(call)
-    rules = [dict(rule) for rule in kept.body["rules"]]
+    policy = generic.existing(call)
+    rules = [dict(rule) for rule in policy.body["rules"]]
     old = _at(rules, _priority(call))
     rules.remove(old)
     sent = {key: value for key, value in call.body.items() if value is not None}
     if sent.get("priority", old["priority"]) != old["priority"] and old["priority"] == _LAST:
         raise invalid("Invalid value for field 'resource.priority': the default rule's cannot be changed.")
     _insert(rules, {**old, **sent}, "resource")
-    return _kept(call, kept, rules)
+    return _with_rules(call, policy, rules)
 
 
 def remove_rule(call: Call) -> Json:
     """Take one rule out of a policy; its last one stays."""
-    kept, priority = generic.existing(call), _priority(call)
+    policy, priority = generic.existing(call), _priority(call)
     if priority == _LAST:
         raise invalid(f"Invalid value for field 'priority': '{_LAST}'. Cannot remove the default rule.")
-    gone = _at(kept.body["rules"], priority)
-    return _kept(call, kept, [rule for rule in kept.body["rules"] if rule is not gone])
+    gone = _at(policy.body["rules"], priority)
+    return _with_rules(call, policy, [rule for rule in policy.body["rules"] if rule is not gone])
 
 
-def _kept(call: Call, kept: StoredResource, rules: list[JsonObject]) -> Json:
+def _with_rules(call: Call, policy: StoredResource, rules: list[JsonObject]) -> Json:
     if call.query.get("validateOnly"):
-        return changed(call, kept, {})
-    return changed(call, kept, {"rules": rules})
+        return changed(call, policy, {})
+    return changed(call, policy, {"rules": rules})
 
 
 def _priority(call: Call) -> int:
@@ -92,8 +92,8 @@ def _at(rules: list[JsonObject], priority: int) -> JsonObject:
     )
 
 
-def _insert(rules: list[JsonObject], given: Mapping[str, Json], field: str) -> None:
-    rule = {"kind": "compute#securityPolicyRule", "preview": False, **given}
+def _insert(rules: list[JsonObject], sent: Mapping[str, Json], field: str) -> None:
+    rule = {"kind": "compute#securityPolicyRule", "preview": False, **sent}
     rule["priority"] = int(rule.get("priority") or 0)
     if not 0 <= rule["priority"] <= _LAST:
         raise invalid(f"Invalid value for field '{field}.priority': '{rule['priority']}'.")
@@ -106,7 +106,7 @@ def _insert(rules: list[JsonObject], given: Mapping[str, Json], field: str) -> N
         )
     _check(rule, field)
     rules.append(rule)
-    rules.sort(key=lambda one: int(one["priority"]))
+    rules.sort(key=lambda other: int(other["priority"]))
 
 
 def _check(rule: JsonObject, field: str) -> None:
@@ -114,11 +114,11 @@ def _check(rule: JsonObject, field: str) -> None:
     if not _ACTION.fullmatch(action):
         raise invalid(f"Invalid value for field '{field}.action': '{action}'. The action is not supported.")
     match = rule.get("match") or {}
-    told = [
+    criteria = [
         bool((match.get("config") or {}).get("srcIpRanges")),
         bool((match.get("expr") or {}).get("expression")),
     ]
-    if sum(told) != 1 and not rule.get("networkMatch"):
+    if sum(criteria) != 1 and not rule.get("networkMatch"):
         raise invalid(
             f"Invalid value for field '{field}.match': ''. Exactly one of config.srcIpRanges and expr must be set."
         )

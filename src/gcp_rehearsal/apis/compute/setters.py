@@ -30,34 +30,34 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
 
 def set_labels(call: Call) -> Json:
     """Replace a thing's labels, where nobody has done so since."""
-    kept = generic.existing(call)
-    if call.body.get("labelFingerprint") != fingerprints.of_labels(kept.body.get("labels")):
+    resource = generic.existing(call)
+    if call.body.get("labelFingerprint") != fingerprints.of_labels(resource.body.get("labels")):
         raise ApiError(
             412, "Labels fingerprint either invalid or resource labels have changed", reason="conditionNotMet"
         )
-    return changed(call, kept, {"labels": call.body.get("labels") or None})
+    return changed(call, resource, {"labels": call.body.get("labels") or None})
 
 
 def _set(sent: str, field: str) -> Handler:
     def act(call: Call) -> Json:
-        kept = generic.existing(call)
+        resource = generic.existing(call)
         body = {sent: call.body.get(sent) or None}
         if body[sent] is None and field not in _OPTIONAL:
             raise ApiError(400, f"Required field '{sent}' not specified", reason="required")
         resolve(call, body, (sent,))
-        return changed(call, kept, {field: body[sent]})
+        return changed(call, resource, {field: body[sent]})
 
     return act
 
 
 def _set_certificates(call: Call) -> Json:
     """Set certificates, or the map of them, of a proxy; the other one stays as it is."""
-    kept = generic.existing(call)
-    body = {key: kept.body.get(key) for key in ("certificateMap", "sslCertificates")}
+    resource = generic.existing(call)
+    body = {key: resource.body.get(key) for key in ("certificateMap", "sslCertificates")}
     field = "certificateMap" if call.method.action == "setCertificateMap" else "sslCertificates"
     body[field] = call.body.get(field)
     certificates.of_proxy(call, body)
-    return changed(call, kept, {key: body.get(key) for key in ("certificateMap", "sslCertificates")})
+    return changed(call, resource, {key: body.get(key) for key in ("certificateMap", "sslCertificates")})
 
 
 def _set_quic(call: Call) -> Json:

@@ -62,22 +62,28 @@ def failures(body: Mapping[str, Json]) -> Iterator[JsonObject]:
     """Yield those of a map's tests that it fails, as Google tells them."""
     for test in body.get("tests") or ():
         host, path = str(test.get("host") or ""), str(test.get("path") or "/")
-        headers = {str(one.get("name")).lower(): str(one.get("value")) for one in test.get("headers") or ()}
+        headers = {
+            str(header.get("name")).lower(): str(header.get("value")) for header in test.get("headers") or ()
+        }
         way = way_of(body, host, path, headers)
-        told = {
+        report = {
             "host": host,
             "path": path,
             "expectedService": str(test.get("service") or ""),
             "actualService": way.service,
         }
-        if told["expectedService"] not in {"", way.service}:
-            yield told
+        if report["expectedService"] not in {"", way.service}:
+            yield report
             continue
-        wanted = str(test.get("expectedOutputUrl") or "")
+        expected = str(test.get("expectedOutputUrl") or "")
         # Its scheme is ignored where a service is named. Of redirects the rehearsal tells nothing here.
-        if wanted and way.service and wanted.partition("://")[2] != f"{way.host}{way.path}":
-            scheme = wanted.partition("://")[0]
-            yield {**told, "expectedOutputUrl": wanted, "actualOutputUrl": f"{scheme}://{way.host}{way.path}"}
+        if expected and way.service and expected.partition("://")[2] != f"{way.host}{way.path}":
+            scheme = expected.partition("://")[0]
+            yield {
+                **report,
+                "expectedOutputUrl": expected,
+                "actualOutputUrl": f"{scheme}://{way.host}{way.path}",
+            }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +127,7 @@ def _rule_for(
     matcher = _matcher(body, host)
     if matcher is None:
         return body, "default", ""
-    for rule in sorted(matcher.get("routeRules") or (), key=lambda one: int(one.get("priority") or 0)):
+    for rule in sorted(matcher.get("routeRules") or (), key=lambda rule: int(rule.get("priority") or 0)):
         for match in rule.get("matchRules") or ():
             if _meets(match, plain, headers):
                 return rule, "", str(match.get("prefixMatch") or match.get("fullPathMatch") or "")
@@ -141,14 +147,14 @@ def _matcher(body: Mapping[str, Json], host: str) -> JsonObject | None:
             fits = pattern in {"*", host} or (pattern.startswith("*.") and host.endswith(pattern[1:]))
             if fits and len(pattern) > length:
                 named, length = rule.get("pathMatcher") or "", len(pattern)
-    return next((one for one in body.get("pathMatchers") or () if one.get("name") == named), None)
+    return next((matcher for matcher in body.get("pathMatchers") or () if matcher.get("name") == named), None)
 
 
 def _goal(holder: Mapping[str, Json], prefix: str = "") -> str:
     service, action = ("defaultService", "defaultRouteAction") if prefix else ("service", "routeAction")
     split = (holder.get(action) or {}).get("weightedBackendServices") or ()
     if split:
-        return str(max(split, key=lambda one: int(one.get("weight") or 0))["backendService"])
+        return str(max(split, key=lambda share: int(share.get("weight") or 0))["backendService"])
     return str(holder.get(service) or "")
 
 
@@ -163,15 +169,15 @@ def _meets(match: Mapping[str, Json], path: str, headers: Mapping[str, str]) -> 
         if match.get(key):
             raise unimplemented(f"'{key}' of a rule, in the tests of a URL map")
     ignore = bool(match.get("ignoreCase"))
-    asked = path.lower() if ignore else path
-    for key, fits in (("prefixMatch", asked.startswith), ("fullPathMatch", asked.__eq__)):
+    compared = path.lower() if ignore else path
+    for key, fits in (("prefixMatch", compared.startswith), ("fullPathMatch", compared.__eq__)):
         want = match.get(key)
         if want is not None and not fits(want.lower() if ignore else want):
             return False
     pattern = match.get("regexMatch")
     if pattern is not None and not re.fullmatch(pattern, path):
         return False
-    return all(_has(headers, one) for one in match.get("headerMatches") or ())
+    return all(_has(headers, header) for header in match.get("headerMatches") or ())
 
 
 def _has(headers: Mapping[str, str], match: Mapping[str, Json]) -> bool:
@@ -192,7 +198,7 @@ def _has(headers: Mapping[str, str], match: Mapping[str, Json]) -> bool:
 
 
 def _check_shape(body: Mapping[str, Json]) -> None:
-    names = [one.get("name") for one in body.get("pathMatchers") or ()]
+    names = [matcher.get("name") for matcher in body.get("pathMatchers") or ()]
     for number, rule in enumerate(body.get("hostRules") or ()):
         if rule.get("pathMatcher") not in names:
             raise invalid(
@@ -214,8 +220,8 @@ def _check_shape(body: Mapping[str, Json]) -> None:
 
 def _check_default(holder: Mapping[str, Json], where: str) -> None:
     split = (holder.get("defaultRouteAction") or {}).get("weightedBackendServices")
-    told = [holder.get("defaultService"), split, holder.get("defaultUrlRedirect")]
-    if sum(1 for one in told if one) != 1:
+    targets = [holder.get("defaultService"), split, holder.get("defaultUrlRedirect")]
+    if sum(1 for target in targets if target) != 1:
         raise invalid(
             f"Invalid value for field '{where}.defaultService': '{holder.get('defaultService') or ''}'. Exactly one of "
             "defaultService, defaultUrlRedirect and defaultRouteAction.weightedBackendServices must be set."
