@@ -53,7 +53,7 @@ def insert(call: Call) -> JsonObject:
     _refuse(body)
     location = _location(call)
     project, now = cloud.project(call.project), stamp(cloud)
-    made: JsonObject = {
+    bucket: JsonObject = {
         "kind": "storage#bucket",
         "selfLink": f"https://www.googleapis.com/storage/v1/b/{name}",
         "id": name,
@@ -68,28 +68,28 @@ def insert(call: Call) -> JsonObject:
         "updated": now,
         **{key: body[key] for key in _SETTABLE if body.get(key) is not None},
     }
-    made["locationType"] = _location_type(made)
-    if made["locationType"] != "region":
-        made.setdefault("rpo", "DEFAULT")
-    _complete(call, made, {})
-    kept = cloud.keep(call, f"b/{name}", "storage.buckets", made)
+    bucket["locationType"] = _location_type(bucket)
+    if bucket["locationType"] != "region":
+        bucket.setdefault("rpo", "DEFAULT")
+    _complete(call, bucket, {})
+    stored = cloud.keep(call, f"b/{name}", "storage.buckets", bucket)
     bindings = [
         {"role": f"roles/storage.legacyBucket{role}", "members": [f"{who}:{call.project}" for who in members]}
         for role, members in (("Owner", ("projectEditor", "projectOwner")), ("Reader", ("projectViewer",)))
     ]
-    cloud.access.set_policy("storage", kept.name, {"bindings": bindings}, at_once=True)
-    return made
+    cloud.access.set_policy("storage", stored.name, {"bindings": bindings}, at_once=True)
+    return bucket
 
 
 def get(call: Call) -> Json:
     """Return one bucket; a 304 where it is as the caller knows it. Raises `ApiError` 412."""
-    kept = bucket_of(call.cloud, call.params["bucket"])
-    state = unmet(call.query, kept)
+    bucket = bucket_of(call.cloud, call.params["bucket"])
+    state = unmet(call.query, bucket)
     if state == "not match":
         return Reply(status=304)
     if state:
         raise unheld()
-    return kept.body
+    return bucket.body
 
 
 def list_(call: Call) -> JsonObject:
@@ -98,40 +98,42 @@ def list_(call: Call) -> JsonObject:
         raise unimplemented("soft-deleted buckets")
     prefix = call.query.get("prefix") or ""
     buckets = [
-        kept
-        for kept in call.cloud.store.under("storage", "b")
-        if kept.project == call.project and kept.id.startswith(prefix)
+        bucket
+        for bucket in call.cloud.store.under("storage", "b")
+        if bucket.project == call.project and bucket.id.startswith(prefix)
     ]
-    return generic.page(call, "items", [kept.body for kept in sorted(buckets, key=lambda kept: kept.id)])
+    return generic.page(
+        call, "items", [bucket.body for bucket in sorted(buckets, key=lambda bucket: bucket.id)]
+    )
 
 
 def patch(call: Call) -> JsonObject:
     """Change what is sent of a bucket; null removes."""
-    kept = bucket_of(call.cloud, call.params["bucket"])
+    bucket = bucket_of(call.cloud, call.params["bucket"])
     sent = {key: value for key, value in call.body.items() if key in _SETTABLE}
     return _changed(
-        call, kept, {**kept.body, **{key: _merged(kept.body.get(key), sent[key]) for key in sent}}
+        call, bucket, {**bucket.body, **{key: _merged(bucket.body.get(key), sent[key]) for key in sent}}
     )
 
 
 def update(call: Call) -> JsonObject:
     """Replace what can be set of a bucket."""
-    kept = bucket_of(call.cloud, call.params["bucket"])
-    fixed = {key: value for key, value in kept.body.items() if key not in _SETTABLE}
-    kept_class = {"storageClass": kept.body["storageClass"]}
+    bucket = bucket_of(call.cloud, call.params["bucket"])
+    fixed = {key: value for key, value in bucket.body.items() if key not in _SETTABLE}
+    kept_class = {"storageClass": bucket.body["storageClass"]}
     new = {key: value for key, value in call.body.items() if key in _SETTABLE}
-    return _changed(call, kept, {**fixed, **kept_class, **new})
+    return _changed(call, bucket, {**fixed, **kept_class, **new})
 
 
 def delete(call: Call) -> None:
     """Unmake an empty bucket."""
-    kept = bucket_of(call.cloud, call.params["bucket"])
-    conditions(call.query, kept)
-    if any(call.cloud.store.under("storage", f"{kept.name}/o")) or noncurrent(kept):
+    bucket = bucket_of(call.cloud, call.params["bucket"])
+    conditions(call.query, bucket)
+    if any(call.cloud.store.under("storage", f"{bucket.name}/o")) or noncurrent(bucket):
         raise ApiError(409, "The bucket you tried to delete is not empty.", reason="conflict")
-    for session in kept.hidden.get("uploads", {}).values():
+    for session in bucket.hidden.get("uploads", {}).values():
         session.writing.discard()
-    call.cloud.forget(kept)
+    call.cloud.forget(bucket)
 
 
 def layout(call: Call) -> JsonObject:
@@ -143,15 +145,15 @@ def layout(call: Call) -> JsonObject:
 
 def get_policy(call: Call) -> JsonObject:
     """Return a bucket's policy."""
-    kept = bucket_of(call.cloud, call.params["bucket"])
-    return _policy(kept, policy_versions.read(call, call.cloud.access.policy("storage", kept.name)))
+    bucket = bucket_of(call.cloud, call.params["bucket"])
+    return _policy(bucket, policy_versions.read(call, call.cloud.access.policy("storage", bucket.name)))
 
 
 def set_policy(call: Call) -> JsonObject:
     """Replace a bucket's policy."""
-    kept = bucket_of(call.cloud, call.params["bucket"])
+    bucket = bucket_of(call.cloud, call.params["bucket"])
     members = {member for binding in call.body.get("bindings", ()) for member in binding.get("members", ())}
-    if members & _EVERYONE and kept.body["iamConfiguration"]["publicAccessPrevention"] == "enforced":
+    if members & _EVERYONE and bucket.body["iamConfiguration"]["publicAccessPrevention"] == "enforced":
         raise ApiError(
             412,
             "The member bindings allUsers and allAuthenticatedUsers are not allowed since public access prevention "
@@ -160,7 +162,7 @@ def set_policy(call: Call) -> JsonObject:
         )
     policy = {key: value for key, value in call.body.items() if key not in {"kind", "resourceId"}}
     try:
-        return _policy(kept, call.cloud.access.set_policy("storage", kept.name, policy))
+        return _policy(bucket, call.cloud.access.set_policy("storage", bucket.name, policy))
     except ApiError as error:
         if error.status == "FAILED_PRECONDITION":
             raise ApiError(412, error.message, reason="conditionNotMet") from error
@@ -171,11 +173,11 @@ def set_policy(call: Call) -> JsonObject:
 
 def test_permissions(call: Call) -> JsonObject:
     """Return those of the permissions asked about that the caller has on a bucket."""
-    kept = bucket_of(call.cloud, call.params["bucket"])
-    asked = call.query.get("permissions") or []
-    held = call.cloud.access.held(call.caller, asked, "storage", kept.name, kept.project)
-    found = [permission for permission in asked if permission in held]
-    return {"kind": "storage#testIamPermissionsResponse"} | ({"permissions": found} if found else {})
+    bucket = bucket_of(call.cloud, call.params["bucket"])
+    permissions = call.query.get("permissions") or []
+    held = call.cloud.access.held(call.caller, permissions, "storage", bucket.name, bucket.project)
+    granted = [permission for permission in permissions if permission in held]
+    return {"kind": "storage#testIamPermissionsResponse"} | ({"permissions": granted} if granted else {})
 
 
 def service_account(call: Call) -> JsonObject:
@@ -191,8 +193,8 @@ def _check_name(name: str) -> None:
         raise ApiError(400, "Required", reason="required")
     parts = name.split(".")
     too_long = any(len(part) > 63 for part in parts) or (len(parts) == 1 and len(name) > 63)
-    taken = name.startswith("goog") or "google" in name.replace("0", "o").replace("1", "l")  # As g00gle.
-    if not _NAME.fullmatch(name) or _NUMBERS.fullmatch(name) or ".." in name or too_long or taken:
+    reserved = name.startswith("goog") or "google" in name.replace("0", "o").replace("1", "l")  # As g00gle.
+    if not _NAME.fullmatch(name) or _NUMBERS.fullmatch(name) or ".." in name or too_long or reserved:
         raise invalid(f"Invalid bucket name: '{name}'")
     if len(parts) > 1:
         raise ApiError(
@@ -241,17 +243,17 @@ def _refuse(body: Mapping[str, Json]) -> None:
         raise unimplemented("buckets whose requesters pay")
 
 
-def _changed(call: Call, kept: StoredResource, body: JsonObject) -> JsonObject:
-    conditions(call.query, kept)
+def _changed(call: Call, bucket: StoredResource, body: JsonObject) -> JsonObject:
+    conditions(call.query, bucket)
     _refuse(call.body)
-    asked = str(call.body.get("location") or kept.body["location"])
-    if asked.upper() != kept.body["location"]:
+    location = str(call.body.get("location") or bucket.body["location"])
+    if location.upper() != bucket.body["location"]:
         raise invalid("The location of an existing bucket cannot be changed.")
     body = {key: value for key, value in body.items() if value is not None and value != {}}
-    _complete(call, body, kept.body)
-    number = int(kept.body["metageneration"]) + 1
+    _complete(call, body, bucket.body)
+    number = int(bucket.body["metageneration"]) + 1
     body |= {"metageneration": str(number), "etag": etag(number), "updated": stamp(call.cloud)}
-    kept.body = body
+    bucket.body = body
     return body
 
 
@@ -272,36 +274,38 @@ def _complete(call: Call, body: JsonObject, before: Mapping[str, Json]) -> None:
 
 def _complete_autoclass(call: Call, body: JsonObject, before: Mapping[str, Json]) -> None:
     """Set the times that Google tells of Autoclass. Raises `ApiError` 400 for what cannot go with it."""
-    given = body.get("autoclass")
-    if given is None:
+    autoclass = body.get("autoclass")
+    if autoclass is None:
         return
     was, now = before.get("autoclass") or {}, stamp(call.cloud)
-    on, terminal = bool(given.get("enabled")), given.get("terminalStorageClass")
+    on, terminal = bool(autoclass.get("enabled")), autoclass.get("terminalStorageClass")
     if not on and terminal:
         raise invalid("Invalid argument: terminalStorageClass is for buckets with Autoclass enabled.")
     if terminal not in {None, "", "NEARLINE", "ARCHIVE"}:
         raise invalid(f"Invalid argument: terminalStorageClass '{terminal}'")
     if on:
         body["storageClass"] = "STANDARD"  # Whatever was asked for, as recorded of Google.
-    made = {"enabled": on, "toggleTime": was.get("toggleTime") if was.get("enabled") is on else now}
+    completed = {"enabled": on, "toggleTime": was.get("toggleTime") if was.get("enabled") is on else now}
     if on:
         terminal = terminal or "NEARLINE"
         same = was.get("terminalStorageClass") == terminal
-        made["terminalStorageClass"] = terminal
-        made["terminalStorageClassUpdateTime"] = was["terminalStorageClassUpdateTime"] if same else now
-    body["autoclass"] = made
+        completed["terminalStorageClass"] = terminal
+        completed["terminalStorageClassUpdateTime"] = was["terminalStorageClassUpdateTime"] if same else now
+    body["autoclass"] = completed
 
 
 def _complete_access(call: Call, body: JsonObject, before: Mapping[str, Json]) -> None:
-    given = body.get("iamConfiguration") or {}
+    configuration = body.get("iamConfiguration") or {}
     was = before.get("iamConfiguration", {}).get("uniformBucketLevelAccess", {})
-    uniform = dict(given.get("uniformBucketLevelAccess") or given.get("bucketPolicyOnly") or {})
+    uniform = dict(
+        configuration.get("uniformBucketLevelAccess") or configuration.get("bucketPolicyOnly") or {}
+    )
     if uniform.get("enabled"):
         until = call.cloud.clock.text(call.cloud.clock.now() + _LOCKED_AFTER)
         uniform["lockedTime"] = was.get("lockedTime") or f"{until[:-4]}Z"
     else:
         uniform = {"enabled": False}
-    prevention = given.get("publicAccessPrevention") or "inherited"
+    prevention = configuration.get("publicAccessPrevention") or "inherited"
     if prevention not in {"inherited", "enforced", "unspecified"}:
         raise invalid(f"Invalid argument: publicAccessPrevention '{prevention}'")
     body["iamConfiguration"] = {
@@ -320,8 +324,8 @@ def _merged(old: Any, new: Any) -> Any:  # Any: JSON; RFC 7386
     return {key: value for key, value in merged.items() if value is not None}
 
 
-def _policy(kept: StoredResource, policy: JsonObject) -> JsonObject:
-    return {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{kept.id}", **policy}
+def _policy(bucket: StoredResource, policy: JsonObject) -> JsonObject:
+    return {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket.id}", **policy}
 
 
 def _unacted(call: Call) -> Json:

@@ -81,11 +81,11 @@ class Writing:
         """
         md5 = base64.b64encode(self._md5.digest()).decode()
         crc = base64.b64encode(self._crc.to_bytes(4, "big")).decode()
-        for field, title, found in (("md5Hash", "MD5 hash", md5), ("crc32c", "CRC32C", crc)):
-            if claimed.get(field) and claimed[field] != found:
+        for field, title, calculated in (("md5Hash", "MD5 hash", md5), ("crc32c", "CRC32C", crc)):
+            if claimed.get(field) and claimed[field] != calculated:
                 self.discard()
                 raise invalid(
-                    f'Provided {title} "{claimed[field]}" doesn\'t match calculated {title} "{found}".'
+                    f'Provided {title} "{claimed[field]}" doesn\'t match calculated {title} "{calculated}".'
                 )
         return Content(path=self._path, size=self.size, crc32c=crc, md5="" if composed else md5)
 
@@ -105,14 +105,14 @@ def written(cloud: Cloud, data: bytes, claimed: Mapping[str, str]) -> Content:
 
 def claims(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the checksums that a caller claims in headers, by the names that an object's metadata have for them."""
-    found: dict[str, str] = {}
+    checksums: dict[str, str] = {}
     for part in headers.get("x-goog-hash", "").split(","):
         kind, _, value = part.strip().partition("=")
         if kind in {"md5", "crc32c"}:
-            found["md5Hash" if kind == "md5" else kind] = value
+            checksums["md5Hash" if kind == "md5" else kind] = value
     if headers.get("content-md5"):
-        found["md5Hash"] = headers["content-md5"]
-    return found
+        checksums["md5Hash"] = headers["content-md5"]
+    return checksums
 
 
 def extend(crc: int, data: bytes) -> int:

@@ -35,8 +35,8 @@ def get(call: Call) -> Json:
     """Return an object's metadata, or with `alt=media` its bytes."""
     wants_bytes = parse_qs(call.request.query).get("alt") == ["media"]
     try:
-        kept = named(call)
-        state = unmet(call.query, kept)
+        stored = named(call)
+        state = unmet(call.query, stored)
         if state == "not match":
             return Reply(status=304)
         if state:
@@ -50,7 +50,7 @@ def get(call: Call) -> Json:
             body=error.message.encode(),
             headers={"content-type": "text/html; charset=UTF-8"},
         )
-    return bytes_of(kept, call.request.headers) if wants_bytes else shown(call, kept)
+    return bytes_of(stored, call.request.headers) if wants_bytes else shown(call, stored)
 
 
 def bytes_of(kept: StoredResource, headers: Mapping[str, str]) -> Reply:
@@ -70,8 +70,8 @@ def bytes_of(kept: StoredResource, headers: Mapping[str, str]) -> Reply:
                 "content-range": f"bytes */{content.size}",
             },
         )
-    found = {**_described(kept), "content-range": f"bytes {start}-{end - 1}/{content.size}"}
-    return Reply(status=206, body=content.read(start, end), headers=found)
+    reply_headers = {**_described(kept), "content-range": f"bytes {start}-{end - 1}/{content.size}"}
+    return Reply(status=206, body=content.read(start, end), headers=reply_headers)
 
 
 def by_address(cloud: Cloud, request: Request) -> Reply:
@@ -80,27 +80,27 @@ def by_address(cloud: Cloud, request: Request) -> Reply:
     if request.verb not in {"GET", "HEAD"} or not name:
         return _xml(501, "NotImplemented", "the rehearsal does not act out the XML API, except for downloads")
     try:
-        found = bucket_of(cloud, bucket)
+        holder = bucket_of(cloud, bucket)
         caller = cloud.access.caller(request.headers)
     except ApiError as error:
         if error.code == 401:
             return _xml(401, "AuthenticationRequired", "Authentication required.")
         return _xml(404, "NoSuchBucket", "The specified bucket does not exist.")
     permission = "storage.objects.get"
-    if permission not in cloud.access.held(caller, [permission], "storage", found.name, found.project):
+    if permission not in cloud.access.held(caller, [permission], "storage", holder.name, holder.project):
         return _xml(403, "AccessDenied", f"Access denied. {caller.email} does not have {permission} access.")
-    kept = find(cloud, bucket, name)
-    if kept is None:
+    stored = find(cloud, bucket, name)
+    if stored is None:
         return _xml(404, "NoSuchKey", "The specified key does not exist.")
-    return bytes_of(kept, request.headers)
+    return bytes_of(stored, request.headers)
 
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
     """Return the first byte and the one after the last; None where all is asked for, as by a header that means nothing."""
-    wanted = _RANGE.fullmatch(header.strip())
-    if wanted is None or not any(wanted.groups()):
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or not any(match.groups()):
         return None
-    first, last = wanted.groups()
+    first, last = match.groups()
     if not first:
         return max(size - int(last), 0), size
     if last and int(last) < int(first):
@@ -108,14 +108,14 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
     return int(first), min(int(last) + 1, size) if last else size
 
 
-def _described(kept: StoredResource) -> dict[str, str]:
-    body, content = kept.body, content_of(kept)
+def _described(stored: StoredResource) -> dict[str, str]:
+    body, content = stored.body, content_of(stored)
     hashes = f"crc32c={content.crc32c}" + (f",md5={content.md5}" if content.md5 else "")
     return {
         "content-type": body.get("contentType", "application/octet-stream"),
         "etag": body["etag"],
         "accept-ranges": "bytes",
-        "last-modified": formatdate(kept.created, usegmt=True),
+        "last-modified": formatdate(stored.created, usegmt=True),
         "x-goog-generation": body["generation"],
         "x-goog-metageneration": body["metageneration"],
         "x-goog-hash": hashes,

@@ -10,7 +10,7 @@ _KEPT = "noncurrent"
 
 
 def supersede(bucket: StoredResource, kept: StoredResource, now: str) -> None:
-    """Let a live object end: where its bucket has versioning it is kept as a noncurrent one, else its bytes go."""
+    """End a live object: where its bucket has versioning it is kept as a noncurrent one, otherwise its bytes go."""
     if (bucket.body.get("versioning") or {}).get("enabled"):
         kept.body["timeDeleted"] = now
         bucket.hidden.setdefault(_KEPT, []).append(kept)
@@ -20,17 +20,17 @@ def supersede(bucket: StoredResource, kept: StoredResource, now: str) -> None:
 
 def noncurrent(bucket: StoredResource) -> Sequence[StoredResource]:
     """Return all of a bucket's noncurrent objects."""
-    kept: list[StoredResource] = bucket.hidden.get(_KEPT, [])
-    return kept
+    objects: list[StoredResource] = bucket.hidden.get(_KEPT, [])
+    return objects
 
 
 def earlier(bucket: StoredResource, name: str, generation: str) -> StoredResource | None:
     """Return the noncurrent object of that name and generation."""
     return next(
         (
-            one
-            for one in noncurrent(bucket)
-            if (one.body["name"], one.body["generation"]) == (name, generation)
+            stored
+            for stored in noncurrent(bucket)
+            if (stored.body["name"], stored.body["generation"]) == (name, generation)
         ),
         None,
     )

@@ -31,10 +31,10 @@ _PER_REWRITE = 1 << 30
 
 def bucket_of(cloud: Cloud, name: str) -> StoredResource:
     """Return the bucket of that name. Raises `ApiError` 404."""
-    kept = cloud.store.get("storage", f"b/{name}")
-    if kept is None:
+    bucket = cloud.store.get("storage", f"b/{name}")
+    if bucket is None:
         raise not_found("The specified bucket does not exist.")
-    return kept
+    return bucket
 
 
 def find(cloud: Cloud, bucket: str, name: str) -> StoredResource | None:
@@ -93,8 +93,8 @@ def shown(call: Call, kept: StoredResource) -> JsonObject:
 
 def put_object(cloud: Cloud, bucket: str, name: str, data: bytes, content_type: str = "") -> StoredResource:
     """Return what other services of the cloud write. Raises `ApiError` 404 where there is no such bucket."""
-    found = bucket_of(cloud, bucket)
-    return place(cloud, found, name, written(cloud, data, {}), {"contentType": content_type})
+    holder = bucket_of(cloud, bucket)
+    return place(cloud, holder, name, written(cloud, data, {}), {"contentType": content_type})
 
 
 def check_settings(settings: Mapping[str, Json]) -> None:
@@ -148,12 +148,12 @@ def unheld() -> ApiError:
 def existing(call: Call, bucket: str, name: str, generation: str | int | None = None) -> StoredResource:
     """Return an object. Raises `ApiError` 404."""
     holder = bucket_of(call.cloud, bucket)
-    kept = find(call.cloud, bucket, name)
-    if generation and (kept is None or str(generation) != kept.body["generation"]):
-        kept = generations.earlier(holder, name, str(generation))
-    if kept is None or (generation and str(generation) != kept.body["generation"]):
+    stored = find(call.cloud, bucket, name)
+    if generation and (stored is None or str(generation) != stored.body["generation"]):
+        stored = generations.earlier(holder, name, str(generation))
+    if stored is None or (generation and str(generation) != stored.body["generation"]):
         raise not_found(f"No such object: {bucket}/{name}")
-    return kept
+    return stored
 
 
 def named(call: Call) -> StoredResource:
@@ -173,15 +173,15 @@ def list_(call: Call) -> JsonObject:
     items: list[JsonObject] = []
     prefixes: list[str] = []
     last, more = "", False
-    for kept in _all(call, bucket):
-        name = kept.body["name"]
-        mark = f"{name}\0{kept.body['generation']:>20}" if query.get("versions") else name
+    for stored in _all(call, bucket):
+        name = stored.body["name"]
+        mark = f"{name}\0{stored.body['generation']:>20}" if query.get("versions") else name
         if not name.startswith(prefix) or name < (query.get("startOffset") or ""):
             continue
         if query.get("endOffset") and name >= query["endOffset"]:
             continue
-        head, found, tail = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
-        rolled = f"{prefix}{head}{delimiter}" if found else ""
+        head, separator, tail = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
+        rolled = f"{prefix}{head}{delimiter}" if separator else ""
         if (rolled or mark) <= after or (rolled and rolled in prefixes):
             continue
         if len(items) + len(prefixes) >= most:
@@ -190,7 +190,7 @@ def list_(call: Call) -> JsonObject:
         if rolled:
             prefixes.append(rolled)
         if not rolled or (not tail and query.get("includeTrailingDelimiter")):
-            items.append(shown(call, kept))
+            items.append(shown(call, stored))
         last = rolled or mark
     page: JsonObject = {"kind": "storage#objects"}
     page |= {"nextPageToken": base64.urlsafe_b64encode(last.encode()).decode()} if more else {}
@@ -200,47 +200,47 @@ def list_(call: Call) -> JsonObject:
 
 def _all(call: Call, bucket: StoredResource) -> list[StoredResource]:
     """Return a bucket's objects by name, with those that are not live by generation where versions are asked for."""
-    kept = list(call.cloud.store.under("storage", f"{bucket.name}/o"))
-    kept += generations.noncurrent(bucket) if call.query.get("versions") else ()
-    return sorted(kept, key=lambda one: (one.body["name"].encode(), int(one.body["generation"])))
+    objects = list(call.cloud.store.under("storage", f"{bucket.name}/o"))
+    objects += generations.noncurrent(bucket) if call.query.get("versions") else ()
+    return sorted(objects, key=lambda stored: (stored.body["name"].encode(), int(stored.body["generation"])))
 
 
 def patch(call: Call) -> Json:
     """Change an object's metadata."""
-    kept = named(call)
-    conditions(call.query, kept)
+    stored = named(call)
+    conditions(call.query, stored)
     check_settings(call.body)
     for key in SETTABLE:
         if key in call.body:
-            _set(kept.body, key, call.body[key])
-    return _touched(call, kept)
+            _set(stored.body, key, call.body[key])
+    return _touched(call, stored)
 
 
 def update(call: Call) -> Json:
     """Replace an object's metadata."""
-    kept = named(call)
-    conditions(call.query, kept)
+    stored = named(call)
+    conditions(call.query, stored)
     check_settings(call.body)
     for key in SETTABLE:
         if key != "storageClass":
-            kept.body.pop(key, None)
+            stored.body.pop(key, None)
         if call.body.get(key):
-            kept.body[key] = call.body[key]
-    return _touched(call, kept)
+            stored.body[key] = call.body[key]
+    return _touched(call, stored)
 
 
 def delete(call: Call) -> None:
     """Unmake an object: a generation that is named for good, else the live one as its bucket's versioning has it."""
-    kept, bucket = named(call), bucket_of(call.cloud, call.params["bucket"])
-    conditions(call.query, kept)
-    if find(call.cloud, bucket.id, kept.body["name"]) is not kept:
-        generations.drop(bucket, kept)
+    stored, bucket = named(call), bucket_of(call.cloud, call.params["bucket"])
+    conditions(call.query, stored)
+    if find(call.cloud, bucket.id, stored.body["name"]) is not stored:
+        generations.drop(bucket, stored)
         return
-    call.cloud.forget(kept)
+    call.cloud.forget(stored)
     if call.query.get("generation"):
-        content_of(kept).discard()
+        content_of(stored).discard()
     else:
-        generations.supersede(bucket, kept, stamp(call.cloud))
+        generations.supersede(bucket, stored, stamp(call.cloud))
 
 
 def rewrite(call: Call) -> JsonObject:
@@ -301,10 +301,10 @@ def copy(call: Call) -> JsonObject:
     check_settings(call.body)
     own = {key: value for key, value in call.body.items() if key in SETTABLE}
     settings = own or {key: source.body.get(key) for key in SETTABLE if key != "storageClass"}
-    made = place(call.cloud, target, params["destinationObject"], content_of(source).copied(), settings)
+    stored = place(call.cloud, target, params["destinationObject"], content_of(source).copied(), settings)
     if "componentCount" in source.body:
-        made.body["componentCount"] = source.body["componentCount"]
-    return shown(call, made)
+        stored.body["componentCount"] = source.body["componentCount"]
+    return shown(call, stored)
 
 
 def compose(call: Call) -> JsonObject:
@@ -332,9 +332,9 @@ def compose(call: Call) -> JsonObject:
         writing.write(content_of(source).read())
     content = writing.done({}, composed=True)
     count = sum(source.body.get("componentCount", 1) for source in sources)
-    made = place(call.cloud, bucket, name, content, settings)
-    made.body["componentCount"] = count
-    return shown(call, made)
+    stored = place(call.cloud, bucket, name, content, settings)
+    stored.body["componentCount"] = count
+    return shown(call, stored)
 
 
 def stamp(cloud: Cloud) -> str:
@@ -374,11 +374,11 @@ def _set(body: JsonObject, key: str, value: Json) -> None:
         body.pop(key, None)
 
 
-def _touched(call: Call, kept: StoredResource) -> JsonObject:
-    metageneration = int(kept.body["metageneration"]) + 1
-    kept.body |= {
+def _touched(call: Call, stored: StoredResource) -> JsonObject:
+    metageneration = int(stored.body["metageneration"]) + 1
+    stored.body |= {
         "metageneration": str(metageneration),
         "updated": stamp(call.cloud),
-        "etag": etag(int(kept.body["generation"]), metageneration),
+        "etag": etag(int(stored.body["generation"]), metageneration),
     }
-    return shown(call, kept)
+    return shown(call, stored)

@@ -108,16 +108,16 @@ def _resumed(call: Call, key: str) -> Json:
         return Reply(status=499)
     if session.done is not None:
         return shown(call, session.done)
-    first, whole = _range(call, session)
+    first, total = _range(call, session)
     data = memoryview(call.media or b"")
     if first is not None:
-        _take(session, data, first, whole)
-    if whole is None or session.writing.size < whole:
+        _take(session, data, first, total)
+    if total is None or session.writing.size < total:
         return _so_far(session, key)
     return _finished(call, session, bucket)
 
 
-def _take(session: _Session, data: memoryview, first: int, whole: int | None) -> None:
+def _take(session: _Session, data: memoryview, first: int, total: int | None) -> None:
     have = session.writing.size
     if first > have:
         raise ApiError(
@@ -125,7 +125,7 @@ def _take(session: _Session, data: memoryview, first: int, whole: int | None) ->
             f"Invalid request.  According to the Content-Range header, the upload offset is {first} byte(s), which "
             f"exceeds already uploaded size of {have} byte(s).",
         )
-    is_last = whole is not None and first + len(data) >= whole
+    is_last = total is not None and first + len(data) >= total
     if not is_last and len(data) < _CHUNK:
         raise invalid(
             "Invalid request.  The number of bytes uploaded is required to be equal or greater than 262144, except "
@@ -155,11 +155,11 @@ def _range(call: Call, session: _Session) -> tuple[int | None, int | None]:
     header, size = call.request.headers.get("content-range", ""), len(call.media or b"")
     if not header:
         return session.writing.size, session.writing.size + size
-    found = _RANGE.fullmatch(header.strip())
-    if found is None:
+    match = _RANGE.fullmatch(header.strip())
+    if match is None:
         raise invalid(f"Failed to parse Content-Range header: {header}")
-    first, last, whole = found.groups()
-    total = None if whole == "*" else int(whole)
+    first, last, length = match.groups()
+    total = None if length == "*" else int(length)
     if first is None:
         return None, total
     if int(last) - int(first) + 1 != size:
@@ -179,10 +179,10 @@ def _so_far(session: _Session, key: str) -> Reply:
 
 def _parts(call: Call) -> tuple[bytes, str, bytes]:
     """Return the metadata, the content's type, and the content of a body in two parts."""
-    found = _BOUNDARY.search(call.request.headers.get("content-type", ""))
-    if found is None:
+    match = _BOUNDARY.search(call.request.headers.get("content-type", ""))
+    if match is None:
         raise invalid("Missing multipart boundary in Content-Type header.")
-    data, mark = call.media or b"", b"--" + next(text for text in found.groups() if text).encode()
+    data, mark = call.media or b"", b"--" + next(text for text in match.groups() if text).encode()
     line = b"\r\n" if b"\r\n" in data[: len(mark) + 2] else b"\n"
     begin = data.find(mark) + len(mark) + len(line)
     middle = data.find(line + mark, begin)
@@ -204,7 +204,7 @@ def _settings(call: Call, text: bytes) -> JsonObject:
         raise invalid(f"Invalid JSON payload received. {error}") from error
     body, wrong = SchemaCheck(call.document).body(call.method, raw)
     if wrong:
-        raise invalid("\n".join(one.description for one in wrong))
+        raise invalid("\n".join(problem.description for problem in wrong))
     check_settings(body)
     return {key: value for key, value in body.items() if value}
 
