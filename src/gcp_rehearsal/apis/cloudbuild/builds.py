@@ -48,10 +48,10 @@ def submit(call: Call, request: Build, location: str, trigger: StoredResource | 
     account = _account(call, request)
     project = cloud.project(call.project)
     number = project.number if project else ""
-    given = request.get("substitutions") or {}
+    substitutions = request.get("substitutions") or {}
     key = cloud.uuid()
     values = {"PROJECT_ID": call.project, "PROJECT_NUMBER": number, "BUILD_ID": key, "LOCATION": location,
-              "SERVICE_ACCOUNT_EMAIL": account, **_of_trigger(trigger), **given}  # fmt: skip
+              "SERVICE_ACCOUNT_EMAIL": account, **_of_trigger(trigger), **substitutions}  # fmt: skip
     body = build_checks.substituted(request, values)
     build_checks.check_names(body)
     _check_bucket(call, body, account)
@@ -74,40 +74,40 @@ def submit(call: Call, request: Build, location: str, trigger: StoredResource | 
     if body.get("images"):
         body["artifacts"] = {"images": body["images"]}
     if trigger is not None:
-        body |= {"buildTriggerId": trigger.id, "substitutions": {**_of_trigger(trigger), **given}}
+        body |= {"buildTriggerId": trigger.id, "substitutions": {**_of_trigger(trigger), **substitutions}}
     inputs = build_run.inputs_of(body)
     for step in body["steps"]:
         step["status"] = "QUEUED"
-    kept = cloud.keep(call, f"projects/{call.project}/locations/{location}/builds/{key}", _BUILDS, body)
-    kept.hidden.update(request=request, values=values, inputs=inputs)
-    return _begun(call, kept, location, account)
+    build = cloud.keep(call, f"projects/{call.project}/locations/{location}/builds/{key}", _BUILDS, body)
+    build.hidden.update(request=request, values=values, inputs=inputs)
+    return _begun(call, build, location, account)
 
 
 def _check_place(cloud: Cloud, request: Build, location: str) -> None:
     """Refuse a region or a machine that the project may not build in or on; `global` is none of the regions."""
     machine = (request.get("options") or {}).get("machineType", "UNSPECIFIED")
     if cloud.build_regions and location not in {*cloud.build_regions, "global"}:
-        what = "cannot run builds in this region"
+        refusal = "cannot run builds in this region"
     elif cloud.only_default_machine and machine not in {"UNSPECIFIED", "E2_MEDIUM"}:
-        what = "cannot run builds of this machine type in this region"
+        refusal = "cannot run builds of this machine type in this region"
     else:
         return
     raise ApiError(
-        400, f"failed precondition: due to quota restrictions, {what}. Please contact support",
+        400, f"failed precondition: due to quota restrictions, {refusal}. Please contact support",
         status="FAILED_PRECONDITION",
     )  # fmt: skip
 
 
-def _begun(call: Call, kept: StoredResource, location: str, account: str) -> Build:
+def _begun(call: Call, build: StoredResource, location: str, account: str) -> Build:
     metadata = {
         "@type": "type.googleapis.com/google.devtools.cloudbuild.v1.BuildOperationMetadata",
-        "build": kept.body,
+        "build": build.body,
     }
-    target = kept.name if location != "global" else f"projects/{call.project}/builds/{kept.body['id']}"
+    target = build.name if location != "global" else f"projects/{call.project}/builds/{build.body['id']}"
     operation = operations.pending(call, target, metadata)
-    run = build_run.Run(call.cloud, kept, operation, account)
-    kept.hidden["run"] = run
-    operation.hidden["build"] = kept
+    run = build_run.Run(call.cloud, build, operation, account)
+    build.hidden["run"] = run
+    operation.hidden["build"] = build
     run.begin()
     return operation.body
 
@@ -123,31 +123,31 @@ def list_(call: Call) -> Build:
     under = call.cloud.store.under(
         "cloudbuild", f"projects/{call.project}/locations/{_location(call)}/builds"
     )
-    found = [kept for kept in under if matches(text, _filtered(kept.body))]
-    found.sort(key=lambda kept: kept.created, reverse=True)
-    return generic.page(call, "builds", [kept.body for kept in found])
+    builds = [build for build in under if matches(text, _filtered(build.body))]
+    builds.sort(key=lambda build: build.created, reverse=True)
+    return generic.page(call, "builds", [build.body for build in builds])
 
 
 def cancel(call: Call) -> Build:
     """End a build that is under way."""
-    kept = _named(call)
-    _cancel(kept)
-    return kept.body
+    build = _named(call)
+    _cancel(build)
+    return build.body
 
 
 def retry(call: Call) -> Build:
     """Start a build over again, as it was asked for."""
-    kept = _named(call)
-    return submit(call, kept.hidden["request"], _location(call))
+    build = _named(call)
+    return submit(call, build.hidden["request"], _location(call))
 
 
 def cancel_operation(call: Call) -> Build:
     """End the build of an operation."""
     operation = generic.existing(call)
-    kept: StoredResource | None = operation.hidden.get("build")
-    if kept is None:
+    build: StoredResource | None = operation.hidden.get("build")
+    if build is None:
         raise unimplemented("cancelling this operation")
-    _cancel(kept)
+    _cancel(build)
     return {}
 
 
@@ -166,7 +166,7 @@ def create_trigger(call: Call) -> Build:
     _check_trigger(call, body)
     name = body.setdefault("name", f"trigger-{call.cloud.number()[:6]}")
     place = f"projects/{call.project}/locations/{_location(call)}/triggers"
-    if any(kept.body["name"] == name for kept in call.cloud.store.under("cloudbuild", place)):
+    if any(trigger.body["name"] == name for trigger in call.cloud.store.under("cloudbuild", place)):
         raise exists("Requested entity already exists")
     key = call.cloud.uuid()
     body |= {"id": key, "resourceName": f"{place}/{key}", "createTime": call.cloud.clock.text()}
@@ -181,15 +181,17 @@ def get_trigger(call: Call) -> Build:
 def list_triggers(call: Call) -> Build:
     """Return a location's triggers."""
     place = f"projects/{call.project}/locations/{_location(call)}/triggers"
-    return generic.page(call, "triggers", [kept.body for kept in call.cloud.store.under("cloudbuild", place)])
+    return generic.page(
+        call, "triggers", [trigger.body for trigger in call.cloud.store.under("cloudbuild", place)]
+    )
 
 
 def patch_trigger(call: Call) -> Build:
     """Change a trigger: what the mask names, or all that can be set."""
-    kept, sent = _trigger(call), dict(call.body)
-    fixed = {key: kept.body[key] for key in ("id", "resourceName", "createTime", "name")}
+    trigger, sent = _trigger(call), dict(call.body)
+    fixed = {key: trigger.body[key] for key in ("id", "resourceName", "createTime", "name")}
     if call.mask:
-        body = dict(kept.body)
+        body = dict(trigger.body)
         for path in call.mask:
             head = path.partition(".")[0]
             if head in sent:
@@ -200,7 +202,7 @@ def patch_trigger(call: Call) -> Build:
         body = sent
     body = {**body, **{key: value for key, value in fixed.items() if key != "name" or not body.get("name")}}
     _check_trigger(call, body)
-    kept.body = body
+    trigger.body = body
     return body
 
 
@@ -212,22 +214,22 @@ def delete_trigger(call: Call) -> Build:
 
 def run_trigger(call: Call) -> Build:
     """Start the build of a trigger by hand."""
-    kept = _trigger(call)
-    if kept.body.get("disabled"):
+    trigger = _trigger(call)
+    if trigger.body.get("disabled"):
         raise precondition("trigger is disabled")
-    build = kept.body.get("build")
+    build = trigger.body.get("build")
     if not build:
         raise unimplemented("triggers whose build lies in a repository: give the build in the trigger itself")
     source = call.body.get("source") or call.body
     build = deepcopy(build)
-    given = {**(build.get("substitutions") or {}), **(kept.body.get("substitutions") or {}),
+    substitutions = {**(build.get("substitutions") or {}), **(trigger.body.get("substitutions") or {}),
              **(source.get("substitutions") or {})}  # fmt: skip
-    if given:
-        build["substitutions"] = given
-    build["tags"] = [*(build.get("tags") or ()), *(kept.body.get("tags") or ()), f"trigger-{kept.id}"]
-    if kept.body.get("serviceAccount"):
-        build["serviceAccount"] = kept.body["serviceAccount"]
-    return submit(call, build, _location(call), kept)
+    if substitutions:
+        build["substitutions"] = substitutions
+    build["tags"] = [*(build.get("tags") or ()), *(trigger.body.get("tags") or ()), f"trigger-{trigger.id}"]
+    if trigger.body.get("serviceAccount"):
+        build["serviceAccount"] = trigger.body["serviceAccount"]
+    return submit(call, build, _location(call), trigger)
 
 
 def _location(call: Call) -> str:
@@ -238,27 +240,27 @@ def _location(call: Call) -> str:
 
 def _named(call: Call) -> StoredResource:
     key = call.name.rpartition("/")[2]
-    kept = call.cloud.store.get(
+    build = call.cloud.store.get(
         "cloudbuild", f"projects/{call.project}/locations/{_location(call)}/builds/{key}"
     )
-    if kept is None:
+    if build is None:
         raise not_found("Requested entity was not found.")
-    return kept
+    return build
 
 
 def _trigger(call: Call) -> StoredResource:
     key = call.name.rpartition("/")[2]
     place = f"projects/{call.project}/locations/{_location(call)}/triggers"
-    for kept in call.cloud.store.under("cloudbuild", place):
-        if key in {kept.id, kept.body["name"]}:
-            return kept
+    for trigger in call.cloud.store.under("cloudbuild", place):
+        if key in {trigger.id, trigger.body["name"]}:
+            return trigger
     raise not_found("Requested entity was not found.")
 
 
-def _cancel(kept: StoredResource) -> None:
-    if kept.body["status"] not in build_run.RUNNING:
+def _cancel(build: StoredResource) -> None:
+    if build.body["status"] not in build_run.RUNNING:
         raise precondition("build cannot be cancelled: it is not in progress")
-    kept.hidden["run"].cancel()
+    build.hidden["run"].cancel()
 
 
 def _default_account(call: Call) -> str:
@@ -268,25 +270,27 @@ def _default_account(call: Call) -> str:
 
 def _account(call: Call, request: Build) -> str:
     """Return the e-mail of the build's account. Raises `ApiError` where the caller may not act as it."""
-    given = str(request.get("serviceAccount") or "")
-    found = _ACCOUNT.fullmatch(given)
-    if given and found is None:
-        raise invalid(f"invalid value for 'build.service_account': \"{given}\" is not a service account")
-    email = found[1] if found else _default_account(call)
+    account = str(request.get("serviceAccount") or "")
+    match = _ACCOUNT.fullmatch(account)
+    if account and match is None:
+        raise invalid(f"invalid value for 'build.service_account': \"{account}\" is not a service account")
+    email = match[1] if match else _default_account(call)
     name, permission = f"projects/{call.project}/serviceAccounts/{email}", "iam.serviceAccounts.actAs"
     may = call.cloud.access.held(call.caller, [permission], "iam", name, call.project)
-    if permission not in may or (found and not call.cloud.account_is_seen(email)):
-        raise ApiError(403, f"caller does not have permission to act as service account {given or name}")
+    if permission not in may or (match and not call.cloud.account_is_seen(email)):
+        raise ApiError(403, f"caller does not have permission to act as service account {account or name}")
     return email
 
 
 def _check_bucket(call: Call, body: Build, account: str) -> None:
-    given = str(body.get("logsBucket") or "")
-    if not given:
+    url = str(body.get("logsBucket") or "")
+    if not url:
         return
-    bucket = given.removeprefix("gs://").partition("/")[0]
-    kept, permission = call.cloud.store.get("storage", f"b/{bucket}"), "storage.objects.create"
-    held = kept and call.cloud.access.held(Caller(account), [permission], "storage", kept.name, kept.project)
+    bucket = url.removeprefix("gs://").partition("/")[0]
+    stored, permission = call.cloud.store.get("storage", f"b/{bucket}"), "storage.objects.create"
+    held = stored and call.cloud.access.held(
+        Caller(account), [permission], "storage", stored.name, stored.project
+    )
     if not held:
         raise invalid(
             f'invalid bucket "{bucket}"; service account {account} does not have access to the bucket'
@@ -298,12 +302,12 @@ def _provenance(call: Call, source: Build, account: str) -> Build:
     if not stored:
         raise unimplemented("builds from a repository: use a storageSource, or none")
     bucket, name = str(stored.get("bucket") or ""), str(stored.get("object") or "")
-    kept = call.cloud.store.get("storage", f"b/{bucket}")
+    holder = call.cloud.store.get("storage", f"b/{bucket}")
     permission = "storage.objects.get"
-    if kept is None:
+    if holder is None:
         raise _unresolved(404, "The specified bucket does not exist.", "notFound")
     if permission not in call.cloud.access.held(
-        Caller(account), [permission], "storage", kept.name, kept.project
+        Caller(account), [permission], "storage", holder.name, holder.project
     ):
         raise _unresolved(
             403,
@@ -311,11 +315,11 @@ def _provenance(call: Call, source: Build, account: str) -> Build:
             f"'{permission}' denied on resource (or it may not exist).",
             "forbidden",
         )
-    found = find(call.cloud, bucket, name)
+    archive = find(call.cloud, bucket, name)
     generation = stored.get("generation")
-    if found is None or (generation and str(generation) != found.body["generation"]):
+    if archive is None or (generation and str(generation) != archive.body["generation"]):
         raise _unresolved(404, f"No such object: {bucket}/{name}", "notFound")
-    resolved = {"bucket": bucket, "object": name, "generation": found.body["generation"]}
+    resolved = {"bucket": bucket, "object": name, "generation": archive.body["generation"]}
     return {"resolvedStorageSource": resolved}
 
 

@@ -73,7 +73,7 @@ def substituted(build: Build, values: Mapping[str, str]) -> Build:
 
     def replaced(text: str) -> str:
         return _PARAMETER.sub(
-            lambda found: "$" if found[0] == "$$" else values.get(found[1] or found[2], ""), text
+            lambda match: "$" if match[0] == "$$" else values.get(match[1] or match[2], ""), text
         )
 
     return _mapped(build, replaced)
@@ -106,9 +106,9 @@ def _mapped(build: Build, change: Callable[[str], str]) -> Build:
     mapped = {**build, "steps": steps, **lists, **({"options": options} if options else {})}
     available = dict(build.get("availableSecrets") or {})
     if available.get("secretManager"):
-        found = available["secretManager"]
+        secrets = available["secretManager"]
         available["secretManager"] = [
-            {**one, "versionName": change(one.get("versionName") or "")} for one in found
+            {**secret, "versionName": change(secret.get("versionName") or "")} for secret in secrets
         ]
         mapped["availableSecrets"] = available
     return mapped
@@ -214,8 +214,8 @@ def _check_template(build: Build) -> None:
 
     _mapped(build, seen)
     for text in texts:
-        for found in _PARAMETER.finditer(text):
-            key = found[1] or found[2]
+        for match in _PARAMETER.finditer(text):
+            key = match[1] or match[2]
             if not key:
                 continue
             used.add(key)

@@ -53,10 +53,10 @@ class Run:
         """End the build because somebody does not want it any more."""
         self._end("CANCELLED", ApiError(499, "Build cancelled"))
 
-    def _later(self, span: float, what: Any) -> None:  # Any: a function
+    def _later(self, span: float, action: Any) -> None:  # Any: a function
         def act() -> None:
             if self._body["status"] in RUNNING:
-                what()
+                action()
 
         self._cloud.clock.after(self._cloud.takes(span), act)
 
@@ -162,7 +162,7 @@ class Run:
     def _secret(self, env: str) -> str:
         """Raise `ApiError` where the build's account cannot read it."""
         available = self._body["availableSecrets"]["secretManager"]
-        version = next(one["versionName"] for one in available if one["env"] == env)
+        version = next(entry["versionName"] for entry in available if entry["env"] == env)
         return secret(self._cloud, self._account, version)
 
     def _end_step(self, number: int, step: JsonObject, ran: Ran) -> None:
@@ -223,9 +223,9 @@ class Run:
                     f"Build failed: {text}: {error.message}",
                 )
                 return
-            found = parse(image)
+            parsed = parse(image)
             pushed.append({"name": image, "digest": digest, "pushTiming": span, **(
-                {"artifactRegistryPackage": f"{found.repository}/packages/{found.name}"} if found else {})})  # fmt: skip
+                {"artifactRegistryPackage": f"{parsed.repository}/packages/{parsed.name}"} if parsed else {})})  # fmt: skip
         self._close("PUSH")
         self._body["results"]["images"] = pushed
         self._succeed()
@@ -301,9 +301,9 @@ def inputs_of(build: Mapping[str, Any]) -> str:
     """Return a digest of all that decides what comes of a build."""
     steps = [{key: value for key, value in step.items() if key not in {"status", "timing", "pullTiming"}}
              for step in build["steps"]]  # fmt: skip
-    what = {
+    inputs = {
         "steps": steps,
         "source": build.get("sourceProvenance"),
         "options": (build.get("options") or {}).get("env"),
     }
-    return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

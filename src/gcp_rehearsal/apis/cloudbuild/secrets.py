@@ -23,10 +23,10 @@ def secret(cloud: Cloud, account: str, version: str) -> str:
     cannot be read.
     """
     version = cloud.by_id(version)
-    found = _VERSION.fullmatch(version)
-    if found is None:
+    match = _VERSION.fullmatch(version)
+    if match is None:
         raise _unread(version, "InvalidArgument", f"Resource ID [{version}] is not in a valid format.")
-    if _ACCESS not in cloud.access.held(Caller(account), [_ACCESS], "secretmanager", version, found[1]):
+    if _ACCESS not in cloud.access.held(Caller(account), [_ACCESS], "secretmanager", version, match[1]):
         raise _unread(
             version,
             "PermissionDenied",
