@@ -37,10 +37,10 @@ def parse(reference: str) -> ImageName | None:
     Return the parts of a name such as `us-central1-docker.pkg.dev/p/r/i:tag`; None for what is not in
     Artifact Registry.
     """
-    found = _REFERENCE.fullmatch(reference)
-    if found is None:
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
         return None
-    host, project, path = found["host"], found["project"], found["path"]
+    host, project, path = match["host"], match["project"], match["path"]
     if host in _OLD_HOSTS:
         location, repository, name = _OLD_HOSTS[host], host, path
     else:
@@ -48,12 +48,12 @@ def parse(reference: str) -> ImageName | None:
         repository, _, name = path.partition("/")
     if not name:
         return None
-    digest = found["digest"] or ""
+    digest = match["digest"] or ""
     return ImageName(
         project=project,
         repository=f"projects/{project}/locations/{location}/repositories/{repository}",
         name=name,
-        tag=found["tag"] or ("" if digest else "latest"),
+        tag=match["tag"] or ("" if digest else "latest"),
         digest=digest,
     )
 

@@ -33,7 +33,7 @@ def push(
     cloud: Cloud, reference: str, digest: str, size: int, labels: Mapping[str, str] | None = None
 ) -> None:
     """
-    Let an image be in its repository, under its tag.
+    Put an image into its repository, under its tag.
 
     Raises `ApiError`, in the words that `docker push` shows: no such repository, or a tag that may not change.
     """
@@ -62,9 +62,9 @@ def push(
         return
     metadata = {"name": f"{image.repository}/dockerImages/{image.name}@{digest}", "buildTime": now,
                 "imageSizeBytes": str(size), "mediaType": _MANIFEST}  # fmt: skip
-    kept = _keep(cloud, repository, name, "packages.versions",
+    stored = _keep(cloud, repository, name, "packages.versions",
                  {"createTime": now, "updateTime": now, "metadata": metadata})  # fmt: skip
-    kept.hidden.update(image=image.name, size=size, labels=dict(labels or {}))
+    stored.hidden.update(image=image.name, size=size, labels=dict(labels or {}))
     repository.body["sizeBytes"] = str(int(repository.body.get("sizeBytes", 0)) + size)
 
 
@@ -83,7 +83,7 @@ def find_image(cloud: Cloud, reference: str) -> str | None:
     if repository.body["mode"] == "REMOTE_REPOSITORY":
         return _imagined(reference)
     if repository.body["mode"] == VIRTUAL:
-        behind = (find_image(cloud, one) for one in upstreams(cloud, repository, image))
+        behind = (find_image(cloud, upstream) for upstream in upstreams(cloud, repository, image))
         return next((digest for digest in behind if digest), None)
     package = f"{repository.name}/packages/{quote(image.name, safe='')}"
     digest = image.digest
@@ -98,7 +98,7 @@ def upstream_of(cloud: Cloud, reference: str) -> tuple[str, str] | None:
     image = parse(reference)
     repository = cloud.store.get("artifactregistry", cloud.by_id(image.repository)) if image else None
     if image is not None and repository is not None and repository.body["mode"] == VIRTUAL:
-        known = [one for one in upstreams(cloud, repository, image) if find_image(cloud, one)]
+        known = [upstream for upstream in upstreams(cloud, repository, image) if find_image(cloud, upstream)]
         return upstream_of(cloud, known[0]) if known else None
     if image is None or repository is None or repository.body["mode"] != "REMOTE_REPOSITORY":
         return None
@@ -106,8 +106,8 @@ def upstream_of(cloud: Cloud, reference: str) -> tuple[str, str] | None:
 
 
 def _imagined(reference: str) -> str:
-    given = reference.partition("@")[2]
-    return given or f"sha256:{sha256(reference.encode()).hexdigest()}"
+    digest = reference.partition("@")[2]
+    return digest or f"sha256:{sha256(reference.encode()).hexdigest()}"
 
 
 def _keep(
@@ -148,8 +148,8 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
 
 
 def _prepare_new(call: Call, body: JsonObject) -> None:
-    location, given = call.name.split("/")[3], str(call.query.get("repositoryId") or "")
-    if not _ID.fullmatch(given):
+    location, key = call.name.split("/")[3], str(call.query.get("repositoryId") or "")
+    if not _ID.fullmatch(key):
         raise invalid(
             "Request contains an invalid argument.",
             ("repository_id", "must begin with a letter and hold up to 63 of a-z, 0-9 and -"),
@@ -169,7 +169,7 @@ def _prepare_new(call: Call, body: JsonObject) -> None:
         )
     if not body.get("mode") or body["mode"] == "MODE_UNSPECIFIED":
         body["mode"] = "STANDARD_REPOSITORY"
-    body["registryUri"] = f"{location}-docker.pkg.dev/{call.project}/{given}"
+    body["registryUri"] = f"{location}-docker.pkg.dev/{call.project}/{key}"
     body["satisfiesPzi"] = True
     body.setdefault("vulnerabilityScanningConfig", {})
     body["vulnerabilityScanningConfig"] |= {
@@ -181,30 +181,30 @@ def _prepare_new(call: Call, body: JsonObject) -> None:
 def list_images(call: Call) -> Json:
     """Return the images of a repository, each with the tags that are on it."""
     repository = generic.existing(call, call.name.removesuffix("/dockerImages"))
-    found = [
+    images = [
         _image(call.cloud, repository, version) for version in versions_under(call.cloud, repository.name)
     ]
-    found.sort(key=lambda body: str(body["name"]))
-    return generic.page(call, "dockerImages", found)
+    images.sort(key=lambda body: str(body["name"]))
+    return generic.page(call, "dockerImages", images)
 
 
 def get_image(call: Call) -> Json:
     """Return one image, by its digest. Raises `ApiError` 404."""
     repository, _, last = call.name.partition("/dockerImages/")
     for version in versions_under(call.cloud, repository):
-        found = _image(call.cloud, generic.existing(call, repository), version)
-        if found["name"].rpartition("/dockerImages/")[2] in {
+        image = _image(call.cloud, generic.existing(call, repository), version)
+        if image["name"].rpartition("/dockerImages/")[2] in {
             last,
             last.replace("%2F", "/").replace("%40", "@"),
         }:
-            return found
+            return image
     raise not_found("Requested entity was not found.")
 
 
 def list_versions(call: Call) -> Json:
     """Return the versions of a package; in full also their tags."""
-    found = [_version(call, kept) for kept in call.cloud.store.under(call.api, call.name)]
-    return generic.page(call, "versions", found)
+    versions = [_version(call, version) for version in call.cloud.store.under(call.api, call.name)]
+    return generic.page(call, "versions", versions)
 
 
 def get_version(call: Call) -> Json:
@@ -230,8 +230,8 @@ def delete_versions(call: Call) -> Json:
 
 def locations(call: Call) -> Json:
     """Return where repositories can be."""
-    found = [_location(call.project, name) for name in sorted((*ZONES, *_MULTI_REGIONS))]
-    return generic.page(call, "locations", found)
+    places = [_location(call.project, name) for name in sorted((*ZONES, *_MULTI_REGIONS))]
+    return generic.page(call, "locations", places)
 
 
 def location(call: Call) -> Json:
@@ -253,8 +253,8 @@ def _forget_version(call: Call, version: StoredResource) -> None:
     call.cloud.forget(version)
 
 
-def _remove_package(call: Call, kept: StoredResource) -> None:
-    for version in list(call.cloud.store.under(call.api, f"{kept.name}/versions")):
+def _remove_package(call: Call, package: StoredResource) -> None:
+    for version in list(call.cloud.store.under(call.api, f"{package.name}/versions")):
         _forget_version(call, version)
 
 
@@ -264,11 +264,11 @@ def _prepare_tag(call: Call, body: JsonObject, before: StoredResource | None) ->
         raise not_found("Requested entity was not found.")
 
 
-def _version(call: Call, kept: StoredResource) -> JsonObject:
+def _version(call: Call, version: StoredResource) -> JsonObject:
     if call.query.get("view") != "FULL":
-        return kept.body
-    tags = [tag.body for tag in tags_of(call.cloud, kept)]
-    return {**kept.body, "relatedTags": tags} if tags else kept.body
+        return version.body
+    tags = [tag.body for tag in tags_of(call.cloud, version)]
+    return {**version.body, "relatedTags": tags} if tags else version.body
 
 
 def _image(cloud: Cloud, repository: StoredResource, version: StoredResource) -> JsonObject:

@@ -52,18 +52,18 @@ def answer(cloud: Cloud, request: Request) -> Reply:
 
 
 def _content(cloud: Cloud, request: Request) -> bytes:
-    host, asked = _HOST.fullmatch(request.host), _MANIFESTS.fullmatch(unquote(request.path))
-    if host is None or asked is None or request.verb not in {"GET", "HEAD"}:
+    host, manifest = _HOST.fullmatch(request.host), _MANIFESTS.fullmatch(unquote(request.path))
+    if host is None or manifest is None or request.verb not in {"GET", "HEAD"}:
         raise RegistryRefusal(501, "UNSUPPORTED", "the rehearsal's registries answer for manifests alone")
     try:
         caller = cloud.access.caller(request.headers)
     except ApiError as error:
         raise RegistryRefusal(401, "UNAUTHORIZED", error.message) from error
-    project, short, reference = asked["project"], asked["repository"], asked["reference"]
+    project, short, reference = manifest["project"], manifest["repository"], manifest["reference"]
     name = cloud.by_id(f"projects/{project}/locations/{host['location']}/repositories/{short}")
     owner = cloud.project(project)
     if owner is None:  # Of another's cloud, such as Google's public images: anybody may read them.
-        return _manifest(f"{request.host}/{project}/{short}/{asked['image']}", reference)
+        return _manifest(f"{request.host}/{project}/{short}/{manifest['image']}", reference)
     if not cloud.access.held(caller, [_DOWNLOAD], "artifactregistry", name, owner.id):
         raise RegistryRefusal(
             403, "DENIED", f'Permission "{_DOWNLOAD}" denied on resource "{name}" (or it may not exist)'
@@ -73,11 +73,11 @@ def _content(cloud: Cloud, request: Request) -> bytes:
         raise RegistryRefusal(404, "NAME_UNKNOWN", f'Repository "{short}" not found')
     if repository.body["mode"] != "REMOTE_REPOSITORY":
         raise RegistryRefusal(501, "UNSUPPORTED", "the rehearsal has manifests of remote repositories alone")
-    source = base_of(cloud, repository, asked["image"], reference)
+    source = base_of(cloud, repository, manifest["image"], reference)
     if source is None:
-        source = (f"{_upstream(repository.body)}/{asked['image']}", reference)
+        source = (f"{_upstream(repository.body)}/{manifest['image']}", reference)
         _manifest(*source)
-        _keep(cloud, repository, asked["image"], source)
+        _keep(cloud, repository, manifest["image"], source)
     return _manifest(*source)
 
 
@@ -95,11 +95,11 @@ def _upstream(body: Json) -> str:
 
 
 def _keep(cloud: Cloud, repository: StoredResource, image: str, source: tuple[str, str]) -> None:
-    """Let what was fetched be listed as Artifact Registry lists what it keeps."""
+    """List what was fetched as Artifact Registry lists what it keeps."""
     now, package = cloud.clock.text(), f"{repository.name}/packages/{quote(image, safe='')}"
     upstream, tag = source
     index = _digest(_index(upstream, tag))
-    platform = [_digest(_platform(upstream, tag, one)) for one in _PLATFORMS]
+    platform = [_digest(_platform(upstream, tag, architecture)) for architecture in _PLATFORMS]
 
     def put(name: str, collection: str, body: dict[str, Any]) -> StoredResource:  # Any: JSON
         return cloud.store.put(
@@ -118,8 +118,8 @@ def _keep(cloud: Cloud, repository: StoredResource, image: str, source: tuple[st
             "mediaType": _INDEX if digest == index else _MANIFEST,
         }
         body = {"createTime": now, "updateTime": now, "metadata": metadata}
-        kept = put(f"{package}/versions/{digest}", f"{_COLLECTION}.versions", body)
-        kept.hidden.update({"image": image, "size": 0, "labels": {}, _BASE: source})
+        version = put(f"{package}/versions/{digest}", f"{_COLLECTION}.versions", body)
+        version.hidden.update({"image": image, "size": 0, "labels": {}, _BASE: source})
     if ":" not in tag:
         put(f"{package}/tags/{tag}", f"{_COLLECTION}.tags", {"version": f"{package}/versions/{index}"})
 
@@ -134,11 +134,11 @@ def _index(upstream: str, reference: str) -> bytes:
     manifests = [
         {
             "mediaType": _MANIFEST,
-            "digest": _digest(content := _platform(upstream, reference, one)),
+            "digest": _digest(content := _platform(upstream, reference, architecture)),
             "size": len(content),
-            "platform": {"architecture": one, "os": "linux"},
+            "platform": {"architecture": architecture, "os": "linux"},
         }
-        for one in _PLATFORMS
+        for architecture in _PLATFORMS
     ]
     return json.dumps({"schemaVersion": 2, "mediaType": _INDEX, "manifests": manifests}).encode()
 

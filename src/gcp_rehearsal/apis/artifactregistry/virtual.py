@@ -24,30 +24,30 @@ def upstreams(cloud: Cloud, repository: StoredResource, image: ImageName) -> Ite
     """Yield the names by which an image goes in the repositories behind a virtual one, in the order of its policies."""
     policies = repository.body["virtualRepositoryConfig"].get("upstreamPolicies", ())
     end = f"@{image.digest}" if image.digest else f":{image.tag}"
-    for policy in sorted(policies, key=lambda one: -one.get("priority", 0)):
-        found = _NAME.fullmatch(policy["repository"])
-        if found is not None:
-            host = f"{found['location']}-docker.pkg.dev"
-            yield f"{host}/{found['project']}/{found['id']}/{image.name}{end}"
+    for policy in sorted(policies, key=lambda policy: -policy.get("priority", 0)):
+        match = _NAME.fullmatch(policy["repository"])
+        if match is not None:
+            host = f"{match['location']}-docker.pkg.dev"
+            yield f"{host}/{match['project']}/{match['id']}/{image.name}{end}"
 
 
 def check_upstreams(cloud: Cloud, name: str, body: Mapping[str, Json]) -> None:
     """Raise `ApiError` for policies of a virtual repository that cannot be; the words are the rehearsal's."""
-    seen: set[str] = set()
+    used: set[str] = set()
     location = name.split("/")[3]
     policies = (body.get("virtualRepositoryConfig") or {}).get("upstreamPolicies", ())
     for place, policy in enumerate(policies):
         field = f"repository.virtual_repository_config.upstream_policies[{place}]"
-        _check_id(policy.get("id", ""), seen, field)
-        found = _NAME.fullmatch(policy.get("repository", ""))
-        if found is None:
+        _check_id(policy.get("id", ""), used, field)
+        match = _NAME.fullmatch(policy.get("repository", ""))
+        if match is None:
             text = "must be projects/PROJECT/locations/LOCATION/repositories/REPOSITORY"
             raise invalid("Request contains an invalid argument.", (f"{field}.repository", text))
-        if found["location"] != location:
+        if match["location"] != location:
             raise invalid(
                 "Request contains an invalid argument.", (f"{field}.repository", f"must be in {location}")
             )
-        if cloud.project(found["project"]) is None:
+        if cloud.project(match["project"]) is None:
             continue  # Another's: nobody here knows what it has.
         behind = cloud.store.get("artifactregistry", cloud.by_id(policy["repository"]))
         if behind is None:
@@ -57,11 +57,11 @@ def check_upstreams(cloud: Cloud, name: str, body: Mapping[str, Json]) -> None:
             raise invalid("Request contains an invalid argument.", (f"{field}.repository", text))
 
 
-def _check_id(given: str, seen: set[str], field: str) -> None:
-    if not given or given in seen:
-        text = "is used more than once" if given else "is required"
+def _check_id(key: str, used: set[str], field: str) -> None:
+    if not key or key in used:
+        text = "is used more than once" if key else "is required"
         raise invalid("Request contains an invalid argument.", (f"{field}.id", text))
-    seen.add(given)
+    used.add(key)
 
 
 def check_login(cloud: Cloud, project: str, config: Mapping[str, Json]) -> None:

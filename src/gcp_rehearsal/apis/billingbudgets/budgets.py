@@ -21,7 +21,7 @@ def _budget(call: Call, body: JsonObject, before: StoredResource | None) -> None
     if len(str(body.get("displayName", ""))) > _LONGEST_TITLE:
         raise invalid("display_name must be at most 60 characters.", ("budget.display_name", "is too long"))
     _amount(body.get("amount") or {})
-    _told(call, body)
+    _check_channels(call, body)
     _filter(call, body.setdefault("budgetFilter", {}))
     body["etag"] = call.cloud.number()
 
@@ -36,7 +36,7 @@ def _amount(amount: JsonObject) -> None:
         money["currencyCode"] = CURRENCY
 
 
-def _told(call: Call, body: JsonObject) -> None:
+def _check_channels(call: Call, body: JsonObject) -> None:
     channels = (body.get("notificationsRule") or {}).get("monitoringNotificationChannels") or []
     if len(channels) > _MOST_CHANNELS:
         raise invalid("At most 5 monitoring notification channels are allowed.")

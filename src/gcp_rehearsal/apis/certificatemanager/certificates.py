@@ -71,20 +71,22 @@ def _prepare_certificate(call: Call, body: JsonObject, before: StoredResource | 
     managed["state"] = "PROVISIONING"
 
 
-def _made_certificate(call: Call, kept: StoredResource) -> None:
-    if (kept.body.get("managed") or {}).get("state") == "PROVISIONING" and not kept.hidden.get("awaited"):
-        kept.hidden["awaited"] = True
-        _await(call.cloud, kept)
+def _made_certificate(call: Call, certificate: StoredResource) -> None:
+    if (certificate.body.get("managed") or {}).get("state") == "PROVISIONING" and not certificate.hidden.get(
+        "awaited"
+    ):
+        certificate.hidden["awaited"] = True
+        _await(call.cloud, certificate)
 
 
-def _await(cloud: Cloud, kept: StoredResource) -> None:
+def _await(cloud: Cloud, certificate: StoredResource) -> None:
     """Look again and again whether the records of a certificate's domains are there; then it comes."""
 
     def look() -> None:
-        if cloud.store.get(_API, kept.name) is not kept:
+        if cloud.store.get(_API, certificate.name) is not certificate:
             return
-        managed = kept.body["managed"]
-        lacking = [domain for domain in managed["domains"] if not _is_proven(cloud, kept, domain)]
+        managed = certificate.body["managed"]
+        lacking = [domain for domain in managed["domains"] if not _is_proven(cloud, certificate, domain)]
         managed["authorizationAttemptInfo"] = [
             {"domain": domain, "attemptTime": cloud.clock.text(),
              **({"state": "FAILED", "failureReason": "CONFIG"} if domain in lacking else {"state": "AUTHORIZED"})}
@@ -96,33 +98,33 @@ def _await(cloud: Cloud, kept: StoredResource) -> None:
             return
         managed.pop("provisioningIssue", None)
         managed["state"] = "ACTIVE"
-        kept.body["expireTime"] = cloud.clock.text(cloud.clock.now() + 90 * 86400)
+        certificate.body["expireTime"] = cloud.clock.text(cloud.clock.now() + 90 * 86400)
 
     cloud.clock.after(cloud.takes(_LOOKS_AFTER), look)
     cloud.clock.settle()
 
 
-def _is_proven(cloud: Cloud, kept: StoredResource, domain: str) -> bool:
+def _is_proven(cloud: Cloud, certificate: StoredResource, domain: str) -> bool:
     """Return False only where a zone of this cloud answers for the domain, and lacks the record."""
     zones = [zone for zone in cloud.store.of("dns", "dns.managedZones") if zone.body["visibility"] == "public"
              and f".{domain}.".endswith(f".{zone.body['dnsName']}")]  # fmt: skip
-    wanted = [authorization.body["dnsResourceRecord"] for authorization in _authorizations(cloud, kept)
+    records = [authorization.body["dnsResourceRecord"] for authorization in _authorizations(cloud, certificate)
               if authorization.body["domain"] == domain.removeprefix("*.")]  # fmt: skip
-    if not zones or not wanted:
+    if not zones or not records:
         return True
     return any(
         record.body.get("name") == want["name"] and want["data"] in record.body.get("rrdatas", ())
         for zone in zones
         for record in cloud.store.of("dns")
         if record.name.startswith(f"{zone.name}/")
-        for want in wanted
+        for want in records
     )
 
 
-def _authorizations(cloud: Cloud, kept: StoredResource) -> list[StoredResource]:
-    names = [cloud.by_id(name) for name in kept.body["managed"].get("dnsAuthorizations") or ()]
-    found = [cloud.store.get(_API, name) for name in names]
-    return [one for one in found if one is not None]
+def _authorizations(cloud: Cloud, certificate: StoredResource) -> list[StoredResource]:
+    names = [cloud.by_id(name) for name in certificate.body["managed"].get("dnsAuthorizations") or ()]
+    authorizations = [cloud.store.get(_API, name) for name in names]
+    return [authorization for authorization in authorizations if authorization is not None]
 
 
 def _prepare_entry(call: Call, body: JsonObject, before: StoredResource | None) -> None:
@@ -141,22 +143,22 @@ def _prepare_entry(call: Call, body: JsonObject, before: StoredResource | None) 
     body["state"] = "ACTIVE"
 
 
-def _refuse_if_used(call: Call, kept: StoredResource) -> None:
+def _refuse_if_used(call: Call, certificate: StoredResource) -> None:
     """Raise `ApiError` where a certificate, a map's entry or a target proxy names what is to go."""
     cloud = call.cloud
-    number = cloud.by_number(kept.name)
-    names = {kept.name, number, f"//{_API}.googleapis.com/{kept.name}"}
+    number = cloud.by_number(certificate.name)
+    names = {certificate.name, number, f"//{_API}.googleapis.com/{certificate.name}"}
     for user in (*cloud.store.of(_API), *cloud.store.of("compute")):
-        own = user.name == kept.name or user.name.startswith(f"{kept.name}/")
+        own = user.name == certificate.name or user.name.startswith(f"{certificate.name}/")
         if not own and _names(user.body, names):
-            raise precondition(f"can't delete {kept.name}: it is in use by {user.name}")
+            raise precondition(f"can't delete {certificate.name}: it is in use by {user.name}")
 
 
 def _names(body: JsonObject, names: set[str]) -> bool:
     managed = body.get("managed") if isinstance(body.get("managed"), dict) else {}
     listed = [*(body.get("certificates") or ()), *(body.get("sslCertificates") or ()),
               *((managed or {}).get("dnsAuthorizations") or ()), body.get("certificateMap")]  # fmt: skip
-    return any(isinstance(one, str) and one in names for one in listed)
+    return any(isinstance(name, str) and name in names for name in listed)
 
 
 KINDS: Mapping[str, Kind] = {

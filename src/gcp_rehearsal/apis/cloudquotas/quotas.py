@@ -26,19 +26,19 @@ _GRANTED_TIMES = 3
 """Up to how many times the default is granted without a person: a few field reports, no rule of Google's."""
 _FIXED = ("service", "quotaId", "dimensions")
 _SMALL_STEP = 0.9
-"""To which part of itself a limit may fall without a word."""
+"""The fraction of itself to which a limit may fall without a word."""
 _PAGE_TO_ASK = "https://console.cloud.google.com/iam-admin/quotas"
 
 
 def _list_infos(call: Call) -> Json:
     _check_service(call.name.split("/")[5])
-    found = [_info(call, quota) for quota in quota_limits.QUOTAS]
-    return generic.page(call, "quotaInfos", sorted(found, key=lambda info: str(info["quotaId"])))
+    infos = [_info(call, quota) for quota in quota_limits.QUOTAS]
+    return generic.page(call, "quotaInfos", sorted(infos, key=lambda info: str(info["quotaId"])))
 
 
 def _get_info(call: Call) -> Json:
     *_, service, _, name = call.name.split("/")
-    return _info(call, _known(service, name))
+    return _info(call, _quota_of(service, name))
 
 
 def _info(call: Call, quota: Quota) -> JsonObject:
@@ -73,7 +73,7 @@ def _by_region(cloud: Cloud, quota: Quota) -> list[JsonObject]:
     own = [
         region for region in quota.regions or ZONES if quota.regions or f"{quota.id}@{region}" in cloud.quotas
     ]
-    found: list[JsonObject] = [
+    infos: list[JsonObject] = [
         {
             "dimensions": {"region": region},
             "details": _value(cloud, quota, region),
@@ -83,8 +83,8 @@ def _by_region(cloud: Cloud, quota: Quota) -> list[JsonObject]:
     ]
     others = sorted(set(ZONES) - set(own))
     if not quota.regions and others:
-        found.append({"details": _value(cloud, quota, ""), "applicableLocations": others})
-    return found
+        infos.append({"details": _value(cloud, quota, ""), "applicableLocations": others})
+    return infos
 
 
 def _value(cloud: Cloud, quota: Quota, region: str) -> JsonObject:
@@ -102,21 +102,21 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
                 )
     if not body.get("dimensions"):
         body.pop("dimensions", None)
-    quota = _known(body.get("service") or "", body.get("quotaId") or "")
+    quota = _quota_of(body.get("service") or "", body.get("quotaId") or "")
     region = _region(body.get("dimensions") or {}, quota)
     if before is None:
         _check_alone(call, body)
-    wanted = (body.get("quotaConfig") or {}).get("preferredValue")
-    if wanted is None or int(wanted) < 0:
+    preferred = (body.get("quotaConfig") or {}).get("preferredValue")
+    if preferred is None or int(preferred) < 0:
         raise invalid(
             "quota_config.preferred_value is required.",
             ("quota_preference.quota_config.preferred_value", "is required"),
         )
-    _check_change(call, quota, region, int(wanted))
-    kept = before.body["quotaConfig"] if before else {}
+    _check_change(call, quota, region, int(preferred))
+    earlier = before.body["quotaConfig"] if before else {}
     body["quotaConfig"] = {
-        "preferredValue": wanted,
-        **{key: kept[key] for key in ("grantedValue", "traceId") if key in kept},
+        "preferredValue": preferred,
+        **{key: earlier[key] for key in ("grantedValue", "traceId") if key in earlier},
         **{key: value for key, value in body["quotaConfig"].items() if key == "annotations"},
     }
     body.pop("contactEmail", None)  # It is written, and never read.
@@ -129,12 +129,12 @@ def _check_service(service: str) -> None:
         raise unimplemented(f"quotas of {service}")
 
 
-def _known(service: str, name: str) -> Quota:
+def _quota_of(service: str, name: str) -> Quota:
     _check_service(service)
-    found = quota_limits.quota(name)
-    if found is None:
+    known = quota_limits.quota(name)
+    if known is None:
         raise not_found(f"The quota '{name}' of the service '{service}' was not found.")
-    return found
+    return known
 
 
 def _region(dimensions: Mapping[str, str], quota: Quota) -> str:
@@ -157,62 +157,62 @@ def _check_alone(call: Call, body: Mapping[str, Json]) -> None:
             raise exists(f"The quota preference '{other.name}' is for the same quota and dimensions.")
 
 
-def _check_change(call: Call, quota: Quota, region: str, wanted: int) -> None:
+def _check_change(call: Call, quota: Quota, region: str, preferred: int) -> None:
     now = quota_limits.limit(call.cloud.quotas, quota.id, region)
-    if wanted > now and not call.body.get("contactEmail"):
+    if preferred > now and not call.body.get("contactEmail"):
         raise invalid(
             "contact_email is required to ask for more quota.",
             ("quota_preference.contact_email", "is required"),
         )
     ignored = call.query.get("ignoreSafetyChecks") or []
-    if wanted < now * _SMALL_STEP and "QUOTA_DECREASE_PERCENTAGE_TOO_HIGH" not in ignored:
+    if preferred < now * _SMALL_STEP and "QUOTA_DECREASE_PERCENTAGE_TOO_HIGH" not in ignored:
         raise precondition(
-            f"The quota '{quota.id}' would fall from {now} to {wanted}, which is by more than 10 percent. Set "
+            f"The quota '{quota.id}' would fall from {now} to {preferred}, which is by more than 10 percent. Set "
             "ignore_safety_checks to QUOTA_DECREASE_PERCENTAGE_TOO_HIGH to have it all the same."
         )
-    usage = max(used(call.cloud, quota.id, call.project, one) for one in ([region] if region else ZONES))
-    if wanted < min(usage, now) and "QUOTA_DECREASE_BELOW_USAGE" not in ignored:
+    usage = max(used(call.cloud, quota.id, call.project, place) for place in ([region] if region else ZONES))
+    if preferred < min(usage, now) and "QUOTA_DECREASE_BELOW_USAGE" not in ignored:
         raise precondition(
-            f"The quota '{quota.id}' would fall to {wanted}, below its usage, {usage}. Set ignore_safety_checks to "
+            f"The quota '{quota.id}' would fall to {preferred}, below its usage, {usage}. Set ignore_safety_checks to "
             "QUOTA_DECREASE_BELOW_USAGE to have it all the same."
         )
 
 
-def _made(call: Call, kept: StoredResource) -> None:
-    cloud, config = call.cloud, kept.body["quotaConfig"]
-    quota = _known(kept.body["service"], kept.body["quotaId"])
-    region = _region(kept.body.get("dimensions") or {}, quota)
+def _await_decision(call: Call, preference: StoredResource) -> None:
+    cloud, config = call.cloud, preference.body["quotaConfig"]
+    quota = _quota_of(preference.body["service"], preference.body["quotaId"])
+    region = _region(preference.body.get("dimensions") or {}, quota)
     config.setdefault("grantedValue", str(quota_limits.limit(cloud.quotas, quota.id, region)))
     config["traceId"] = cloud.uuid()
     config.pop("stateDetail", None)
-    kept.body["reconciling"] = True
-    asked = config["traceId"]
+    preference.body["reconciling"] = True
+    trace = config["traceId"]
 
     def decide() -> None:
         # A newer wish has taken the place of this one otherwise.
-        if kept.body["quotaConfig"]["traceId"] == asked:
-            _decide(cloud, kept, quota, region)
+        if preference.body["quotaConfig"]["traceId"] == trace:
+            _decide(cloud, preference, quota, region)
 
     cloud.clock.after(cloud.takes(_DECIDED_AFTER), decide)
     cloud.clock.settle()
 
 
-def _decide(cloud: Cloud, kept: StoredResource, quota: Quota, region: str) -> None:
-    config, now = kept.body["quotaConfig"], quota_limits.limit(cloud.quotas, quota.id, region)
-    wanted = int(config["preferredValue"])
+def _decide(cloud: Cloud, preference: StoredResource, quota: Quota, region: str) -> None:
+    config, now = preference.body["quotaConfig"], quota_limits.limit(cloud.quotas, quota.id, region)
+    preferred = int(config["preferredValue"])
     most = now if quota.gpu else max(now, quota.default * _GRANTED_TIMES)
-    eligible = _eligibility(cloud, quota, kept.project).get("isEligible", False)
-    if wanted <= now or (eligible and wanted <= most):
-        cloud.quotas[f"{quota.id}@{region}" if region else quota.id] = wanted
-        config["grantedValue"] = str(wanted)
+    eligible = _eligibility(cloud, quota, preference.project).get("isEligible", False)
+    if preferred <= now or (eligible and preferred <= most):
+        cloud.quotas[f"{quota.id}@{region}" if region else quota.id] = preferred
+        config["grantedValue"] = str(preferred)
     else:
         config["grantedValue"] = str(now)
         config["stateDetail"] = (
-            f"We cannot grant the preferred quota '{wanted}' for limit '{quota.id}' in service '{SERVICE}' at this "
+            f"We cannot grant the preferred quota '{preferred}' for limit '{quota.id}' in service '{SERVICE}' at this "
             f"moment. '{now}' was granted."
         )
-    del kept.body["reconciling"]
-    kept.body["updateTime"] = cloud.clock.text()
+    del preference.body["reconciling"]
+    preference.body["updateTime"] = cloud.clock.text()
 
 
 def _of_a_project(call: Call) -> Json:
@@ -243,7 +243,7 @@ _ELSEWHERE = {
         "services.quotaInfos.list",
     )
 }
-KINDS: Mapping[str, Kind] = {_PREFERENCES: Kind(prepare=_prepare, made=_made)}
+KINDS: Mapping[str, Kind] = {_PREFERENCES: Kind(prepare=_prepare, made=_await_decision)}
 HANDLERS: Mapping[str, Handler] = {
     **_ELSEWHERE,
     f"{_INFOS}.get": _global(_get_info),

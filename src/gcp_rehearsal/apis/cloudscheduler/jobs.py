@@ -36,9 +36,9 @@ def _create(call: Call) -> Json:
         raise exists(f"Job {name} already exists.")
     body["name"] = name
     _check(call, body)
-    kept = call.cloud.keep(call, name, COLLECTION, {**body, "state": "ENABLED"})
-    _changed(call.cloud, kept)
-    return kept.body
+    job = call.cloud.keep(call, name, COLLECTION, {**body, "state": "ENABLED"})
+    _changed(call.cloud, job)
+    return job.body
 
 
 def _get(call: Call) -> Json:
@@ -47,23 +47,23 @@ def _get(call: Call) -> Json:
 
 def _list(call: Call) -> Json:
     return generic.page(
-        call, "jobs", [kept.body for kept in call.cloud.store.under("cloudscheduler", call.name)]
+        call, "jobs", [job.body for job in call.cloud.store.under("cloudscheduler", call.name)]
     )
 
 
 def _patch(call: Call) -> Json:
-    kept = _existing(call)
-    body = {**patched(call, kept, writable(call), whole=False), "name": kept.name}
+    job = _existing(call)
+    body = {**patched(call, job, writable(call), whole=False), "name": job.name}
     _check(call, body)
-    kept.body = body
-    _changed(call.cloud, kept)
-    return kept.body
+    job.body = body
+    _changed(call.cloud, job)
+    return job.body
 
 
 def _delete(call: Call) -> Json:
-    kept = _existing(call)
-    kept.hidden["turn"] = None
-    call.cloud.forget(kept)
+    job = _existing(call)
+    job.hidden["turn"] = None
+    call.cloud.forget(job)
     return {}
 
 
@@ -76,25 +76,25 @@ def _resume(call: Call) -> Json:
 
 
 def _run(call: Call) -> Json:
-    kept = _existing(call)
-    _attempt(call.cloud, kept, retry=0, turn=kept.hidden["turn"])
-    return kept.body
+    job = _existing(call)
+    _attempt(call.cloud, job, retry=0, turn=job.hidden["turn"])
+    return job.body
 
 
 def _switched(call: Call, *, wanted: str, new: str) -> Json:
-    kept = _existing(call)
-    if kept.body["state"] not in {wanted, new}:
+    job = _existing(call)
+    if job.body["state"] not in {wanted, new}:
         raise precondition(f"Job.state must be {wanted} for this request.")
-    kept.body["state"] = new
-    _plan(call.cloud, kept)
-    return kept.body
+    job.body["state"] = new
+    _plan(call.cloud, job)
+    return job.body
 
 
 def _existing(call: Call) -> StoredResource:
-    kept = call.cloud.store.get("cloudscheduler", call.name)
-    if kept is None:
+    job = call.cloud.store.get("cloudscheduler", call.name)
+    if job is None:
         raise not_found("Job not found.")
-    return kept
+    return job
 
 
 def _check(call: Call, body: JsonObject) -> None:
@@ -148,49 +148,49 @@ def _check_target(call: Call, target: Mapping[str, Json]) -> None:
         )
 
 
-def _changed(cloud: Cloud, kept: StoredResource) -> None:
-    kept.body["userUpdateTime"] = cloud.clock.text()
-    _plan(cloud, kept)
+def _changed(cloud: Cloud, job: StoredResource) -> None:
+    job.body["userUpdateTime"] = cloud.clock.text()
+    _plan(cloud, job)
 
 
-def _plan(cloud: Cloud, kept: StoredResource) -> None:
+def _plan(cloud: Cloud, job: StoredResource) -> None:
     """Set the next turn; what was planned before does not come any more."""
-    turn = kept.hidden["turn"] = object()
-    if kept.body["state"] != "ENABLED":
-        kept.body.pop("scheduleTime", None)
+    turn = job.hidden["turn"] = object()
+    if job.body["state"] != "ENABLED":
+        job.body.pop("scheduleTime", None)
         return
-    at = next(_times(kept.body, cloud.clock.now()))
-    kept.body["scheduleTime"] = cloud.clock.text(at)
+    at = next(_times(job.body, cloud.clock.now()))
+    job.body["scheduleTime"] = cloud.clock.text(at)
 
     def due() -> None:
-        if kept.hidden["turn"] is turn:
-            _attempt(cloud, kept, retry=0, turn=turn)
-            if "retrying" not in kept.hidden:
-                _plan(cloud, kept)
+        if job.hidden["turn"] is turn:
+            _attempt(cloud, job, retry=0, turn=turn)
+            if "retrying" not in job.hidden:
+                _plan(cloud, job)
 
     cloud.clock.after(at - cloud.clock.now(), due)
 
 
-def _attempt(cloud: Cloud, kept: StoredResource, *, retry: int, turn: object) -> None:
+def _attempt(cloud: Cloud, job: StoredResource, *, retry: int, turn: object) -> None:
     """Call; and again later where that failed, as often as the job says."""
-    kept.hidden.pop("retrying", None)
-    kept.body["lastAttemptTime"] = cloud.clock.text()
-    reply = _called(cloud, kept.body["httpTarget"])
+    job.hidden.pop("retrying", None)
+    job.body["lastAttemptTime"] = cloud.clock.text()
+    reply = _called(cloud, job.body["httpTarget"])
     failed = reply.status >= 400
-    kept.body["status"] = {"code": _CODES.get(reply.status, 2)} if failed else {}
-    config = kept.body["retryConfig"]
+    job.body["status"] = {"code": _CODES.get(reply.status, 2)} if failed else {}
+    config = job.body["retryConfig"]
     if not failed or retry >= int(config.get("retryCount", 0)):
         return
     doubled = min(retry, int(config["maxDoublings"]))
     pause = min(_seconds(config["minBackoffDuration"]) * 2.0**doubled, _seconds(config["maxBackoffDuration"]))
-    kept.hidden["retrying"] = True
-    kept.body["scheduleTime"] = cloud.clock.text(cloud.clock.now() + pause)
+    job.hidden["retrying"] = True
+    job.body["scheduleTime"] = cloud.clock.text(cloud.clock.now() + pause)
 
     def again() -> None:
-        if kept.hidden["turn"] is turn:
-            _attempt(cloud, kept, retry=retry + 1, turn=turn)
-            if "retrying" not in kept.hidden:
-                _plan(cloud, kept)
+        if job.hidden["turn"] is turn:
+            _attempt(cloud, job, retry=retry + 1, turn=turn)
+            if "retrying" not in job.hidden:
+                _plan(cloud, job)
 
     cloud.clock.after(pause, again)
 

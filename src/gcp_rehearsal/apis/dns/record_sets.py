@@ -45,27 +45,27 @@ def list_records(call: Call) -> Json:
     zone, query = zone_of(call), call.query
     if query.get("type") and not query.get("name"):
         raise invalid("Invalid value for 'parameters.type': a name is needed, too.")
-    found = [record.body for record in _records(call, zone)
+    records = [record.body for record in _records(call, zone)
              if query.get("name") in {None, record.body["name"]} and query.get("type") in {None, record.body["type"]}]  # fmt: skip
-    found.sort(key=lambda body: (body["name"].split(".")[::-1], body["type"]))
-    return {"kind": "dns#resourceRecordSetsListResponse"} | generic.page(call, "rrsets", found)
+    records.sort(key=lambda body: (body["name"].split(".")[::-1], body["type"]))
+    return {"kind": "dns#resourceRecordSetsListResponse"} | generic.page(call, "rrsets", records)
 
 
 def patch_records(call: Call) -> Json:
     """Change a record set."""
-    zone, kept = _named(call)
+    zone, existing = _named(call)
     sent = {key: value for key, value in call.body.items() if value is not None}
-    new = _checked(zone, {**kept.body, **sent}, "entity.rrset")
-    if (new["name"], new["type"]) != (kept.body["name"], kept.body["type"]):
+    new = _checked(zone, {**existing.body, **sent}, "entity.rrset")
+    if (new["name"], new["type"]) != (existing.body["name"], existing.body["type"]):
         raise invalid("Invalid value for 'entity.rrset.name': it names another record set than the path.")
     return put(call, zone, new).body
 
 
 def delete_records(call: Call) -> Json:
     """Unmake a record set."""
-    zone, kept = _named(call)
-    _check_own(zone, kept.body)
-    call.cloud.forget(kept)
+    zone, existing = _named(call)
+    _check_own(zone, existing.body)
+    call.cloud.forget(existing)
     return {}
 
 
@@ -78,44 +78,44 @@ def create_change(call: Call) -> Json:
     gone = []
     for record in deletions:
         key = f"entity.change.deletions[{record.get('name')}][{record.get('type')}]"
-        kept = _find(call, zone, str(record.get("name")), str(record.get("type")))
-        if kept is None:
+        existing = _find(call, zone, str(record.get("name")), str(record.get("type")))
+        if existing is None:
             raise not_found(
                 f"The '{key}' resource named '{record.get('name')} ({record.get('type')})' does not exist."
             )
-        if _essence(kept.body) != _essence(record):
+        if _essence(existing.body) != _essence(record):
             raise ApiError(412, f"Precondition not met for '{key}'", reason="conditionNotMet")
-        gone.append(kept)
+        gone.append(existing)
     new: list[Records] = []
     for number, record in enumerate(additions):
         checked = _checked(zone, record, f"entity.change.additions[{number}]")
         title = f"{checked['name']} ({checked['type']})"
         here = _find(call, zone, checked["name"], checked["type"])
-        if (here is not None and here not in gone) or any(_key(one) == _key(checked) for one in new):
+        if (here is not None and here not in gone) or any(_key(added) == _key(checked) for added in new):
             key = f"entity.change.additions[{checked['name']}][{checked['type']}]"
             raise exists(f"The resource '{key}' named '{title}' already exists")
         _check_alias(call, zone, checked, f"entity.change.additions[{number}]", gone)
         new.append(checked)
-    for kept in gone:
-        if _key(kept.body) not in [_key(one) for one in new]:
-            _check_own(zone, kept.body)
+    for existing in gone:
+        if _key(existing.body) not in [_key(added) for added in new]:
+            _check_own(zone, existing.body)
     return _apply(call, zone, gone, new)
 
 
 def _apply(call: Call, zone: StoredResource, gone: list[StoredResource], new: list[Records]) -> Records:
-    deletions = [kept.body for kept in gone]
-    for kept in gone:
-        call.cloud.forget(kept)
+    deletions = [stored.body for stored in gone]
+    for stored in gone:
+        call.cloud.forget(stored)
     additions = [put(call, zone, record).body for record in new]
     number = zone.hidden.get("changes", 0) + 1
     zone.hidden["changes"] = number
     body = {"kind": "dns#change", "id": str(number), "startTime": call.cloud.clock.text()[:-4] + "Z",
             "status": "pending", **({"additions": additions} if additions else {}),
             **({"deletions": deletions} if deletions else {})}  # fmt: skip
-    kept = call.cloud.keep(call, f"{zone.name}/changes/{number}", "dns.changes", body)
+    stored = call.cloud.keep(call, f"{zone.name}/changes/{number}", "dns.changes", body)
 
     def spread() -> None:
-        kept.body["status"] = "done"
+        stored.body["status"] = "done"
 
     call.cloud.clock.after(call.cloud.takes(_SPREADS), spread)
     return body
@@ -124,29 +124,29 @@ def _apply(call: Call, zone: StoredResource, gone: list[StoredResource], new: li
 def get_change(call: Call) -> Json:
     """Return one change. Raises `ApiError` 404."""
     zone = zone_of(call)
-    kept = call.cloud.store.get("dns", f"{zone.name}/changes/{call.params['changeId']}")
-    if kept is None:
+    change = call.cloud.store.get("dns", f"{zone.name}/changes/{call.params['changeId']}")
+    if change is None:
         raise not_found(
             f"The 'parameters.changeId' resource named '{call.params['changeId']}' does not exist."
         )
-    return kept.body
+    return change.body
 
 
 def list_changes(call: Call) -> Json:
     """Return a zone's changes, the newest first."""
     zone = zone_of(call)
-    found = [kept.body for kept in call.cloud.store.under("dns", f"{zone.name}/changes")]
-    found.sort(key=lambda body: int(body["id"]), reverse=call.query.get("sortOrder") != "ascending")
-    return {"kind": "dns#changesListResponse"} | generic.page(call, "changes", found)
+    changes = [change.body for change in call.cloud.store.under("dns", f"{zone.name}/changes")]
+    changes.sort(key=lambda body: int(body["id"]), reverse=call.query.get("sortOrder") != "ascending")
+    return {"kind": "dns#changesListResponse"} | generic.page(call, "changes", changes)
 
 
 def zone_of(call: Call) -> StoredResource:
     """Return the zone that a call's path names, by name or number. Raises `ApiError` 404."""
-    given = call.params["managedZone"]
-    for kept in call.cloud.store.under("dns", f"projects/{call.project}/managedZones"):
-        if given in {kept.id, kept.body["id"]}:
-            return kept
-    raise not_found(f"The 'parameters.managedZone' resource named '{given}' does not exist.")
+    key = call.params["managedZone"]
+    for zone in call.cloud.store.under("dns", f"projects/{call.project}/managedZones"):
+        if key in {zone.id, zone.body["id"]}:
+            return zone
+    raise not_found(f"The 'parameters.managedZone' resource named '{key}' does not exist.")
 
 
 def _checked(zone: StoredResource, record: Mapping[str, Any], field: str) -> Records:
@@ -161,9 +161,9 @@ def _checked(zone: StoredResource, record: Mapping[str, Any], field: str) -> Rec
     data = record.get("rrdatas") or []
     if not data or (kind in {"CNAME", "SOA"} and len(data) > 1):
         raise invalid(f"Invalid value for '{field}.rrdata': '{', '.join(data)}'")
-    for number, one in enumerate(data):
-        if not _fits(kind, one):
-            raise invalid(f"Invalid value for '{field}.rrdata[{number}]': '{one}'")
+    for number, text in enumerate(data):
+        if not _fits(kind, text):
+            raise invalid(f"Invalid value for '{field}.rrdata[{number}]': '{text}'")
     ttl = int(record.get("ttl") or 0)
     if ttl < 0:
         raise invalid(f"Invalid value for '{field}.ttl': '{ttl}'")
@@ -182,7 +182,7 @@ def _fits(kind: str, data: str) -> bool:
 
 
 def put(call: Call, zone: StoredResource, record: Records) -> StoredResource:
-    """Let a record set be so."""
+    """Keep a record set as it is given."""
     path = f"{zone.name}/rrsets/{record['name']}/{record['type']}"
     body = {"kind": "dns#resourceRecordSet", **record, "signatureRrdatas": []}
     return call.cloud.keep(call, path, "dns.resourceRecordSets", body)
@@ -206,10 +206,10 @@ def _find(call: Call, zone: StoredResource, name: str, kind: str) -> StoredResou
 
 def _named(call: Call) -> tuple[StoredResource, StoredResource]:
     zone, name, kind = zone_of(call), call.params["name"], call.params["type"]
-    kept = _find(call, zone, name, kind)
-    if kept is None:
+    existing = _find(call, zone, name, kind)
+    if existing is None:
         raise not_found(f"The 'parameters.name' resource named '{name} ({kind})' does not exist.")
-    return zone, kept
+    return zone, existing
 
 
 def _key(record: Records) -> tuple[str, str]:
@@ -234,11 +234,15 @@ def _check_alias(
     call: Call, zone: StoredResource, record: Records, field: str, gone: list[StoredResource]
 ) -> None:
     """Raise `ApiError` for a CNAME that is not alone at its name, or is at the zone's own."""
-    here = [kept for kept in _records(call, zone) if kept.body["name"] == record["name"] and kept not in gone]
+    here = [
+        other for other in _records(call, zone) if other.body["name"] == record["name"] and other not in gone
+    ]
     if record["type"] == "CNAME" and record["name"] == zone.body["dnsName"]:
         text = "because the DNS name is the zone's apex, which may not be a CNAME"
     elif any(
-        "CNAME" in {kept.body["type"], record["type"]} for kept in here if kept.body["type"] != record["type"]
+        "CNAME" in {other.body["type"], record["type"]}
+        for other in here
+        if other.body["type"] != record["type"]
     ):
         text = f"because the DNS name '{record['name']}' may have either one CNAME resource record set or resource record sets of other types, but not both"
     else:

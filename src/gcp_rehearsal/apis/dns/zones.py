@@ -35,7 +35,7 @@ def create_zone(call: Call) -> Json:
     letter = "abcde"[sum(name.encode()) % 5]
     servers = (["ns-gcp-private.googledomains.com."] if private
                else [f"ns-cloud-{letter}{number}.googledomains.com." for number in (1, 2, 3, 4)])  # fmt: skip
-    made = {
+    fields = {
         "kind": "dns#managedZone",
         "id": call.cloud.number(),
         "name": name,
@@ -48,11 +48,11 @@ def create_zone(call: Call) -> Json:
         "fingerprint": call.cloud.uuid().replace("-", "")[:16],
         **{key: body[key] for key in _SETTABLE if body.get(key) is not None},
     }
-    kept = call.cloud.keep(call, path, call.method.collection, made)
-    put(call, kept, {"name": domain, "type": "NS", "ttl": 21600, "rrdatas": servers})
+    zone = call.cloud.keep(call, path, call.method.collection, fields)
+    put(call, zone, {"name": domain, "type": "NS", "ttl": 21600, "rrdatas": servers})
     soa = f"{servers[0]} cloud-dns-hostmaster.google.com. 1 21600 3600 259200 300"
-    put(call, kept, {"name": domain, "type": "SOA", "ttl": 21600, "rrdatas": [soa]})
-    return kept.body
+    put(call, zone, {"name": domain, "type": "SOA", "ttl": 21600, "rrdatas": [soa]})
+    return zone.body
 
 
 def get_zone(call: Call) -> Json:
@@ -63,12 +63,12 @@ def get_zone(call: Call) -> Json:
 def list_zones(call: Call) -> Json:
     """Return a project's zones, those of one domain where it is given."""
     domain = call.query.get("dnsName")
-    found = [
-        kept.body
-        for kept in call.cloud.store.under("dns", call.name)
-        if domain in {None, kept.body["dnsName"]}
+    zones = [
+        zone.body
+        for zone in call.cloud.store.under("dns", call.name)
+        if domain in {None, zone.body["dnsName"]}
     ]
-    return {"kind": "dns#managedZonesListResponse"} | generic.page(call, "managedZones", found)
+    return {"kind": "dns#managedZonesListResponse"} | generic.page(call, "managedZones", zones)
 
 
 def patch_zone(call: Call) -> Json:
@@ -83,63 +83,65 @@ def update_zone(call: Call) -> Json:
 
 def delete_zone(call: Call) -> None:
     """Unmake a zone that holds nothing but its own records."""
-    kept = zone_of(call)
-    if dns_records.holds_more(call, kept):
+    zone = zone_of(call)
+    if dns_records.holds_more(call, zone):
         raise ApiError(
             400,
-            f"The resource named '{kept.id}' cannot be deleted because it contains one or more 'resource records'.",
+            f"The resource named '{zone.id}' cannot be deleted because it contains one or more 'resource records'.",
             reason="containerNotEmpty",
         )
-    call.cloud.forget(kept)
+    call.cloud.forget(zone)
 
 
 def get_operation(call: Call) -> Json:
     """Return one operation on a zone. Raises `ApiError` 404."""
     zone = zone_of(call)
-    kept = call.cloud.store.get("dns", f"{zone.name}/operations/{call.params['operation']}")
-    if kept is None:
+    operation = call.cloud.store.get("dns", f"{zone.name}/operations/{call.params['operation']}")
+    if operation is None:
         raise not_found(
             f"The 'parameters.operation' resource named '{call.params['operation']}' does not exist."
         )
-    return kept.body
+    return operation.body
 
 
 def list_operations(call: Call) -> Json:
     """Return the operations on a zone."""
-    found = [kept.body for kept in call.cloud.store.under("dns", f"{zone_of(call).name}/operations")]
-    return {"kind": "dns#managedZoneOperationsListResponse"} | generic.page(call, "operations", found)
+    operations = [
+        operation.body for operation in call.cloud.store.under("dns", f"{zone_of(call).name}/operations")
+    ]
+    return {"kind": "dns#managedZoneOperationsListResponse"} | generic.page(call, "operations", operations)
 
 
 def project(call: Call) -> Json:
     """Return what Cloud DNS knows of a project."""
-    found = call.cloud.project(call.project)
-    return {"kind": "dns#project", "id": call.project, "number": found.number if found else "",
+    known = call.cloud.project(call.project)
+    return {"kind": "dns#project", "id": call.project, "number": known.number if known else "",
             "quota": {"kind": "dns#quota", "managedZones": 10000, "rrsetsPerManagedZone": 10000,
                       "rrsetAdditionsPerChange": 1000, "rrsetDeletionsPerChange": 1000,
                       "resourceRecordsPerRrset": 100, "networksPerManagedZone": 100}}  # fmt: skip
 
 
 def _change_zone(call: Call, *, whole: bool) -> Records:
-    kept = zone_of(call)
-    old = dict(kept.body)
+    zone = zone_of(call)
+    old = dict(zone.body)
     for key in ("dnsName", "name", "visibility"):
-        if call.body.get(key) not in {None, kept.body[key]}:
+        if call.body.get(key) not in {None, zone.body[key]}:
             raise invalid(
                 f"Invalid value for 'entity.managedZone.{key}': '{call.body[key]}'. It cannot be changed."
             )
-    new = {key: value for key, value in kept.body.items() if not whole or key not in _SETTABLE}
+    new = {key: value for key, value in zone.body.items() if not whole or key not in _SETTABLE}
     for key in _SETTABLE:
         if key in call.body:
             new[key] = _merged(new.get(key), call.body[key])
     new = {key: value for key, value in new.items() if value is not None}
     new.setdefault("description", "")
     _check_visibility(call, new, private=new["visibility"] == "private")
-    kept.body = new
+    zone.body = new
     operation = {"kind": "dns#operation", "id": call.cloud.uuid(), "type": "update", "status": "pending",
                  "startTime": call.cloud.clock.text()[:-4] + "Z", "user": call.caller.email,
                  "zoneContext": {"oldValue": old, "newValue": dict(new)}}  # fmt: skip
     done = call.cloud.keep(
-        call, f"{kept.name}/operations/{operation['id']}", "dns.managedZoneOperations", operation
+        call, f"{zone.name}/operations/{operation['id']}", "dns.managedZoneOperations", operation
     )
 
     def spread() -> None:
@@ -155,15 +157,15 @@ def _check_visibility(call: Call, body: Records, *, private: bool) -> None:
     networks = (body.get("privateVisibilityConfig") or {}).get("networks") or []
     if networks and not private:
         raise invalid("Invalid value for 'entity.managedZone.privateVisibilityConfig': the zone is public.")
-    for number, one in enumerate(networks):
-        url = str(one.get("networkUrl") or "")
+    for number, network in enumerate(networks):
+        url = str(network.get("networkUrl") or "")
         field = f"entity.managedZone.privateVisibilityConfig.networks[{number}].networkUrl"
         path = call.cloud.by_id("projects/" + url.partition("projects/")[2])
         if "/global/networks/" not in path:
             raise invalid(f"Invalid value for '{field}': '{url}'")
         if call.cloud.store.get("compute", path) is None:
             raise not_found(f"The '{field}' resource named '{url}' does not exist.")
-        one.update(kind="dns#managedZonePrivateVisibilityConfigNetwork", networkUrl=f"{BASE}/{path}")
+        network.update(kind="dns#managedZonePrivateVisibilityConfigNetwork", networkUrl=f"{BASE}/{path}")
     for key in ("peeringConfig", "forwardingConfig", "serviceDirectoryConfig"):
         if body.get(key):
             raise unimplemented(f"'{key}' of a zone")

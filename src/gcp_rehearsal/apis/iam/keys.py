@@ -33,11 +33,11 @@ def signed_by(cloud: Cloud, email: str, key: str, signature: bytes, text: bytes)
     from cryptography.hazmat.primitives.asymmetric import padding
 
     account = accounts.by_name(cloud, email)
-    kept = cloud.store.get("iam", f"{account.name}/keys/{key}") if account else None
-    if account is None or kept is None or kept.body.get("disabled") or account.body.get("disabled"):
+    stored = cloud.store.get("iam", f"{account.name}/keys/{key}") if account else None
+    if account is None or stored is None or stored.body.get("disabled") or account.body.get("disabled"):
         return False
     try:
-        kept.hidden["public"].verify(signature, text, padding.PKCS1v15(), hashes.SHA256())
+        stored.hidden["public"].verify(signature, text, padding.PKCS1v15(), hashes.SHA256())
     except InvalidSignature:
         return False
     return True
@@ -51,23 +51,27 @@ def _create(call: Call) -> Json:
         raise unimplemented("keys of service accounts as PKCS12")
     algorithm = "KEY_ALG_RSA_2048" if algorithm == "KEY_ALG_UNSPECIFIED" else algorithm
     rule = call.cloud.policies.told.get("iam.disableServiceAccountKeyCreation") or {}
-    if any(one.get("enforce") for one in rule.get("rules", ())):
+    if any(policy_rule.get("enforce") for policy_rule in rule.get("rules", ())):
         raise precondition("Key creation is not allowed on this service account.")
     if len(list(call.cloud.store.under("iam", f"{account.name}/keys"))) >= _MOST:
         raise precondition(f"Precondition check failed: an account has {_MOST} keys at most.")
     key_id = call.cloud.uuid().replace("-", "") + call.cloud.uuid().replace("-", "")[:8]
     since = f"{call.cloud.clock.text()[:19]}Z"
-    kept = call.cloud.keep(call, f"{account.name}/keys/{key_id}", COLLECTION, {
+    stored = call.cloud.keep(call, f"{account.name}/keys/{key_id}", COLLECTION, {
         "name": f"{account.name}/keys/{key_id}", "validAfterTime": since, "validBeforeTime": _FOR_EVER,
         "keyAlgorithm": algorithm, "keyOrigin": "GOOGLE_PROVIDED", "keyType": "USER_MANAGED",
     })  # fmt: skip
-    kept.hidden, pem = _pair(_BITS[algorithm], str(account.body["uniqueId"]))
+    stored.hidden, pem = _pair(_BITS[algorithm], str(account.body["uniqueId"]))
     file = _file(call, account, key_id, pem)
-    return {**kept.body, "privateKeyType": _FILE, "privateKeyData": base64.b64encode(file.encode()).decode()}
+    return {
+        **stored.body,
+        "privateKeyType": _FILE,
+        "privateKeyData": base64.b64encode(file.encode()).decode(),
+    }
 
 
 def _pair(bits: int, name: str) -> tuple[dict[str, object], str]:
-    """Return what is kept of a new pair of keys, which are the public one's forms, and the private one."""
+    """Return the forms of a new pair's public key, which are kept, and its private key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -78,72 +82,72 @@ def _pair(bits: int, name: str) -> tuple[dict[str, object], str]:
         PublicFormat,
     )
 
-    made = rsa.generate_private_key(public_exponent=65537, key_size=bits)
-    public = made.public_key()
+    private_key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    public = private_key.public_key()
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     certificate = (
         x509.CertificateBuilder(subject, subject, public, x509.random_serial_number())
         .not_valid_before(datetime.now(UTC))
         .not_valid_after(_END)
-        .sign(made, hashes.SHA256())
+        .sign(private_key, hashes.SHA256())
     )
-    kept: dict[str, object] = {
+    public_forms: dict[str, object] = {
         "public": public,
         "raw": public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
         "certificate": certificate.public_bytes(Encoding.PEM),
     }
-    return kept, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return public_forms, private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def _file(call: Call, account: StoredResource, key_id: str, pem: str) -> str:
-    """Return what Google's libraries read as credentials; tokens are had where the caller has reached the rehearsal."""
+    """Return what Google's libraries read as credentials; tokens come from where the caller has reached the rehearsal."""
     headers = call.request.headers
     host = headers.get("host") or ""
     local = host.partition(":")[0] in {"localhost", "127.0.0.1"}
     base = f"http://{host}" if local else "https://oauth2.googleapis.com"
-    made: JsonObject = {
+    credentials: JsonObject = {
         "type": "service_account", "project_id": account.project, "private_key_id": key_id, "private_key": pem,
         "client_email": account.id, "client_id": account.body["uniqueId"],
         "auth_uri": "https://accounts.google.com/o/oauth2/auth", "token_uri": f"{base}/token",
         "universe_domain": "googleapis.com",
     }  # fmt: skip
-    return json.dumps(made, indent=2)
+    return json.dumps(credentials, indent=2)
 
 
-def _found(call: Call) -> StoredResource:
+def _existing(call: Call) -> StoredResource:
     name, _, key = call.name.rpartition("/keys/")
     account = accounts.found(call, name)
-    kept = call.cloud.store.get("iam", f"{account.name}/keys/{key}")
-    if kept is None:
+    stored = call.cloud.store.get("iam", f"{account.name}/keys/{key}")
+    if stored is None:
         raise not_found(f"Service account key {key} does not exist.")
-    return kept
+    return stored
 
 
 def _get(call: Call) -> Json:
-    kept, asked = _found(call), call.query.get("publicKeyType")
-    if asked not in {"TYPE_RAW_PUBLIC_KEY", "TYPE_X509_PEM_FILE"}:
-        return kept.body
-    text = kept.hidden["raw" if asked == "TYPE_RAW_PUBLIC_KEY" else "certificate"]
-    return {**kept.body, "publicKeyData": base64.b64encode(text).decode()}
+    stored, kind = _existing(call), call.query.get("publicKeyType")
+    if kind not in {"TYPE_RAW_PUBLIC_KEY", "TYPE_X509_PEM_FILE"}:
+        return stored.body
+    text = stored.hidden["raw" if kind == "TYPE_RAW_PUBLIC_KEY" else "certificate"]
+    return {**stored.body, "publicKeyData": base64.b64encode(text).decode()}
 
 
 def _list(call: Call) -> Json:
     account = accounts.found(call, call.name.removesuffix("/keys"))
-    asked = call.query.get("keyTypes") or ["USER_MANAGED"]
-    if not {"USER_MANAGED", "KEY_TYPE_UNSPECIFIED"} & set(asked):
+    kinds = call.query.get("keyTypes") or ["USER_MANAGED"]
+    if not {"USER_MANAGED", "KEY_TYPE_UNSPECIFIED"} & set(kinds):
         return {}  # Google's own keys of an account: the rehearsal has none.
-    kept = [one.body for one in call.cloud.store.under("iam", f"{account.name}/keys")]
-    return {"keys": kept} if kept else {}
+    keys = [key.body for key in call.cloud.store.under("iam", f"{account.name}/keys")]
+    return {"keys": keys} if keys else {}
 
 
 def _delete(call: Call) -> Json:
-    call.cloud.forget(_found(call))
+    call.cloud.forget(_existing(call))
     return {}
 
 
 def _enable(call: Call) -> Json:
     for key in ("disabled", "disableReason"):
-        _found(call).body.pop(key, None)
+        _existing(call).body.pop(key, None)
     return {}
 
 
@@ -152,7 +156,7 @@ def _disable(call: Call) -> Json:
     named = "SERVICE_ACCOUNT_KEY_DISABLE_REASON_USER_INITIATED"
     if reason not in {"", named, "SERVICE_ACCOUNT_KEY_DISABLE_REASON_UNSPECIFIED"}:
         raise invalid("Request contains an invalid argument.", ("service_account_key_disable_reason", reason))
-    _found(call).body |= {"disabled": True, "disableReason": named}
+    _existing(call).body |= {"disabled": True, "disableReason": named}
     return {}
 
 

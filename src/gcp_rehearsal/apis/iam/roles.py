@@ -15,7 +15,7 @@ from gcp_rehearsal.state import StoredResource
 COLLECTION = "iam.projects.roles"
 _ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
 _KEPT_S = 7 * 86400.0
-"""For so long a deleted role can be taken back: https://cloud.google.com/iam/docs/creating-custom-roles"""
+"""How long a deleted role can be taken back: https://cloud.google.com/iam/docs/creating-custom-roles"""
 _WRITTEN = ("title", "description", "includedPermissions", "stage")
 
 
@@ -26,20 +26,20 @@ def _create(call: Call) -> Json:
             f"The role name must be in the form projects/{{PROJECT_ID}}/roles/{{ROLE_NAME}}, and is {key!r}."
         )
     name = f"projects/{call.project}/roles/{key}"
-    kept = call.cloud.store.get("iam", name)
-    if kept is not None and kept.body.get("deleted"):
+    role = call.cloud.store.get("iam", name)
+    if role is not None and role.body.get("deleted"):
         raise precondition(
             f"You can't create a role with role_id ({key}) where there is an existing role with that role_id in a deleted "
             "state."
         )
-    if kept is not None:
+    if role is not None:
         raise exists(f"A role named {key} in {call.project} already exists.")
-    body = {"name": name, **_given(call.body.get("role", {})), "etag": "BwAA0001"}
+    body = {"name": name, **_written(call.body.get("role", {})), "etag": "BwAA0001"}
     return call.cloud.keep(call, name, COLLECTION, body).body
 
 
-def _given(role: Mapping[str, Json]) -> JsonObject:
-    wrong = [one for one in role.get("includedPermissions", ()) if not is_known(one)]
+def _written(role: Mapping[str, Json]) -> JsonObject:
+    wrong = [permission for permission in role.get("includedPermissions", ()) if not is_known(permission)]
     if wrong:
         raise unimplemented(f"permission {wrong[0]}, which none of the roles that it knows has")
     return {key: role[key] for key in _WRITTEN if key in role}
@@ -54,60 +54,60 @@ def _list(call: Call) -> Json:
         call,
         "roles",
         [
-            kept.body
-            for kept in call.cloud.store.of("iam", COLLECTION)
-            if kept.project == call.project
-            and (call.query.get("showDeleted") or not kept.body.get("deleted"))
+            role.body
+            for role in call.cloud.store.of("iam", COLLECTION)
+            if role.project == call.project
+            and (call.query.get("showDeleted") or not role.body.get("deleted"))
         ],
     )
 
 
 def _patch(call: Call) -> Json:
-    kept = _alive(call)
-    given = _given(call.body)
-    fields = call.mask or list(given)
-    kept.version += 1
-    kept.body |= {key: given[key] for key in fields if key in given} | {"etag": f"BwAA{kept.version + 1:04d}"}
-    return kept.body
+    role = _alive(call)
+    sent = _written(call.body)
+    fields = call.mask or list(sent)
+    role.version += 1
+    role.body |= {key: sent[key] for key in fields if key in sent} | {"etag": f"BwAA{role.version + 1:04d}"}
+    return role.body
 
 
 def _delete(call: Call) -> Json:
-    kept = _alive(call)
-    kept.version += 1
-    kept.body |= {"deleted": True, "etag": f"BwAA{kept.version + 1:04d}"}
+    role = _alive(call)
+    role.version += 1
+    role.body |= {"deleted": True, "etag": f"BwAA{role.version + 1:04d}"}
 
     def gone() -> None:
-        if kept.body.get("deleted") and call.cloud.store.get("iam", kept.name) is kept:
-            call.cloud.forget(kept)
+        if role.body.get("deleted") and call.cloud.store.get("iam", role.name) is role:
+            call.cloud.forget(role)
 
     call.cloud.clock.after(_KEPT_S, gone)
-    return kept.body
+    return role.body
 
 
 def _undelete(call: Call) -> Json:
-    kept = _own(call)
-    if not kept.body.get("deleted"):
-        raise precondition(f"The role {kept.id} is not deleted.")
-    if call.body.get("etag") not in {None, "", kept.body["etag"]}:
+    role = _own(call)
+    if not role.body.get("deleted"):
+        raise precondition(f"The role {role.id} is not deleted.")
+    if call.body.get("etag") not in {None, "", role.body["etag"]}:
         raise aborted("There were concurrent changes of the role. Please retry the whole read-modify-write.")
-    kept.version += 1
-    kept.body = {key: value for key, value in kept.body.items() if key != "deleted"}
-    kept.body["etag"] = f"BwAA{kept.version + 1:04d}"
-    return kept.body
+    role.version += 1
+    role.body = {key: value for key, value in role.body.items() if key != "deleted"}
+    role.body["etag"] = f"BwAA{role.version + 1:04d}"
+    return role.body
 
 
 def _alive(call: Call) -> StoredResource:
-    kept = _own(call)
-    if kept.body.get("deleted"):
-        raise precondition(f"You can't change the role {kept.id}, which is deleted.")
-    return kept
+    role = _own(call)
+    if role.body.get("deleted"):
+        raise precondition(f"You can't change the role {role.id}, which is deleted.")
+    return role
 
 
 def _own(call: Call) -> StoredResource:
-    kept = call.cloud.store.get("iam", call.name)
-    if kept is None:
+    role = call.cloud.store.get("iam", call.name)
+    if role is None:
         raise not_found(f"The role named {call.name} was not found.")
-    return kept
+    return role
 
 
 def _role(call: Call) -> Json:

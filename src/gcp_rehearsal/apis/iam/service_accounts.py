@@ -38,10 +38,10 @@ def project_of(cloud: Cloud, email: str) -> str:
 
 def found(call: Call, name: str = "") -> StoredResource:
     """Return the account that a call names by its e-mail or number. Raises `ApiError` 404 in Google's words."""
-    kept = by_name(call.cloud, name or call.name)
-    if kept is None or not call.cloud.account_is_seen(kept.id):
+    account = by_name(call.cloud, name or call.name)
+    if account is None or not call.cloud.account_is_seen(account.id):
         raise not_found("Unknown service account")
-    return kept
+    return account
 
 
 def by_name(cloud: Cloud, name: str) -> StoredResource | None:
@@ -51,7 +51,12 @@ def by_name(cloud: Cloud, name: str) -> StoredResource | None:
     """
     last = name.rpartition("/")[2]
     return next(
-        (kept for kept in cloud.store.of("iam", COLLECTION) if last in {kept.id, kept.body["uniqueId"]}), None
+        (
+            account
+            for account in cloud.store.of("iam", COLLECTION)
+            if last in {account.id, account.body["uniqueId"]}
+        ),
+        None,
     )
 
 
@@ -67,13 +72,13 @@ def _create(call: Call) -> Json:
     if call.cloud.store.get("iam", name) is not None:
         raise exists(f"Service account {account} already exists within project projects/{call.project}.")
     number = call.cloud.number()
-    given = call.body.get("serviceAccount", {})
+    sent = call.body.get("serviceAccount", {})
     body = {
         "name": name,
         "projectId": call.project,
         "uniqueId": number,
         "email": email,
-        **{key: given[key] for key in _WRITTEN if given.get(key)},
+        **{key: sent[key] for key in _WRITTEN if sent.get(key)},
         "etag": _etag(0),
         "oauth2ClientId": number,
     }
@@ -86,36 +91,36 @@ def _get(call: Call) -> Json:
 
 def _list(call: Call) -> Json:
     parent = call.name.removesuffix("/serviceAccounts")
-    seen = [
-        kept.body
-        for kept in call.cloud.store.of("iam", COLLECTION)
-        if kept.name.startswith(f"{parent}/") and call.cloud.account_is_seen(kept.id)
+    accounts = [
+        account.body
+        for account in call.cloud.store.of("iam", COLLECTION)
+        if account.name.startswith(f"{parent}/") and call.cloud.account_is_seen(account.id)
     ]
-    return generic.page(call, "accounts", seen)
+    return generic.page(call, "accounts", accounts)
 
 
 def _patch(call: Call) -> Json:
-    given, mask = call.body.get("serviceAccount", {}), str(call.body.get("updateMask") or "")
+    sent, mask = call.body.get("serviceAccount", {}), str(call.body.get("updateMask") or "")
     fields = [_camel(field) for field in mask.split(",") if field]
     wrong = [field for field in fields if field not in _WRITTEN]
     if wrong or not fields:
         raise invalid(
             f"Update mask {mask!r} is not supported.", ("update_mask", f"only {', '.join(_WRITTEN)}")
         )
-    return _changed(call, {field: given.get(field, "") for field in fields}, given)
+    return _changed(call, {field: sent.get(field, "") for field in fields}, sent)
 
 
 def _update(call: Call) -> Json:
     return _changed(call, {key: call.body[key] for key in _WRITTEN if key in call.body}, call.body)
 
 
-def _changed(call: Call, fields: Mapping[str, Json], given: Mapping[str, Json]) -> Json:
-    kept = found(call)
-    if given.get("etag") and given["etag"] != kept.body["etag"]:
+def _changed(call: Call, fields: Mapping[str, Json], sent: Mapping[str, Json]) -> Json:
+    account = found(call)
+    if sent.get("etag") and sent["etag"] != account.body["etag"]:
         raise aborted("There were concurrent policy changes. Please retry the whole read-modify-write.")
-    kept.version += 1
-    kept.body |= {**fields, "etag": _etag(kept.version)}
-    return kept.body
+    account.version += 1
+    account.body |= {**fields, "etag": _etag(account.version)}
+    return account.body
 
 
 def _delete(call: Call) -> Json:

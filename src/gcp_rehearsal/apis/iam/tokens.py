@@ -103,12 +103,12 @@ def _generate_id(call: Call) -> Json:
 
 def _may(call: Call, permission: str) -> str:
     """Return the account's e-mail, if the caller may have tokens of it. Raises `ApiError`."""
-    kept = accounts.by_name(call.cloud, call.name)
-    email = kept.id if kept else call.name.rpartition("/")[2]
-    project = kept.project if kept else accounts.project_of(call.cloud, email)
+    account = accounts.by_name(call.cloud, call.name)
+    email = account.id if account else call.name.rpartition("/")[2]
+    project = account.project if account else accounts.project_of(call.cloud, email)
     name = f"projects/{project}/serviceAccounts/{email}"
     held = project and call.cloud.access.held(call.caller, [permission], "iam", name, project)
-    if kept is None or not held or not call.cloud.account_is_seen(email):
+    if account is None or not held or not call.cloud.account_is_seen(email):
         raise ApiError(
             403,
             f"Permission '{permission}' denied on resource (or it may not exist).",
@@ -123,10 +123,10 @@ def _no_signing(call: Call) -> Json:
 
 def _exchange(call: Call) -> Json:
     """Exchange the token of somebody outside, who is in a pool, for one of Google's."""
-    given = call.body
-    if given.get("grantType") != _EXCHANGE:
+    body = call.body
+    if body.get("grantType") != _EXCHANGE:
         raise _oauth("unsupported_grant_type", f"grant_type must be {_EXCHANGE}")
-    audience = str(given.get("audience") or "")
+    audience = str(body.get("audience") or "")
     name = call.cloud.by_id(audience.removeprefix(_POOL))
     provider = call.cloud.store.get("iam", name)
     if not audience.startswith(_POOL) or provider is None:
@@ -134,7 +134,7 @@ def _exchange(call: Call) -> Json:
             "invalid_target",
             f'The target service indicated by the "audience" parameters is invalid: {audience}',
         )
-    subject = _subject(str(given.get("subjectToken") or ""))
+    subject = _subject(str(body.get("subjectToken") or ""))
     pool = name.partition("/providers/")[0]
     principal = f"principal://iam.googleapis.com/{call.cloud.by_number(pool)}/subject/{subject}"
     return {
@@ -180,8 +180,8 @@ def _token(cloud: Cloud, request: Request) -> Reply:
 
 def _about(cloud: Cloud, request: Request) -> Reply:
     """Return whose an access token is."""
-    asked = parse_qs(request.query).get("access_token", [""])[0]
-    token = asked or request.headers.get("authorization", "").partition(" ")[2]
+    from_query = parse_qs(request.query).get("access_token", [""])[0]
+    token = from_query or request.headers.get("authorization", "").partition(" ")[2]
     email = credentials.whose(cloud.secret, token)
     if not email:
         return Reply(status=400, body={"error": "invalid_token"})

@@ -61,8 +61,8 @@ def _completed(call: Call, number: int, sent: Mapping[str, Json]) -> tuple[str, 
     if labels:
         entry["labels"] = labels
     name = call.cloud.by_id(entry.get("logName") or "")
-    found = _NAME.fullmatch(name)
-    if found is None:
+    match = _NAME.fullmatch(name)
+    if match is None:
         if name.startswith(("billingAccounts/", "folders/", "organizations/")):
             raise unimplemented("logs of anything but projects")
         raise invalid(f"Log name is invalid: '{name}'", (f"entries[{number}].log_name", "is invalid"))
@@ -71,7 +71,7 @@ def _completed(call: Call, number: int, sent: Mapping[str, Json]) -> tuple[str, 
     if len([key for key in _PAYLOADS if key in entry]) > 1:
         raise invalid("A log entry can have one payload.", (f"entries[{number}].payload", "is set twice"))
     entry["logName"] = name
-    return found[1], entry
+    return match[1], entry
 
 
 def _keep(cloud: Cloud, project: str, name: str, entry: JsonObject) -> None:
@@ -102,7 +102,7 @@ def _keep(cloud: Cloud, project: str, name: str, entry: JsonObject) -> None:
 def _list(call: Call) -> Json:
     names = [
         *(call.body.get("resourceNames") or ()),
-        *(f"projects/{one}" for one in call.body.get("projectIds") or ()),
+        *(f"projects/{project}" for project in call.body.get("projectIds") or ()),
     ]
     if not names:
         raise invalid("At least one resource name is required.", ("resource_names", "is required"))
@@ -113,19 +113,19 @@ def _list(call: Call) -> Json:
     if order not in _ORDERS:
         raise invalid(f"Invalid order_by: '{order}'. It must be 'timestamp asc' or 'timestamp desc'.")
     passes = parse(call.cloud.by_id(call.body.get("filter") or ""))
-    found = [
+    entries = [
         entry
         for log in call.cloud.store.of("logging", _LOGS)
         if log.project in projects
         for entry in log.hidden["entries"].values()
         if passes(entry)
     ]
-    found.sort(key=lambda entry: entry["insertId"])
-    found.sort(key=lambda entry: moment(entry["timestamp"]), reverse=order.endswith(" desc"))
-    return _page(call, found)
+    entries.sort(key=lambda entry: entry["insertId"])
+    entries.sort(key=lambda entry: moment(entry["timestamp"]), reverse=order.endswith(" desc"))
+    return _page(call, entries)
 
 
-def _page(call: Call, found: list[JsonObject]) -> JsonObject:
+def _page(call: Call, entries: list[JsonObject]) -> JsonObject:
     size = int(call.body.get("pageSize") or _PAGE)
     if size < 0:
         raise invalid(f"Invalid page size: {size}", ("page_size", "is negative"))
@@ -133,23 +133,23 @@ def _page(call: Call, found: list[JsonObject]) -> JsonObject:
     if not token.isdigit():
         raise invalid("page_token doesn't match arguments from the request.")
     begin, end = int(token), int(token) + min(size, _LARGEST_PAGE)
-    page: JsonObject = {"entries": found[begin:end]} if found[begin:end] else {}
-    return {**page, "nextPageToken": str(end)} if end < len(found) else page
+    page: JsonObject = {"entries": entries[begin:end]} if entries[begin:end] else {}
+    return {**page, "nextPageToken": str(end)} if end < len(entries) else page
 
 
 def _project(call: Call, name: str) -> str:
-    found = _PLACE.fullmatch(call.cloud.by_id(name))
-    if found is None:
+    match = _PLACE.fullmatch(call.cloud.by_id(name))
+    if match is None:
         if name.startswith(("billingAccounts/", "folders/", "organizations/")):
             raise unimplemented("logs of anything but projects")
         raise invalid(f"Invalid resource name: '{name}'", ("resource_names", "is invalid"))
-    if found[2] and (found[2], found[3]) not in _VIEWS:
-        raise unimplemented(f"the view {found[3]} of the bucket {found[2]}")
-    return found[1]
+    if match[2] and (match[2], match[3]) not in _VIEWS:
+        raise unimplemented(f"the view {match[3]} of the bucket {match[2]}")
+    return match[1]
 
 
 def _demand(call: Call, project: str, permission: str) -> None:
-    """Return the path names no project, so that the cloud cannot ask for it."""
+    """Raise `ApiError` where the caller lacks a permission. The path names no project, so that the cloud cannot ask for it."""
     place = f"projects/{project}"
     known = call.cloud.project(project)
     if known is None or not call.cloud.access.held(call.caller, [permission], "logging", place, known.id):
@@ -163,15 +163,15 @@ def _demand(call: Call, project: str, permission: str) -> None:
 
 
 def _names(call: Call) -> Json:
-    kept = call.cloud.store.under("logging", call.name)
-    return generic.page(call, "logNames", sorted(one.name for one in kept))
+    logs = call.cloud.store.under("logging", call.name)
+    return generic.page(call, "logNames", sorted(log.name for log in logs))
 
 
 def _delete(call: Call) -> Json:
-    kept = call.cloud.store.get("logging", call.name)
-    if kept is None:
+    log = call.cloud.store.get("logging", call.name)
+    if log is None:
         raise not_found(f"Log {call.name} does not exist")
-    call.cloud.forget(kept)
+    call.cloud.forget(log)
     return {}
 
 
@@ -188,8 +188,8 @@ def _buckets(call: Call) -> Json:
         if call.name.split("/")[3] not in {"global", "-"}
         else [_shown_bucket(call, name) for name in _EVERY_PROJECT]
     )
-    made = [kept.body for kept in call.cloud.store.under("logging", call.name)]
-    return generic.page(call, "buckets", [*own, *made])
+    created = [bucket.body for bucket in call.cloud.store.under("logging", call.name)]
+    return generic.page(call, "buckets", [*own, *created])
 
 
 def _shown_bucket(call: Call, name: str) -> JsonObject:

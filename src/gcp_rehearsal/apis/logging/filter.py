@@ -1,4 +1,4 @@
-"""Filters of Cloud Logging: comparisons, AND, OR, NOT and brackets. What else its query language has is refused."""
+"""Filters of Cloud Logging: comparisons, AND, OR, NOT and brackets. Everything else of its query language is refused."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class _FilterReader:
         if after is None or after.kind != "op":
             return _anywhere(_plain(token))
         self._at += 1
-        path = [one or other for one, other in _PATH.findall(token.text)]
+        path = [quoted or other for quoted, other in _PATH.findall(token.text)]
         return self._compared(path, after.text)
 
     def _compared(self, path: list[str], op: str) -> Test:
@@ -140,9 +140,9 @@ class _FilterReader:
                 unimplemented(f"{name.text}() in a filter") if name.text in _FUNCTIONS else self._wrong(name)
             )
         self._at += 1
-        wanted = _plain(self._take())
+        log_id = _plain(self._take())
         self._close()
-        return lambda entry: str(entry["logName"]).partition("/logs/")[2].replace("%2F", "/") == wanted
+        return lambda entry: str(entry["logName"]).partition("/logs/")[2].replace("%2F", "/") == log_id
 
     def _next(self) -> _Token | None:
         return self._tokens[self._at] if self._at < len(self._tokens) else None
@@ -166,17 +166,17 @@ class _FilterReader:
 def _tokens(text: str) -> Iterator[_Token]:
     at = _skipped(text, 0)
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
+        match = _TOKEN.match(text, at)
+        if match is None:
             raise _unparseable(text, _Token("", text[at], at))
-        yield _Token(found.lastgroup or "", found[0], at)
-        at = _skipped(text, found.end())
+        yield _Token(match.lastgroup or "", match[0], at)
+        at = _skipped(text, match.end())
 
 
 def _skipped(text: str, at: int) -> int:
     """Return where the next token begins, after space and comments."""
-    found = _SKIPPED.match(text, at)
-    return found.end() if found else at
+    match = _SKIPPED.match(text, at)
+    return match.end() if match else at
 
 
 def _unparseable(text: str, token: _Token | None) -> ApiError:
@@ -193,26 +193,26 @@ def _plain(token: _Token) -> str:
     return re.sub(r"\\(.)", r"\1", token.text[1:-1])
 
 
-def _comparison(path: list[str], op: str, wanted: str) -> Test:
+def _comparison(path: list[str], op: str, operand: str) -> Test:
     if op in {"!=", "!~"}:
-        test = _comparison(path, {"!=": "=", "!~": "=~"}[op], wanted)
+        test = _comparison(path, {"!=": "=", "!~": "=~"}[op], operand)
         return lambda entry: not test(entry)
     if op == "=~":
         try:
-            pattern = re.compile(wanted)
+            pattern = re.compile(operand)
         except re.error as error:
             raise invalid(f"Unparseable filter: regular expressions must be valid: {error}") from error
-        return lambda entry: any(pattern.search(str(have)) for have in _found(entry, path))
+        return lambda entry: any(pattern.search(str(have)) for have in _values_at(entry, path))
     if path == ["severity"]:
-        wanted = _severity(wanted)
+        operand = _severity(operand)
     if path[0] in _MOMENTS:
         try:
-            moment(wanted)
+            moment(operand)
         except ValueError as error:
-            raise invalid(f"Unparseable filter: timestamps must be in RFC 3339 format: {wanted}") from error
-    if op == ":" and wanted == "*":
-        return lambda entry: bool(list(_found(entry, path)))
-    return lambda entry: any(_holds(path, have, op, wanted) for have in _found(entry, path))
+            raise invalid(f"Unparseable filter: timestamps must be in RFC 3339 format: {operand}") from error
+    if op == ":" and operand == "*":
+        return lambda entry: bool(list(_values_at(entry, path)))
+    return lambda entry: any(_holds(path, have, op, operand) for have in _values_at(entry, path))
 
 
 def _severity(text: str) -> str:
@@ -222,47 +222,49 @@ def _severity(text: str) -> str:
     return name
 
 
-def _holds(path: list[str], have: Json, op: str, wanted: str) -> bool:
+def _holds(path: list[str], have: Json, op: str, operand: str) -> bool:
     if op == ":" and isinstance(have, Mapping):
-        return wanted in have
+        return operand in have
     if isinstance(have, bool):
-        return op in "=:" and str(have).lower() == wanted.lower()
-    one, other = _ordered(path, have, wanted)
-    if op == ":" and isinstance(one, str):
-        return str(other) in one
+        return op in "=:" and str(have).lower() == operand.lower()
+    left, right = _ordered(path, have, operand)
+    if op == ":" and isinstance(left, str):
+        return str(right) in left
     return bool(
-        {"<": one < other, ">": one > other, "<=": one <= other, ">=": one >= other}.get(op, one == other)
+        {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}.get(
+            op, left == right
+        )
     )
 
 
 def _ordered(
-    path: list[str], have: Any, wanted: str
+    path: list[str], have: Any, operand: str
 ) -> tuple[Any, Any]:  # Any: two of a kind that has an order
     if path == ["severity"]:
-        return SEVERITIES.index(have), SEVERITIES.index(wanted)
+        return SEVERITIES.index(have), SEVERITIES.index(operand)
     if path[0] in _MOMENTS:
-        return moment(str(have)), moment(wanted)
+        return moment(str(have)), moment(operand)
     if isinstance(have, int | float):
         with suppress(ValueError):
-            return float(have), float(wanted)
-    return str(have).lower(), wanted.lower()
+            return float(have), float(operand)
+    return str(have).lower(), operand.lower()
 
 
-def _found(entry: Json, path: list[str]) -> Iterator[Json]:
+def _values_at(entry: Json, path: list[str]) -> Iterator[Json]:
     """Return the values at a path; the elements, where there is a list."""
     if isinstance(entry, list):
         for item in entry:
-            yield from _found(item, path)
+            yield from _values_at(item, path)
     elif not path:
         yield entry
     elif isinstance(entry, Mapping):
         # A label's name may have dots, and is then quoted; a severity that was not given is the least.
         value = entry.get(path[0], entry.get(camel(path[0]), "DEFAULT" if path == ["severity"] else None))
         if value is not None:
-            yield from _found(value, path[1:])
+            yield from _values_at(value, path[1:])
 
 
-def _anywhere(wanted: str) -> Test:
+def _anywhere(text: str) -> Test:
     """Return a test that looks for words without a field in all that an entry says."""
 
     def inside(value: Json) -> bool:
@@ -270,6 +272,6 @@ def _anywhere(wanted: str) -> Test:
             return any(inside(item) for item in value.values())
         if isinstance(value, list):
             return any(inside(item) for item in value)
-        return wanted.lower() in str(value).lower()
+        return text.lower() in str(value).lower()
 
     return inside

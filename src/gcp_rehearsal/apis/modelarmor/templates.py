@@ -65,14 +65,14 @@ def _sanitized(call: Call, data: Mapping[str, Json]) -> JsonObject:
         raise unimplemented("templates of Sensitive Data Protection in Model Armor")
     text = _text(data)
     results: JsonObject = {"csam": {"csamFilterFilterResult": _ran(matched=False)}}
-    for key, found in (("malicious_uris", _uris(config, text)), ("pi_and_jailbreak", _injection(config, text)),
+    for key, result in (("malicious_uris", _uris(config, text)), ("pi_and_jailbreak", _injection(config, text)),
                        ("rai", _harms(config, text)), ("sdp", _data(config, text))):  # fmt: skip
-        if found is not None:
-            results[key] = found
-    inner = [next(iter(one.values())) for one in results.values()]
-    told = [one.get("inspectResult", one) for one in inner]
-    skipped = any(one["executionState"] == "EXECUTION_SKIPPED" for one in told)
-    matched = any(one["matchState"] == "MATCH_FOUND" for one in told)
+        if result is not None:
+            results[key] = result
+    inner = [next(iter(result.values())) for result in results.values()]
+    inspected = [result.get("inspectResult", result) for result in inner]
+    skipped = any(inspection["executionState"] == "EXECUTION_SKIPPED" for inspection in inspected)
+    matched = any(inspection["matchState"] == "MATCH_FOUND" for inspection in inspected)
     meta = template.get("templateMetadata") or {}
     side = "customPromptSafetyError" if "userPromptData" in call.body else "customLlmResponseSafetyError"
     own = {"errorCode": str(meta[f"{side}Code"])} if matched and meta.get(f"{side}Code") else {}
@@ -115,9 +115,11 @@ def _too_long(text: str, most: int) -> JsonObject | None:
 def _uris(config: Mapping[str, Json], text: str) -> JsonObject | None:
     if (config.get("maliciousUriFilterSettings") or {}).get("filterEnforcement") != "ENABLED":
         return None
-    found = [{"uri": match[0], "locations": [{"start": str(match.start()), "end": str(match.end())}]}
+    matched_uris = [{"uri": match[0], "locations": [{"start": str(match.start()), "end": str(match.end())}]}
              for match in _URLS.finditer(text)]  # fmt: skip
-    result = _ran(matched=bool(found)) | ({"maliciousUriMatchedItems": found} if found else {})
+    result = _ran(matched=bool(matched_uris)) | (
+        {"maliciousUriMatchedItems": matched_uris} if matched_uris else {}
+    )
     return {"maliciousUriFilterResult": result}
 
 
@@ -129,8 +131,8 @@ def _injection(config: Mapping[str, Json], text: str) -> JsonObject | None:
     if result is None and len(text.split()) < _FEWEST_WORDS:
         result = _ran(matched=False)
     if result is None:
-        found = _INJECTIONS.search(text) is not None
-        result = _ran(matched=found) | ({"confidenceLevel": "HIGH"} if found else {})
+        matched = _INJECTIONS.search(text) is not None
+        result = _ran(matched=matched) | ({"confidenceLevel": "HIGH"} if matched else {})
     return {"piAndJailbreakFilterResult": result}
 
 
@@ -142,12 +144,12 @@ def _harms(config: Mapping[str, Json], text: str) -> JsonObject | None:
     if long is not None:
         return {"raiFilterResult": long}
     each: JsonObject = {}
-    for one in filters:
-        name = str(one.get("filterType") or "").lower()
-        found = name in _HARMS and _HARMS[name].search(text) is not None
-        each[name] = {"matchState": "MATCH_FOUND" if found else "NO_MATCH_FOUND",
-                      **({"confidenceLevel": "HIGH"} if found else {})}  # fmt: skip
-    matched = any(one["matchState"] == "MATCH_FOUND" for one in each.values())
+    for setting in filters:
+        name = str(setting.get("filterType") or "").lower()
+        harmful = name in _HARMS and _HARMS[name].search(text) is not None
+        each[name] = {"matchState": "MATCH_FOUND" if harmful else "NO_MATCH_FOUND",
+                      **({"confidenceLevel": "HIGH"} if harmful else {})}  # fmt: skip
+    matched = any(result["matchState"] == "MATCH_FOUND" for result in each.values())
     return {"raiFilterResult": _ran(matched=matched) | {"raiFilterTypeResults": each}}
 
 
@@ -171,28 +173,28 @@ def _data(config: Mapping[str, Json], text: str) -> JsonObject | None:
 
 def _is_card(text: str) -> bool:
     """Return True if the digits' checksum is right, as Luhn's is."""
-    digits = [int(one) for one in text if one.isdigit()][::-1]
-    return sum(digits[0::2]) % 10 == -sum(sum(divmod(2 * one, 10)) for one in digits[1::2]) % 10
+    digits = [int(digit) for digit in text if digit.isdigit()][::-1]
+    return sum(digits[0::2]) % 10 == -sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2]) % 10
 
 
 def _floor(change: Callable[[Call, StoredResource], None] | None) -> Handler:
     def act(call: Call) -> Json:
-        kept = call.cloud.store.get("modelarmor", call.name)
-        if kept is None:
-            kept = call.cloud.keep(
+        settings = call.cloud.store.get("modelarmor", call.name)
+        if settings is None:
+            settings = call.cloud.keep(
                 call, call.name, "modelarmor.floorSettings", {"name": call.name, "filterConfig": {}}
             )
         if change is not None:
-            change(call, kept)
-        return kept.body
+            change(call, settings)
+        return settings.body
 
     return act
 
 
-def _change_floor(call: Call, kept: StoredResource) -> None:
-    kept.body = generic.patched(call, kept, generic.writable(call), whole=False)
-    kept.body.setdefault("createTime", call.cloud.clock.text())
-    kept.body.update(name=kept.name, updateTime=call.cloud.clock.text())
+def _change_floor(call: Call, settings: StoredResource) -> None:
+    settings.body = generic.patched(call, settings, generic.writable(call), whole=False)
+    settings.body.setdefault("createTime", call.cloud.clock.text())
+    settings.body.update(name=settings.name, updateTime=call.cloud.clock.text())
 
 
 def _of_others(call: Call) -> Json:

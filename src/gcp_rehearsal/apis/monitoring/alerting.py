@@ -36,8 +36,8 @@ def _policy(call: Call, body: JsonObject, before: StoredResource | None) -> None
             "Field alert_policy.conditions must have from 1 to 6 elements.",
             ("alert_policy.conditions", "is invalid"),
         )
-    for number, one in enumerate(conditions):
-        _condition(call, one, f"alert_policy.conditions[{number}]")
+    for number, condition in enumerate(conditions):
+        _condition(call, condition, f"alert_policy.conditions[{number}]")
     close = (body.get("alertStrategy") or {}).get("autoClose")
     if close is not None and seconds(close) < _LEAST_CLOSE_S:
         raise invalid("Field alert_policy.alert_strategy.auto_close must be at least 30 minutes.")
@@ -48,22 +48,22 @@ def _policy(call: Call, body: JsonObject, before: StoredResource | None) -> None
     body.setdefault("enabled", True)
 
 
-def _condition(call: Call, one: JsonObject, field: str) -> None:
-    asked = one.get("conditionPrometheusQueryLanguage")
-    if asked is not None:
-        if not asked.get("query"):
+def _condition(call: Call, condition: JsonObject, field: str) -> None:
+    query = condition.get("conditionPrometheusQueryLanguage")
+    if query is not None:
+        if not query.get("query"):
             raise invalid(f"Field {field}.condition_prometheus_query_language.query must be set.")
-        every = seconds(asked.get("evaluationInterval"), _INTERVAL_S)
+        every = seconds(query.get("evaluationInterval"), _INTERVAL_S)
         if every <= 0 or every % _INTERVAL_S:
             raise invalid(
                 f"Field {field}.condition_prometheus_query_language.evaluation_interval must be a multiple of 30 seconds."
             )
-        if not asked.get("disableMetricValidation"):
+        if not query.get("disableMetricValidation"):
             raise invalid(
                 f"Field {field}.condition_prometheus_query_language.query: unknown metric: nothing has been written that the "
                 "query asks for. The rehearsal keeps no metrics; disable_metric_validation lets it be."
             )
-    one.setdefault("name", f"{call.name}/conditions/{call.cloud.number()}")
+    condition.setdefault("name", f"{call.name}/conditions/{call.cloud.number()}")
 
 
 def _channel(call: Call, body: JsonObject, before: StoredResource | None) -> None:
@@ -72,26 +72,26 @@ def _channel(call: Call, body: JsonObject, before: StoredResource | None) -> Non
         raise invalid(
             "Field notification_channel.type must be set.", ("notification_channel.type", "is missing")
         )
-    wanted, given = _CHANNEL_LABELS.get(str(kind)), set(body.get("labels") or {})
-    if wanted is not None and given != wanted:
+    required, labels = _CHANNEL_LABELS.get(str(kind)), set(body.get("labels") or {})
+    if required is not None and labels != required:
         raise invalid(
-            f"Field notification_channel.labels of type {kind} must be {', '.join(sorted(wanted))}.",
+            f"Field notification_channel.labels of type {kind} must be {', '.join(sorted(required))}.",
             ("notification_channel.labels", "is invalid"),
         )
     _labels(body.get("userLabels") or {}, "notification_channel.user_labels")
     body.setdefault("enabled", True)
 
 
-def _used(call: Call, kept: StoredResource) -> None:
+def _used(call: Call, channel: StoredResource) -> None:
     if call.query.get("force") in {True, "true"}:
         return
     users = [
-        one.name
-        for one in call.cloud.store.of("monitoring", _POLICIES)
-        if kept.name in [call.cloud.by_id(name) for name in one.body.get("notificationChannels", ())]
+        policy.name
+        for policy in call.cloud.store.of("monitoring", _POLICIES)
+        if channel.name in [call.cloud.by_id(name) for name in policy.body.get("notificationChannels", ())]
     ]
     if users:
-        raise ApiError(400, f"Cannot delete {kept.name}: it is used by {', '.join(users)}.")
+        raise ApiError(400, f"Cannot delete {channel.name}: it is used by {', '.join(users)}.")
 
 
 def _dashboard(call: Call, body: JsonObject, before: StoredResource | None) -> None:
@@ -111,7 +111,7 @@ def _mosaic(mosaic: Mapping[str, Json]) -> None:
     columns = int(mosaic.get("columns") or 0)
     if not 1 <= columns <= _MOST_COLUMNS:
         raise invalid("Field dashboard.mosaic_layout.columns must be from 1 to 48.")
-    taken: set[tuple[int, int]] = set()
+    occupied: set[tuple[int, int]] = set()
     for number, tile in enumerate(mosaic.get("tiles") or ()):
         field = f"dashboard.mosaic_layout.tiles[{number}]"
         x, y = int(tile.get("xPos", 0)), int(tile.get("yPos", 0))
@@ -121,9 +121,9 @@ def _mosaic(mosaic: Mapping[str, Json]) -> None:
         place = {(column, row) for column in range(x, x + width) for row in range(y, y + height)}
         if "collapsibleGroup" in (tile.get("widget") or {}):
             continue  # It lies around the tiles of its group.
-        if place & taken:
+        if place & occupied:
             raise invalid(f"Field {field} overlaps another tile.")
-        taken |= place
+        occupied |= place
 
 
 def _labels(labels: Mapping[str, Json], field: str) -> None:

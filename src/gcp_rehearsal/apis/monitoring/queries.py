@@ -13,7 +13,7 @@ _API = "monitoring.projects.location.prometheus.api.v1"
 _MANY_NAMES = re.compile(r"""\{[^}]*__name__\s*(?:=~|!~|!=)""")
 
 
-def _asked(path: str) -> Handler:
+def _query_handler(path: str) -> Handler:
     def answer(call: Call) -> Reply:
         metrics = call.cloud.metrics
         if metrics is None:
@@ -31,6 +31,6 @@ def _asked(path: str) -> Handler:
 
 KINDS: Mapping[str, Kind] = {}
 HANDLERS: Mapping[str, Handler] = {
-    f"{_API}.query": _asked("query"),
-    f"{_API}.query_range": _asked("query_range"),
+    f"{_API}.query": _query_handler("query"),
+    f"{_API}.query_range": _query_handler("query_range"),
 }

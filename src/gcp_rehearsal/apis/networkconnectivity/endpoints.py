@@ -41,10 +41,10 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
         raise invalid(
             "A subnetwork of the region is required.", ("regional_endpoint.subnetwork", "is invalid")
         )
-    kept = call.cloud.store.get("compute", str(body["subnetwork"]))
-    if kept is None:
+    stored = call.cloud.store.get("compute", str(body["subnetwork"]))
+    if stored is None:
         raise not_found(f"The resource '{body['subnetwork']}' was not found")
-    body["address"] = body["ipAddress"] = _address(call, body, str(kept.body["ipCidrRange"]))
+    body["address"] = body["ipAddress"] = _address(call, body, str(stored.body["ipCidrRange"]))
     body["pscForwardingRule"] = (
         f"//compute.googleapis.com/{call.name.replace('/locations/', '/regions/')}/forwardingRules/"
         f"sn-{call.query['regionalEndpointId']}"
@@ -53,28 +53,32 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
 
 def _any_subnetwork(call: Call, region: str, network: str) -> str:
     """Return one of the network's in the region, as where none is named; '' where it has none there."""
-    for kept in call.cloud.store.under("compute", f"projects/{call.project}/regions/{region}/subnetworks"):
-        if str(kept.body.get("network", "")).endswith(call.cloud.by_id(network)):
-            return kept.name
+    for subnetwork in call.cloud.store.under(
+        "compute", f"projects/{call.project}/regions/{region}/subnetworks"
+    ):
+        if str(subnetwork.body.get("network", "")).endswith(call.cloud.by_id(network)):
+            return subnetwork.name
     return ""
 
 
 def _address(call: Call, body: JsonObject, ip_range: str) -> str:
     """Return the address that is asked for, or a free one of the subnetwork; Google keeps four for itself."""
     network = ip_network(ip_range)
-    taken = {one.body.get("address") for one in call.cloud.store.of("networkconnectivity", _COLLECTION)}
-    wanted = body.get("address")
-    if wanted is None:
-        return next(str(one) for one in list(network.hosts())[1:-1] if str(one) not in taken)
-    named = call.cloud.store.get("compute", call.cloud.by_id(str(wanted)))
-    wanted = named.body["address"] if named is not None else wanted
+    used = {
+        endpoint.body.get("address") for endpoint in call.cloud.store.of("networkconnectivity", _COLLECTION)
+    }
+    address = body.get("address")
+    if address is None:
+        return next(str(host) for host in list(network.hosts())[1:-1] if str(host) not in used)
+    named = call.cloud.store.get("compute", call.cloud.by_id(str(address)))
+    address = named.body["address"] if named is not None else address
     try:
-        free = ip_address(str(wanted)) in network and wanted not in taken
+        free = ip_address(str(address)) in network and address not in used
     except ValueError:
         free = False
     if not free:
-        raise invalid(f"IP address {wanted} cannot be used.", ("regional_endpoint.address", "is not free"))
-    return str(wanted)
+        raise invalid(f"IP address {address} cannot be used.", ("regional_endpoint.address", "is not free"))
+    return str(address)
 
 
 KINDS: Mapping[str, Kind] = {_COLLECTION: Kind(prepare=_prepare, seconds=20.0)}

@@ -19,20 +19,20 @@ _CREATED = "2026-01-01T00:00:00.000Z"
 
 
 def _get(call: Call) -> Json:
-    return _shown(call, _project(call))
+    return _project_body(call, _project(call))
 
 
 def _search(call: Call) -> Json:
     """Return those that the caller may see."""
     permission = "resourcemanager.projects.get"
-    seen = [
-        _shown(call, project)
+    visible = [
+        _project_body(call, project)
         for project in call.cloud.projects
         if call.cloud.access.held(
             call.caller, [permission], "cloudresourcemanager", f"projects/{project.id}", project.id
         )
     ]
-    return generic.page(call, "projects", seen)
+    return generic.page(call, "projects", visible)
 
 
 def _billing(call: Call) -> Json:
@@ -59,12 +59,12 @@ def _policies(call: Call) -> Json:
         *call.cloud.policies.told,
     ]
     rules = {name: _rule(call, name) for name in names}
-    found = [
+    policies = [
         {"name": f"projects/{call.project}/policies/{name}", "spec": {"rules": [rule]}}
         for name, rule in rules.items()
         if rule != _ALL
     ]
-    return generic.page(call, "policies", found)
+    return generic.page(call, "policies", policies)
 
 
 def _policy(call: Call) -> Json:
@@ -98,13 +98,13 @@ def _ancestry(call: Call) -> Json:
 
 
 def _project(call: Call) -> Project:
-    found = call.cloud.project(call.project)
-    if found is None:
+    project = call.cloud.project(call.project)
+    if project is None:
         raise ApiError(403, f"The caller does not have permission: projects/{call.project}")
-    return found
+    return project
 
 
-def _shown(call: Call, project: Project) -> JsonObject:
+def _project_body(call: Call, project: Project) -> JsonObject:
     if call.document.name.endswith(".v1"):
         return {"projectNumber": project.number, "projectId": project.id, "lifecycleState": "ACTIVE",
                 "name": project.id, "createTime": _CREATED}  # fmt: skip

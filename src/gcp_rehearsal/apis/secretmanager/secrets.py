@@ -66,7 +66,9 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
 def _check_rotation(call: Call, body: Mapping[str, Json]) -> None:
     """Raise `ApiError` for topics and times that Google does not take. Nothing is told to them here."""
     topics = body.get("topics") or []
-    if len(topics) > _MOST_TOPICS or any(not _TOPIC.fullmatch(str(one.get("name") or "")) for one in topics):
+    if len(topics) > _MOST_TOPICS or any(
+        not _TOPIC.fullmatch(str(topic.get("name") or "")) for topic in topics
+    ):
         raise invalid(
             "Secret.topics must be at most 10, each projects/*/topics/*.", ("secret.topics", "is not valid")
         )
@@ -89,9 +91,9 @@ def _check_rotation(call: Call, body: Mapping[str, Json]) -> None:
 
 
 def _prepare_new(call: Call, body: JsonObject) -> None:
-    given = str(call.query.get("secretId") or "")
-    if not _ID.fullmatch(given):
-        raise invalid(f"The provided Secret ID [{given}] does not match the expected format [[a-zA-Z_0-9]+]")
+    key = str(call.query.get("secretId") or "")
+    if not _ID.fullmatch(key):
+        raise invalid(f"The provided Secret ID [{key}] does not match the expected format [[a-zA-Z_0-9]+]")
     if call.method.collection == _REGIONAL:
         if body.pop("replication", None) is not None:
             raise invalid("Secret.replication should not be provided.")
@@ -138,8 +140,8 @@ def _check_location(call: Call, location: str) -> None:
 def _check_own_key(where: Mapping[str, Json], location: str) -> None:
     """Raise `ApiError` 400 for a key that lies elsewhere than what it encrypts; nobody asks whether it is there."""
     key = (where.get("customerManagedEncryption") or {}).get("kmsKeyName", "")
-    found = _KEY.fullmatch(key)
-    if where.get("customerManagedEncryption") and (found is None or found[1] != location):
+    match = _KEY.fullmatch(key)
+    if where.get("customerManagedEncryption") and (match is None or match[1] != location):
         raise invalid(f"The KMS key [{key}] must be a key of the location [{location}].")
 
 
@@ -154,7 +156,9 @@ def _check_labels(body: Mapping[str, Json]) -> None:
 
 def _is_label(text: str, least: int) -> bool:
     fits = least <= len(text) <= 63 and len(text.encode()) <= 128
-    return fits and all(one in "_-" or (one.isalnum() and not one.isupper()) for one in text)
+    return fits and all(
+        character in "_-" or (character.isalnum() and not character.isupper()) for character in text
+    )
 
 
 def _check_annotations(annotations: Mapping[str, str]) -> None:
@@ -196,13 +200,13 @@ def _set_expiry(call: Call, body: JsonObject) -> None:
     body["expireTime"] = clock.text(due)
 
 
-def _made(call: Call, kept: StoredResource) -> None:
-    versions.stamp(call.cloud, kept)
-    due, cloud = kept.body.get("expireTime"), call.cloud
+def _schedule_expiry(call: Call, secret: StoredResource) -> None:
+    versions.stamp(call.cloud, secret)
+    due, cloud = secret.body.get("expireTime"), call.cloud
 
     def expire() -> None:
-        if cloud.store.get(kept.api, kept.name) is kept and kept.body.get("expireTime") == due:
-            cloud.forget(kept)
+        if cloud.store.get(secret.api, secret.name) is secret and secret.body.get("expireTime") == due:
+            cloud.forget(secret)
 
     if due:
         cloud.clock.after(moment(due) - cloud.clock.now(), expire)
@@ -246,8 +250,8 @@ def _at_its_host(handler: Handler, *, regional: bool) -> Handler:
     def act(call: Call) -> Json:
         host = call.request.host.partition(":")[0].split(".")
         region = host[1] if host[2:3] == ["rep"] else ""
-        wanted = call.name.split("/")[3] if regional else ""
-        if region != wanted:
+        expected = call.name.split("/")[3] if regional else ""
+        if region != expected:
             place = "projects/*/locations/*" if region else "projects/*"
             raise invalid(
                 f"The provided Secret ID [{call.name}] does not match the expected format [{place}/secrets/*]"
@@ -274,7 +278,7 @@ _ANSWERED: Mapping[str, Handler] = {
     "versions.get": versions.get,
     "versions.list": versions.list_,
 }
-_SECRET = Kind(prepare=_prepare, made=_made, show=versions.show)
+_SECRET = Kind(prepare=_prepare, made=_schedule_expiry, show=versions.show)
 KINDS: Mapping[str, Kind] = {_GLOBAL: _SECRET, _REGIONAL: _SECRET}
 HANDLERS: Mapping[str, Handler] = {
     "secretmanager.projects.locations.get": _one_location,

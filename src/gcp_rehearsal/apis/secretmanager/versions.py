@@ -51,7 +51,7 @@ def resolve(cloud: Cloud, name: str) -> StoredResource:
         raise not_found(f"Secret [{cloud.by_number(path)}] not found or has no versions.")
     which = str(secret.body.get("versionAliases", {}).get(which, which))
     if which == "latest":
-        return max(versions, key=lambda one: int(one.id))
+        return max(versions, key=lambda version: int(version.id))
     for version in versions:
         if version.id == which:
             return version
@@ -72,12 +72,15 @@ def show(call: Call, kept: StoredResource) -> JsonObject:
 
 def newest_first(call: Call, key: str) -> Json:
     """Return the page of a list of secrets or versions that is asked for."""
-    kept = list(call.cloud.store.under(call.api, call.name))
-    kept.sort(key=lambda one: (one.created, int(one.id) if one.id.isdigit() else 0), reverse=True)
-    shown = [show(call, one) for one in kept]
-    found = [body for body in shown if matches(call.query.get("filter", ""), body)]
-    page = generic.page(call, key, found)
-    return {**page, "totalSize": len(found)} if found else page
+    listed = list(call.cloud.store.under(call.api, call.name))
+    listed.sort(
+        key=lambda resource: (resource.created, int(resource.id) if resource.id.isdigit() else 0),
+        reverse=True,
+    )
+    shown = [show(call, resource) for resource in listed]
+    matching = [body for body in shown if matches(call.query.get("filter", ""), body)]
+    page = generic.page(call, key, matching)
+    return {**page, "totalSize": len(matching)} if matching else page
 
 
 def add(call: Call) -> Json:
@@ -104,10 +107,10 @@ def add(call: Call) -> Json:
     if claimed is not None:
         body["clientSpecifiedPayloadChecksum"] = True
     name = f"{secret.name}/versions/{number}"
-    kept = call.cloud.keep(call, name, f"{call.method.collection}.versions", body)
-    kept.hidden["data"] = data
-    stamp(call.cloud, kept)
-    return show(call, kept)
+    version = call.cloud.keep(call, name, f"{call.method.collection}.versions", body)
+    version.hidden["data"] = data
+    stamp(call.cloud, version)
+    return show(call, version)
 
 
 def access(call: Call) -> Json:
@@ -130,18 +133,18 @@ def list_(call: Call) -> Json:
 
 
 def enable(call: Call, version: StoredResource) -> None:
-    """Let it be read; a destruction that was due is not, any more."""
+    """Make it readable; a destruction that was due is called off."""
     version.body["state"] = "ENABLED"
     version.body.pop("scheduledDestroyTime", None)
 
 
 def disable(call: Call, version: StoredResource) -> None:
-    """Let it not be read."""
+    """Make it unreadable."""
     version.body["state"] = "DISABLED"
 
 
 def destroy(call: Call, version: StoredResource) -> None:
-    """Let what it holds be gone: at once, or after the time that the secret keeps it disabled before."""
+    """Delete what it holds: at once, or after the time for which the secret keeps it disabled first."""
     cloud = call.cloud
     secret = generic.existing(call, version.name.rpartition("/versions/")[0])
     delay = float(str(secret.body.get("versionDestroyTtl", "0s")).removesuffix("s"))
@@ -199,7 +202,7 @@ def _replicated(secret: StoredResource) -> JsonObject:
     replicas = secret.body["replication"].get("userManaged", {}).get("replicas", ())
     if not replicas:
         return {"automatic": {}}
-    return {"userManaged": {"replicas": [{"location": one["location"]} for one in replicas]}}
+    return {"userManaged": {"replicas": [{"location": replica["location"]} for replica in replicas]}}
 
 
 def _decoded(text: str) -> bytes:

@@ -18,60 +18,64 @@ _AT_ONCE = 20
 """How many are enabled, or told about, in one call."""
 _SECONDS = 5.0
 _OTHERS = ("cloudapis", "containerregistry", "servicemanagement", "telemetry")
-"""APIs that Google has no document of, which can be enabled and do nothing, as all those can that are not rehearsed."""
+"""APIs that Google has no document of, which can be enabled and do nothing, like all that are not rehearsed."""
 
 
 _AGENTS = {
     "compute": "compute-system", "containerregistry": "containerregistry", "networkservices": "gcp-sa-dep",
     "run": "serverless-robot-prod", "servicenetworking": "service-networking", "storage": "gs-project-accounts",
 }  # fmt: skip
-"""Where the agents live whose addresses do not follow the rule `gcp-sa-NAME`."""
+"""Where agents live, if their addresses do not follow the rule `gcp-sa-NAME`."""
 
 
 @cache
-def _known() -> dict[str, str]:
+def _titles() -> dict[str, str]:
     """Return the titles of the APIs that there are, by service."""
     titles = {name.partition(".")[0] + _SUFFIX: load(name).title for name in NAMES}
     return {**{name + _SUFFIX: f"{name} API" for name in (*_OTHERS, *described())}, **titles}
 
 
 def _get(call: Call) -> Json:
-    return _one(call, _checked(call, call.name.rpartition("/")[2]))
+    return _service_body(call, _checked(call, call.name.rpartition("/")[2]))
 
 
 def _list(call: Call) -> Json:
-    wanted = str(call.query.get("filter") or "")
-    if wanted not in {"", "state:ENABLED", "state:DISABLED"}:
+    state = str(call.query.get("filter") or "")
+    if state not in {"", "state:ENABLED", "state:DISABLED"}:
         raise invalid(
-            f"Invalid filter: {wanted}", ("filter", "only state:ENABLED and state:DISABLED are known")
+            f"Invalid filter: {state}", ("filter", "only state:ENABLED and state:DISABLED are known")
         )
-    every = [_one(call, service) for service in sorted(_known())]
-    return generic.page(call, "services", [one for one in every if wanted in {"", f"state:{one['state']}"}])
+    every = [_service_body(call, service) for service in sorted(_titles())]
+    return generic.page(
+        call, "services", [service for service in every if state in {"", f"state:{service['state']}"}]
+    )
 
 
 def _batch_get(call: Call) -> Json:
     names = call.query.get("names", [])
     if not 0 < len(names) <= _AT_ONCE * 1.5:
         raise invalid("names must hold between 1 and 30 services.", ("names", "1 to 30"))
-    return {"services": [_one(call, _checked(call, name.rpartition("/")[2])) for name in names]}
+    return {"services": [_service_body(call, _checked(call, name.rpartition("/")[2])) for name in names]}
 
 
 def _enable(call: Call) -> Json:
     service = _checked(call, call.name.rpartition("/")[2])
-    return _switched_on(call, [service], lambda: {"service": _one(call, service)}, "EnableServiceResponse")
+    return _switched_on(
+        call, [service], lambda: {"service": _service_body(call, service)}, "EnableServiceResponse"
+    )
 
 
 def _batch_enable(call: Call) -> Json:
-    asked = call.body.get("serviceIds", [])
-    if not 0 < len(asked) <= _AT_ONCE:
+    names = call.body.get("serviceIds", [])
+    if not 0 < len(names) <= _AT_ONCE:
         raise invalid(
             "Batch size is limited to 20 services.", ("service_ids", f"1 to {_AT_ONCE} services at once")
         )
-    services = [_checked(call, service) for service in asked]
+    services = [_checked(call, service) for service in names]
     return _switched_on(
         call,
         services,
-        lambda: {"services": [_one(call, one) for one in services]},
+        lambda: {"services": [_service_body(call, service) for service in services]},
         "BatchEnableServicesResponse",
     )
 
@@ -83,12 +87,12 @@ def _disable(call: Call) -> Json:
         return _done(call)
 
     def ended() -> JsonObject:
-        return _typed("DisableServiceResponse", {"service": _one(call, service)})
+        return _typed("DisableServiceResponse", {"service": _service_body(call, service)})
 
     return _operation(call, ended)
 
 
-def _switched_on(call: Call, services: list[str], came: Callable[[], Json], kind: str) -> Json:
+def _switched_on(call: Call, services: list[str], response: Callable[[], Json], kind: str) -> Json:
     project = call.project
     if all((project, service) in call.cloud.enabled for service in services):
         return _done(call)
@@ -98,7 +102,7 @@ def _switched_on(call: Call, services: list[str], came: Callable[[], Json], kind
             call.cloud.enabled.setdefault((project, service), call.cloud.clock.now())
         if f"compute{_SUFFIX}" in services:
             default_network(call.cloud, project)
-        return _typed(kind, came())
+        return _typed(kind, response())
 
     return _operation(call, ended)
 
@@ -107,16 +111,16 @@ def _operation(call: Call, finish: Callable[[], Json]) -> Json:
     project = call.cloud.project(call.project)
     assert project is not None
     name = f"operations/acat.p2-{project.number}-{call.cloud.uuid()}"
-    kept = call.cloud.keep(
+    operation = call.cloud.keep(
         call, name, "operations", {"name": name, "metadata": {"resourceNames": [call.name]}}
     )
 
     def ended() -> None:
-        kept.body |= {"done": True, "response": finish()}
+        operation.body |= {"done": True, "response": finish()}
 
     call.cloud.clock.after(call.cloud.takes(_SECONDS), ended)
     call.cloud.clock.settle()
-    return kept.body
+    return operation.body
 
 
 def _done(call: Call) -> Json:
@@ -150,21 +154,21 @@ def _typed(kind: str, body: JsonObject) -> JsonObject:
     return {"@type": f"type.googleapis.com/google.api.serviceusage.v1.{kind}", **body}
 
 
-def _one(call: Call, service: str) -> JsonObject:
+def _service_body(call: Call, service: str) -> JsonObject:
     project = call.cloud.project(call.project)
     assert project is not None
     on = call.cloud.was_enabled(call.project, service.removesuffix(_SUFFIX))
     parent = f"projects/{project.number}"
     return {
         "name": f"{parent}/services/{service}",
-        "config": {"name": service, "title": _known()[service]},
+        "config": {"name": service, "title": _titles()[service]},
         "state": "ENABLED" if on else "DISABLED",
         "parent": parent,
     }
 
 
 def _checked(call: Call, service: str) -> str:
-    if service in _known():
+    if service in _titles():
         return service
     raise ApiError(
         403,
