@@ -82,8 +82,10 @@ def _copy_field(call: Call, path: list[str], sent: JsonObject, body: JsonObject)
 def _merged(old: Any, new: Any) -> Any:  # Any: JSON; RFC 7386
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
-    kept = {key: value for key, value in old.items() if not (key in new and new[key] is None)}
-    return kept | {key: _merged(kept.get(key), value) for key, value in new.items() if value is not None}
+    remaining = {key: value for key, value in old.items() if not (key in new and new[key] is None)}
+    return remaining | {
+        key: _merged(remaining.get(key), value) for key, value in new.items() if value is not None
+    }
 
 
 def _copied(value: Json) -> Json:

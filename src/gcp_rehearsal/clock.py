@@ -54,10 +54,10 @@ class Clock:
     def settle(self) -> None:
         """Do what has come due. The cloud does this before it looks at a request."""
         while self._due and self._due[0][0] <= self.now():
-            when, _, what = heapq.heappop(self._due)
+            when, _, action = heapq.heappop(self._due)
             before, self._moment = self._moment, when
             try:
-                what()
+                action()
             finally:
                 self._moment = before
         if self._moment is None:
@@ -82,8 +82,8 @@ class Clock:
 
 def moment(text: str) -> float:
     """Return the seconds since 1970 of a moment as Google writes it, or of a day. Raises `ValueError` for anything else."""
-    found = datetime.fromisoformat(text.upper())
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    parsed = datetime.fromisoformat(text.upper())
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def _ticks() -> float:

@@ -72,7 +72,7 @@ class Cloud:
     quotas_at_first: dict[str, int] = field(default_factory=dict)
     """What a project that has nothing of a quota is given when it first makes a service that counts in it."""
     build_regions: frozenset[str] = frozenset()
-    """Where alone builds may run, as in some projects by their usage; empty for everywhere."""
+    """The only regions where builds may run, as in some projects by their usage; empty for everywhere."""
     only_default_machine: bool = False
     """Whether builds may run on Cloud Build's default machine alone."""
     containers: Containers = field(default_factory=Willing)
@@ -112,12 +112,12 @@ class Cloud:
     async def handle(self, request: Request) -> Reply:
         """Return the answer to one request, as bytes. Raises `Dropped` where a fault drops the connection."""
         self.clock.settle()
-        found = discovery.find(request.host, request.verb, request.path)
-        if found is None and _BETA.match(request.path):
+        route = discovery.find(request.host, request.verb, request.path)
+        if route is None and _BETA.match(request.path):
             # gcloud asks beta versions for a few things that the released ones answer, too.
             request = replace(request, path=_BETA.sub(_released, request.path))
-            found = discovery.find(request.host, request.verb, request.path)
-        extra = handlers.unlisted(request) if found is None else None
+            route = discovery.find(request.host, request.verb, request.path)
+        extra = handlers.unlisted(request) if route is None else None
         if extra is not None:
 
             async def unlisted() -> Reply:
@@ -125,10 +125,10 @@ class Cloud:
 
             name = handlers.registry_method(request)
             return await (self._struck(request, name, "", unlisted) if name else unlisted())
-        if found is None:
+        if route is None:
             return self.refused("", _unknown(request))
-        api = found.document.name.partition(".")[0]
-        return await self._struck(request, found.method.id, api, lambda: self._reply(request, found))
+        api = route.document.name.partition(".")[0]
+        return await self._struck(request, route.method.id, api, lambda: self._reply(request, route))
 
     async def _struck(self, request: Request, name: str, api: str, answer: _Answer) -> Reply:
         """Return the answer to a call of that method and API, with the faults that strike it."""
@@ -146,15 +146,15 @@ class Cloud:
 
     def answered(self, request: Request) -> Reply:
         """Return the answer to a request that comes from within the cloud, such as that of a job."""
-        found = discovery.find(request.host, request.verb, request.path)
-        if found is None:
+        route = discovery.find(request.host, request.verb, request.path)
+        if route is None:
             return self.refused("", _unknown(request))
         try:
-            answer = self._done(self._understood(request, found))
+            answer = self._done(self._understood(request, route))
             reply = answer if isinstance(answer, Reply) else _encoded(Reply(body=answer))
         except ApiError as error:
-            reply = self.refused(found.document.name.partition(".")[0], error)
-        self._note(request, found.method.id, reply.status)
+            reply = self.refused(route.document.name.partition(".")[0], error)
+        self._note(request, route.method.id, reply.status)
         return reply
 
     def kind(self, call: Call) -> Kind:
@@ -162,14 +162,14 @@ class Cloud:
         return handlers.KINDS.get(call.method.collection, PLAIN)
 
     def keep(self, call: Call, name: str, collection: str, body: JsonObject) -> StoredResource:
-        """Let a thing of that name exist."""
+        """Make a thing of that name."""
         return self.store.put(
             StoredResource(api=call.api, name=name, collection=collection, project=call.project, body=body,
                  created=self.clock.now())
         )  # fmt: skip
 
     def forget(self, kept: StoredResource, *, reserved: float = 0.0) -> None:
-        """Let a thing be gone; its name may stay reserved for so many seconds."""
+        """Remove a thing; its name may stay reserved for so many seconds."""
         self.store.remove(kept)
         self.access.forget(kept.api, kept.name)
         if reserved:
@@ -219,8 +219,8 @@ class Cloud:
         project = host.removesuffix(".iam.gserviceaccount.com")
         if self.project(project) is None:
             return True  # Google's own agents, and other people's projects.
-        kept = self.store.get("iam", f"projects/{project}/serviceAccounts/{name}@{host}")
-        return kept is not None and kept.created + self.delays.accounts <= self.clock.now()
+        account = self.store.get("iam", f"projects/{project}/serviceAccounts/{name}@{host}")
+        return account is not None and account.created + self.delays.accounts <= self.clock.now()
 
     def was_enabled(self, project: str, api: str) -> bool:
         """Return True if an API is enabled for a project, whether it answers already or not."""
@@ -231,10 +231,10 @@ class Cloud:
         since = self.enabled.get((project, f"{api}.googleapis.com"))
         return api in ALWAYS_ON or (since is not None and since + self.delays.apis <= self.clock.now())
 
-    async def _reply(self, request: Request, found: Found) -> Reply:
-        api = found.document.name.partition(".")[0]
+    async def _reply(self, request: Request, route: Found) -> Reply:
+        api = route.document.name.partition(".")[0]
         try:
-            call = self._understood(request, found)
+            call = self._understood(request, route)
             answer = self._done(call)
             if call.method.action == "wait" and isinstance(answer, dict):
                 answer = await self._waited(call)
@@ -244,21 +244,21 @@ class Cloud:
             answer = Reply(status=204) if api == "storage" else {}
         return _encoded(answer if isinstance(answer, Reply) else Reply(body=answer))
 
-    def _understood(self, request: Request, found: Found) -> Call:
+    def _understood(self, request: Request, route: Found) -> Call:
         caller = self.access.caller(request.headers)
-        check = self._checks.setdefault(found.document.name, SchemaCheck(found.document))
-        query, wrong = check.query(found.method, parse_qs(request.query, keep_blank_values=True))
+        check = self._checks.setdefault(route.document.name, SchemaCheck(route.document))
+        query, wrong = check.query(route.method, parse_qs(request.query, keep_blank_values=True))
         body: JsonObject = {}
-        if not found.upload:
-            body, more = check.body(found.method, _json_of(request))
+        if not route.upload:
+            body, more = check.body(route.method, _json_of(request))
             wrong += more
         if wrong:
             fields = tuple((violation.field, violation.description) for violation in wrong)
             raise invalid("\n".join(violation.description for violation in wrong), *fields)
-        params = {name: self.by_id(value) for name, value in found.params.items()}
+        params = {name: self.by_id(value) for name, value in route.params.items()}
         call = Call(
-            cloud=self, request=request, document=found.document, method=found.method, params=params, query=query,
-            body=body, media=request.body if found.upload else None, caller=caller, project="",
+            cloud=self, request=request, document=route.document, method=route.method, params=params, query=query,
+            body=body, media=request.body if route.upload else None, caller=caller, project="",
         )  # fmt: skip
         call = replace(call, project=self._project_of(call))
         self._admit(call)
@@ -299,11 +299,11 @@ class Cloud:
     async def _waited(self, call: Call) -> Json:
         text = str(call.body.get("timeout") or "").removesuffix("s")
         until = self.clock.now() + min(float(text) if text else _LONGEST_WAIT, _LONGEST_WAIT)
-        kept = generic.existing(call)
-        while not operations.is_done(kept) and self.clock.now() < until:
+        operation = generic.existing(call)
+        while not operations.is_done(operation) and self.clock.now() < until:
             await self.clock.sleep(0.25)
             self.clock.settle()
-        return kept.body
+        return operation.body
 
     def _project_of(self, call: Call) -> str:
         if call.params.get("project") or call.query.get("project"):
@@ -316,8 +316,8 @@ class Cloud:
             return bucket.project if bucket else ""
         if segments[:2] == ["projects", "-"] and "@" in call.name:
             return call.name.partition("@")[2].partition(".iam.gserviceaccount.com")[0].partition("/")[0]
-        kept = self.store.get(call.api, call.name)
-        return kept.project if kept else ""
+        resource = self.store.get(call.api, call.name)
+        return resource.project if resource else ""
 
     async def _strike(self, method: str, fault: Fault, *, after: bool) -> None:
         if fault.after is not after:

@@ -1,7 +1,7 @@
 """
 What a handler may use: the call that it answers, and the cloud that it answers for.
 
-`Cloud` is what the one cloud of `cloud.py` shows to those who answer for it; nobody of them needs to know who it is.
+`Cloud` is what the one cloud of `cloud.py` shows to those who answer for it; none of them needs to know who it is.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Access(Protocol):
         """Return which of `permissions` the caller has on a thing, by its policy and those above it, as seen by now."""
 
     def anybody(self, permission: str, api: str, name: str) -> bool:
-        """Return True if a thing's own policy lets even those do it who do not say who they are."""
+        """Return True if a thing's own policy allows it even to callers who do not say who they are."""
 
 
 class Containers(Protocol):
@@ -85,7 +85,7 @@ class Metrics(Protocol):
 
 
 class Cloud(Protocol):
-    """The cloud, as those see it who answer for it."""
+    """The cloud, as those who answer for it see it."""
 
     @property
     def projects(self) -> Sequence[Project]:
@@ -105,7 +105,7 @@ class Cloud(Protocol):
 
     @property
     def build_regions(self) -> frozenset[str]:
-        """Return where alone builds may run; empty for everywhere."""
+        """Return the only regions where builds may run; empty for everywhere."""
 
     @property
     def only_default_machine(self) -> bool:
@@ -133,7 +133,7 @@ class Cloud(Protocol):
 
     @property
     def containers(self) -> Containers:
-        """Return what runs whatever is deployed."""
+        """Return what runs the containers that are deployed."""
 
     @property
     def steps(self) -> Steps:
@@ -168,10 +168,10 @@ class Cloud(Protocol):
         """Return what is special about the collection that a call is about."""
 
     def keep(self, call: Call, name: str, collection: str, body: JsonObject) -> StoredResource:
-        """Let a thing of that name exist."""
+        """Make a thing of that name."""
 
     def forget(self, kept: StoredResource, *, reserved: float = 0.0) -> None:
-        """Let a thing be gone; its name may stay reserved for so many seconds."""
+        """Remove a thing; its name may stay reserved for so many seconds."""
 
     def check_reserved(self, call: Call, name: str) -> None:
         """Raise `ApiError` 409 where the name of something that was deleted cannot be used again yet."""
@@ -268,17 +268,17 @@ def _prepare(call: Call, body: JsonObject, before: StoredResource | None) -> Non
     """Do nothing: there is nothing to check, and there are no defaults."""
 
 
-def _made(call: Call, kept: StoredResource) -> None:
+def _do_nothing(call: Call, resource: StoredResource) -> None:
     """Do nothing else."""
 
 
-def _done(call: Call, kept: StoredResource) -> ApiError | None:
+def _done(call: Call, resource: StoredResource) -> ApiError | None:
     """Return None: nothing can fail."""
     return None
 
 
-def _show(call: Call, kept: StoredResource) -> JsonObject:
-    return kept.body
+def _show(call: Call, resource: StoredResource) -> JsonObject:
+    return resource.body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,11 +287,11 @@ class Kind:
 
     prepare: Callable[[Call, JsonObject, StoredResource | None], None] = _prepare
     """Before a thing is made or changed: checks the body that it will have, and sets what Google sets."""
-    made: Callable[[Call, StoredResource], None] = _made
+    made: Callable[[Call, StoredResource], None] = _do_nothing
     """Just after it was made or changed."""
     done: Callable[[Call, StoredResource], ApiError | None] = _done
     """When the operation that made or changed it ends; an error fails the operation."""
-    remove: Callable[[Call, StoredResource], None] = _made
+    remove: Callable[[Call, StoredResource], None] = _do_nothing
     """Before it is deleted; may refuse."""
     show: Callable[[Call, StoredResource], JsonObject] = _show
     """How it is answered."""

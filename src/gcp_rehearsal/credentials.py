@@ -30,8 +30,8 @@ def new_secret() -> str:
 
 def mark(secret: str, text: str) -> str:
     """Return what only somebody who has the secret can say of `text`; it has no dot in it."""
-    made = hmac.digest(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha256")
-    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+    digest = hmac.digest(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha256")
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def token(secret: str, email: str) -> str:
@@ -88,8 +88,8 @@ def _private_key() -> str:
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def _write(path: Path, text: str) -> None:

@@ -174,7 +174,7 @@ class _Tree:
 
     def add(self, segments: list[str], document: Document, method: Method) -> None:
         node = self
-        last = max((place for place, one in enumerate(segments) if one.startswith("{")), default=-1)
+        last = max((place for place, segment in enumerate(segments) if segment.startswith("{")), default=-1)
         for place, segment in enumerate(segments):
             if method.open_end and place == last:
                 node.rest = node.rest or _Tree()
@@ -214,7 +214,7 @@ def _tree(api: str) -> _Tree:
 @cache
 def described() -> frozenset[str]:
     """Return the names of all APIs that Google has a document of, such as `alloydb`, whether they are rehearsed or not."""
-    return frozenset(one.name.partition(".")[0] for one in _path("run.v2").parent.glob("*.json"))
+    return frozenset(file.name.partition(".")[0] for file in _path("run.v2").parent.glob("*.json"))
 
 
 def _path(name: str) -> Path:

@@ -72,8 +72,8 @@ class Door:
         if len(hosts) != 1:
             raise ApiError(400, "a request names one host, in one header")
         host, path = split(hosts[0]), target.partition("?")[0]
-        scheme, whole, rest = path.partition("://")
-        if whole and scheme.lower() in {"http", "https"}:
+        scheme, separator, rest = path.partition("://")
+        if separator and scheme.lower() in {"http", "https"}:
             # RFC 9112, 3.2.2: the whole address counts. Where Host is about another one, somebody was misled.
             authority, _, rest = rest.partition("/")
             if split(authority, scheme) is None or split(authority, scheme) != split(hosts[0], scheme):
@@ -83,16 +83,16 @@ class Door:
             raise ApiError(400, "a request asks for a path, or for a whole http:// address")
         if not host:
             raise ApiError(400, f"this is no name of a host: {hosts[0]!r}")
-        asked = RequestTarget(host[0], path)
-        if not self._known(asked.host) and balanced(asked.host):
+        requested = RequestTarget(host[0], path)
+        if not self._known(requested.host) and balanced(requested.host):
             return RequestTarget(host[0], path, balanced=True)
-        if not self._known(asked.host):
+        if not self._known(requested.host):
             raise ApiError(
-                403, f"the rehearsal answers to localhost, to Google's hosts that it knows, and to *.run.app, not to {asked.host}"
+                403, f"the rehearsal answers to localhost, to Google's hosts that it knows, and to *.run.app, not to {requested.host}"
             )  # fmt: skip
-        if not asked.is_service:
+        if not requested.is_service:
             _refuse_pages(lowered, hosts[0])
-        return asked
+        return requested
 
     def _names(self, host: str) -> bool:
         return (
@@ -104,12 +104,12 @@ class Door:
 
 
 def split(authority: str, scheme: str = "http") -> tuple[str, int] | None:
-    """Return the name, in lower case, and port of `host[:port]`; None where it is nothing of the kind."""
-    found = _AUTHORITY.fullmatch(authority)
-    if found is None or not authority.isascii():
+    """Return the name, in lower case, and port of `host[:port]`; None for anything else."""
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None or not authority.isascii():
         return None
-    port = int(found[2]) if found[2] else 443 if scheme.lower() == "https" else 80
-    return (found[1].lower(), port) if 0 < port < 65536 else None
+    port = int(match[2]) if match[2] else 443 if scheme.lower() == "https" else 80
+    return (match[1].lower(), port) if 0 < port < 65536 else None
 
 
 def is_loopback(host: str) -> bool:

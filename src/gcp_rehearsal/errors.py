@@ -79,8 +79,8 @@ class ApiError(Exception):
 
     def as_status(self) -> JsonObject:
         """Return the error as a failed operation holds it."""
-        found = {"code": _CODE.get(self.status, 2), "message": self.message}
-        return {**found, "details": self.details} if self.details else found
+        status = {"code": _CODE.get(self.status, 2), "message": self.message}
+        return {**status, "details": self.details} if self.details else status
 
 
 def invalid(message: str, *fields: tuple[str, str]) -> ApiError:

@@ -17,7 +17,7 @@ _NOT_CONTENT = frozenset(
 
 
 def refresh(body: JsonObject) -> None:
-    """Let those that a thing has be those of its content: one changes when what it guards does, and at no other time."""
+    """Set the ones that a thing has to those of its content: one changes when what it guards does, and at no other time."""
     if "fingerprint" in body:
         body["fingerprint"] = of_content(body)
     if "labelFingerprint" in body:

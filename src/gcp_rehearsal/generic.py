@@ -23,10 +23,10 @@ def handler(call: Call) -> Handler:
     Return what answers a method by its action alone. Raises `ApiError` 501 for an action that means something
     of its own.
     """
-    found = _ACTIONS.get(call.method.action)
-    if found is None:
+    action = _ACTIONS.get(call.method.action)
+    if action is None:
         raise unimplemented(call.method.id)
-    return found
+    return action
 
 
 def create(call: Call) -> Json:
@@ -39,26 +39,26 @@ def create(call: Call) -> Json:
     kind.prepare(call, body, None)
     if call.validate_only:
         return _answer(call, _stamped(call, _unkept(call, name, body)), 0)
-    kept = _stamped(call, call.cloud.keep(call, name, call.method.collection, body))
-    kind.made(call, kept)
-    return _answer(call, kept, kind.seconds)
+    resource = _stamped(call, call.cloud.keep(call, name, call.method.collection, body))
+    kind.made(call, resource)
+    return _answer(call, resource, kind.seconds)
 
 
 def get(call: Call) -> Json:
     """Return one thing."""
-    kept = existing(call)
-    return call.cloud.kind(call).show(call, kept)
+    resource = existing(call)
+    return call.cloud.kind(call).show(call, resource)
 
 
 def list_(call: Call) -> Json:
     """Return the things of a collection, page by page, those that a filter lets through."""
     kind = call.cloud.kind(call)
-    found = [
-        kind.show(call, kept)
-        for kept in call.cloud.store.under(call.api, call.name)
-        if matches(call.query.get("filter", ""), kept.body)
+    shown = [
+        kind.show(call, resource)
+        for resource in call.cloud.store.under(call.api, call.name)
+        if matches(call.query.get("filter", ""), resource.body)
     ]
-    return page(call, _items_key(call), found)
+    return page(call, _items_key(call), shown)
 
 
 def page(call: Call, key: str, found: list[Json]) -> JsonObject:
@@ -81,50 +81,50 @@ def page(call: Call, key: str, found: list[Json]) -> JsonObject:
 
 def patch(call: Call) -> Json:
     """Change the fields that are named, or those that were sent."""
-    kept = call.cloud.store.get(call.api, call.name)
-    if kept is None:
+    resource = call.cloud.store.get(call.api, call.name)
+    if resource is None:
         if call.query.get("allowMissing"):
             return _create_at(call)
         raise not_found(missing(call, call.name))
     kind, sent = call.cloud.kind(call), writable(call)
-    check_version(call, kept)
-    body = patched(call, kept, sent, whole=kind.whole)
-    kind.prepare(call, body, kept)
+    check_version(call, resource)
+    body = patched(call, resource, sent, whole=kind.whole)
+    kind.prepare(call, body, resource)
     if call.validate_only:
-        return _answer(call, _unkept(call, kept.name, body), 0)
-    kept.body = body
-    _touched(call, kept)
-    kind.made(call, kept)
-    return _answer(call, kept, kind.seconds)
+        return _answer(call, _unkept(call, resource.name, body), 0)
+    resource.body = body
+    _touched(call, resource)
+    kind.made(call, resource)
+    return _answer(call, resource, kind.seconds)
 
 
 def update(call: Call) -> Json:
     """Replace all that can be written (PUT)."""
-    kept, kind = existing(call), call.cloud.kind(call)
-    check_version(call, kept)
-    body = {**read_only(call, kept.body), **writable(call)}
-    kind.prepare(call, body, kept)
-    kept.body = body
-    _touched(call, kept)
-    kind.made(call, kept)
-    return _answer(call, kept, kind.seconds)
+    resource, kind = existing(call), call.cloud.kind(call)
+    check_version(call, resource)
+    body = {**read_only(call, resource.body), **writable(call)}
+    kind.prepare(call, body, resource)
+    resource.body = body
+    _touched(call, resource)
+    kind.made(call, resource)
+    return _answer(call, resource, kind.seconds)
 
 
 def delete(call: Call) -> Json:
     """Unmake one thing, with all that lies under it."""
-    kept = call.cloud.store.get(call.api, call.name)
+    resource = call.cloud.store.get(call.api, call.name)
     kind = call.cloud.kind(call)
-    if kept is None:
+    if resource is None:
         if call.query.get("allowMissing"):
             return _answer(call, _unkept(call, call.name, {}), 0)
         raise not_found(missing(call, call.name))
-    check_version(call, kept)
-    kind.remove(call, kept)
+    check_version(call, resource)
+    kind.remove(call, resource)
     if call.validate_only:
-        return _answer(call, kept, 0)
-    call.cloud.forget(kept, reserved=kind.reserved)
+        return _answer(call, resource, 0)
+    call.cloud.forget(resource, reserved=kind.reserved)
     if call.method.response in _OPERATIONS:
-        return operations.begin(call, kept.name, call.cloud.takes(kind.seconds), dict)
+        return operations.begin(call, resource.name, call.cloud.takes(kind.seconds), dict)
     return {}
 
 
@@ -145,18 +145,18 @@ def set_policy(call: Call) -> Json:
 
 def test_permissions(call: Call) -> Json:
     """Return those of the permissions asked about that the caller has, on a thing that need not exist."""
-    asked = call.body.get("permissions", [])
-    held = call.cloud.access.held(call.caller, asked, call.api, call.name, call.project)
-    kept = [permission for permission in asked if permission in held]
-    return {"permissions": kept} if kept else {}
+    permissions = call.body.get("permissions", [])
+    held = call.cloud.access.held(call.caller, permissions, call.api, call.name, call.project)
+    granted = [permission for permission in permissions if permission in held]
+    return {"permissions": granted} if granted else {}
 
 
 def existing(call: Call, name: str = "") -> StoredResource:
     """Return the thing that a call names. Raises `ApiError` 404 where there is none."""
-    kept = call.cloud.store.get(call.api, name or call.name)
-    if kept is None:
+    resource = call.cloud.store.get(call.api, name or call.name)
+    if resource is None:
         raise not_found(missing(call, name or call.name))
-    return kept
+    return resource
 
 
 def missing(call: Call, name: str) -> str:
@@ -166,8 +166,8 @@ def missing(call: Call, name: str) -> str:
     if call.api == "compute":
         return f"The resource '{name}' was not found"
     if call.api == "dns":
-        what = call.method.collection.rpartition(".")[2].removesuffix("s")
-        return f"The 'parameters.{what}' resource named '{name.rpartition('/')[2]}' does not exist."
+        word = call.method.collection.rpartition(".")[2].removesuffix("s")
+        return f"The 'parameters.{word}' resource named '{name.rpartition('/')[2]}' does not exist."
     if call.api in {"artifactregistry", "cloudbuild"}:
         return "Requested entity was not found."
     if call.api == "secretmanager":
@@ -178,8 +178,8 @@ def missing(call: Call, name: str) -> str:
 def missing_in_run(name: str) -> str:
     """Return the words in which Cloud Run says that there is no such thing."""
     _, project, _, region, *_, kind, last = name.split("/")
-    what = kind.removesuffix("s").upper()
-    return f"Resource '{last}' of kind '{what}' in region '{region}' in project '{project}' does not exist."
+    word = kind.removesuffix("s").upper()
+    return f"Resource '{last}' of kind '{word}' in region '{region}' in project '{project}' does not exist."
 
 
 def already(call: Call, name: str) -> str:
@@ -216,22 +216,22 @@ def _create_at(call: Call) -> Json:
     kind.prepare(call, body, None)
     if call.validate_only:
         return _answer(call, _stamped(call, _unkept(call, call.name, body)), 0)
-    kept = _stamped(call, call.cloud.keep(call, call.name, call.method.collection, body))
-    kind.made(call, kept)
-    return _answer(call, kept, kind.seconds)
+    resource = _stamped(call, call.cloud.keep(call, call.name, call.method.collection, body))
+    kind.made(call, resource)
+    return _answer(call, resource, kind.seconds)
 
 
-def _answer(call: Call, kept: StoredResource, seconds: float) -> Json:
+def _answer(call: Call, resource: StoredResource, seconds: float) -> Json:
     kind = call.cloud.kind(call)
     if call.method.response not in _OPERATIONS:
-        return kind.show(call, kept)
+        return kind.show(call, resource)
 
     def finish() -> JsonObject | ApiError:
-        if call.cloud.store.get(kept.api, kept.name) is not kept:
-            return kept.body  # It was only validated, or has been deleted meanwhile.
-        return kind.done(call, kept) or kind.show(call, kept)
+        if call.cloud.store.get(resource.api, resource.name) is not resource:
+            return resource.body  # It was only validated, or has been deleted meanwhile.
+        return kind.done(call, resource) or kind.show(call, resource)
 
-    return operations.begin(call, kept.name, call.cloud.takes(seconds), finish)
+    return operations.begin(call, resource.name, call.cloud.takes(seconds), finish)
 
 
 def _unkept(call: Call, name: str, body: JsonObject) -> StoredResource:
@@ -244,13 +244,13 @@ def _new_id(call: Call, body: Mapping[str, Json]) -> str:
     for name, spec in call.method.parameters.items():
         if spec.get("location") == "query" and name.endswith("Id") and name not in _NOT_IDS:
             return str(call.query.get(name) or call.cloud.number())
-    given = body.get("name") or body.get("id") or call.cloud.number()
-    return str(given).rpartition("/")[2]
+    key = body.get("name") or body.get("id") or call.cloud.number()
+    return str(key).rpartition("/")[2]
 
 
-def _stamped(call: Call, kept: StoredResource) -> StoredResource:
+def _stamped(call: Call, resource: StoredResource) -> StoredResource:
     """Set the fields that Google sets on whatever is made, and return it."""
-    body = kept.body
+    body = resource.body
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
     for key in [key for key, value in body.items() if value is None]:
         del body[key]
@@ -262,9 +262,9 @@ def _stamped(call: Call, kept: StoredResource) -> StoredResource:
             if call.api == "compute"
             else f"https://www.googleapis.com/{call.method.prefix}"
         )
-        body["selfLink"] = f"{base}/{kept.name}"
+        body["selfLink"] = f"{base}/{resource.name}"
     if "name" in properties:
-        body["name"] = kept.id if call.api in {"compute", "dns", "storage"} else kept.name
+        body["name"] = resource.id if call.api in {"compute", "dns", "storage"} else resource.name
     if "id" in properties and "id" not in body:
         body["id"] = call.cloud.number()
     for key in ("createTime", "creationTimestamp", "creationTime"):
@@ -272,24 +272,24 @@ def _stamped(call: Call, kept: StoredResource) -> StoredResource:
             body[key] = call.cloud.clock.text()
     if "uid" in properties:
         body["uid"] = call.cloud.uuid()
-    _touched(call, kept, first=True)
-    return kept
+    _touched(call, resource, first=True)
+    return resource
 
 
-def _touched(call: Call, kept: StoredResource, *, first: bool = False) -> None:
+def _touched(call: Call, resource: StoredResource, *, first: bool = False) -> None:
     properties = call.document.schemas[call.method.request or ""].get("properties", {})
-    kept.version += 0 if first else 1
+    resource.version += 0 if first else 1
     if "updateTime" in properties:
-        kept.body["updateTime"] = call.cloud.clock.text()
+        resource.body["updateTime"] = call.cloud.clock.text()
     if "generation" in properties and call.api != "storage":
-        kept.body["generation"] = str(kept.version)
+        resource.body["generation"] = str(resource.version)
     if "etag" in properties:
-        stamp = f"{call.cloud.clock.now():.6f}-{kept.version}".encode()
-        kept.body["etag"] = f'"{base64.b64encode(stamp).decode()}"'
+        stamp = f"{call.cloud.clock.now():.6f}-{resource.version}".encode()
+        resource.body["etag"] = f'"{base64.b64encode(stamp).decode()}"'
     for key in ("fingerprint", "labelFingerprint"):
         if key in properties and call.api == "compute":
-            kept.body.setdefault(key, "")
-    fingerprints.refresh(kept.body)
+            resource.body.setdefault(key, "")
+    fingerprints.refresh(resource.body)
 
 
 def _items_key(call: Call) -> str:

@@ -35,11 +35,11 @@ def begin(
 
 def pending(call: Call, target: str, metadata: JsonObject) -> StoredResource:
     """Return an AIP operation without an end, until `conclude` gives it one."""
-    kept = call.cloud.keep(
+    operation = call.cloud.keep(
         call, f"{_location_of(target)}{COLLECTION}/{call.cloud.uuid()}", COLLECTION, {"metadata": metadata}
     )
-    kept.body["name"] = kept.name
-    return kept
+    operation.body["name"] = operation.name
+    return operation
 
 
 def conclude(kept: StoredResource, result: JsonObject | ApiError) -> None:
@@ -59,17 +59,17 @@ def is_done(kept: StoredResource) -> bool:
 def _begin_aip(
     call: Call, target: str, seconds: float, finish: Finish, metadata: dict[str, Any] | None
 ) -> JsonObject:
-    kept = pending(call, target, _typed(call, {}, "OperationMetadata") if metadata is None else metadata)
+    operation = pending(call, target, _typed(call, {}, "OperationMetadata") if metadata is None else metadata)
 
     def end() -> None:
         result = finish()
         schema = "" if call.method.action == "delete" else call.method.request or ""
-        conclude(kept, result if isinstance(result, ApiError) else _typed(call, result, schema))
+        conclude(operation, result if isinstance(result, ApiError) else _typed(call, result, schema))
 
     call.cloud.clock.after(seconds, end)
     if seconds <= 0:
         call.cloud.clock.settle()
-    return kept.body
+    return operation.body
 
 
 def _begin_compute(call: Call, target: str, seconds: float, finish: Finish) -> JsonObject:
@@ -93,8 +93,8 @@ def _begin_compute(call: Call, target: str, seconds: float, finish: Finish) -> J
     }
     if scope != "global":
         body[scope.split("/")[0].removesuffix("s")] = f"{base}/{'/'.join(segments[:2])}/{scope}"
-    kept = cloud.keep(call, f"{'/'.join(segments[:2])}/{scope}/{COLLECTION}/{name}", COLLECTION, body)
-    body["selfLink"] = f"{base}/{kept.name}"
+    operation = cloud.keep(call, f"{'/'.join(segments[:2])}/{scope}/{COLLECTION}/{name}", COLLECTION, body)
+    body["selfLink"] = f"{base}/{operation.name}"
 
     def end() -> None:
         result = finish()

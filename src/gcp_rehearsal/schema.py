@@ -78,16 +78,16 @@ class SchemaCheck:
         wrong: list[SchemaViolation] = []
         values: JsonObject = {}
         known = {name: spec for name, spec in method.parameters.items() if spec.get("location") == "query"}
-        for given, texts in query.items():
-            name = given if given in known or given in _GLOBAL else camel(given)
+        for sent, texts in query.items():
+            name = sent if sent in known or sent in _GLOBAL else camel(sent)
             if name not in known:
                 if name in _GLOBAL or name in self._document.parameters or name.startswith("$"):
                     continue
                 wrong.append(
                     SchemaViolation(
                         "",
-                        f'Invalid JSON payload received. Unknown name "{given}": Cannot bind query parameter. '
-                        f"Field '{given}' could not be found in request message.",
+                        f'Invalid JSON payload received. Unknown name "{sent}": Cannot bind query parameter. '
+                        f"Field '{sent}' could not be found in request message.",
                     )
                 )
                 continue
@@ -124,8 +124,8 @@ class SchemaCheck:
         properties = schema.get("properties", {})
         free = schema.get("additionalProperties")
         out: JsonObject = {}
-        for given, item in value.items():
-            name = given if given in properties else camel(given)
+        for sent, item in value.items():
+            name = sent if sent in properties else camel(sent)
             if name in properties:
                 if item is not None:
                     out[name] = self._value(properties[name], item, path.into(snake(name)))
@@ -133,9 +133,9 @@ class SchemaCheck:
                     out[name] = None  # It removes the field in a patch.
             elif free is not None:
                 none = item is None and self._older
-                out[given] = None if none else self._value(free, item, path.of(given))
-            elif name not in extra and given != "@type":
-                path.unknown(given)
+                out[sent] = None if none else self._value(free, item, path.of(sent))
+            elif name not in extra and sent != "@type":
+                path.unknown(sent)
         return out
 
     def _value(self, schema: Mapping[str, Any], value: Any, path: _Path) -> Any:  # noqa: PLR0911 - one for each type
@@ -174,8 +174,8 @@ class SchemaCheck:
         text = str(value)
         if isinstance(value, bool) or not _WHOLE.fullmatch(text) or not low <= int(float(text) if "." in text else int(text)) <= high:  # fmt: skip
             return path.bad(f"TYPE_{form.upper()}", value)
-        whole = int(text.partition(".")[0])
-        return str(whole) if schema.get("type") == "string" else whole
+        number = int(text.partition(".")[0])
+        return str(number) if schema.get("type") == "string" else number
 
     def _text(self, schema: Mapping[str, Json], value: Json, path: _Path) -> Json:
         if "enum" in schema:
@@ -205,12 +205,12 @@ class SchemaCheck:
 
 def in_protobufs_form(duration: str) -> str:
     """Return a duration as protobuf writes it in JSON: with no fraction of a second, or with 3, 6 or 9 digits of one."""
-    whole, _, part = duration.removesuffix("s").partition(".")
+    seconds, _, part = duration.removesuffix("s").partition(".")
     part = part.rstrip("0")
-    sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+    sign, seconds = ("-", seconds[1:]) if seconds.startswith("-") else ("", seconds)
     fraction = f".{part.ljust(-(-len(part) // 3) * 3, '0')}" if part else ""
-    zero = not part and not int(whole)
-    return f"{'' if zero else sign}{int(whole)}{fraction}s"
+    zero = not part and not int(seconds)
+    return f"{'' if zero else sign}{int(seconds)}{fraction}s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,15 +63,15 @@ class App:
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
         try:
-            asked = DOOR.asked(scope["raw_path"].decode("latin-1"), headers, balanced=self._balancers.names)
+            target = DOOR.asked(scope["raw_path"].decode("latin-1"), headers, balanced=self._balancers.names)
             within = (scope.get("server") or ("", 0))[1] == self._inside
-            if asked.balanced:
-                await self._balanced(scope, receive, send, asked.host, headers, within=within)
+            if target.balanced:
+                await self._balanced(scope, receive, send, target.host, headers, within=within)
                 return
-            if asked.is_service:
-                await self._front(scope, receive, send, asked.host, within=within)
+            if target.is_service:
+                await self._front(scope, receive, send, target.host, within=within)
                 return
-            reply = await self._reply(asked.path, await _request(asked, dict(headers), scope, receive))
+            reply = await self._reply(target.path, await _request(target, dict(headers), scope, receive))
         except ApiError as error:
             reply = self._cloud.refused("", error)
         except Dropped:
@@ -138,15 +138,17 @@ class App:
 
     def _instances(self) -> Reply:
         containers = self._cloud.containers
-        found = containers.report() if isinstance(containers, Engines) else []
-        status = {"instances": found, "speed": self._cloud.clock.speed}
+        instances = containers.report() if isinstance(containers, Engines) else []
+        status = {"instances": instances, "speed": self._cloud.clock.speed}
         return Reply(body=json.dumps(status, indent=1).encode(), headers={"content-type": "application/json"})
 
     def _metrics(self) -> Reply:
         containers = self._cloud.containers
         text = ""
         if isinstance(containers, Engines):
-            text = containers.counts.text([(one.revision, one.works) for one in containers.running()])
+            text = containers.counts.text(
+                [(instance.revision, instance.works) for instance in containers.running()]
+            )
         return Reply(body=text.encode(), headers={"content-type": "text/plain; version=0.0.4"})
 
     async def _tick(self) -> None:
@@ -230,20 +232,20 @@ def _measured(cloud: Cloud, program: str) -> ManagedPrometheus | None:
         return None
     from gcp_rehearsal.runtime.managed_prometheus import ManagedPrometheus  # With its HTTP client, as above.
 
-    cloud.metrics = made = ManagedPrometheus(cloud, cloud.containers, program, cloud.containers.url)
-    return made
+    cloud.metrics = prometheus = ManagedPrometheus(cloud, cloud.containers, program, cloud.containers.url)
+    return prometheus
 
 
 async def _request(
-    asked: RequestTarget,
+    target: RequestTarget,
     headers: dict[str, str],
     scope: Mapping[str, Any],  # Any: ASGI
     receive: Receive,
 ) -> Request:
     headers.setdefault("x-forwarded-proto", "http")
-    host = asked.host
+    host = target.host
     if not host.endswith(".googleapis.com"):
-        api = _OWN_PATHS.get(asked.path.strip("/").partition("/")[0])
+        api = _OWN_PATHS.get(target.path.strip("/").partition("/")[0])
         host = f"{api}.googleapis.com" if api else host
     pieces = []
     while True:
@@ -254,7 +256,7 @@ async def _request(
     return Request(
         verb=scope["method"],
         host=host,
-        path=asked.path,
+        path=target.path,
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         body=b"".join(pieces),

@@ -59,19 +59,19 @@ class Store:
 
     def under(self, api: str, collection_path: str) -> Iterator[StoredResource]:
         """Return the things directly in a collection's path, such as `projects/p/secrets`; `-` stands for any segment."""
-        wanted = collection_path.split("/")
-        for kept in list(self._all.get(api, {}).values()):
-            segments = kept.name.split("/")
-            if len(segments) == len(wanted) + 1 and all(
-                want in {have, "-"} for have, want in zip(segments, wanted, strict=False)
+        pattern = collection_path.split("/")
+        for resource in list(self._all.get(api, {}).values()):
+            segments = resource.name.split("/")
+            if len(segments) == len(pattern) + 1 and all(
+                want in {have, "-"} for have, want in zip(segments, pattern, strict=False)
             ):
-                yield kept
+                yield resource
 
     def of(self, api: str, collection: str = "") -> Iterator[StoredResource]:
         """Yield all things of an API, or of one of its collections."""
-        for kept in list(self._all.get(api, {}).values()):
-            if not collection or kept.collection == collection:
-                yield kept
+        for resource in list(self._all.get(api, {}).values()):
+            if not collection or resource.collection == collection:
+                yield resource
 
     def everything(self) -> Iterator[StoredResource]:
         """Yield all things."""

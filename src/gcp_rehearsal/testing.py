@@ -24,13 +24,13 @@ class Rehearsed(httpx2.AsyncBaseTransport):
         body = await request.aread()
         headers = {name.lower(): value for name, value in request.headers.items()}
         try:
-            wanted = DOOR.asked(request.url.raw_path.decode(), request.headers.multi_items())
+            target = DOOR.asked(request.url.raw_path.decode(), request.headers.multi_items())
         except ApiError as error:
             return _response(self._cloud.refused("", error), request)
-        asked = Request(
+        sent = Request(
             verb=request.method,
-            host=wanted.host,
-            path=wanted.path,
+            host=target.host,
+            path=target.path,
             query=request.url.query.decode(),
             headers=headers,
             body=body,
@@ -38,7 +38,7 @@ class Rehearsed(httpx2.AsyncBaseTransport):
         patience = request.extensions.get("timeout", {}).get("read")
         try:
             async with asyncio.timeout(patience):
-                reply = await self._answer(asked)
+                reply = await self._answer(sent)
         except TimeoutError as error:
             raise httpx2.ReadTimeout("no answer in time", request=request) from error
         except Dropped as error:
@@ -47,10 +47,10 @@ class Rehearsed(httpx2.AsyncBaseTransport):
             ) from error
         return _response(reply, request)
 
-    async def _answer(self, asked: Request) -> Reply:
+    async def _answer(self, sent: Request) -> Reply:
         if self._latency:
             await asyncio.sleep(self._latency)
-        return await self._cloud.handle(asked)
+        return await self._cloud.handle(sent)
 
 
 def _response(reply: Reply, request: httpx2.Request) -> httpx2.Response:

@@ -28,19 +28,19 @@ class Quota:
 
 
 def _of_gpus() -> list[Quota]:
-    found = []
+    quotas = []
     for gpu in cloud_run.gpu_types():
-        what = f"Total {gpu.title} GPU allocation"
+        title = f"Total {gpu.title} GPU allocation"
         milli = ", in milli GPU" if gpu.quota_unit > 1 else ""
         metric = f"{SERVICE}/{gpu.name.replace('-', '_')}_gpu_allocation"
-        found += [
-            Quota(id=gpu.quota, title=f"{what} without zonal redundancy{milli}, per project per region",
+        quotas += [
+            Quota(id=gpu.quota, title=f"{title} without zonal redundancy{milli}, per project per region",
                   metric=f"{metric}_no_zonal_redundancy", unit="1", default=gpu.default_gpus * gpu.quota_unit,
                   gpu=True, regions=gpu.regions),
-            Quota(id=gpu.quota_zonal, title=f"{what} with zonal redundancy{milli}, per project per region",
+            Quota(id=gpu.quota_zonal, title=f"{title} with zonal redundancy{milli}, per project per region",
                   metric=metric, unit="1", default=0, gpu=True, regions=gpu.regions),
         ]  # fmt: skip
-    return found
+    return quotas
 
 
 QUOTAS: tuple[Quota, ...] = (
@@ -55,7 +55,7 @@ QUOTAS: tuple[Quota, ...] = (
 
 def quota(name: str) -> Quota | None:
     """Return the quota of this id, or None."""
-    return next((found for found in QUOTAS if found.id == name), None)
+    return next((known for known in QUOTAS if known.id == name), None)
 
 
 def limit(quotas: Mapping[str, int], name: str, region: str) -> int:

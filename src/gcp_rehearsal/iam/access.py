@@ -56,9 +56,9 @@ class Access:
 
     def policy(self, api: str, name: str) -> JsonObject:
         """Return the policy as it was last set; one that nobody has set has no version, and an etag that all of them share."""
-        kept = self._policies.get((api, name))
-        last = {"version": 1, **kept[-1][1]} if kept else {}
-        return {**last, "etag": _etag(len(kept or ()), name)}
+        versions = self._policies.get((api, name))
+        last = {"version": 1, **versions[-1][1]} if versions else {}
+        return {**last, "etag": _etag(len(versions or ()), name)}
 
     def set_policy(self, api: str, name: str, policy: Policy, *, at_once: bool = False) -> JsonObject:
         """
@@ -66,8 +66,8 @@ class Access:
 
         Raises `ApiError`: 409 for another etag, 400 for a role or member that does not exist.
         """
-        kept = self._policies.setdefault((api, name), [])
-        if policy.get("etag") and policy["etag"] != _etag(len(kept), name):
+        versions = self._policies.setdefault((api, name), [])
+        if policy.get("etag") and policy["etag"] != _etag(len(versions), name):
             raise aborted(
                 "There were concurrent policy changes. Please retry the whole read-modify-write with exponential "
                 "backoff."
@@ -75,11 +75,11 @@ class Access:
         bindings = [_clean(binding) for binding in policy.get("bindings", ()) if binding.get("members")]
         new = {key: value for key, value in policy.items() if key not in {"etag", "bindings"}}
         if not at_once:
-            policy_versions.check(policy, bindings, kept[-1][1] if kept else {})
+            policy_versions.check(policy, bindings, versions[-1][1] if versions else {})
             self._check(bindings)
         new["version"] = int(new.get("version") or 1)
         moment = float("-inf") if at_once else self._cloud.clock.now()
-        kept.append((moment, {**new, "bindings": bindings}))
+        versions.append((moment, {**new, "bindings": bindings}))
         return self.policy(api, name)
 
     def forget(self, api: str, name: str) -> None:
@@ -89,8 +89,8 @@ class Access:
 
     def grants(self) -> Iterator[tuple[str, str, str, str]]:
         """Yield all that is granted, whether it is seen already or not: API, the thing's name, role, member."""
-        for (api, name), kept in self._policies.items():
-            for binding in kept[-1][1]["bindings"]:
+        for (api, name), versions in self._policies.items():
+            for binding in versions[-1][1]["bindings"]:
                 for member in binding["members"]:
                     yield api, name, binding["role"], member
 
@@ -102,7 +102,7 @@ class Access:
         return granted
 
     def anybody(self, permission: str, api: str, name: str) -> bool:
-        """Return True if a thing's own policy lets even those do it who do not say who they are."""
+        """Return True if a thing's own policy allows it even to callers who do not say who they are."""
         return any(
             "allUsers" in binding["members"] and self._grants(binding["role"], permission)
             for binding in self._seen((api, name))
@@ -124,28 +124,30 @@ class Access:
         for place in places:
             for binding in self._seen(place):
                 members = binding["members"]
-                if caller.member in members or any(one in members for one in (*_EVERYONE, *caller.sets)):
+                if caller.member in members or any(
+                    member in members for member in (*_EVERYONE, *caller.sets)
+                ):
                     yield binding["role"]
 
     def _seen(self, place: tuple[str, str]) -> list[JsonObject]:
-        """Return the bindings of a policy as those see them who check: changes need time to spread."""
+        """Return the bindings of a policy as checks see them: changes need time to spread."""
         by_now = self._cloud.clock.now() - self.delay
-        seen: list[JsonObject] = []
+        effective: list[JsonObject] = []
         for moment, policy in self._policies.get(place, ()):
             if moment <= by_now:
-                seen = policy["bindings"]
-        return seen
+                effective = policy["bindings"]
+        return effective
 
     def _grants(self, role: str, permission: str) -> bool:
         if role.startswith("projects/"):
-            kept = self._cloud.store.get("iam", role)
+            stored = self._cloud.store.get("iam", role)
             return (
-                kept is not None
-                and not kept.body.get("deleted")
-                and permission in kept.body.get("includedPermissions", ())
+                stored is not None
+                and not stored.body.get("deleted")
+                and permission in stored.body.get("includedPermissions", ())
             )
-        found = permissions_of(role)
-        return found is not None and permission in found
+        granted = permissions_of(role)
+        return granted is not None and permission in granted
 
     def _check(self, bindings: list[JsonObject]) -> None:
         for binding in bindings:
@@ -178,10 +180,10 @@ class Access:
 def denied(call: Call, permission: str) -> ApiError:
     """Return the 403, as Google words it for this API."""
     if call.api == "storage":
-        what = "/".join(call.params.values()) or f"project {call.project}"
+        target = "/".join(call.params.values()) or f"project {call.project}"
         return ApiError(
             403,
-            f"{call.caller.email} does not have {permission} access to the Google Cloud Storage resource {what}. "
+            f"{call.caller.email} does not have {permission} access to the Google Cloud Storage resource {target}. "
             f"Permission '{permission}' denied on resource (or it may not exist).",
         )
     if call.api == "compute":

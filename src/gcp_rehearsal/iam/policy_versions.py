@@ -1,5 +1,5 @@
 """
-The versions of policies: conditions are of version 3, and who reads an older one is shown roles that cannot be set.
+The versions of policies: conditions are of version 3, and a caller who reads an older one is shown roles that cannot be set.
 
 As documented on Google's page on policies and their versions: a policy without conditions is read as version 1, whatever
 version was asked for, or sent.
@@ -45,22 +45,22 @@ def check(
 
 def read(call: Call, policy: JsonObject) -> JsonObject:
     """Return a policy in the version that a call asks for, or in a lower one. Raises `ApiError` for none that there is."""
-    asked = _asked(call)
-    if asked not in _KNOWN:
+    requested = _requested(call)
+    if requested not in _KNOWN:
         raise invalid(
-            f"Invalid requested policy version ({asked}): it can be 1 or 3.",
+            f"Invalid requested policy version ({requested}): it can be 1 or 3.",
             ("options.requested_policy_version", "it can be 1 or 3"),
         )
     if "bindings" not in policy:
         return policy
     if not _conditional(policy["bindings"]):
         return {**policy, "version": 1}
-    if asked == _WITH_CONDITIONS:
+    if requested == _WITH_CONDITIONS:
         return {**policy, "version": _WITH_CONDITIONS}
     return {**policy, "version": 1, "bindings": [_lowered(binding) for binding in policy["bindings"]]}
 
 
-def _asked(call: Call) -> int:
+def _requested(call: Call) -> int:
     for key in ("options.requestedPolicyVersion", "optionsRequestedPolicyVersion"):
         if call.query.get(key) is not None:
             return int(call.query[key])
