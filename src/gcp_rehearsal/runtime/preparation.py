@@ -108,63 +108,52 @@ def _probes(container: Body) -> tuple[ContainerProbe | None, ContainerProbe | No
 
 def _planned(site: InstanceSite, revision: Body, container: Body, ports: Mapping[int, int]) -> ContainerPlan:
     """Return how a container is started; `ports` are those of its instance, by the cloud's."""
-    container_image = image.find(site.cloud, str(container["image"]))
-    assert container_image is not None
+    content = image.find(site.cloud, str(container["image"]))
+    assert content is not None
     name, serves = str(container.get("name", "")), container is serving(revision)
     own = site.folder if serves else site.folder / "beside" / name
     fuses = Fuses(site.url, tuple(path.parent for path in site.files()))
     mounted = mounts.volumes(site.cloud, revision, container, site.folder / "volumes", fuses)
-    view = _room(site, container_image, mounted, own)
-    paths = Paths(container_image.root, mounted.folders, inside=view is not None)
+    view = _room(site, content, mounted, own)
+    paths = Paths(content.root, mounted.folders, inside=view is not None)
     home = own / "home"
-    program = program_of(site.programs, container_image.base)
-    if program is not None and not container_image.entrypoint:
-        container_image = replace(
-            container_image, entrypoint=tuple(program.entrypoint), cmd=tuple(program.cmd)
-        )
-    launch = _launch(site.cloud, revision, container, container_image)
+    program = program_of(site.programs, content.base)
+    if program is not None and not content.entrypoint:
+        content = replace(content, entrypoint=tuple(program.entrypoint), cmd=tuple(program.cmd))
+    launch = _launch(site.cloud, revision, container, content)
     launch.adapt(paths)
-    serving_port, is_task = port_of(serving(revision)), "execution" in revision
+    served, is_task = port_of(serving(revision)), "execution" in revision
     if serves and is_task:
-        launch.move_port(serving_port, ports[serving_port])
+        launch.move_port(served, ports[served])
         launch.move_addresses(ports)
     elif serves:
-        launch.serve_at(ports[serving_port], serving_port)
-    others = {
-        cloud_port: here for cloud_port, here in ports.items() if not serves or cloud_port != serving_port
-    }
-    for cloud_port, here in others.items():
-        launch.move_port(cloud_port, here)
+        launch.serve_at(ports[served], served)
+    others = {cloud: here for cloud, here in ports.items() if not serves or cloud != served}
+    for cloud, here in others.items():
+        launch.move_port(cloud, here)
     if len(revision["containers"]) > 1:
         launch.move_addresses(others)
     probes = [probe and replace(probe, port=ports[probe.cloud_port]) for probe in _probes(container)]
     if program is not None:
         # What is asked whether it is alive is where it listens; while it starts it may be asked elsewhere.
-        port = (
-            ports[serving_port]
-            if serves
-            else next((probe.port for probe in reversed(probes) if probe is not None), 0)
-        )
+        port = ports[served] if serves else next(
+            (probe.port for probe in reversed(probes) if probe is not None), 0
+        )  # fmt: skip
         program.adapt(
-            launch,
-            LaunchSite(image=container_image, paths=paths, port=port, folder=own, storage=site.storage),
+            launch, LaunchSite(image=content, paths=paths, port=port, folder=own, storage=site.storage)
         )
     if launch.probed:
         probes = [
-            replace(probe, path=launch.probed) if probe and probe.cloud_port == serving_port else probe
+            replace(probe, path=launch.probed) if probe and probe.cloud_port == served else probe
             for probe in probes
         ]
     startup, liveness = probes
     place = ProcessPlace(
-        home=home,
-        paths=paths,
-        workdir=paths.here(container.get("workingDir") or container_image.workdir) or home,
-        volumes=mounted,
-        room=view,
-        started=site.started,
-    )
+        home=home, paths=paths, workdir=paths.here(container.get("workingDir") or content.workdir) or home,
+        volumes=mounted, room=view, started=site.started,
+    )  # fmt: skip
     return ContainerPlan(
-        name=name, what=launch, place=place, port=serving_port if serves else startup.cloud_port if startup else 0,
+        name=name, what=launch, place=place, port=served if serves else startup.cloud_port if startup else 0,
         startup=startup, liveness=liveness, needs=tuple(container.get("dependsOn", ())), is_task=is_task,
     )  # fmt: skip
 

@@ -40,7 +40,7 @@ def prepare(call: Call, body: JsonObject) -> None:
 
 
 def provision(call: Call, kept: StoredResource) -> None:
-    """Issue a managed certificate some time after it was asked for; keep the key of any other where nobody reads it."""
+    """Make a managed certificate active some time after it was asked for; keep the key of any other where nobody reads it."""
     if kept.collection.rpartition(".")[2] in {"sslCertificates", "regionSslCertificates"}:
         own = call.body.get("selfManaged") or {}
         kept.hidden.setdefault("key", own.get("privateKey") or call.body.get("privateKey") or "")
