@@ -63,7 +63,7 @@ def push(
     metadata = {"name": f"{image.repository}/dockerImages/{image.name}@{digest}", "buildTime": now,
                 "imageSizeBytes": str(size), "mediaType": _MANIFEST}  # fmt: skip
     stored = _keep(cloud, repository, name, "packages.versions",
-                 {"createTime": now, "updateTime": now, "metadata": metadata})  # fmt: skip
+                   {"createTime": now, "updateTime": now, "metadata": metadata})  # fmt: skip
     stored.hidden.update(image=image.name, size=size, labels=dict(labels or {}))
     repository.body["sizeBytes"] = str(int(repository.body.get("sizeBytes", 0)) + size)
 

@@ -109,7 +109,7 @@ def _is_proven(cloud: Cloud, certificate: StoredResource, domain: str) -> bool:
     zones = [zone for zone in cloud.store.of("dns", "dns.managedZones") if zone.body["visibility"] == "public"
              and f".{domain}.".endswith(f".{zone.body['dnsName']}")]  # fmt: skip
     records = [authorization.body["dnsResourceRecord"] for authorization in _authorizations(cloud, certificate)
-              if authorization.body["domain"] == domain.removeprefix("*.")]  # fmt: skip
+               if authorization.body["domain"] == domain.removeprefix("*.")]  # fmt: skip
     if not zones or not records:
         return True
     return any(

@@ -223,7 +223,7 @@ def run_trigger(call: Call) -> Build:
     source = call.body.get("source") or call.body
     build = deepcopy(build)
     substitutions = {**(build.get("substitutions") or {}), **(trigger.body.get("substitutions") or {}),
-             **(source.get("substitutions") or {})}  # fmt: skip
+                     **(source.get("substitutions") or {})}  # fmt: skip
     if substitutions:
         build["substitutions"] = substitutions
     build["tags"] = [*(build.get("tags") or ()), *(trigger.body.get("tags") or ()), f"trigger-{trigger.id}"]

@@ -230,7 +230,7 @@ def _used(call: Call, metric: str, scope: str) -> float:
         return 0.0
     every = [resource for resource in call.cloud.store.of("compute") if resource.project == call.project]
     counted = [resource for resource in every if f"/{words[0]}/" in resource.name
-             and (metric in _EVERYWHERE or f"/{scope}/" in resource.name)]  # fmt: skip
+               and (metric in _EVERYWHERE or f"/{scope}/" in resource.name)]  # fmt: skip
     if words[0] == "addresses":
         counted = [resource for resource in counted if resource.body.get("status") in words[1:]]
     return float(len(counted))

@@ -46,7 +46,7 @@ def list_records(call: Call) -> Json:
     if query.get("type") and not query.get("name"):
         raise invalid("Invalid value for 'parameters.type': a name is needed, too.")
     records = [record.body for record in _records(call, zone)
-             if query.get("name") in {None, record.body["name"]} and query.get("type") in {None, record.body["type"]}]  # fmt: skip
+               if query.get("name") in {None, record.body["name"]} and query.get("type") in {None, record.body["type"]}]  # fmt: skip
     records.sort(key=lambda body: (body["name"].split(".")[::-1], body["type"]))
     return {"kind": "dns#resourceRecordSetsListResponse"} | generic.page(call, "rrsets", records)
 

@@ -116,7 +116,7 @@ def _uris(config: Mapping[str, Json], text: str) -> JsonObject | None:
     if (config.get("maliciousUriFilterSettings") or {}).get("filterEnforcement") != "ENABLED":
         return None
     matched_uris = [{"uri": match[0], "locations": [{"start": str(match.start()), "end": str(match.end())}]}
-             for match in _URLS.finditer(text)]  # fmt: skip
+                    for match in _URLS.finditer(text)]  # fmt: skip
     result = _ran(matched=bool(matched_uris)) | (
         {"maliciousUriMatchedItems": matched_uris} if matched_uris else {}
     )
