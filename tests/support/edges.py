@@ -61,6 +61,17 @@ def write_certificate(folder: Path, name: str = DOMAIN, *more: str) -> tuple[Pat
     return certificate, private
 
 
+def shown_before_it_goes(plan: Plan) -> None:
+    """The proxy shows the new certificate of Google's before the old one is taken away."""
+    kinds = [(one.kind.value, one.resource.kind) for one in plan.pending]
+    shown = kinds.index(("update", "HTTPS proxy"))
+    assert (
+        kinds.index(("create", "managed certificate"))
+        < shown
+        < kinds.index(("delete", "managed certificate"))
+    )
+
+
 class WithEdge(Deployer):
     """Deploys a model behind a load balancer, which says what stands in `answers` until that is used up, and then answers."""
 

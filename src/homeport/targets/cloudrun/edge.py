@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ _TESTED_PATH = "/v1/chat/completions"
 """The path that the URL map's own tests ask for."""
 _TIER = {"networkTier": "STANDARD"}
 """Google's guide to regional ones makes address and rules so; another page lets them be PREMIUM, too."""
-PROXIES = "10.9.0.0/23"
+_PROXIES = "10.9.0.0/23"
 """Of the proxies of a regional one: as many as Google's guide gives them. They are alone in a network of their own."""
 _LAST_RULE = 2**31 - 1
 _OWN_WITHIN_S, _MANAGED_WITHIN_S = 1200.0, 3600.0
@@ -135,7 +134,7 @@ class EdgeParts:
         if not self.region or self._is_internal:
             return []
         google, name, called = self.google, self.names.name, self._called.main
-        return [network(google, name, called), proxy_subnetwork(google, name, called, self.region, PROXIES)]
+        return [network(google, name, called), proxy_subnetwork(google, name, called, self.region, _PROXIES)]
 
     def _groups(self) -> tuple[lb.BalancerPart, lb.BalancerPart]:
         """Return the serverless groups: one leads to what serves, the other to the tag of a new revision."""
@@ -263,14 +262,17 @@ class EdgeParts:
         """Return the certificate, or what makes one: the last but one is the map of it."""
         assert self.edge.domain is not None
         if self.edge.certificate is None:
+            # A proxy of a region names the certificate itself, a global one a map, whose entry goes before the certificate.
+            name = self._called.of(self.edge.domain) if self.region else self._called.main
             return manager.for_domain(
-                self.google, self.names.name, self._called.main, self.edge.domain, region=self.region
+                self.google, self.names.name, name, self.edge.domain, region=self.region
             )
         pem = self.read(self.edge.certificate, "edge.certificate", self.base)
         # Nothing of a certificate can be changed: another one has another name, and the old one goes after it.
-        name = f"{self._called.main}-{sha256(pem.encode()).hexdigest()[:8]}"
         certificate = self._part(
-            lb.CERTIFICATE, name, {"type": "SELF_MANAGED", "selfManaged": {"certificate": pem}}
+            lb.CERTIFICATE,
+            self._called.of(pem),
+            {"type": "SELF_MANAGED", "selfManaged": {"certificate": pem}},
         )
         assert isinstance(certificate, lb.OwnCertificate)
         return [replace(certificate, key=self._key)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from homeport.errors import SpecError
@@ -44,6 +45,10 @@ class EdgeNames:
     def candidate(self) -> str:
         """Return the name of what leads to a revision that has no traffic yet."""
         return f"{self.name}-edge-candidate"
+
+    def of(self, content: str) -> str:
+        """Return the name of what cannot be changed, only replaced by another of its kind: a checksum of `content` is in it."""
+        return f"{self.main}-{sha256(content.encode()).hexdigest()[:8]}"
 
     def to(self, endpoint: str) -> str:
         """Return the name of what leads to another endpoint."""

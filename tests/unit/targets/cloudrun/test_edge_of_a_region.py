@@ -10,7 +10,7 @@ import pytest
 
 from cloud import act, things
 from deployment import google_for
-from edges import DOMAIN, WithEdge
+from edges import DOMAIN, WithEdge, shown_before_it_goes
 from gcp_rehearsal.apis.compute.url_maps import service_for
 from gcp_rehearsal.iam.permissions import required
 from homeport.errors import OperationFailed, VerificationFailed
@@ -132,6 +132,33 @@ def test_googles_certificate_takes_the_place_of_ones_own_and_back(deployer: With
     _, after = deployer.up(deployer.behind(kind="regional", **deployer.own()))
     assert after.pending == ()
     assert not [name for name in parts(deployer) if "/certificates/" in name]
+
+
+def test_another_domain_takes_the_place_of_the_first(deployer: WithEdge) -> None:
+    deployer.up(deployer.behind(kind="regional"))
+    plan, after = deployer.up(deployer.behind(kind="regional", domain="models.example.com"))
+    shown_before_it_goes(plan)
+    assert after.pending == (), after.pending
+    ((name, made),) = [item for item in parts(deployer).items() if "/certificates/" in item[0]]
+    assert made["managed"]["domains"] == ["models.example.com"]
+    assert of(deployer, "targetHttpsProxies")["sslCertificates"][0].endswith(name)
+    assert len([name for name in parts(deployer) if "/dnsAuthorizations/" in name]) == 1
+    assert deployer.service["annotations"]["homeport/edge"] == "https://models.example.com"
+
+
+def test_down_takes_the_certificates_of_both_domains_where_a_change_was_broken_off(
+    deployer: WithEdge,
+) -> None:
+    before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
+    deployer.up(deployer.behind(kind="regional"))
+    deployer.answers = ["it says 404"] * 10_000
+    with pytest.raises(OperationFailed):
+        deployer.up(deployer.behind(kind="regional", domain="models.example.com"))
+    assert len([name for name in parts(deployer) if "/certificates/" in name]) == 2
+    deployer.down(deployer.behind(kind="regional"), purge=True)
+    assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
+    refused = [one for one in deployer.cloud.log if one.method.endswith(".delete") and one.status >= 400]
+    assert [one for one in refused if one.status != 404] == []
 
 
 @pytest.mark.parametrize("own", [False, True])

@@ -10,7 +10,7 @@ import pytest
 
 from cloud import Raw, act, enable, things
 from deployment import google_for
-from edges import DOMAIN, WithEdge
+from edges import DOMAIN, WithEdge, shown_before_it_goes
 from homeport import spec
 from homeport.catalog.prices import load
 from homeport.errors import OperationFailed, SpecError
@@ -110,6 +110,18 @@ def test_it_has_an_address_of_the_users_network_and_makes_no_network(deployer: W
     assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
     refused = [one for one in deployer.cloud.log if one.method.endswith(".delete") and one.status >= 400]
     assert [one for one in refused if one.status != 404] == []
+
+
+def test_another_domain_takes_the_place_of_the_first(deployer: WithEdge) -> None:
+    add_proxies(deployer)
+    before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
+    deployer.up(internal(deployer))
+    plan, after = deployer.up(internal(deployer, domain="models.example.com"))
+    shown_before_it_goes(plan)
+    assert after.pending == (), after.pending
+    assert deployer.service["annotations"]["homeport/edge"] == "https://models.example.com"
+    deployer.down(internal(deployer, domain="models.example.com"), purge=True)
+    assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
 
 
 def test_without_a_place_for_its_proxies_the_plan_says_how_to_make_one(deployer: WithEdge) -> None:
