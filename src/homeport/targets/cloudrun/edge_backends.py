@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from homeport.errors import HomeportError
 from homeport.google import Google
 from homeport.resources.google.traffic import Body
 from homeport.spec import Edge
-from homeport.targets.cloudrun.endpoints import serving_annotations
-from homeport.targets.cloudrun.front import UNSCREENED
+from homeport.targets.cloudrun.endpoints import serving_revisions
+from homeport.targets.cloudrun.front import screening_gateway
 from homeport.targets.cloudrun.inventory import SERVICES, Inventory, take_inventory
 from homeport.targets.cloudrun.observed import OtherEndpoint
-from homeport.targets.cloudrun.observing import GATEWAY
 from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.preflight.finding import ok, problem, warning
 from homeport.targets.cloudrun.service_spec import ANNOTATION
@@ -33,6 +32,10 @@ class NamedBackend:
     """Empty where none was found."""
     model: str = ""
     """What it serves; '' where that is not told."""
+    screened: bool | None = None
+    """Whether each revision that has traffic sends its requests to a gateway that screens them; None where that is not known."""
+    unread: str = ""
+    """Why what serves could not be read."""
     why_none: str = ""
 
     @property
@@ -51,17 +54,6 @@ class NamedBackend:
         return bool(self.service.get("invokerIamDisabled"))
 
     @property
-    def screened(self) -> bool:
-        """Return True if its requests go to a gateway that screens them."""
-        containers = self.service.get("template", {}).get("containers", ())
-        gateways = (
-            container
-            for container in containers
-            if container.get("name") == GATEWAY and container.get("ports")
-        )
-        return any(UNSCREENED not in gateway.get("args", ()) for gateway in gateways)
-
-    @property
     def other(self) -> OtherEndpoint:
         """Return what a check holds it to."""
         return OtherEndpoint(path=self.path, name=self.endpoint, model=self.model, public=self.public)
@@ -73,7 +65,7 @@ async def find_backends(google: Google, edge: Edge, region: str) -> tuple[NamedB
         return ()
     inventory = await take_inventory(google, regions=(region,), kinds=(SERVICES,))
     named = [_find_backend(inventory, path, name, region) for path, name in sorted(edge.backends.items())]
-    return tuple(await asyncio.gather(*(_with_model(google, backend) for backend in named)))
+    return tuple(await asyncio.gather(*(_with_serving(google, backend) for backend in named)))
 
 
 def findings(
@@ -107,13 +99,23 @@ def findings(
                 f'add audience = "{address}" to [access] in the file of {backend.endpoint}, and say `homeport up --on cloudrun` with it',
             )
         elif guarded and not backend.screened:
-            yield warning(
-                subject,
-                f"what is asked for at {backend.path} is not screened: {backend.endpoint} has no [guard], and this file's is before its own model",
-                f"add [guard] to the file of {backend.endpoint}",
-            )
+            yield _unscreened(subject, backend)
         else:
             yield ok(subject, f"{backend.endpoint} is there, in {backend.region}")
+
+
+def _unscreened(subject: str, backend: NamedBackend) -> PreflightFinding:
+    if backend.screened is None:
+        return warning(
+            subject,
+            f"whether what is asked for at {backend.path} is screened is not known: {backend.unread}",
+            f"say `homeport status --on cloudrun` with the file of {backend.endpoint}: this file's [guard] is before its own model alone",
+        )
+    return warning(
+        subject,
+        f"what is asked for at {backend.path} is not screened, or not all of it: of {backend.endpoint} a revision with traffic has no [guard], and this file's is before its own model",
+        f"add [guard] to the file of {backend.endpoint}, and say `homeport up --on cloudrun` with it",
+    )
 
 
 def _find_backend(inventory: Inventory, path: str, name: str, region: str) -> NamedBackend:
@@ -129,18 +131,18 @@ def _find_backend(inventory: Inventory, path: str, name: str, region: str) -> Na
     return NamedBackend(path=path, endpoint=name, why_none=why)
 
 
-async def _with_model(google: Google, backend: NamedBackend) -> NamedBackend:
+async def _with_serving(google: Google, backend: NamedBackend) -> NamedBackend:
+    """Return it with what is known of the revisions that have traffic: the template is only what was last asked for."""
     if not backend.service:
         return backend
     try:
-        marks = await serving_annotations(google, backend.service)
-    except HomeportError:
-        return backend  # The way there is looked at all the same.
-    return NamedBackend(
-        path=backend.path,
-        endpoint=backend.endpoint,
-        service=backend.service,
-        model=marks.get(f"{ANNOTATION}model", ""),
+        serving = await serving_revisions(google, backend.service)
+    except HomeportError as error:
+        return replace(backend, unread=str(error))  # The way there is looked at all the same.
+    return replace(
+        backend,
+        model=serving[0].get("annotations", {}).get(f"{ANNOTATION}model", ""),
+        screened=all(screening_gateway(revision) is not None for revision in serving),
     )
 
 

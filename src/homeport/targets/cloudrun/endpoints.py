@@ -155,6 +155,16 @@ async def serving_annotations(google: Google, service: Body) -> Mapping[str, str
     return _annotations(await _serving(google, service))
 
 
+async def serving_revisions(google: Google, service: Body) -> tuple[Body, ...]:
+    """Return every revision that has traffic, that with most first; the service's template alone while none has any."""
+    percents = shares(service)
+    names = [name for name in sorted(percents, key=percents.__getitem__, reverse=True) if name]
+    if not names:
+        return (dict(service["template"]),)
+    paths = (f"v2/{service['name']}/revisions/{name}" for name in names)
+    return tuple(await asyncio.gather(*(google.get("run", path) for path in paths)))
+
+
 async def model_and_price(google: Google, service: Body) -> tuple[str, float | None]:
     """Return the model that a service serves most, and the list price of an hour of one instance of it; None for none."""
     serving = await _serving(google, service)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from homeport.engines.metric_names import MetricNames
 from homeport.engines.registry import module
 from homeport.gateway.metric_names import NAMES
+from homeport.resources.google.traffic import Body
 from homeport.spec import Observe, Spec
 from homeport.targets.cloudrun.collector import SPANS_TO
+from homeport.targets.cloudrun.observing import GATEWAY
 
 PORT = 8080
 """Where requests come to."""
@@ -25,6 +27,15 @@ def counts_in_front(spec: Spec, engine: str) -> bool:
 def has_front(spec: Spec, engine: str) -> bool:
     """Tell whether requests come to a gateway, and the engine is behind it."""
     return spec.guard is not None or counts_in_front(spec, engine)
+
+
+def screening_gateway(revision: Body) -> Body | None:
+    """Return the gateway of a revision that takes its requests and screens them; None where none does, or one that only counts."""
+    for container in revision.get("containers", ()):
+        takes_requests = container.get("name") == GATEWAY and container.get("ports")
+        if takes_requests and UNSCREENED not in container.get("args", ()):
+            return dict(container)
+    return None
 
 
 def spans_of(spec: Spec) -> str:

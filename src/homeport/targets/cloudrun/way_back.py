@@ -14,10 +14,9 @@ from homeport.resources.google.traffic import Body, short
 from homeport.spec import Guard
 from homeport.targets.cloudrun.containers import secret_versions_of
 from homeport.targets.cloudrun.foundations import DOMAINS
-from homeport.targets.cloudrun.front import UNSCREENED
+from homeport.targets.cloudrun.front import screening_gateway
 from homeport.targets.cloudrun.guard import ROLE, ModelArmorParts
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.observing import GATEWAY
 
 _AGAIN = "put {table} back into the file, and run `homeport up --on cloudrun`: it makes a revision with all that it needs"
 _LEADS = ("rrdatas", "destinationRanges")
@@ -40,7 +39,7 @@ class WayBack:
         Raises what reading raises where that cannot be told.
         """
         name = short(str(revision.get("name", "")))
-        gateway = _gateway(revision)
+        gateway = screening_gateway(revision)
         if self.guard is not None and gateway is None:
             raise StateError(
                 f"{name} answers unscreened, and the file has a [guard]",
@@ -121,12 +120,6 @@ class WayBack:
         except (NotFound, ApiDisabled):
             return False
         return True
-
-
-def _gateway(revision: Body) -> Body | None:
-    """Return the gateway that screens; None where none stands before the engine, or one that only counts."""
-    named = (container for container in revision.get("containers", ()) if container.get("name") == GATEWAY)
-    return next((container for container in named if UNSCREENED not in container.get("args", ())), None)
 
 
 def _template(gateway: Body) -> str:

@@ -11,15 +11,21 @@ from cloud import act, things
 from deployment import google_for
 from edges import DOMAIN, WithEdge
 from gcp_rehearsal.apis.compute.url_maps import way_of
+from gcp_rehearsal.faults import parse
 from homeport import spec
-from homeport.errors import SpecError
+from homeport.errors import SpecError, VerificationFailed
+from homeport.google import Google
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
-from homeport.resources.google.traffic import behind_of
+from homeport.resources.google.traffic import behind_of, shares, targets
 from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends, findings
 from homeport.targets.cloudrun.endpoints import describe
+from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.model_selection import ResolvedModel
+from homeport.targets.cloudrun.target import CloudRunTarget
 
 ADDRESS = f"https://{DOMAIN}"
 PATHS = {"/ollama": "other"}
+OTHER = "v2/projects/rehearsal/locations/europe-west4/services/other"
 
 
 @pytest.fixture
@@ -139,6 +145,65 @@ def test_what_is_not_there_or_would_refuse_is_said_before_anything_is_made(deplo
     ((_, verdict, text),) = told(deployer, PATHS, guarded=True)
     assert verdict == "warning"
     assert "is not screened" in text
+
+
+class WithScreenedOther(WithEdge):
+    """Deploys other endpoints behind a gateway, where their files have a `[guard]`."""
+
+    def target(
+        self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
+    ) -> CloudRunTarget:
+        return with_gateway(super().target(google, chosen, wanted, canary=canary))
+
+    def screened_other(self) -> spec.Spec:
+        return spec.parse({**other(self).model_dump(exclude_none=True), "guard": {}})
+
+    def route_other(self, traffic: list[dict[str, Any]]) -> None:  # Any: JSON
+        """Give the other service that traffic."""
+
+        async def work() -> None:
+            google = google_for(self.cloud)
+            begun = await google.patch("run", OTHER, {"traffic": traffic}, updateMask="traffic")
+            await google.finish("run", begun, key="route", deadline=60)
+
+        act(work())
+
+    @property
+    def other_service(self) -> Any:  # Any: JSON
+        kept = self.cloud.store.get("run", OTHER.removeprefix("v2/"))
+        assert kept is not None
+        return kept.body
+
+
+def test_what_serves_is_what_must_be_screened_and_not_what_was_last_asked_for(tmp_path: Path) -> None:
+    deployer = WithScreenedOther("ollama", tmp_path)
+    deployer.up(other(deployer))
+    (bare,) = shares(deployer.other_service)
+    deployer.broken = True
+    with pytest.raises(VerificationFailed, match="gets no traffic"):
+        deployer.up(deployer.screened_other())
+    ((_, verdict, text),) = told(deployer, PATHS, guarded=True)
+    assert (verdict, "is not screened" in text) == ("warning", True), text
+    deployer.broken = False
+    deployer.up(deployer.screened_other())
+    assert [verdict for _, verdict, _ in told(deployer, PATHS, guarded=True)] == ["ok"]
+    (screened,) = shares(deployer.other_service)
+    deployer.route_other(targets({screened: 90, bare: 10}))
+    ((_, verdict, text),) = told(deployer, PATHS, guarded=True)
+    assert (verdict, "or not all of it" in text) == ("warning", True), text
+    deployer.route_other(targets({screened: 100}))
+    deployer.broken = True
+    with pytest.raises(VerificationFailed, match="gets no traffic"):
+        deployer.up(other(deployer))
+    assert [verdict for _, verdict, _ in told(deployer, PATHS, guarded=True)] == ["ok"]
+
+
+def test_whether_it_is_screened_is_not_known_where_what_serves_cannot_be_read(deployer: WithEdge) -> None:
+    deployer.up(other(deployer))
+    deployer.cloud.faults.append(parse("run.projects.locations.services.revisions.get:403:times=999"))
+    ((_, verdict, text),) = told(deployer, PATHS, guarded=True)
+    assert verdict == "warning"
+    assert text.startswith("whether what is asked for at /ollama is screened is not known: "), text
 
 
 def test_a_load_balancer_of_a_region_leads_to_nothing_in_another(deployer: WithEdge) -> None:
