@@ -70,7 +70,7 @@ def test_the_whole_life_of_an_engine_that_tells_nothing_and_is_watched_all_the_s
     assert (model["key"], model["requests"] >= 1) == ("first", True)
     (caller,) = cloud.run("usage", "--by", "caller", "--json").json
     assert caller["key"] == "not known"
-    assert cloud.run("usage", "other", "--json").json == []
+    assert "no endpoint called other is in" in cloud.run("usage", "other", "--json", code=20).err
     assert cloud.run("usage", "--csv").out.startswith("day,endpoint,on,requests")
 
     assert "left: nothing" in cloud.run("down", "--yes", "--purge").err

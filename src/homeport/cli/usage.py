@@ -17,7 +17,8 @@ from homeport.cli.context import (
 )
 
 if TYPE_CHECKING:
-    from homeport.usage.report import By, UsageRow
+    from homeport.terminal import Terminal
+    from homeport.usage.report import By, UsageReport
 
 
 @click.command("usage")
@@ -48,18 +49,20 @@ def command(
     days: int,
     csv_output: bool,
     json_output: bool,
-) -> None:
+) -> int:
     """
     Tell what endpoints were used for: requests, tokens, starts, hours, money. Days are UTC's.
 
     Engines of this machine count that themselves, homeport's own checks included. It is kept for `local.usage_days`, also
     after `down`; no prompt ever is, nor who asked. On Cloud Run it is what Cloud Monitoring has of the services that are there.
+    Exits with 27 where not all of those could be read.
     """
     from typing import cast
 
     from homeport import naming
+    from homeport.errors import Incomplete
     from homeport.targets import registry
-    from homeport.usage.report import HEADER, as_csv
+    from homeport.usage.report import as_csv
 
     if csv_output and json_output:
         raise click.UsageError("--csv and --json are two ways to print one thing.")
@@ -70,26 +73,34 @@ def command(
         _here(name, by_, days) if on == registry.DEFAULT else _in_the_cloud(name, file, project, by_, days)
     )
     if csv_output:
-        terminal.result(as_csv(usage, by_))
-        return
-    if not usage and not json_output:
+        terminal.result(as_csv(usage.rows, by_))
+    elif usage.rows or json_output:
+        _print(terminal, usage, by_)
+    elif not usage.unread:
         terminal.say(f"nothing was counted in the last {days} days")
-        return
-    header = (by.upper(), "ENDPOINT", *HEADER)
+    for what in usage.unread:
+        terminal.say(f"not known, could not be read: {what}", style="yellow")
+    return Incomplete.exit_code if usage.unread else 0
+
+
+def _print(terminal: Terminal, usage: UsageReport, by: By) -> None:
+    from homeport.usage.report import HEADER
+
+    regions = any(row.region for row in usage.rows)
     terminal.table(
-        header,
-        [(row.key, row.endpoint, *row.cells()) for row in usage],
-        data=[row.as_json() for row in usage],
+        (by.upper(), "ENDPOINT", *(("REGION",) if regions else ()), *HEADER),
+        [(row.key, row.endpoint, *((row.region,) if regions else ()), *row.cells()) for row in usage.rows],
+        data=[row.as_json() for row in usage.rows],
     )
 
 
-def _here(name: str | None, by: By, days: int) -> list[UsageRow]:
+def _here(name: str | None, by: By, days: int) -> UsageReport:
     import time
 
     from homeport.errors import NotRunning
     from homeport.home import find_home
     from homeport.usage.ledger import Ledger
-    from homeport.usage.report import grouped
+    from homeport.usage.report import UsageReport, grouped
 
     home, since = find_home(), time.time() - days * 86_400
     usage = grouped(Ledger(home.root).rows(since=since, endpoint=name), by)
@@ -98,10 +109,10 @@ def _here(name: str | None, by: By, days: int) -> list[UsageRow]:
             f"nothing is known of an endpoint called {name}",
             hint=f"`homeport usage` tells of all of the last {days} days",
         )
-    return usage
+    return UsageReport(rows=tuple(usage))
 
 
-def _in_the_cloud(name: str | None, file: Path, project: str, by: By, days: int) -> list[UsageRow]:
+def _in_the_cloud(name: str | None, file: Path, project: str, by: By, days: int) -> UsageReport:
     import os
 
     from homeport import sync

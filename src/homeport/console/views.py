@@ -150,21 +150,23 @@ class Views:
 
 
 async def together(pieces: AsyncIterator[str]) -> AsyncIterator[list[str]]:
-    """Yield the lines that come, many at once, and each so soon that no reader sees a delay."""
+    """Yield the lines that come, many at once, and each so soon that no reader sees a delay; what `pieces` raises comes after them."""
     lines: list[str] = []
     coming = asyncio.ensure_future(anext(pieces, None))
     try:
         while True:
             await asyncio.wait({coming}, timeout=_SOON_S if lines else None)
-            piece = coming.result() if coming.done() else ""
-            if lines and (not coming.done() or piece is None or len(lines) >= _TOGETHER):
+            ended = coming.done() and (coming.exception() is not None or coming.result() is None)
+            if lines and (not coming.done() or ended or len(lines) >= _TOGETHER):
                 yield lines
                 lines = []
+            if not coming.done():  # Asked again: it may have come while the reader had the lines.
+                continue
+            piece = coming.result()
             if piece is None:
                 return
-            if coming.done():
-                lines += piece.splitlines()
-                coming = asyncio.ensure_future(anext(pieces, None))
+            lines += piece.splitlines()
+            coming = asyncio.ensure_future(anext(pieces, None))
     finally:
         coming.cancel()
         await asyncio.gather(coming, return_exceptions=True)

@@ -12,6 +12,8 @@ from homeport.observe.query import PrometheusApi
 
 _DAY_S = 86_400
 _OURS, _REVISIONS = '{cluster="__run__"}', '{monitored_resource="cloud_run_revision"}'
+_REGION = "location"
+"""The label with the region: of Cloud Run's own counts, and of what the sidecar writes."""
 _RUN = {
     "requests": "run_googleapis_com:request_count",
     "starts": "run_googleapis_com:container_startup_latencies_count",
@@ -25,6 +27,8 @@ class CloudUsage:
     """What one service came to on one day, or one of its revisions in the whole time. A figure that is not there is not known."""
 
     service: str
+    region: str
+    """As its metrics tell it: one project may have services of one name in several."""
     when: str
     """The day, in UTC; '' for all of the time."""
     revision: str
@@ -40,12 +44,13 @@ async def by_day(
     from datetime import UTC, datetime
 
     midnight = now - now % _DAY_S
-    counted: dict[tuple[str, str], dict[str, float]] = {}
+    counted: dict[tuple[str, str, str], dict[str, float]] = {}
 
-    def note(service: str, start: float, figure: str, value: float | None) -> None:
+    def note(labels: Mapping[str, str], start: float, figure: str, value: float | None) -> None:
+        service, region = _where(labels)
         if service and value:
             day = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d")
-            counted.setdefault((service, day), {})[figure] = value
+            counted.setdefault((service, region, day), {})[figure] = value
 
     async def ask(figure: str, query: str) -> None:
         daily = query.format(by="", window=f"{_DAY_S}s")
@@ -54,34 +59,38 @@ async def by_day(
                 daily, start=midnight - (days - 2) * _DAY_S, end=midnight, step_s=_DAY_S
             ):
                 for at, value in series.points:
-                    note(_service(series.labels), at - _DAY_S, figure, value)
+                    note(series.labels, at - _DAY_S, figure, value)
         for sample in await api.instant(query.format(by="", window=f"{max(60, int(now - midnight))}s")):
-            note(_service(sample.labels), midnight, figure, sample.value)
+            note(sample.labels, midnight, figure, sample.value)
 
     await asyncio.gather(*(ask(figure, query) for figure, query in _queries(names).items()))
-    return [CloudUsage(service, day, "", figures) for (service, day), figures in sorted(counted.items())]
+    return [
+        CloudUsage(service, region, day, "", figures)
+        for (service, region, day), figures in sorted(counted.items())
+    ]
 
 
 async def by_revision(api: PrometheusApi, names: Iterable[MetricNames], *, days: int) -> list[CloudUsage]:
     """Return each revision that counted something in so many days. Raises as queries do."""
-    counted: dict[tuple[str, str], dict[str, float]] = {}
+    counted: dict[tuple[str, str, str], dict[str, float]] = {}
 
     async def ask(figure: str, query: str) -> None:
         for sample in await api.instant(query.format(by=", revision_name", window=f"{days * _DAY_S}s")):
             if sample.value:
-                key = (_service(sample.labels), sample.labels.get("revision_name", ""))
+                key = (*_where(sample.labels), sample.labels.get("revision_name", ""))
                 counted.setdefault(key, {})[figure] = sample.value
 
     await asyncio.gather(*(ask(figure, query) for figure, query in _queries(names).items()))
     return [
-        CloudUsage(service, "", revision, figures) for (service, revision), figures in sorted(counted.items())
+        CloudUsage(service, region, "", revision, figures)
+        for (service, region, revision), figures in sorted(counted.items())
     ]
 
 
 def _queries(names: Iterable[MetricNames]) -> dict[str, str]:
     """Return the queries by their figure, with places for a window and for further labels to tell series apart by."""
     queries = {
-        figure: f"sum by (service_name{{by}}) (increase({name}{_braced(_REVISIONS)}[{{window}}]))"
+        figure: f"sum by (service_name, {_REGION}{{by}}) (increase({name}{_braced(_REVISIONS)}[{{window}}]))"
         for figure, name in _RUN.items()
     }
     metric_names = list(names)
@@ -91,7 +100,7 @@ def _queries(names: Iterable[MetricNames]) -> dict[str, str]:
             series = " or ".join(
                 f"increase({_braced(name)}[{{window}}])" for name in dict.fromkeys(selectors)
             )
-            queries[figure] = f"sum by ({LABEL}{{by}}) ({series})"
+            queries[figure] = f"sum by ({LABEL}, {_REGION}{{by}}) ({series})"
     return queries
 
 
@@ -99,5 +108,6 @@ def _braced(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def _service(labels: Mapping[str, str]) -> str:
-    return labels.get("service_name") or labels.get(LABEL, "")
+def _where(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Return the service and its region."""
+    return labels.get("service_name") or labels.get(LABEL, ""), labels.get(_REGION, "")

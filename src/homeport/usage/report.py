@@ -26,6 +26,8 @@ class UsageRow:
     endpoint: str
     on: str
     """The target."""
+    region: str = ""
+    """'' on this machine."""
     requests: float | None
     prompt_tokens: float | None
     output_tokens: float | None
@@ -53,6 +55,15 @@ class UsageRow:
             return NOT_KNOWN
         text = {"hours": f"{value:,.2f}", "usd": f"${value:,.2f}"}.get(name, f"{value:,.0f}")
         return f"≥ {text}" if name in self.partly else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReport:
+    """What endpoints were used for, as far as it could be read."""
+
+    rows: tuple[UsageRow, ...]
+    unread: tuple[str, ...] = ()
+    """What could not be read, in words: then there may be more."""
 
 
 _KEYS: Mapping[By, Callable[[LedgerRow], str]] = MappingProxyType(
@@ -85,6 +96,7 @@ def _sum(key: str, endpoint: str, rows: list[LedgerRow]) -> UsageRow:
         key=key,
         endpoint=endpoint,
         on="local",
+        region="",
         **sums,
         starts=sum(row.starts for row in rows),
         hours=sum(row.seconds for row in rows) / 3600,
@@ -96,10 +108,12 @@ def as_csv(rows: Iterable[UsageRow], by: By) -> str:
     """Return the rows as CSV with a header; a figure that is not known is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((by, "endpoint", "on", *_COLUMNS, "partly"))
+    writer.writerow((by, "endpoint", "on", *_COLUMNS, "partly", "region"))
     for row in rows:
         figures = (_plain(getattr(row, name)) for name in _COLUMNS)
-        writer.writerow((_safe(row.key), _safe(row.endpoint), row.on, *figures, " ".join(row.partly)))
+        writer.writerow(
+            (_safe(row.key), _safe(row.endpoint), row.on, *figures, " ".join(row.partly), row.region)
+        )
     return text.getvalue().removesuffix("\n")
 
 

@@ -136,3 +136,40 @@ def test_lines_go_together_and_what_waits_for_more_goes_soon() -> None:
     ]
     assert len(found) <= 5
     assert found[-1] == ["late"]
+
+
+def test_what_has_come_is_sent_before_the_log_breaks_off() -> None:
+    async def log() -> AsyncIterator[str]:
+        yield "one\ntwo\n"
+        yield "three\n"
+        raise HomeportError("the engine has gone")
+
+    found: list[str] = []
+
+    async def read() -> None:
+        async for lines in together(log()):
+            found.extend(lines)
+
+    with pytest.raises(HomeportError, match="the engine has gone"):
+        asyncio.run(read())
+    assert found == ["one", "two", "three"]
+
+
+def test_a_line_that_comes_while_others_are_sent_is_not_lost() -> None:
+    sending, sent = asyncio.Event(), asyncio.Event()
+
+    async def log() -> AsyncIterator[str]:
+        yield "one\n"
+        await sending.wait()
+        sent.set()
+        yield "two\n"
+
+    async def read() -> list[str]:
+        found: list[str] = []
+        async for lines in together(log()):
+            found += lines
+            sending.set()
+            await sent.wait()
+        return found
+
+    assert asyncio.run(asyncio.wait_for(read(), 30)) == ["one", "two"]

@@ -24,7 +24,7 @@ def server(asked: list[tuple[str, dict[str, str]]]) -> PrometheusApi:
         asked.append((path, dict(form)))
         query = form["query"]
         tokens = "token" in query
-        labels = {"namespace": "home"} if tokens else {"service_name": "home"}
+        labels = {"location": "us-central1", "namespace" if tokens else "service_name": "home"}
         labels |= {"revision_name": "home-00001"} if "revision_name" in query else {}
         value = "NaN" if "startup" in query else "7.0004"
         if path == "query":
@@ -60,11 +60,13 @@ def test_one_day_asks_for_today_alone_and_a_minute_after_midnight_for_a_minute()
 def test_revisions_are_told_apart_and_labels_of_a_name_stay() -> None:
     asked: list[tuple[str, dict[str, str]]] = []
     (one,) = asyncio.run(by_revision(server(asked), NAMES_THERE, days=30))
-    assert (one.service, one.revision) == ("home", "home-00001")
+    assert (one.service, one.region, one.revision) == ("home", "us-central1", "home-00001")
     queries = " ".join(form["query"] for _, form in asked)
     assert (
         'increase(gen_ai_client_token_usage_sum{gen_ai_token_type="input",cluster="__run__"}[2592000s])'
         in queries
     )
     assert 'increase(vllm:prompt_tokens_total{cluster="__run__"}[2592000s])' in queries
-    assert "sum by (service_name, revision_name) (increase(run_googleapis_com:request_count" in queries
+    assert (
+        "sum by (service_name, location, revision_name) (increase(run_googleapis_com:request_count" in queries
+    )

@@ -123,8 +123,8 @@ def test_a_sum_that_lacks_something_says_so(tmp_path: Path) -> None:
     (day,) = grouped(ledger.rows(), "day")
     assert day.cells() == ("≥ 3", "10", "10", "2", "1.00", "not known")
     assert as_csv([day], "day").splitlines() == [
-        "day,endpoint,on,requests,prompt_tokens,output_tokens,starts,hours,usd,partly",
-        "2026-11-28,home,local,3,10,10,2,1,,requests",
+        "day,endpoint,on,requests,prompt_tokens,output_tokens,starts,hours,usd,partly,region",
+        "2026-11-28,home,local,3,10,10,2,1,,requests,",
     ]
     assert [row.key for row in grouped(ledger.rows(), "caller")] == ["not known"]
 

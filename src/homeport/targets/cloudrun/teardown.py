@@ -10,7 +10,7 @@ from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import destroy, patient
 from homeport.reconcile.teardown import Teardown, teardown
-from homeport.targets.cloudrun.inventory import refuse_incomplete
+from homeport.targets.cloudrun.inventory import Unread, refuse_incomplete
 from homeport.targets.cloudrun.managed import find_managed
 from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
 
@@ -63,8 +63,8 @@ async def take_down(  # noqa: PLR0913 - what is looked for, what goes, and who i
     return result.gone
 
 
-async def ensure_known(google: Google, name: str, *, regions: Iterable[str] = ()) -> None:
-    """Raise `NotRunning` where nothing carries the mark of the endpoint `name`, as far as everything could be read."""
+async def ensure_known(google: Google, name: str, *, regions: Iterable[str] = ()) -> tuple[Unread, ...]:
+    """Return what could not be read. Raises `NotRunning` where all could, and nothing carries the mark of the endpoint `name`."""
     managed = await find_managed(google, name, regions=regions)
     if not managed.resources and not managed.unread:
         others = f"there are {', '.join(managed.others)}" if managed.others else "there is none at all"
@@ -72,3 +72,4 @@ async def ensure_known(google: Google, name: str, *, regions: Iterable[str] = ()
             f"no endpoint called {name} is in {google.project}",
             hint=f"{others}: `homeport list --on cloudrun`",
         )
+    return managed.unread

@@ -4,78 +4,100 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from homeport.engines.names import NAMES
+from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
 from homeport.listing import ListedEndpoint
 from homeport.observe.query import of_project
 from homeport.targets.base import OpenOptions
 from homeport.targets.cloudrun.endpoints import list_endpoints
 from homeport.targets.cloudrun.front import names_on_cloud_run
+from homeport.targets.cloudrun.inventory import SERVICES, Unread
 from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.service_spec import ANNOTATION
+from homeport.targets.cloudrun.teardown import ensure_known
 from homeport.usage.cloud import CloudUsage, by_day, by_revision
-from homeport.usage.report import NOT_KNOWN, By, UsageRow
+from homeport.usage.report import NOT_KNOWN, By, UsageReport, UsageRow
+
+_Here = Mapping[tuple[str, str], ListedEndpoint]
+"""The endpoints that are asked for, by name and region: one name may serve in several, each at its own price."""
 
 
-async def usage(file: Path, options: OpenOptions, *, by: By, days: int, name: str | None) -> list[UsageRow]:
+async def usage(file: Path, options: OpenOptions, *, by: By, days: int, name: str | None) -> UsageReport:
     """
-    Return what each endpoint of the project was used for, by `by`; who called is not known there.
+    Return what each endpoint of the project was used for, by `by`, and what could not be read; who called is not known there.
 
-    Raises what `homeport list --on cloudrun` raises, and whatever keeps the metrics from being read.
+    Raises what `homeport list --on cloudrun` raises, `NotRunning` where nothing there carries the mark of `name`, and whatever
+    keeps the metrics from being read.
     """
     settings = await settings_of(file)
     async with await door_for(settings, options) as door:
-        endpoints, _ = await list_endpoints(door)
+        endpoints, all_unread = await list_endpoints(door)
+        unread = [part for part in all_unread if part.kind == SERVICES.kind]
+        if name is not None and all(endpoint.name != name for endpoint in endpoints):
+            # Nothing of it was seen: whatever could not be read may be its own.
+            unread = [*all_unread, *await ensure_known(door, name)]
         here = {
-            endpoint.name: endpoint
+            (endpoint.name, endpoint.region): endpoint
             for endpoint in endpoints
             if endpoint.url and name in {None, endpoint.name}
         }
-        if not here:
-            return []
-        api, names = of_project(door), [names_on_cloud_run(engine) for engine in NAMES]
-        if by == "day":
-            records = await by_day(api, names, days=days, now=time.time())
-            return [
-                _row(record, record.when, here[record.service])
-                for record in records
-                if record.service in here
-            ]
-        records = await by_revision(api, names, days=days)
-        mine = [record for record in records if record.service in here]
-        models = await _models(door, here) if by == "model" else {}
-    return _together(mine, models, here)
+        rows: list[UsageRow] = []
+        if here:
+            rows, without_model = await _rows(door, here, by, days)
+            unread += without_model
+    return UsageReport(rows=tuple(rows), unread=tuple(dict.fromkeys(part.text for part in unread)))
 
 
-async def _models(google: Google, here: dict[str, ListedEndpoint]) -> dict[tuple[str, str], str]:
-    """Return the model of each revision that there still is."""
-    models: dict[tuple[str, str], str] = {}
+async def _rows(google: Google, here: _Here, by: By, days: int) -> tuple[list[UsageRow], list[Unread]]:
+    api, names = of_project(google), [names_on_cloud_run(engine) for engine in NAMES]
+    if by == "day":
+        records = await by_day(api, names, days=days, now=time.time())
+        mine = [record for record in records if (record.service, record.region) in here]
+        return [_row(record, record.when, here[record.service, record.region]) for record in mine], []
+    records = await by_revision(api, names, days=days)
+    mine = [record for record in records if (record.service, record.region) in here]
+    models, unread = await _models(google, here) if by == "model" else ({}, [])
+    return _together(mine, models, here), unread
+
+
+async def _models(google: Google, here: _Here) -> tuple[dict[tuple[str, str, str], str], list[Unread]]:
+    """Return the model of each revision that there still is, by service, region and revision, and what could not be read."""
+    models: dict[tuple[str, str, str], str] = {}
+    unread: list[Unread] = []
 
     async def read(endpoint: ListedEndpoint) -> None:
         path = f"v2/projects/{google.project}/locations/{endpoint.region}/services/{endpoint.name}/revisions"
-        async for revision in google.pages("run", path, "revisions"):
-            short = str(revision["name"]).rpartition("/")[2]
-            models[endpoint.name, short] = str(revision.get("annotations", {}).get(f"{ANNOTATION}model", ""))
+        try:
+            async for revision in google.pages("run", path, "revisions"):
+                short = str(revision["name"]).rpartition("/")[2]
+                model = str(revision.get("annotations", {}).get(f"{ANNOTATION}model", ""))
+                models[endpoint.name, endpoint.region, short] = model
+        except NoCredentials:
+            raise
+        except HomeportError as error:
+            what = f"models of the revisions of {endpoint.name} in {endpoint.region}"
+            unread.append(Unread(kind="revision", region=endpoint.region, what=what, error=error))
 
     await asyncio.gather(*(read(endpoint) for endpoint in here.values()))
-    return models
+    return models, unread
 
 
 def _together(
-    records: list[CloudUsage], models: dict[tuple[str, str], str], here: dict[str, ListedEndpoint]
+    records: list[CloudUsage], models: Mapping[tuple[str, str, str], str], here: _Here
 ) -> list[UsageRow]:
-    groups: dict[tuple[str, str], dict[str, float]] = {}
+    groups: dict[tuple[str, str, str], dict[str, float]] = {}
     for record in records:
-        sums = groups.setdefault(
-            (models.get((record.service, record.revision)) or NOT_KNOWN, record.service), {}
-        )
+        model = models.get((record.service, record.region, record.revision)) or NOT_KNOWN
+        sums = groups.setdefault((model, record.service, record.region), {})
         for figure, value in record.figures.items():
             sums[figure] = sums.get(figure, 0.0) + value
     return [
-        _row(CloudUsage(service, "", "", figures), key, here[service])
-        for (key, service), figures in sorted(groups.items())
+        _row(CloudUsage(service, region, "", "", figures), key, here[service, region])
+        for (key, service, region), figures in sorted(groups.items())
     ]
 
 
@@ -88,6 +110,7 @@ def _row(record: CloudUsage, key: str, endpoint: ListedEndpoint) -> UsageRow:
         key=key,
         endpoint=record.service,
         on="cloudrun",
+        region=record.region,
         requests=round(figures.get("requests", 0.0)),
         prompt_tokens=_rounded(figures.get("prompt_tokens")),
         output_tokens=_rounded(figures.get("output_tokens")),

@@ -1,0 +1,165 @@
+"""`homeport usage --on cloudrun` takes nothing that it could not read for nothing, and no region for another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from cloud import Raw, act, enable
+from deployment import PROJECT, google_for
+from gcp_rehearsal.call import Reply, Request
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.faults import Fault
+from homeport import cli
+from homeport.google import Google
+from homeport.spec import CloudRun
+from homeport.targets.base import OpenOptions
+from homeport.targets.cloudrun import usage as cloudrun_usage
+from homeport.targets.cloudrun.service_spec import ANNOTATION
+
+NEAR, FAR = "us-central1", "europe-west4"
+REQUESTS = {NEAR: 5, FAR: 7}
+
+
+class Counted:
+    """What answers in a Prometheus' place: requests and an hour of each service, in either region."""
+
+    def query(self, path: str, form: Mapping[str, str]) -> bytes:
+        query, told = form["query"], []
+        for region, requests in REQUESTS.items():
+            value = requests if "request_count" in query else 3600 if "billable" in query else None
+            labels = {"service_name": "home", "location": region, "revision_name": "home-first"}
+            asked = query.partition("by (")[2].partition(")")[0].split(", ")
+            if value is not None:
+                kept = {name: text for name, text in labels.items() if name in asked}
+                told.append({"metric": kept, "value": [0, f"{value}"]})
+        return json.dumps({"status": "success", "data": {"resultType": "vector", "result": told}}).encode()
+
+
+@dataclass(kw_only=True)
+class Shut(Cloud):
+    """A cloud of which nobody may read one region's services."""
+
+    shut: str = ""
+
+    async def handle(self, request: Request) -> Reply:
+        if self.shut and request.verb == "GET" and request.path.endswith(f"/{self.shut}/services"):
+            return self.refused("run", ApiError(403, "no"))
+        return await Cloud.handle(self, request)
+
+
+def served(*where: str, shut: str = "") -> Cloud:
+    cloud = Shut(delays=AT_ONCE, metrics=Counted(), shut=shut)
+    apis = (
+        "run",
+        "compute",
+        "storage",
+        "secretmanager",
+        "iam",
+        "dns",
+        "artifactregistry",
+        "serviceusage",
+        "monitoring",
+    )
+    enable(cloud, *apis, "cloudresourcemanager")  # fmt: skip
+    for region in where:
+        limits = {"cpu": "8" if region == FAR else "4", "memory": "32Gi" if region == FAR else "16Gi"}
+        image = "us-docker.pkg.dev/cloudrun/container/hello"
+        body = {
+            "labels": {"homeport": "home"},
+            "template": {
+                "revision": "home-first",
+                "annotations": {f"{ANNOTATION}model": f"of-{region}"},
+                "containers": [{"image": image, "resources": {"limits": limits, "cpuIdle": False}}],
+            },
+        }
+        url = f"run.googleapis.com/v2/projects/{PROJECT}/locations/{region}/services?serviceId=home"
+        answer = act(Raw(cloud).send("POST", url, body))
+        assert answer.status == 200, answer.body
+    return cloud
+
+
+class Told:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, cloud: Cloud, *arguments: str) -> tuple[int, str, str]:
+        async def door(settings: CloudRun | None, options: OpenOptions) -> Google:
+            return google_for(cloud)
+
+        self._monkeypatch.setattr(cloudrun_usage, "door_for", door)
+        code = cli.run(["usage", "--on", "cloudrun", "--days", "1", *arguments])
+        told = self._capsys.readouterr()
+        return code, told.out, told.err
+
+
+@pytest.fixture
+def told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> Told:  # Any: a folder
+    monkeypatch.chdir(tmp_path)
+    return Told(monkeypatch, capsys)
+
+
+def test_services_of_one_name_in_two_regions_have_a_line_and_a_price_each(told: Told) -> None:
+    cloud = served(NEAR, FAR)
+    code, out, err = told(cloud, "--json")
+    rows = {one["region"]: one for one in json.loads(out)}
+    assert (code, {region: one["requests"] for region, one in rows.items()}) == (0, REQUESTS), err
+    assert rows[FAR]["usd"] > 1.5 * rows[NEAR]["usd"] > 0
+    _, out, _ = told(cloud, "home", "--by", "model", "--csv")
+    head, *lines = out.splitlines()
+    assert head.startswith("model,endpoint,on,requests")
+    cells = [line.split(",") for line in lines]
+    assert [(one[0], one[3], one[-1]) for one in cells] == [
+        (f"of-{FAR}", "7", FAR),
+        (f"of-{NEAR}", "5", NEAR),
+    ]
+    _, out, _ = told(cloud)
+    assert "REGION" in out
+    assert FAR in out
+
+
+def test_a_region_that_cannot_be_read_is_named_beside_what_is_known(told: Told) -> None:
+    code, out, err = told(served(NEAR, FAR, shut=FAR), "--json")
+    assert code == 27
+    assert [one["region"] for one in json.loads(out)] == [NEAR]
+    assert f"could not be read: services in {FAR}" in err
+
+
+@pytest.mark.parametrize("name", [(), ("home",), ("nosuch",)])
+def test_what_may_be_in_a_region_that_cannot_be_read_is_not_nothing(
+    told: Told, name: tuple[str, ...]
+) -> None:
+    code, out, err = told(served(FAR, shut=FAR), *name, "--csv")
+    assert code == 27
+    assert len(out.splitlines()) == 1
+    assert "nothing was counted" not in out + err
+    assert f"services in {FAR}" in err
+
+
+def test_models_that_cannot_be_read_are_not_known_and_the_figures_are_told(told: Told) -> None:
+    cloud = served(NEAR)
+    cloud.faults.append(Fault(method="run.projects.locations.services.revisions.list", status=403))
+    code, out, err = told(cloud, "--by", "model", "--json")
+    (row,) = json.loads(out)
+    assert (code, row["key"], row["requests"]) == (27, "not known", 5)
+    assert f"models of the revisions of home in {NEAR}" in err
+
+
+def test_a_name_that_nothing_carries_is_refused(told: Told) -> None:
+    code, out, err = told(served(NEAR), "nosuch")
+    assert (code, out) == (20, "")
+    assert "no endpoint called nosuch" in err
+    assert "there are home" in err
+
+
+def test_a_project_without_endpoints_has_counted_nothing(told: Told) -> None:
+    code, out, err = told(served())
+    assert code == 0, err
+    assert "nothing was counted" in out + err
