@@ -83,7 +83,7 @@ class CountingApp:
             await send({"type": "http.response.start", "status": response.status, "headers": headers})
             async for piece in response.content.iter_any():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                await count.take(piece)
+                count.take(piece)
         except UNANSWERED:
             # The server closes a connection whose answer does not end, so the client sees a break for a break.
             count.error = "engine"
@@ -169,7 +169,7 @@ class _Count:
         elif kind == "application/json":
             self._whole = bytearray()
 
-    async def take(self, piece: bytes) -> None:
+    def take(self, piece: bytes) -> None:
         """Take a piece that has gone on."""
         if self._parser is not None:
             try:

@@ -22,7 +22,7 @@ import aiohttp
 
 from homeport.addresses import is_loopback
 from homeport.gateway.apis import TextApi
-from homeport.gateway.trace_variables import ADDRESS, HEADERS, RESOURCE, SERVICE
+from homeport.gateway.trace_variables import ADDRESS, HEADERS, RESOURCE, SERVICE, TRACES_HEADERS
 from homeport.gateway.usage import TokenUsage
 from homeport.json_types import Json, JsonObject
 from homeport.relay.messages import Headers
@@ -33,6 +33,8 @@ _SERVER, _ERROR = 2, 2
 _LARGEST = 2**63
 _MOST_HELD, _TOGETHER = 2048, 256
 _EVERY_S, _PATIENCE_S, _LAST_S = 1.0, 10.0, 3.0
+_MOST_TOLD = 2048
+"""Bytes of a refusal that are read."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class Spans:
     def __init__(self, env: Mapping[str, str], *, model: str, engine: str = "") -> None:
         """Open no connection yet; needs a running event loop."""
         self._address, self._model, self._engine = env[ADDRESS], model, engine
-        self._headers = _pairs(env.get(HEADERS, ""))
+        self._headers = _pairs(env.get(TRACES_HEADERS) or env.get(HEADERS, ""))
         service = {"service.name": env.get(SERVICE, "homeport-gateway")}
         self._resource = _attributes({**_pairs(env.get(RESOURCE, "")), **service})
         self._held: deque[JsonObject] = deque()
@@ -149,10 +151,14 @@ class Spans:
             "resourceSpans": [{"resource": {"attributes": self._resource}, "scopeSpans": [scope]}]
         }
         try:
-            async with self._session.post(self._address, json=body, headers=self._headers) as answer:
+            # What the receiver wants to see may be secret, and goes to no other address than the one that was named.
+            async with self._session.post(
+                self._address, json=body, headers=self._headers, allow_redirects=False
+            ) as answer:
                 if answer.status >= 300:
-                    self._lose(f"{answer.status} {(await answer.text())[:200]!r}")
-        except (aiohttp.ClientError, TimeoutError) as error:
+                    said = (await answer.content.read(_MOST_TOLD)).decode("utf-8", errors="replace")
+                    self._lose(f"{answer.status} {said[:200]!r}")
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:  # ValueError: headers that are none
             self._lose(str(error) or type(error).__name__)
 
     def _lose(self, why: str) -> None:

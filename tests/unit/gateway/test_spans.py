@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from gateways import ATTACK, LOCAL, asked
+from homeport.backoff import Backoff
 from homeport.endpoint import Endpoint
 from homeport.gateway.app import GatewayApp
 from homeport.gateway.counting import CountingApp
@@ -32,6 +33,8 @@ class Taker:
     """Takes what is sent to it as a collector does; the real one is asked in tests/contract/test_collector.py."""
 
     status: int = 200
+    says: bytes = b"{}"
+    moved_to: str = ""
     bodies: list[Any] = field(default_factory=list)  # Any: JSON
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -44,8 +47,9 @@ class Taker:
                 break
         self.bodies.append(json.loads(body))
         self.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
-        await send({"type": "http.response.start", "status": self.status, "headers": []})
-        await send({"type": "http.response.body", "body": b"{}"})
+        moved = [(b"location", self.moved_to.encode())] if self.moved_to else []
+        await send({"type": "http.response.start", "status": self.status, "headers": moved})
+        await send({"type": "http.response.body", "body": self.says})
 
     @property
     def spans(self) -> list[dict[str, Any]]:
@@ -68,7 +72,8 @@ class Listening(Parrot):
 
 
 def traced(
-    play: Callable[[httpx2.AsyncClient, Listening], Coroutine[None, None, None]], taker: Taker, *, screened: bool, address: str = ""
+    play: Callable[[httpx2.AsyncClient, Listening], Coroutine[None, None, None]], taker: Taker, *, screened: bool, address: str = "",
+    told: dict[str, str] | None = None,
 ) -> Listening:  # fmt: skip
     """Play with a gateway that sends spans to `taker`, which has all of them once this returns."""
     parrot = Listening()
@@ -80,6 +85,7 @@ def traced(
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": address or f"{collector}/v1/traces",
                 "OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=a%20key,x-set=b",
                 "OTEL_SERVICE_NAME": "homeport-home",
+                **(told or {}),
             }
             spans, metrics = Spans(env, model="parrot", engine="parrot"), GatewayMetrics("parrot")
             screener = Screener(LocalScreen(LOCAL.filters), LOCAL)
@@ -230,3 +236,64 @@ def test_nobody_at_the_address_changes_no_answer(capsys: pytest.CaptureFixture[s
 
     traced(play, Taker(), screened=False, address=f"http://127.0.0.1:{port}/v1/traces")
     assert "spans are lost" in capsys.readouterr().err
+
+
+ASKED = asked("/v1/chat/completions", "x", stream=False)
+
+
+@pytest.mark.parametrize(
+    ("taker", "told"),
+    [
+        (Taker(status=500, says=b"\xff\xfe \x80" * 4000), {}),
+        (Taker(), {"OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=a%0Akey"}),
+        (Taker(), {"OTEL_EXPORTER_OTLP_HEADERS": "x api=%00"}),
+    ],
+)
+def test_neither_bytes_that_are_no_text_nor_headers_that_are_none_end_the_sending(
+    taker: Taker, told: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def play(client: httpx2.AsyncClient, _: Listening) -> None:
+        assert (await client.post("/v1/chat/completions", json=ASKED)).status_code == 200
+        wait, written = Backoff(what="a word of what is lost", within=10, first=0.02), ""
+        while "spans are lost" not in written:
+            assert await wait.pause(), "nothing was said"
+            written += capsys.readouterr().err
+        assert len(written) < 2000
+        taker.status, taker.says = 200, b"{}"
+        assert (await client.post("/v1/chat/completions", json=ASKED)).status_code == 200
+
+    traced(play, taker, screened=False, told=told)
+    assert "spans are lost" not in capsys.readouterr().err, "once"
+    assert len(taker.bodies) == (0 if told else 2), "what comes later is sent"
+
+
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_what_a_receiver_wants_to_see_follows_no_redirection(
+    status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = Taker()
+
+    async def play(client: httpx2.AsyncClient, _: Listening) -> None:
+        assert (await client.post("/v1/chat/completions", json=ASKED)).status_code == 200
+
+    async def whole() -> None:
+        async with served(elsewhere, listen(0)) as other:
+            taker = Taker(status=status, moved_to=other.replace("127.0.0.1", "localhost"))
+            await asyncio.to_thread(traced, play, taker, screened=False)
+
+    asyncio.run(whole())
+    assert elsewhere.bodies == []
+    assert "spans are lost: http://127.0.0.1:" in (written := capsys.readouterr().err)
+    assert f": {status} " in written
+
+
+@pytest.mark.parametrize(("own", "key"), [("x-api-key=spans", "spans"), ("", "a key")])
+def test_the_headers_for_spans_go_before_those_for_everything(own: str, key: str) -> None:
+    taker = Taker()
+
+    async def play(client: httpx2.AsyncClient, _: Listening) -> None:
+        assert (await client.post("/v1/chat/completions", json=ASKED)).status_code == 200
+
+    traced(play, taker, screened=False, told={"OTEL_EXPORTER_OTLP_TRACES_HEADERS": own})
+    assert taker.headers[0]["x-api-key"] == key
+    assert ("x-set" in taker.headers[0]) == (not own)

@@ -39,8 +39,9 @@ def screening_gateway(revision: Body) -> Body | None:
 
 
 def spans_of(spec: Spec) -> str:
-    """Return where spans are sent within an instance; '' where the file wants none."""
-    return SPANS_TO if spec.observe is not None and spec.observe.traces else ""
+    """Return where spans are sent within an instance; '' where the file wants none, or no metrics, beside which they are taken."""
+    observe = spec.observe
+    return SPANS_TO if observe is not None and observe.traces and observe.metrics else ""
 
 
 def names_on_cloud_run(engine: str) -> MetricNames:

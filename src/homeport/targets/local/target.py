@@ -191,7 +191,7 @@ class LocalTarget:
             port=guard.ENGINE_PORT if self.spec.guard else port,
             keyed=self.key.wanted,
             folder=self.folder,
-            traces=spans_go_to(self.spec, installation.engine),
+            traces=spans_go_to(self.spec, installation.engine, folder=self.endpoint_folder),
         )
         launch = traced(engine.launch(request, installation), request.traces, self.spec.endpoint_name)
         if self.spec.guard is None:

@@ -13,11 +13,14 @@ import pytest
 from cloud import act, things
 from deployment import google_for
 from gcp_rehearsal.iam.permissions import required
+from homeport import spec
 from homeport.catalog.prices import load
 from homeport.errors import SpecError, Unsupported
 from homeport.home import find_home
 from homeport.observe.panels import Watched
 from homeport.progress import Silent
+from homeport.targets.cloudrun.collector import SPANS_TO
+from homeport.targets.cloudrun.front import spans_of
 from homeport.targets.cloudrun.managed import find_managed
 from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.preflight.permissions import needs
@@ -370,3 +373,9 @@ def test_names_of_a_service_are_those_of_its_series(deployer: WithObserve) -> No
     assert made is not None
     assert made.watched == Watched("home", made.watched.names)
     assert 'namespace="home"' in made.watched.panels()[0].curves[0].query
+
+
+@pytest.mark.parametrize(("metrics", "address"), [(True, SPANS_TO), (False, "")])
+def test_engine_and_gateway_send_spans_only_where_a_collector_takes_them(metrics: bool, address: str) -> None:
+    wanted = spec.parse({"model": "gemma-3-270m", "observe": {"traces": True, "metrics": metrics}})
+    assert spans_of(wanted) == address
