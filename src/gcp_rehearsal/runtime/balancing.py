@@ -59,6 +59,8 @@ class ServerlessGoal:
     service: str
     """Its full name."""
     tag: str
+    internal: bool = False
+    """Whether it is a load balancer within a network that leads there."""
 
 
 class NoWay(Exception):
@@ -151,7 +153,8 @@ class LoadBalancers:
             if group is not None and target.get("service"):
                 region = group.name.split("/")[3]
                 service = f"projects/{group.project}/locations/{region}/services/{target['service']}"
-                return ServerlessGoal(service, str(target.get("tag") or ""))
+                internal = backend.get("loadBalancingScheme") == _INTERNAL
+                return ServerlessGoal(service, str(target.get("tag") or ""), internal=internal)
         raise NoWay(502, "the backend service has no serverless group of Cloud Run")
 
     def _is_active(self, name: str, host: str) -> bool:

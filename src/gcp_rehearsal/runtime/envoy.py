@@ -29,7 +29,7 @@ from gcp_rehearsal.cloud import Dropped
 from gcp_rehearsal.errors import RehearsalError
 from gcp_rehearsal.runtime.balancing import Listener, LoadBalancers, ServerlessGoal
 from gcp_rehearsal.runtime.envoy_certificates import of_googles_own
-from gcp_rehearsal.runtime.envoy_config import GOAL_HEADER, NO_TAG, EnvoyConfig, Shown, Way
+from gcp_rehearsal.runtime.envoy_config import GOAL_HEADER, INTERNAL, NO_TAG, EnvoyConfig, Shown, Way
 from gcp_rehearsal.runtime.front_end import HOPS, Front, Receive, RequestRefused, Send, SentAnswer, read_body
 from gcp_rehearsal.runtime.process_guard import ProcessGuard
 
@@ -71,9 +71,9 @@ class EnvoyFront:
     def goal(self, headers: list[tuple[str, str]]) -> ServerlessGoal | None:
         """Return the service that Envoy chose for a request that comes from it; None for a request of somebody else's."""
         words = dict(headers).get(GOAL_HEADER, "").split(" ")
-        if len(words) != 3 or not secrets.compare_digest(words[0].encode(), self._secret.encode()):
+        if len(words) != 4 or not secrets.compare_digest(words[0].encode(), self._secret.encode()):
             return None
-        return ServerlessGoal(words[1], "" if words[2] == NO_TAG else words[2])
+        return ServerlessGoal(words[1], "" if words[2] == NO_TAG else words[2], internal=words[3] == INTERNAL)
 
     async def arrived(
         self, scope: Mapping[str, Any], receive: Receive, send: Send, goal: ServerlessGoal

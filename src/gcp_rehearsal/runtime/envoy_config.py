@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.compute.references import at
 from gcp_rehearsal.json_types import Json, JsonObject
-from gcp_rehearsal.runtime.balancing import Listener, LoadBalancers, NoWay
+from gcp_rehearsal.runtime.balancing import Listener, LoadBalancers, NoWay, ServerlessGoal
 from gcp_rehearsal.runtime.envoy_routes import rewritten, routes_of
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 GOAL_HEADER = "x-rehearsal-goal"
 NO_TAG = "-"
+INTERNAL, EXTERNAL = "internal", "external"
 _KEY_HEADER = "x-rehearsal-key"
 _KEY_BYTES = 128
 """How many bytes of a header's value Cloud Armor tells keys apart by."""
@@ -49,9 +50,10 @@ class Way:
     secret: str
     """What only Envoy knows, so that nobody else chooses a service by that header."""
 
-    def goal(self, service: str, tag: str) -> str:
+    def goal(self, goal: ServerlessGoal) -> str:
         """Return the header's value that leads to a service."""
-        return f"{self.secret} {service} {tag or NO_TAG}"  # Blanks at the end of a value are lost.
+        side = INTERNAL if goal.internal else EXTERNAL
+        return f"{self.secret} {goal.service} {goal.tag or NO_TAG} {side}"
 
 
 class EnvoyConfig:
@@ -171,7 +173,7 @@ class EnvoyConfig:
         if backend is None:
             raise NoWay(404, "no backend service of the URL map is there")
         goal = self._balancers.behind(backend.body)
-        header = {"key": GOAL_HEADER, "value": self._way.goal(goal.service, goal.tag)}
+        header = {"key": GOAL_HEADER, "value": self._way.goal(goal)}
         return {
             "name": _UPSTREAM,
             "weight": int(share.get("weight") or 0),
@@ -269,4 +271,4 @@ def _backends(value: Json) -> set[str]:
     return {value} if isinstance(value, str) and "/backendServices/" in value else set()
 
 
-__all__ = ["GOAL_HEADER", "NO_TAG", "EnvoyConfig", "Shown", "Way"]
+__all__ = ["EXTERNAL", "GOAL_HEADER", "INTERNAL", "NO_TAG", "EnvoyConfig", "Shown", "Way"]

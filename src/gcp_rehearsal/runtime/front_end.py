@@ -45,6 +45,8 @@ HOPS = {
     "host",
 }
 _FROM_BALANCERS = frozenset({"INGRESS_TRAFFIC_ALL", "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"})
+_FROM_INTERNAL_BALANCERS = frozenset({"INGRESS_TRAFFIC_INTERNAL_ONLY"})
+"""What an internal Application Load Balancer is let in by besides, by Google's page on ingress settings."""
 _SIGNATURE = "SIGNATURE_REMOVED_BY_GOOGLE"
 
 
@@ -112,7 +114,8 @@ class Front:
     def _balanced(self, goal: ServerlessGoal) -> tuple[StoredResource, str]:
         service = self._cloud.store.get("run", goal.service)
         ingress = service.body.get("ingress", "INGRESS_TRAFFIC_ALL") if service else ""
-        if service is None or ingress not in _FROM_BALANCERS:
+        admitted = _FROM_BALANCERS | (_FROM_INTERNAL_BALANCERS if goal.internal else frozenset())
+        if service is None or ingress not in admitted:
             raise _not_found()
         return service, goal.tag
 

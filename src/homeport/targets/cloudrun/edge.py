@@ -351,7 +351,13 @@ class EndpointEdge:
                 f"a {self.standing} load balancer stands before it, and the domain leads there: no other kind takes its place at once",
                 "take [edge] out of the file and say `homeport up --on cloudrun`; then put it in again, and let the domain lead to the new address",
             )
-        yield from findings(self.parts.behind, self.address, guarded=guarded, region=self.parts.region)
+        yield from findings(
+            self.parts.behind,
+            self.address,
+            guarded=guarded,
+            region=self.parts.region,
+            is_internal=self.parts.edge.kind == "internal",
+        )
 
     def resources(self) -> list[Resource]:
         """Return all parts, and the door as the last."""

@@ -69,9 +69,17 @@ async def find_backends(google: Google, edge: Edge, region: str) -> tuple[NamedB
 
 
 def findings(
-    behind: tuple[NamedBackend, ...], address: str, *, guarded: bool, region: str = ""
+    behind: tuple[NamedBackend, ...],
+    address: str,
+    *,
+    guarded: bool,
+    region: str = "",
+    is_internal: bool = False,
 ) -> Iterator[PreflightFinding]:
-    """Yield what was found of the endpoints that the edge at `address` is to lead to; `region` is that of a regional one."""
+    """
+    Yield what was found of the endpoints that the edge at `address` is to lead to; `region` is that of one that is not global, such
+    as an internal one.
+    """
     for backend in behind:
         subject = f"backend/{backend.path.strip('/')}"
         if not backend.service:
@@ -84,9 +92,12 @@ def findings(
             yield problem(
                 subject,
                 f"{backend.endpoint} is in {backend.region}, and a load balancer of {region} leads to nothing there",
-                f'set kind = "global", or take {backend.path} out of edge.backends',
+                # One in a network of the user's has a reason to be there.
+                ("" if is_internal else 'set kind = "global", or ')
+                + f"take {backend.path} out of edge.backends",
             )
-        elif backend.service.get("ingress") == _WITHIN_ITS_NETWORK:
+        # "Internal" ingress admits internal Application Load Balancers, by Google's page on ingress settings.
+        elif backend.service.get("ingress") == _WITHIN_ITS_NETWORK and not is_internal:
             yield problem(
                 subject,
                 f"{backend.endpoint} takes requests from within its network alone, which no load balancer of the internet is in",

@@ -11,9 +11,12 @@ import pytest
 from cloud import Raw, act, enable, things
 from deployment import google_for
 from edges import DOMAIN, WithEdge, shown_before_it_goes
+from gcp_rehearsal.runtime.balancing import LoadBalancers
+from gcp_rehearsal.runtime.front_end import Front
 from homeport import spec
 from homeport.catalog.prices import load
 from homeport.errors import OperationFailed, SpecError
+from homeport.targets.cloudrun.edge_backends import findings
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.preflight import PreflightVerdict
 from homeport.targets.cloudrun.preflight.networks import proxies
@@ -164,6 +167,54 @@ def test_a_plan_says_who_reaches_it_and_that_its_price_is_not_confirmed(deployer
     assert outer is not None
     assert EdgeFact.of(outer, load()).unconfirmed == ()
     assert "its proxies have a network of their own" in EdgeFact.of(outer, load()).text
+
+
+def test_an_isolated_endpoint_of_its_region_may_be_behind_it_and_of_another_region_none(
+    deployer: WithEdge,
+) -> None:
+    add_proxies(deployer)
+    within = deployer.wanted().model_dump()
+    deployer.up(spec.parse({**within, "name": "within", "access": {"audience": ADDRESS, "isolated": True}}))
+    wanted = internal(deployer, backends={"/within": "within"})
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    assert [(one.verdict.value, one.text) for one in deployer.told(wanted)] == [
+        ("ok", "within is there, in europe-west4")
+    ]
+    (elsewhere,) = findings(deployer.found, ADDRESS, guarded=False, region="us-central1", is_internal=True)
+    assert elsewhere.verdict is PreflightVerdict.PROBLEM
+    assert elsewhere.hint == "take /within out of edge.backends"
+    (outside,) = findings(deployer.found, ADDRESS, guarded=False)
+    assert "no load balancer of the internet" in outside.text
+
+
+@pytest.mark.parametrize(("internal_one", "status"), [(True, 403), (False, 404)])
+def test_the_rehearsal_lets_internal_load_balancers_alone_into_an_isolated_service(
+    deployer: WithEdge, internal_one: bool, status: int
+) -> None:
+    add_proxies(deployer)
+    within = deployer.wanted().model_dump()
+    deployer.up(spec.parse({**within, "name": "within", "access": {"audience": ADDRESS, "isolated": True}}))
+    deployer.up(internal(deployer, backends={"/within": "within"}))
+    sent: list[dict[str, Any]] = []  # Any: ASGI
+
+    async def work() -> None:
+        balancers = LoadBalancers(deployer.cloud)
+        (listener,) = [one for one in balancers.listeners() if one.secure]
+        goal, _ = balancers.goal(listener, DOMAIN, "/within/v1/models", {})
+        assert goal.internal
+
+        async def keep(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request"}
+
+        asked = replace(goal, internal=internal_one)
+        await Front(deployer.cloud)({"type": "http", "headers": []}, receive, keep, asked)
+
+    act(work())
+    assert sent[0]["status"] == status, "403 is the answer to who comes without a token, 404 is a closed door"
 
 
 @pytest.mark.parametrize(
