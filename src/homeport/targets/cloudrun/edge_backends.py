@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
 from homeport.resources.google.traffic import Body
 from homeport.spec import Edge
@@ -56,7 +56,13 @@ class NamedBackend:
     @property
     def other(self) -> OtherEndpoint:
         """Return what a check holds it to."""
-        return OtherEndpoint(path=self.path, name=self.endpoint, model=self.model, public=self.public)
+        return OtherEndpoint(
+            path=self.path,
+            name=self.endpoint,
+            model=self.model,
+            why_no_model="" if self.model else self.unread or "its revision does not say what it serves",
+            public=self.public,
+        )
 
 
 async def find_backends(google: Google, edge: Edge, region: str) -> tuple[NamedBackend, ...]:
@@ -148,6 +154,8 @@ async def _with_serving(google: Google, backend: NamedBackend) -> NamedBackend:
         return backend
     try:
         serving = await serving_revisions(google, backend.service)
+    except NoCredentials:
+        raise
     except HomeportError as error:
         return replace(backend, unread=str(error))  # The way there is looked at all the same.
     return replace(

@@ -34,6 +34,13 @@ async def behind(deployed: ObservedDeployment) -> Finding:
         return skipped(
             f"not checked: who asks from here may not call what is at {', '.join(unseen)}", **evidence
         )
+    unknown = [
+        f"which model should answer at {other.path}: {other.why_no_model}"
+        for other in others
+        if not other.model
+    ]
+    if unknown:
+        return skipped(f"not checked: {'; '.join(unknown)}", **evidence)
     return passed(", ".join(f"{other.path} is {other.name}" for other in others), **evidence)
 
 

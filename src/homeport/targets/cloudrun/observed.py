@@ -41,6 +41,8 @@ class OtherEndpoint:
     name: str
     model: str
     """What it serves; '' where that is not known."""
+    why_no_model: str = ""
+    """Why it is not known what it serves."""
     public: bool = False
 
 

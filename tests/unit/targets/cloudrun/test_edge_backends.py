@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ from cloud import act, things
 from deployment import google_for
 from edges import DOMAIN, WithEdge
 from gcp_rehearsal.apis.compute.url_maps import way_of
+from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.faults import parse
 from homeport import spec
-from homeport.errors import SpecError, VerificationFailed
+from homeport.errors import NoCredentials, SpecError, VerificationFailed
 from homeport.google import Google
+from homeport.google.credentials import Credentials, Given
+from homeport.google.identity import Token
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.resources.google.traffic import behind_of, shares, targets
+from homeport.secret import Secret
 from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends, findings
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.guarded import with_gateway
@@ -204,6 +209,37 @@ def test_whether_it_is_screened_is_not_known_where_what_serves_cannot_be_read(de
     ((_, verdict, text),) = told(deployer, PATHS, guarded=True)
     assert verdict == "warning"
     assert text.startswith("whether what is asked for at /ollama is screened is not known: "), text
+    edge = deployer.behind(backends=PATHS).edge
+    assert edge is not None
+    (found,) = act(find_backends(google_for(deployer.cloud), edge, "europe-west4"))
+    assert found.other.model == ""
+    assert "Forbidden" in found.other.why_no_model, (
+        "verify says why it does not know which model should answer"
+    )
+
+
+@dataclass(frozen=True)
+class EndsMeanwhile(Given):
+    """A token that is taken back, after which there is none."""
+
+    left: list[str] = field(default_factory=lambda: ["one"])
+
+    def token(self) -> Token:
+        if not self.left:
+            raise NoCredentials("the credentials have ended")
+        self.left.pop()
+        return super().token()
+
+
+def test_credentials_that_end_while_what_serves_is_read_are_said_to_have_ended(deployer: WithEdge) -> None:
+    deployer.up(other(deployer))
+    deployer.cloud.faults.append(parse("run.projects.locations.services.revisions.get:401:times=999"))
+    edge = deployer.behind(backends=PATHS).edge
+    assert edge is not None
+    google = google_for(deployer.cloud)
+    google.credentials = Credentials(EndsMeanwhile(Secret(deployer.cloud.token(OWNER)), OWNER))
+    with pytest.raises(NoCredentials, match="have ended"):
+        act(find_backends(google, edge, "europe-west4"))
 
 
 def test_a_load_balancer_of_a_region_leads_to_nothing_in_another(deployer: WithEdge) -> None:

@@ -44,6 +44,7 @@ from homeport.targets.cloudrun.edge_backends_check import behind
 from homeport.targets.cloudrun.logs import Line
 from homeport.targets.cloudrun.observed import OtherEndpoint
 from homeport.verify import Outcome, Report
+from homeport.verify.report import Finding
 from scripted_engine import KEY, MODEL, Engine
 
 PARENT = "v2/projects/rehearsal/locations/us-central1/services"
@@ -559,6 +560,28 @@ OTHER = OtherEndpoint(path="/ollama", name="other", model="first")
 def test_verify_asks_each_path_with_and_without_a_token(
     status: int, models: tuple[str, ...], bare: int, outcome: Outcome, says: str
 ) -> None:
+    found = asked_behind(OTHER, status, models, bare)
+    assert (found.outcome, says in found.detail) == (outcome, True), found.detail
+    assert act(behind(deployed(Front()))).outcome is Outcome.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("models", "bare", "outcome", "says"),
+    [
+        (("whatever",), 403, Outcome.SKIPPED, "which model should answer at /ollama: no permission"),
+        (("whatever",), 200, Outcome.FAILED, "answered with 200 without a token"),
+    ],
+)
+def test_no_path_passes_where_nobody_knows_which_model_should_answer(
+    models: tuple[str, ...], bare: int, outcome: Outcome, says: str
+) -> None:
+    found = asked_behind(replace(OTHER, model="", why_no_model="no permission"), 200, models, bare)
+    assert (found.outcome, says in found.detail) == (outcome, True), found.detail
+
+
+def asked_behind(other: OtherEndpoint, status: int, models: tuple[str, ...], bare: int) -> Finding:
+    """What verify finds of one path that is answered so with a token, and with `bare` without one."""
+
     class Balanced(Front):
         async def models(self, url: str, path: str, *, token: Secret | None) -> tuple[int, tuple[str, ...]]:
             assert (path, token) == ("/ollama/v1/models", OWN)
@@ -569,6 +592,4 @@ def test_verify_asks_each_path_with_and_without_a_token(
             return bare
 
     one = deployed(Balanced())
-    found = act(behind(replace(one, planned=replace(one.planned, behind=(OTHER,)))))
-    assert (found.outcome, says in found.detail) == (outcome, True), found.detail
-    assert act(behind(one)).outcome is Outcome.SKIPPED
+    return act(behind(replace(one, planned=replace(one.planned, behind=(other,)))))
