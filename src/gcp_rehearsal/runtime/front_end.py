@@ -8,6 +8,7 @@ cannot be verified 401, for a stranger 403. They were not compared with live one
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -222,6 +223,9 @@ class Front:
         # The body was read whole: its length is what it is, whatever the client said of it.
         sent = [(key, value) for key, value in headers if key not in HOPS and key != "content-length"]
         sent += [("host", dict(headers).get("host", "")), ("x-forwarded-proto", "https")]
+        if "traceparent" not in dict(headers):
+            # As Cloud Run, which fills it in; here no request is sampled, there few are.
+            sent.append(("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"))
         url = f"http://{HOST}:{instance.port}{path}{f'?{query}' if query else ''}"
         async with self._client.stream(scope["method"], url, headers=sent, content=body or None) as response:
             response_headers = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -16,7 +16,8 @@ from homeport.gateway.framing import Event, Parser
 from homeport.gateway.metrics import GatewayMetrics
 from homeport.gateway.settings import OWN_HEALTH
 from homeport.gateway.spans import RequestSpan, Spans
-from homeport.gateway.usage import TokenUsage, has_text
+from homeport.gateway.usage import TokenUsage, has_text, tells_error
+from homeport.json_types import Json
 from homeport.relay.headers import onward
 from homeport.relay.messages import Receive, Scope, Send
 from homeport.relay.upstream import UNANSWERED, Onward, Upstream
@@ -73,6 +74,9 @@ class CountingApp:
         try:
             response = await self._upstream.send(_request(scope, coming, count.span))
         except UNANSWERED as error:
+            if coming.is_gone:
+                count.error = "client_gone"
+                return
             count.error = "engine"
             why = f"the engine did not answer: {str(error) or type(error).__name__}"
             await send_json(send, 502, {"error": {"message": why, "type": "api_error", "code": None}})
@@ -86,7 +90,7 @@ class CountingApp:
                 count.take(piece)
         except UNANSWERED:
             # The server closes a connection whose answer does not end, so the client sees a break for a break.
-            count.error = "engine"
+            count.error = "client_gone" if coming.is_gone else "engine"
             return
         finally:
             response.close()
@@ -113,6 +117,11 @@ class _Coming:
             if not message.get("more_body"):
                 self._whole.set()
                 return
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether the client has hung up."""
+        return self._gone.is_set()
 
     def empty(self) -> None:
         """Note that the request has none."""
@@ -190,7 +199,7 @@ class _Count:
                 parsed = await asyncio.to_thread(json.loads, bytes(self._whole))
                 if isinstance(parsed, dict):
                     self._usage.note(parsed)
-                    self._first()
+                    self._judge(parsed)
         except (ValueError, RecursionError):
             return
 
@@ -206,11 +215,17 @@ class _Count:
             if event.body is None:
                 continue
             self._usage.note(event.body)
+            self._judge(event.body)
             if has_text(event.body):
                 self._first()
                 self.metrics.went_on()
 
+    def _judge(self, body: Mapping[str, Json]) -> None:
+        if not self.error and tells_error(body):
+            self.error = "engine"
+
     def _first(self) -> None:
+        """Note the time to the first text of a stream: of an answer that comes as a whole it would be all its time."""
         if self.api is not None and self._first_s is None and not self.error:
             self._first_s = _now() - self._begun
             self.metrics.first_text(self.api.operation, self._first_s)

@@ -61,7 +61,7 @@ class ScreenedExchange:
     metrics: GatewayMetrics | None = None
     begun: float = 0.0
     first_s: float | None = None
-    """The time to its first text."""
+    """The time to the first text of an answer that comes as a stream; of a whole one it would be all its time."""
     usage: TokenUsage = field(default_factory=TokenUsage)
     error: str = ""
     """Why it was not answered as asked, in one word."""
@@ -172,8 +172,6 @@ class ScreenedExchange:
             self.screener.remember(piece.text, self._ending)
         if response.status >= 400:
             self.error = str(response.status)
-        else:
-            self._first_text()
         await self.whole(response.status, body, headers)
 
     def _told_left_out(self) -> list[tuple[bytes, bytes]]:

@@ -44,7 +44,7 @@ class GatewayMetrics:
         )
         self._first = histogram(
             "gen_ai_server_time_to_first_token_seconds",
-            "From a request to the first text of its answer.",
+            "From a request to the first text of its answer, where that is a stream.",
             FIRST_BOUNDS,
         )
         self._tokens = histogram(
@@ -88,7 +88,7 @@ class GatewayMetrics:
                 self._tokens.labels(operation, self._model, kind).observe(count)
 
     def first_text(self, operation: str, seconds: float) -> None:
-        """Count the time to the first text."""
+        """Count the time to the first text of a stream."""
         self._first.labels(operation, self._model).observe(seconds)
 
     def went_on(self) -> None:

@@ -54,5 +54,11 @@ def has_text(body: Mapping[str, Json]) -> bool:
     return any(place.get(key) for place in places if isinstance(place, Mapping) for key in _TEXTS)
 
 
+def tells_error(body: Mapping[str, Json]) -> bool:
+    """Tell whether an answer, or an event of one, says that the engine failed, whatever its status said before."""
+    response = body.get("response")
+    return bool(body.get("error") or (isinstance(response, Mapping) and response.get("error")))
+
+
 def _is_count(value: Json) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)

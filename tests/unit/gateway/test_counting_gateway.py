@@ -104,7 +104,7 @@ def test_tokens_requests_and_first_tokens_are_counted_under_the_conventions_name
         await front.client.post("/api/chat", json=asked("/api/chat", "x", stream=True))
         own = 'gen_ai_operation_name="chat",gen_ai_request_model="parrot"'
         assert front.told(f'gen_ai_server_request_duration_seconds_count{{error_type="",{own}}}') == 3
-        assert front.told(f"gen_ai_server_time_to_first_token_seconds_count{{{own}}}") == 3
+        assert front.told(f"gen_ai_server_time_to_first_token_seconds_count{{{own}}}") == 2, "of streams"
         given = front.told(f'gen_ai_client_token_usage_sum{{{own},gen_ai_token_type="output"}}')
         assert given is not None
         assert given >= 6
@@ -149,6 +149,65 @@ def test_whoever_hangs_up_ends_the_engines_work_and_is_counted_as_gone() -> None
         assert front.told("homeport_gateway_active_requests") == 0
 
     scene(play, Parrot(pause=asyncio.Event()))
+
+
+ENDED = 'gen_ai_server_request_duration_seconds_count{error_type="%s",gen_ai_operation_name="chat",gen_ai_request_model="parrot"}'
+
+
+def test_an_answer_that_comes_as_a_whole_has_no_first_token() -> None:
+    async def play(front: Front) -> None:
+        for api in APIS:
+            body = asked(api, "x", stream=False) if api in GENERATING else {"input": "x", "stream": False}
+            assert (await front.client.post(api, json=body)).status_code == 200
+        text = front.metrics.text().decode()
+        counts = re.findall(r"^gen_ai_server_time_to_first_token_seconds_count{.*} (.*)$", text, re.MULTILINE)
+        assert counts == ["0.0"]
+
+    scene(play)
+
+
+def test_whoever_hangs_up_while_sending_is_no_fault_of_the_engines() -> None:
+    async def play(front: Front) -> None:
+        url = front.client.base_url
+        for _ in range(5):
+            _, sending = await asyncio.open_connection(url.host, url.port)
+            sending.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+            await sending.drain()
+            async with asyncio.timeout(20):
+                while front.told("homeport_gateway_active_requests") != 1:
+                    await front.client.get("/v1/models")
+            sending.transport.abort()
+            async with asyncio.timeout(20):
+                while front.told("homeport_gateway_active_requests") != 0:
+                    await front.client.get("/v1/models")
+        assert (front.told(ENDED % "client_gone"), front.told(ENDED % "engine")) == (5, None)
+
+    scene(play)
+
+
+FAILED = b'{"error": {"message": "out of memory"}}'
+CREATED = b'{"type": "response.created", "response": {"error": null}}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "error"),
+    [
+        ("application/x-ndjson", b'{"message": {"content": "Ro"}}\n{"error": "an error was encountered"}\n', "engine"),
+        ("application/x-ndjson", b'{"message": {"content": "Ro"}}\n{"error": "its end has no line feed"}', "engine"),
+        ("text/event-stream", b'data: {"choices": [{"delta": {"content": "Ro"}}]}\n\ndata: ' + FAILED + b"\n\n", "engine"),
+        ("text/event-stream", b'data: {"type": "response.failed", "response": ' + FAILED + b"}\n\n", "engine"),
+        ("text/event-stream", b"data: " + CREATED + b"\n\ndata: [DONE]\n\n", ""),
+        ("application/json", b'{"error": null, "status": "completed"}', ""),
+        ("application/json", FAILED, "engine"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_ends_in_an_error_is_counted_as_one(kind: str, raw: bytes, error: str) -> None:
+    async def play(front: Front) -> None:
+        answer = await front.client.post("/v1/chat/completions", json={"model": "parrot", "messages": []})
+        assert (answer.status_code, answer.content) == (200, raw)
+        assert front.told(ENDED % error) == 1
+
+    scene(play, Parrot(raw=raw, kind=kind))
 
 
 @pytest.mark.parametrize("raw", [b"data: {not json\n\ndata: [DONE]\n\n", b"data: \xff\xfe\n\n", b"{" * 5000])

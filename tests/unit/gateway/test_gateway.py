@@ -442,7 +442,7 @@ def test_what_passes_is_counted_under_the_conventions_names() -> None:
         labels = 'gen_ai_operation_name="chat",gen_ai_request_model="parrot"'
         assert f'gen_ai_client_token_usage_sum{{{labels},gen_ai_token_type="input"}} 28.0' in text
         assert f'gen_ai_client_token_usage_sum{{{labels},gen_ai_token_type="output"}} 12.0' in text
-        assert f"gen_ai_server_time_to_first_token_seconds_count{{{labels}}} 4.0" in text
+        assert f"gen_ai_server_time_to_first_token_seconds_count{{{labels}}} 2.0" in text, "of streams"
         assert 'homeport_gateway_refusals_total{reason="match",side="prompt"} 1.0' in text
         assert 'error_type="match"' in text
         assert "homeport_gateway_active_requests 0.0" in text

@@ -45,10 +45,13 @@ _LIMITS = {"cpu": "1", "memory": "512Mi"}
 """As in Google's own example. Less than one CPU is not allowed where an instance takes several requests at once."""
 _ROLES = ("roles/monitoring.metricWriter", "roles/logging.logWriter")
 """Nothing finer than the project can be granted these on."""
-_REASONS = 5
-"""Series of one counter that is told apart by how a request ended, as vLLM 0.32 has them."""
-_BUCKETS = 25
-"""Of a histogram of the time to the first token, with its sum and count, likewise."""
+_REASONS, _REASONS_IN_FRONT = 5, 6
+"""
+Series of one counter that is told apart by how a request ended: as vLLM 0.32 has them; and before the gateway an answer, an engine
+or a client that is gone, and three statuses of errors.
+"""
+_OPERATIONS, _STREAMED = 3, 2
+"""What the gateway tells apart: chat, completions and embeddings; the last are no stream, and have no first token."""
 _OF_SCRAPES = 5
 """What a scrape tells of itself, such as `up`."""
 
@@ -161,11 +164,12 @@ class Observing:
         ]
         # Of each histogram whose sum or count alone is used, the other one and its last bucket go along.
         sums = 3 * sum(1 for series in (names.prefill_seconds, names.decode_seconds) if series)
-        sums += 3 * sum(1 for series in single if series and "{" in series[0])
-        several = (3 if self.in_front else 1) * (_REASONS if names.requests else 0) + (
-            _BUCKETS if names.ttft else 0
-        )
-        return sum(1 for series in single if series) + sums + several + _OF_SCRAPES
+        sums += 3 * sum(_OPERATIONS for series in single if series and "{" in series[0])
+        ends = 3 * _OPERATIONS * _REASONS_IN_FRONT if self.in_front else _REASONS if names.requests else 0
+        # Its buckets, the last of which has no bound, its sum and its count.
+        first = (_STREAMED if self.in_front else 1) * (len(names.ttft_bounds) + 3) if names.ttft else 0
+        plain = sum(1 for series in single if series and "{" not in series[0])
+        return plain + sums + ends + first + _OF_SCRAPES
 
     @property
     def _budget(self) -> tuple[MonthlyBudget, ...]:

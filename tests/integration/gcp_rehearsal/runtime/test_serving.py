@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -79,6 +80,17 @@ def test_an_image_without_files_and_volumes_runs_as_well(running: Running) -> No
     reference = image(running.cloud, "bare", {}, entrypoint=["python3", "-c", SMALL_SERVER])
     assert "response" in running.deploy(reference)
     assert running.call("/").status_code == 200
+
+
+def test_a_trace_begins_at_the_front_and_is_the_clients_where_it_has_one(
+    running: Running, small: str
+) -> None:
+    running.deploy(small)
+    assert re.fullmatch(
+        r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", running.call("/").json()["headers"]["traceparent"]
+    )
+    own = f"00-{'a' * 32}-{'b' * 16}-01"
+    assert running.call("/", headers={"traceparent": own}).json()["headers"]["traceparent"] == own
 
 
 def test_nobody_gets_403_a_bad_token_401_and_a_stranger_403(running: Running, small: str) -> None:

@@ -16,6 +16,9 @@ from gcp_rehearsal.iam.permissions import required
 from homeport import spec
 from homeport.catalog.prices import load
 from homeport.errors import SpecError, Unsupported
+from homeport.gateway.apis import APIS
+from homeport.gateway.metrics import GatewayMetrics
+from homeport.gateway.usage import TokenUsage
 from homeport.home import find_home
 from homeport.observe.panels import Watched
 from homeport.progress import Silent
@@ -242,6 +245,30 @@ def test_before_an_engine_that_tells_nothing_stands_the_gateway_and_counts() -> 
     assert not re.fullmatch(drop["regex"], "gen_ai_server_time_to_first_token_seconds_bucket;0.5")
 
 
+def test_a_plan_tells_every_series_that_is_kept_of_a_busy_gateway() -> None:
+    deployer = WithObserve("ollama")
+    deployer.up(deployer.observed())
+    made = target(deployer).observing
+    assert made is not None
+    counted = GatewayMetrics("m")
+    for operation in {api.operation for api in APIS.values()}:
+        for error in ("", "engine", "client_gone", "400", "404", "500"):
+            counted.begun()
+            counted.ended(operation, 1.0, error, TokenUsage(1, None if operation == "embeddings" else 1))
+        if operation != "embeddings":
+            counted.first_text(operation, 1.0)
+    (endpoint,) = settings(deployer)["spec"]["endpoints"]
+    keep, drop = endpoint["metricRelabeling"]
+    kept = 0
+    for line in counted.text().decode().splitlines():
+        name, _, labels = line.partition("{")
+        limit = re.search(r'le="([^"]*)"', labels)
+        if line.startswith("#") or not re.fullmatch(keep["regex"], name.split(" ")[0]):
+            continue
+        kept += not re.fullmatch(drop["regex"], f"{name};{limit[1] if limit else ''}")
+    assert kept <= made.series - 5 <= kept + 3, "what a scrape tells of itself is counted, too"
+
+
 def test_one_dashboard_serves_both_engines() -> None:
     titles, alerts = {}, {}
     for engine in ("ollama", "vllm"):
@@ -331,7 +358,10 @@ def test_a_plan_with_spans_tells_the_collector_and_its_size(deployer: WithObserv
     made = target(deployer, traces=True)
     assert made.observing is not None
     (fact,) = made.observing.facts(load())
-    assert "a span of each request to Cloud Trace" in fact.text
+    assert (
+        "a span of each request that Cloud Run samples, one in 10 s of each instance at most, to Cloud Trace"
+        in fact.text
+    )
     assert made.estimate.size.cpu == made.shape.cpu + 2
     deployer.up(deployer.observed(traces=True))
     deployer.down(deployer.observed(traces=True), purge=True)
