@@ -17,6 +17,8 @@ from deployment import google_for
 from gcloud import Served, served
 from gcp_rehearsal.apis.compute import backends
 from gcp_rehearsal.cloud import Cloud
+from gcp_rehearsal.faults import Fault
+from gcp_rehearsal.settings import Delays
 from homeport.contract import APIS, CLAUSES, Clause, ClauseFinding, ClauseVerdict, ContractPlace, hold
 
 
@@ -59,6 +61,93 @@ def test_a_clause_that_is_broken_is_told_from_one_that_could_not_be_tried(
     assert found.verdict is ClauseVerdict.NOT_TRIED
     (found,) = kept(cloud, replace(clause, keep=_nothing))
     assert found.verdict is ClauseVerdict.HOLDS
+
+
+def left_of(cloud: Cloud) -> list[str]:
+    kept = (one for one in cloud.store.everything() if "contract-" in one.name)
+    return [one.name for one in kept if "perations" not in one.collection]
+
+
+@pytest.mark.parametrize(
+    ("words", "waits"),
+    [
+        ("may stand in a mask", "artifactregistry.projects.locations.operations.get"),
+        ("its fingerprint", "compute.globalOperations.wait"),
+        ("its fingerprint", "compute.regionOperations.wait"),
+        ("url map", "compute.globalOperations.wait"),
+    ],
+)
+def test_what_is_made_slowly_is_removed_all_the_same(words: str, waits: str) -> None:
+    clause = next(one for one in CLAUSES if words in one.text)
+    cloud = Cloud(delays=Delays(operations=1))
+    enable(cloud, *APIS)
+    cloud.faults.append(Fault(method=waits, status=403))
+    (finding,) = kept(cloud, clause)
+    assert finding.verdict is ClauseVerdict.NOT_TRIED, finding
+    assert left_of(cloud) == []
+    assert "may be left" not in finding.detail
+
+
+@pytest.mark.parametrize(
+    "words", ["url map", "g00g1e", "taken once", "may stand in a mask", "policy that was"]
+)
+def test_what_was_made_though_its_answer_was_lost_is_removed(words: str) -> None:
+    """The first request that makes something is done, and its answer is lost."""
+    for clause in (one for one in CLAUSES if words in one.text):
+        for method in ("*.insert", "*.create"):
+            cloud = Cloud()
+            enable(cloud, *APIS)
+            cloud.faults.append(Fault(method=method, drop=True, after=True))
+            kept(cloud, clause)
+            assert left_of(cloud) == [], clause.text
+
+
+def test_an_account_that_is_not_seen_everywhere_yet_is_removed() -> None:
+    clause = next(one for one in CLAUSES if "policy that was" in one.text)
+    cloud = Cloud()
+    enable(cloud, *APIS)
+    cloud.faults.append(Fault(method="secretmanager.projects.secrets.create", status=403))
+    (finding,) = kept(cloud, clause)
+    assert finding.verdict is ClauseVerdict.NOT_TRIED
+    assert left_of(cloud) == []
+
+
+def test_what_cannot_be_removed_is_told() -> None:
+    clause = next(one for one in CLAUSES if "may stand in a mask" in one.text)
+    cloud = Cloud()
+    enable(cloud, *APIS)
+    cloud.faults.append(Fault(method="artifactregistry.projects.locations.repositories.patch", status=403))
+    cloud.faults.append(Fault(method="artifactregistry.projects.locations.repositories.delete", status=403))
+    (finding,) = kept(cloud, clause)
+    assert finding.verdict is ClauseVerdict.NOT_TRIED
+    (name,) = left_of(cloud)
+    assert f"what it made may be left: v1/{name} (" in finding.detail
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(method="compute.urlMaps.insert", status=403),
+        Fault(method="compute.urlMaps.insert", drop=True, times=1000),
+    ],
+    ids=["denied", "no network"],
+)
+def test_what_says_nothing_of_a_url_map_is_not_taken_for_google_s_words(fault: Fault) -> None:
+    clause = next(one for one in CLAUSES if "url map" in one.text)
+    cloud = Cloud()
+    enable(cloud, *APIS)
+    cloud.faults.append(fault)
+    (finding,) = kept(cloud, clause)
+    assert finding.verdict is ClauseVerdict.NOT_TRIED, finding
+
+
+def test_what_says_nothing_is_no_proof_that_what_is_used_cannot_be_deleted() -> None:
+    clause = next(one for one in CLAUSES if "used cannot be deleted" in one.text)
+    cloud = Cloud()
+    enable(cloud, *APIS)
+    cloud.faults.append(Fault(method="compute.networks.delete", status=403))
+    (finding,) = kept(cloud, clause)
+    assert finding.verdict is ClauseVerdict.NOT_TRIED, finding
 
 
 async def _nothing(place: ContractPlace) -> None: ...

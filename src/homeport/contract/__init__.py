@@ -10,16 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from homeport.contract.clauses import APIS, CLAUSES, Clause
-from homeport.contract.place import ClauseBroken, ContractPlace
-from homeport.errors import (
-    ApiDisabled,
-    HomeportError,
-    NetworkError,
-    NoCredentials,
-    PermissionDenied,
-    PolicyViolated,
-    QuotaExceeded,
-)
+from homeport.contract.place import SAYS_NOTHING, ClauseBroken, ContractPlace
+from homeport.errors import HomeportError
 from homeport.google import Google
 
 UNTRIED: tuple[tuple[str, str], ...] = (
@@ -31,7 +23,6 @@ UNTRIED: tuple[tuple[str, str], ...] = (
     ("what a perimeter of VPC Service Controls and organisation policies answer", "an organisation"),
 )  # fmt: skip
 """What no plain project can settle in ten minutes, and what it would need."""
-_NOT_SETTLED = (ApiDisabled, NetworkError, NoCredentials, PermissionDenied, PolicyViolated, QuotaExceeded)
 
 
 class ClauseVerdict(StrEnum):
@@ -67,13 +58,14 @@ class ClauseFinding:
 async def hold(
     google: Google, tell: Callable[[ClauseFinding], None], clauses: Sequence[Clause] = CLAUSES
 ) -> list[ClauseFinding]:
-    """Return what came of every clause, each told as soon as it is known. What a clause makes, it removes."""
+    """Return what came of every clause, each told as soon as it is known. What a clause makes, it removes, or says that it may be left."""
     findings = []
     for clause in clauses:
         begun = time.monotonic()
-        verdict, detail = await _tried(
-            clause, ContractPlace(google=google, name=f"contract-{secrets.token_hex(4)}")
-        )
+        place = ContractPlace(google=google, name=f"contract-{secrets.token_hex(4)}")
+        verdict, detail = await _tried(clause, place)
+        if place.left:
+            detail = f"{detail}; what it made may be left: {', '.join(place.left)}"
         finding = ClauseFinding(
             text=clause.text, verdict=verdict, detail=detail, seconds=time.monotonic() - begun
         )
@@ -85,7 +77,7 @@ async def hold(
 async def _tried(clause: Clause, place: ContractPlace) -> tuple[ClauseVerdict, str]:
     try:
         answer = await clause.keep(place)
-    except _NOT_SETTLED as error:
+    except SAYS_NOTHING as error:
         return ClauseVerdict.NOT_TRIED, str(error)
     except (ClauseBroken, HomeportError) as error:
         return (ClauseVerdict.NOT_TRIED if clause.asks else ClauseVerdict.BROKEN), str(error)

@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
-from homeport.errors import HomeportError
+from homeport.errors import (
+    AlreadyExists,
+    ApiDisabled,
+    Conflict,
+    HomeportError,
+    InvalidArgument,
+    NetworkError,
+    NoCredentials,
+    NotFound,
+    PermissionDenied,
+    PolicyViolated,
+    QuotaExceeded,
+)
 from homeport.google import Google
+from homeport.google.errors import AFTER_RETRY
+from homeport.google.operations import LONGEST, is_operation
 from homeport.progress import Silent
 
 REGION = "us-central1"
 SEEN_S = 420.0
 """For how long a new account may be unknown elsewhere: see resources/patience.py."""
+
+
+SAYS_NOTHING = (ApiDisabled, NetworkError, NoCredentials, PermissionDenied, PolicyViolated, QuotaExceeded)
+"""Why a clause could not be tried; of what it says that is no proof, nor of its opposite."""
+_REFUSED = (*SAYS_NOTHING[2:], ApiDisabled, AlreadyExists, Conflict, InvalidArgument, NotFound)
+"""What a request is answered with that has made nothing."""
+_STILL_S = 300.0
+"""For how long a thing is waited for once more that is only to be removed: Google removes none that it is still making."""
+
+
+_ACCOUNT_S = 60.0
+"""For how long an account may not be found that was made a moment ago, and so not be removed."""
 
 
 class ClauseBroken(Exception):
@@ -34,6 +61,8 @@ class ContractPlace:
     google: Google
     name: str
     """What everything is called that a clause makes."""
+    left: list[str] = field(default_factory=list)
+    """What may still be there, since it could not be removed, and why."""
 
     @property
     def parent(self) -> str:
@@ -49,25 +78,25 @@ class ContractPlace:
     async def secret(self) -> AsyncIterator[str]:
         """Make a secret without versions and give its path; it goes in the end."""
         body = {"replication": {"automatic": {}}, "labels": {"contract": self.name}}
-        await self.google.post("secretmanager", f"{self.parent}/secrets", body, secretId=self.name)
         path = f"{self.parent}/secrets/{self.name}"
-        try:
+        create = partial(
+            self.google.post, "secretmanager", f"{self.parent}/secrets", body, secretId=self.name
+        )
+        async with self.removing("secretmanager", path, create):
             yield path
-        finally:
-            await self.google.delete("secretmanager", path)
 
     @asynccontextmanager
     async def bucket(self) -> AsyncIterator[str]:
         """Make an empty bucket and give its name; it goes in the end."""
         name = f"{self.google.project}-{self.name}"
         body = {"name": name, "location": REGION, "softDeletePolicy": {"retentionDurationSeconds": "0"}}
-        await self.google.post("storage", "storage/v1/b", body, project=self.google.project)
-        try:
-            yield name
-        finally:
-            async for item in self.google.pages("storage", f"storage/v1/b/{name}/o", "items"):
-                await self.google.delete("storage", f"storage/v1/b/{name}/o/{item['name']}")
-            await self.google.delete("storage", f"storage/v1/b/{name}")
+        create = partial(self.google.post, "storage", "storage/v1/b", body, project=self.google.project)
+        async with self.removing("storage", f"storage/v1/b/{name}", create):
+            try:
+                yield name
+            finally:
+                async for item in self.google.pages("storage", f"storage/v1/b/{name}/o", "items"):
+                    await self.google.delete("storage", f"storage/v1/b/{name}/o/{item['name']}")
 
     async def add_version(self, path: str, data: bytes) -> Any:  # Any: JSON
         """Return the new version of a secret that holds `data`."""
@@ -79,24 +108,59 @@ class ContractPlace:
         self, api: str, path: str, body: Any, *, name: str = ""
     ) -> AsyncIterator[str]:  # Any: JSON
         """Make a thing of Compute Engine or DNS in the collection at `path`, and give its own path; it goes in the end."""
-        begun = await self.google.post(api, path, {"name": name or self.name, **body})
-        await self.finish(api, begun)
         own = f"{path}/{name or self.name}"
-        try:
+        create = partial(self.google.post, api, path, {"name": name or self.name, **body})
+        async with self.removing(api, own, create):
             yield own
-        finally:
-            await self.finish(api, await self.google.delete(api, own))
+
+    @asynccontextmanager
+    async def removing(
+        self, api: str, path: str, create: Callable[[], Awaitable[Any]]
+    ) -> AsyncIterator[None]:  # Any: JSON
+        """
+        Have `create` make what is at `path` then, wait until it is there, and remove it in the end.
+
+        It goes, too, where its making takes too long, is broken off, or nobody knows what came of it; what cannot be
+        removed then stands in `left`.
+        """
+        try:
+            begun = await create()
+        except BaseException as error:
+            if not isinstance(error, _REFUSED) or getattr(error, "reason", "") == AFTER_RETRY:
+                await self._clear(api, path, None)
+            raise
+        try:
+            await self.finish(api, begun)
+            yield
+        except BaseException:
+            await self._clear(api, path, begun)
+            raise
+        try:
+            await self.finish(api, await self.google.delete(api, path))
+        except HomeportError:
+            self.left.append(path)
+            raise
+
+    async def _clear(self, api: str, path: str, begun: Any) -> None:  # Any: JSON
+        """Remove what may be at `path`, after something else has failed."""
+        with suppress(HomeportError):
+            await self.finish(api, begun, deadline=_STILL_S)
+        patient = self.google.patient(accounts=_ACCOUNT_S) if api == "iam" else self.google
+        try:
+            await self.finish(api, await patient.delete(api, path))
+        except NotFound:
+            return
+        except HomeportError as error:
+            self.left.append(f"{path} ({error})")
 
     @asynccontextmanager
     async def account(self) -> AsyncIterator[str]:
         """Make a service account and give its e-mail; it goes in the end."""
         body = {"accountId": self.name, "serviceAccount": {"displayName": "what a contract makes"}}
-        response = await self.google.post("iam", f"{self.parent}/serviceAccounts", body)
-        email = str(response["email"])
-        try:
+        email = f"{self.name}@{self.google.project}.iam.gserviceaccount.com"
+        create = partial(self.google.post, "iam", f"{self.parent}/serviceAccounts", body)
+        async with self.removing("iam", f"{self.parent}/serviceAccounts/{email}", create):
             yield email
-        finally:
-            await self.google.delete("iam", f"{self.parent}/serviceAccounts/{email}")
 
     @asynccontextmanager
     async def backend(self) -> AsyncIterator[str]:
@@ -109,14 +173,14 @@ class ContractPlace:
             async with self.made("compute", f"{self.compute}/global/backendServices", body) as service:
                 yield service
 
-    async def finish(self, api: str, begun: Any) -> None:  # Any: JSON
+    async def finish(self, api: str, begun: Any, *, deadline: float = LONGEST) -> None:  # Any: JSON
         """Wait for an operation to end well; what is none has ended."""
-        if isinstance(begun, dict) and str(begun.get("kind", "")).endswith("#operation"):
-            await self.google.finish(api, begun, progress=Silent(), key=self.name)
+        if is_operation(begun):
+            await self.google.finish(api, begun, progress=Silent(), key=self.name, deadline=deadline)
 
 
 class refusal:  # noqa: N801 - reads as a word of a sentence: with refusal(NotFound)
-    """Passes where the block raises the error, which is kept."""
+    """Passes where the block raises the error, which is kept; one that says nothing about the clause is raised on."""
 
     def __init__(self, kind: type[HomeportError]) -> None:
         self._kind = kind
@@ -129,7 +193,9 @@ class refusal:  # noqa: N801 - reads as a word of a sentence: with refusal(NotFo
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Tell whether the error is the one that is expected. Raises `ClauseBroken` where there is none."""
         expect(error is not None, f"no {self._kind.__name__} was raised")
-        if isinstance(error, self._kind):
+        if isinstance(error, self._kind) and (
+            self._kind in SAYS_NOTHING or not isinstance(error, SAYS_NOTHING)
+        ):
             self.error = error
             return True
         return False

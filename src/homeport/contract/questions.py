@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from homeport.catalog.prebuilt import every_prebuilt_image
-from homeport.contract.place import REGION, SEEN_S, ContractPlace, expect, refusal
+from homeport.contract.place import REGION, SEEN_S, ContractPlace, expect
 from homeport.errors import Conflict, HomeportError, InvalidArgument
 from homeport.google.registry import platform_digest
 from homeport.progress import Silent
@@ -49,25 +50,26 @@ async def _which_version_a_policy_with_a_condition_is_read_in(place: ContractPla
 
 async def _whether_a_field_that_is_fixed_may_stand_in_a_mask(place: ContractPlace) -> str:
     parent = f"{place.parent}/locations/{REGION}/repositories"
-    begun = await place.google.post("artifactregistry", parent, {"format": "DOCKER"}, repositoryId=place.name)
-    await place.google.finish("artifactregistry", begun, progress=Silent(), key=place.name)
     path = f"{parent}/{place.name}"
-    try:
+    create = partial(
+        place.google.post, "artifactregistry", parent, {"format": "DOCKER"}, repositoryId=place.name
+    )
+    async with place.removing("artifactregistry", path, create):
         body = {"format": "DOCKER", "labels": {"contract": place.name}}
         return await _try_out(place.google.patch("artifactregistry", path, body, updateMask="format,labels"))
-    finally:
-        ended = await place.google.delete("artifactregistry", path)
-        await place.google.finish("artifactregistry", ended, progress=Silent(), key=place.name)
 
 
 async def _whether_a_bucket_may_be_called_g00g1e(place: ContractPlace) -> str:
     name = f"g00g1e-{place.name}"
     path = f"storage/v1/b/{name}"
     body = {"name": name, "location": REGION}
-    outcome = await _try_out(place.google.post("storage", "storage/v1/b", body, project=place.google.project))
-    if outcome == "taken":
-        await place.google.delete("storage", path)
-    return outcome
+    create = partial(place.google.post, "storage", "storage/v1/b", body, project=place.google.project)
+
+    async def make() -> None:
+        async with place.removing("storage", path, create):
+            pass
+
+    return await _try_out(make())
 
 
 async def _whether_a_backend_may_be_changed_without_its_fingerprint(place: ContractPlace) -> str:
@@ -96,10 +98,12 @@ async def _in_which_words_a_url_map_with_a_test_that_fails_is_refused(place: Con
         own = service.removeprefix("compute/v1/")
         test = {"host": "a.example", "path": "/", "service": own, "expectedOutputUrl": "https://b.example/"}
         body = {"defaultService": own, "tests": [test]}
-        with refusal(HomeportError) as refused:
+
+        async def make() -> None:
             async with place.made("compute", f"{place.compute}/global/urlMaps", body):
                 pass
-        return str(refused.error)
+
+        return await _try_out(make())
 
 
 async def _whether_an_l4_may_be_deployed_in_us_central1(place: ContractPlace) -> str:
