@@ -55,7 +55,7 @@ def endpoint() -> Iterator[Endpoint]:
                 break
             except httpx2.TransportError:
                 continue
-        yield Endpoint(name="paced", base_url=f"http://127.0.0.1:{port}/v1", model="paced")
+        yield Endpoint(name="paced", base_url=f"http://127.0.0.1:{port}/v1", model="gemma-4-e4b")
         server.terminate()
 
 

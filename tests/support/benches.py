@@ -22,6 +22,7 @@ def bench_of(
     way_s: float = 0.0,
     noise: float = 0.0,
     engine: str = "vllm",
+    model: str = "gemma-4-e4b",
     max_instances: int | None = 1,
     doubts: tuple[str, ...] = (),
 ) -> BenchResult:
@@ -39,7 +40,7 @@ def bench_of(
             )
 
     setting = Setting(
-        endpoint="home", model="gemma-4-e4b", on="cloudrun", engine=engine, engine_version="", max_instances=max_instances,
+        endpoint="home", model=model, on="cloudrun", engine=engine, engine_version="", max_instances=max_instances,
         machine="", homeport="0", input=lengths[0], output=lengths[1], template_tokens=0, exact_prompts=True,
         ignores_eos=True, shared=0, slo="", seed=0, started_at="2026-11-29T12:00:00+00:00",
     )  # fmt: skip

@@ -18,6 +18,8 @@ from homeport.capacity.closed_loop import closed_loop
 from homeport.capacity.replica import BatchLimits
 from homeport.capacity.roofline import Pace, StepSpeed, batch_limits, stated_speed, step_time_at
 from homeport.capacity.step_time import StepTime
+from homeport.catalog import find
+from homeport.engines.base import served_name
 from homeport.errors import SpecError
 from homeport.fit import Fit
 
@@ -129,6 +131,12 @@ def _ensure_of(result: BenchResult, fit: Fit) -> None:
         raise SpecError(
             f"the bench is of {setting.engine or 'an engine that nobody told'}, not of {fit.what.engine}",
             hint=_HINT,
+        )
+    model, known = fit.what.model, find(setting.model)
+    if setting.model not in {served_name(model), model.name} and (known is None or known.name != model.name):
+        raise SpecError(
+            f"the bench is of {setting.model}, not of {model.name}",
+            hint="the file or MODEL names what was measured",
         )
     if setting.max_instances != 1:
         raise SpecError(

@@ -11,6 +11,10 @@ from homeport.fit.table import look, wish
 from homeport.home import Home
 from homeport.json_types import JsonObject
 
+_BEYOND = HomeportError(
+    "there is no price: the instances that the file allows cannot do the work, even if they are always on",
+    hint="raise scaling.max in the file; `homeport cost` says how much they can do",
+)
 WAKES = (1, 4, 12, 24, 48, 96)
 """A day, for which the price of a month is told."""
 _DAYS_A_MONTH = 365 / 12
@@ -39,7 +43,7 @@ def reckoned(
         return {"fit": table.as_json(), "curve": [], "cost_error": error.as_json()}
     asleep, always = cost.states[0].month, cost.always_on
     if always is None:
-        return {"fit": table.as_json(), "curve": [], "cost_error": None}
+        return {"fit": table.as_json(), "curve": [], "cost_error": _BEYOND.as_json()}
     months = [
         (wakes, min(always.value, asleep.value + wakes * _DAYS_A_MONTH * cost.wake.value)) for wakes in WAKES
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,8 @@ def test_a_load_beyond_the_concurrency_waited_before_the_engine_and_is_left_out(
     ("changed", "says"),
     [
         ({"engine": "ollama"}, "is of ollama, not of vllm"),
+        ({"model": "gemma-4-e2b"}, "is of gemma-4-e2b, not of gemma-4-e4b"),
+        ({"model": "no-such"}, "is of no-such, not of gemma-4-e4b"),
         ({"max_instances": 3}, "more than one instance"),
         ({"max_instances": None}, "more than one instance"),
         ({"users": (1, 2)}, "steps want 3"),
@@ -98,6 +101,26 @@ def test_a_bench_of_something_else_is_refused(changed: dict[str, object], says: 
     result = bench_of(step_time_at(place, REAL), batch_limits(place), **changed)  # type: ignore[arg-type]
     with pytest.raises(SpecError, match=says):
         measured_steps([result], place)
+
+
+@pytest.mark.parametrize("model", ["gemma4:e4b", "google/gemma-4-E4B-it"])
+def test_a_model_is_known_by_every_name_that_the_catalog_has_for_it(model: str) -> None:
+    place = on_l4()
+    assert (
+        measured_steps([bench_of(step_time_at(place, REAL), batch_limits(place), model=model)], place).loads
+        == 3
+    )
+
+
+def test_a_model_of_a_hub_is_known_by_the_name_that_its_clients_use() -> None:
+    place = on_l4()
+    place = replace(
+        place, what=replace(place.what, model=replace(place.what.model, name="hf:somebody/its-tune:Q8_0"))
+    )
+    steps, limits = step_time_at(place, REAL), batch_limits(place)
+    assert measured_steps([bench_of(steps, limits, model="its-tune")], place).loads == 3
+    with pytest.raises(SpecError, match="is of gemma-4-e4b, not of hf:somebody/its-tune"):
+        measured_steps([bench_of(steps, limits)], place)
 
 
 @pytest.mark.parametrize("times", [0.1, 60])

@@ -14,6 +14,7 @@ import pytest
 from homeport.console.app import application
 from homeport.console.reckoned import WAKES, reckoned
 from homeport.console.views import Views, together
+from homeport.cost.usage import Usage
 from homeport.errors import HomeportError
 from homeport.home import Home
 from homeport.secret import Secret
@@ -31,6 +32,16 @@ def test_a_month_costs_more_the_more_often_it_wakes_and_never_more_than_always_o
     more = reckoned("gemma-3-4b", 32768, 4, file=tmp_path / "homeport.toml", home=Home(tmp_path))
     at_once = [row["concurrency"] for row in (found["fit"]["rows"][0], more["fit"]["rows"][0])]
     assert at_once[1] < at_once[0]
+
+
+def test_where_there_is_no_price_of_always_on_a_reason_stands_in_the_curve_s_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Usage, "fits", lambda usage, tokens: False)
+    found = reckoned("gemma-3-4b", 4096, 4, file=tmp_path / "homeport.toml", home=Home(tmp_path))
+    assert found["curve"] == []
+    assert "cannot do the work" in found["cost_error"]["message"]
+    assert "scaling.max" in found["cost_error"]["hint"]
 
 
 def test_a_model_that_nobody_knows_is_refused_in_words(tmp_path: Path) -> None:
