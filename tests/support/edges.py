@@ -21,7 +21,7 @@ from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan
-from homeport.resources.google.traffic import Body, edge_kind_of
+from homeport.resources.google.traffic import Body
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
@@ -137,6 +137,5 @@ class WithEdge(Deployer):
         )
         calls = any(one.calls_model for one in target.companions)
         kept = self.service
-        standing = edge_kind_of(kept) if kept else ""
-        edge = EndpointEdge(parts=parts, ask=ask, prove=target.prove, standing=standing, keeps_address=calls)
+        edge = EndpointEdge(parts=parts, ask=ask, prove=target.prove, service=kept or {}, keeps_address=calls)
         return replace(target, edge=edge)

@@ -22,6 +22,7 @@ from homeport.resources.google.traffic import (  # fmt: skip
     EDGE_KIND,
     OPEN,
     Body,
+    edge_address_of,
     foremost,
     is_closed,
     latest,
@@ -39,7 +40,7 @@ class ClosedDoor(DependentResource):
     A service that takes requests from its load balancer and from within its network, and from nowhere else.
 
     It is closed last, when the load balancer was seen to answer with the model behind it, and verified through it then;
-    where that fails it is opened again. A load balancer takes minutes to answer, and a managed certificate as long as its
+    where that fails it is opened again, or stays as it was closed before. A load balancer takes minutes to answer, and a managed certificate as long as its
     DNS record does: that is waited for.
     """
 
@@ -142,7 +143,7 @@ class ClosedDoor(DependentResource):
                 )
             if not await wait.pause():
                 raise OperationFailed(
-                    f"{self.address} does not answer: {why}. The service is reached as before",
+                    f"{self.address} does not answer: {why}; {self._reached(service)}",
                     hint=f"{await self._hint(outputs)}then run the same command again: it goes on from here",
                 )
 
@@ -174,11 +175,18 @@ class ClosedDoor(DependentResource):
         except HomeportError as failed:
             outcome = f"the service may still be closed, and could not be put back: {failed}"
         else:
-            outcome = "the service is reached as before"
+            outcome = self._reached(before)
         if isinstance(error, HomeportError):
             error.hint = "; ".join(text for text in (outcome, error.hint) if text)
         else:
             error.add_note(outcome)
+
+    def _reached(self, service: Body) -> str:
+        """Return in words how a service is reached that this did not close."""
+        old = edge_address_of(service)
+        if old in {"", self.address}:
+            return "the service is reached as before"
+        return f"{old} answers no more, since its load balancer is that of {self.address} now, and the service's own address stays closed"
 
     def _closing(self, service: Body) -> JsonObject:
         own = str(service.get("uri") or service.get("annotations", {}).get(BACK_DOOR, ""))

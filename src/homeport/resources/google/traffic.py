@@ -125,9 +125,12 @@ def is_closed(service: Body) -> bool:
 
 def address_of(service: Body) -> str:
     """Return where clients reach a service: at its load balancer where it is closed, else at its own address."""
-    if is_closed(service):
-        return str(service["annotations"][EDGE])
-    return str(service.get("uri", ""))
+    return edge_address_of(service) or str(service.get("uri", ""))
+
+
+def edge_address_of(service: Body) -> str:
+    """Return the address of the load balancer that a service is closed for; '' where it is open."""
+    return str(service["annotations"][EDGE]) if is_closed(service) else ""
 
 
 def edge_kind_of(service: Body) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,15 @@ from homeport.resources.google.closed_door import Ask, ClosedDoor
 from homeport.resources.google.network import network, proxy_subnetwork
 from homeport.resources.google.release import Prove
 from homeport.resources.google.rest import RestResource
-from homeport.resources.google.traffic import CANDIDATE
+from homeport.resources.google.traffic import CANDIDATE, Body
 from homeport.secret import Secret
 from homeport.spec import Edge
 from homeport.targets.cloudrun.edge_backends import NamedBackend, findings
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.edge_names import EdgeNames, read_pem
+from homeport.targets.cloudrun.edge_standing import standing_findings
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import PreflightFinding
-from homeport.targets.cloudrun.preflight.finding import problem
 
 APIS = ("certificatemanager",)
 """What a certificate of Google's needs beside what every endpoint needs."""
@@ -323,8 +323,8 @@ class EndpointEdge:
     parts: EdgeParts
     ask: Ask
     prove: Prove
-    standing: str = ""
-    """The kind of the load balancer that the service is closed for now; '' where it is open."""
+    service: Body = field(default_factory=dict)
+    """The service as it is now; {} where there is none."""
     keeps_address: bool = False
     """Whether something within the network calls the service at its own address."""
 
@@ -344,13 +344,7 @@ class EndpointEdge:
 
     def findings(self, *, guarded: bool) -> Iterator[PreflightFinding]:
         """Yield what stands in its way, and what was found of the endpoints behind it; `guarded` where the file has a `[guard]`."""
-        if self.standing not in {"", self.parts.edge.kind}:
-            # The domain leads to the old one's address: it would answer for the new one, and be taken away then.
-            yield problem(
-                "edge",
-                f"a {self.standing} load balancer stands before it, and the domain leads there: no other kind takes its place at once",
-                "take [edge] out of the file and say `homeport up --on cloudrun`; then put it in again, and let the domain lead to the new address",
-            )
+        yield from standing_findings(self.service, self.parts.edge)
         yield from findings(
             self.parts.behind,
             self.address,

@@ -11,7 +11,7 @@ from homeport.google import Google
 from homeport.google.credentials import GoogleIdentity
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.resources.google.release import Prove
-from homeport.resources.google.traffic import CLOSED, OPEN, Body, edge_kind_of, is_closed, is_tagged
+from homeport.resources.google.traffic import CLOSED, OPEN, Body, is_closed, is_tagged
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import find_backends
 from homeport.targets.cloudrun.edge_names import EdgeNames
@@ -51,17 +51,17 @@ async def with_edge(target: CloudRunTarget, prove: Prove, *, via: str = "") -> C
         parts=parts,
         ask=ask,
         prove=prove,
-        standing=await _standing(target.google, target.names),
+        service=await _service(target.google, target.names),
         keeps_address=calls,
     )
     return replace(target, edge=endpoint_edge)
 
 
-async def _standing(google: Google, names: Names) -> str:
+async def _service(google: Google, names: Names) -> Body:
     try:
-        return edge_kind_of(await google.get("run", f"v2/{names.service}"))
+        return dict(await google.get("run", f"v2/{names.service}"))
     except (NotFound, ApiDisabled):
-        return ""
+        return {}
 
 
 def asks(

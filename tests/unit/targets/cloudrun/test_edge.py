@@ -178,6 +178,38 @@ def test_another_domain_takes_the_place_of_the_first(deployer: WithEdge) -> None
     assert deployer.service["customAudiences"] == ["https://models.example.com"]
 
 
+def test_what_a_change_of_domain_does_to_the_old_one_is_said_before_and_where_it_is_broken_off(
+    deployer: WithEdge,
+) -> None:
+    deployer.up(deployer.behind())
+    changed = deployer.behind(domain="models.example.com")
+    assert deployer.told(deployer.behind()) == []
+    (told,) = deployer.told(changed)
+    assert told.verdict.value == "warning"
+    assert told.text.startswith(f"{ADDRESS} answers no more once `up` changes its load balancer"), told.text
+    deployer.answers = ["it says 404"] * 10_000
+    with pytest.raises(OperationFailed, match="does not answer: it says 404; ") as failed:
+        deployer.up(changed)
+    assert f"{ADDRESS} answers no more" in str(failed.value)
+    assert "as before" not in str(failed.value)
+    assert (deployer.service["ingress"], deployer.service["customAudiences"]) == (
+        CLOSED,
+        ["https://models.example.com"],
+    )
+    deployer.answers = []
+    _, after = deployer.up(deployer.behind())
+    assert after.pending == (), "the old domain can be put back"
+    assert deployer.service["customAudiences"] == [ADDRESS]
+    deployer.breaks_when_it_answers = True
+    with pytest.raises(VerificationFailed) as unproven:
+        deployer.up(changed)
+    assert f"{ADDRESS} answers no more" in unproven.value.hint
+    deployer.broken = deployer.breaks_when_it_answers = False
+    _, after = deployer.up(changed)
+    assert after.pending == ()
+    assert deployer.told(changed) == []
+
+
 def test_a_limit_per_key_is_put_in_changed_and_taken_away(deployer: WithEdge) -> None:
     deployer.up(deployer.behind(requests_per_minute=60, preview=True))
     rule = parts(deployer)["securityPolicies/home-edge"]["rules"][0]
