@@ -20,9 +20,7 @@ from homeport.resources.google.model_armor import ENDPOINT, TEMPLATE
 from homeport.resources.google.release import Release
 from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import Receipt
-from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.guarded import with_gateway
-from homeport.targets.cloudrun.observe_target import with_observe
 
 CHANGES = re.compile(r"\.(create|insert|patch|update|delete|replaceService|addVersion|batchEnable|enable)$")
 Wanted = Callable[[Google], list[Resource]]
@@ -89,7 +87,7 @@ def of_observe(folder: Path, **observe: object) -> ways.Wanted:
 
 def observed(folder: Path, **observe: object) -> Wanted:
     wish = of_observe(folder, **observe)
-    return lambda google: with_observe(wish.target(google, never)).resources()
+    return lambda google: wish.target(google, never).resources()
 
 
 def test_what_observe_takes_is_made_changed_and_left(
@@ -132,7 +130,7 @@ def test_an_agent_is_made_with_its_account_and_the_secret_that_it_may_read(
     wish = ways.wanted("ollama", tmp_path, agent={"tools": ["calculator"], "mcp": [url], "mcp_secrets": {url: "tools-token"}})  # fmt: skip
 
     def wanted(google: Google) -> list[Resource]:
-        return with_agent(wish.target(google, never)).resources()
+        return wish.target(google, never).resources()
 
     async def token() -> None:
         google, parent = google_for(here.cloud), "v1/projects/rehearsal/secrets"
