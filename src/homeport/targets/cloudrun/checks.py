@@ -10,11 +10,11 @@ from homeport.secret import Secret
 from homeport.targets.cloudrun.edge_backends_check import behind
 from homeport.targets.cloudrun.guard_check import guard
 from homeport.targets.cloudrun.invokers import INVOKERS
-from homeport.targets.cloudrun.observed import (
+from homeport.targets.cloudrun.seen_deployment import (
     INGRESS_ALL,
     ExpectedDeployment,
-    ObservedDeployment,
     ProbeToken,
+    SeenDeployment,
     Sender,
     StoredBucket,
 )
@@ -36,7 +36,7 @@ _PUBLIC = "not checked: the file says public = true, so everybody may call it"
 
 
 async def verify_deployed(
-    deployed: ObservedDeployment, *, only: Sequence[str] = (), on_result: OnResult | None = None
+    deployed: SeenDeployment, *, only: Sequence[str] = (), on_result: OnResult | None = None
 ) -> tuple[Result, ...]:
     """
     Return the results of all checks of a deployment, or of those named in `only`; `on_result` hears of each
@@ -56,7 +56,7 @@ async def verify_deployed(
     return tuple(results)
 
 
-async def no_token(deployed: ObservedDeployment) -> Finding:
+async def no_token(deployed: SeenDeployment) -> Finding:
     """Check that without a token every path that an engine is known to have is refused."""
     if deployed.planned.public:
         return skipped(_PUBLIC)
@@ -64,7 +64,7 @@ async def no_token(deployed: ObservedDeployment) -> Finding:
     return await _refused(deployed, [(deployed.front, path) for path in paths], None, "without a token")
 
 
-async def stranger(deployed: ObservedDeployment) -> Finding:
+async def stranger(deployed: SeenDeployment) -> Finding:
     """Check that the token of somebody who may not call it is refused with 403."""
     probe_token = deployed.stranger
     if deployed.planned.public:
@@ -82,7 +82,7 @@ async def stranger(deployed: ObservedDeployment) -> Finding:
     return _judged(deployed, statuses, f"with {whose}")
 
 
-async def audience(deployed: ObservedDeployment) -> Finding:
+async def audience(deployed: SeenDeployment) -> Finding:
     """Check that a token that was made for another audience is refused."""
     probe_token = deployed.elsewhere
     if deployed.planned.public:
@@ -95,7 +95,7 @@ async def audience(deployed: ObservedDeployment) -> Finding:
     return _judged(deployed, statuses, "with a token for another audience")
 
 
-async def around(deployed: ObservedDeployment) -> Finding:
+async def around(deployed: SeenDeployment) -> Finding:
     """Check that no second way leads to the engine: ingress is as planned, and every other address asks for a token, too."""
     ingress = deployed.service.get("ingress", INGRESS_ALL)
     if ingress != deployed.planned.ingress:
@@ -135,7 +135,7 @@ async def around(deployed: ObservedDeployment) -> Finding:
     return finding
 
 
-async def private(deployed: ObservedDeployment) -> Finding:
+async def private(deployed: SeenDeployment) -> Finding:
     """Check that only those who are named may call it: no allUsers, and the check of callers is on."""
     if deployed.planned.public:
         return skipped(_PUBLIC)
@@ -161,7 +161,7 @@ async def private(deployed: ObservedDeployment) -> Finding:
     return passed(f"{len(members)} named callers, besides those of the project", members=members)
 
 
-async def mount(deployed: ObservedDeployment) -> Finding:
+async def mount(deployed: SeenDeployment) -> Finding:
     """Check that buckets are mounted read-only: the planned folders of the bucket of weights, the bucket of caches, and no others."""
     volumes = [volume for volume in deployed.revision.get("volumes", ()) if "gcs" in volume]
     planned, caches = deployed.planned.prefixes, deployed.planned.caches
@@ -193,7 +193,7 @@ async def mount(deployed: ObservedDeployment) -> Finding:
     return passed(f"{names} read-only, {_listed(planned)} only", volumes=volumes)
 
 
-async def image(deployed: ObservedDeployment) -> Finding:
+async def image(deployed: SeenDeployment) -> Finding:
     """Check that the image that runs is the planned one, by the digest that Cloud Run resolved."""
     name, planned = deployed.serving.get("name", ""), deployed.planned.image_digest
     digests = [
@@ -209,7 +209,7 @@ async def image(deployed: ObservedDeployment) -> Finding:
     return passed(f"{planned[:19]}…", digest=planned)
 
 
-async def weights(deployed: ObservedDeployment) -> Finding:
+async def weights(deployed: SeenDeployment) -> Finding:
     """Check that the weights and adapters that the revision was made for are the planned ones, and lie in the bucket."""
     planned, bucket = deployed.planned, deployed.bucket
     if planned.baked:
@@ -245,7 +245,7 @@ async def weights(deployed: ObservedDeployment) -> Finding:
     )
 
 
-async def size(deployed: ObservedDeployment) -> Finding:
+async def size(deployed: SeenDeployment) -> Finding:
     """Check that GPU, concurrency and the most instances are as planned."""
     planned, revision = deployed.planned, deployed.revision
     actual = {
@@ -273,7 +273,7 @@ async def size(deployed: ObservedDeployment) -> Finding:
     )
 
 
-async def metrics(deployed: ObservedDeployment) -> Finding:
+async def metrics(deployed: SeenDeployment) -> Finding:
     """Check that what the engine counts, which is open within the instance, is not there from outside: for nobody."""
     if not deployed.planned.observed:
         return skipped(
@@ -303,7 +303,7 @@ async def metrics(deployed: ObservedDeployment) -> Finding:
     )
 
 
-CLOUD_CHECKS: tuple[Check[ObservedDeployment], ...] = (
+CLOUD_CHECKS: tuple[Check[SeenDeployment], ...] = (
     Check("no-token", "without a token every path is refused", no_token),
     Check("stranger", "a stranger's token is refused", stranger),
     Check("audience", "a token for another audience is refused", audience),
@@ -320,17 +320,17 @@ CLOUD_CHECKS: tuple[Check[ObservedDeployment], ...] = (
 
 
 async def _refused(
-    deployed: ObservedDeployment, requests: Sequence[tuple[str, str]], token: Secret | None, how: str
+    deployed: SeenDeployment, requests: Sequence[tuple[str, str]], token: Secret | None, how: str
 ) -> Finding:
     return _judged(deployed, await _statuses(deployed, requests, token), how)
 
 
-def _unlooked(deployed: ObservedDeployment, statuses: Mapping[str, int]) -> bool:
+def _unlooked(deployed: SeenDeployment, statuses: Mapping[str, int]) -> bool:
     """Return True if no token was looked at: outside of its network an internal service has 404 for everybody."""
     return deployed.service.get("ingress", INGRESS_ALL) != INGRESS_ALL and set(statuses.values()) == {404}
 
 
-def _judged(deployed: ObservedDeployment, statuses: Mapping[str, int], how: str) -> Finding:
+def _judged(deployed: SeenDeployment, statuses: Mapping[str, int], how: str) -> Finding:
     # A request from outside to an internal service gets 404, whatever the path.
     fine = _REFUSED if deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL else _REFUSED | {404}
     opened = [f"{place} gets {status}" for place, status in statuses.items() if status not in fine]
@@ -341,7 +341,7 @@ def _judged(deployed: ObservedDeployment, statuses: Mapping[str, int], how: str)
 
 
 async def _statuses(
-    deployed: ObservedDeployment, requests: Sequence[tuple[str, str]], token: Secret | None
+    deployed: SeenDeployment, requests: Sequence[tuple[str, str]], token: Secret | None
 ) -> dict[str, int]:
     slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -356,7 +356,7 @@ def _listed(names: frozenset[str]) -> str:
     return " and ".join(sorted(names))
 
 
-def _most(deployed: ObservedDeployment) -> int | None:
+def _most(deployed: SeenDeployment) -> int | None:
     """Return the smaller of the limits of the service and of the revision; None where there is neither."""
     limits = [
         resource.get("scaling", {}).get("maxInstanceCount")
@@ -369,8 +369,8 @@ __all__ = [
     "CLOUD_CHECKS",
     "INGRESS_ALL",
     "ExpectedDeployment",
-    "ObservedDeployment",
     "ProbeToken",
+    "SeenDeployment",
     "Sender",
     "StoredBucket",
     "verify_deployed",

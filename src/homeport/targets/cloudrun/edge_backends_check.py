@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Mapping
 
 from homeport.json_types import Json
-from homeport.targets.cloudrun.observed import ObservedDeployment, OtherEndpoint
+from homeport.targets.cloudrun.seen_deployment import OtherEndpoint, SeenDeployment
 from homeport.verify.report import Finding, failed, passed, skipped
 
 _REFUSED = frozenset({401, 403})
 _MODELS = "/v1/models"
 
 
-async def behind(deployed: ObservedDeployment) -> Finding:
+async def behind(deployed: SeenDeployment) -> Finding:
     """Check that each path of `edge.backends` leads to its endpoint with the caller's token, and to nobody without."""
     others = deployed.planned.behind
     if not others:
@@ -44,7 +44,7 @@ async def behind(deployed: ObservedDeployment) -> Finding:
     return passed(", ".join(f"{other.path} is {other.name}" for other in others), **evidence)
 
 
-async def _ask_other(deployed: ObservedDeployment, other: OtherEndpoint) -> tuple[str, Mapping[str, Json]]:
+async def _ask_other(deployed: SeenDeployment, other: OtherEndpoint) -> tuple[str, Mapping[str, Json]]:
     """Return what is wrong with the way to another endpoint, '' for nothing, and what was seen."""
     path = f"{other.path}{_MODELS}"
     status, models = await deployed.sender.models(deployed.front, path, token=deployed.own.token)

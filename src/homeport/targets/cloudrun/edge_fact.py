@@ -59,14 +59,16 @@ class EdgeFact(Fact):
     def lines(self) -> tuple[tuple[str, str], ...]:
         """Return a line for the way in, its limit, its price, and when it is not worth that."""
         domain = self.address.removeprefix("https://")
-        proof = "and its DNS authorization's CNAME, " if self.certificate == "managed" else ""
-        texts = [
-            f"{self.address}/v1, by a {self.kind} load balancer; {domain} must lead to its address (an A record, {proof}both of "
-            "which `up` says). The service's own address is closed once this one answers"
-            if proof
-            else f"{self.address}/v1, by a {self.kind} load balancer; {domain} must lead to its address (an A record, which `up` "
-            "says). The service's own address is closed once this one answers"
-        ]
+        records = (
+            "an A record, and its DNS authorization's CNAME, both of which"
+            if self.certificate == "managed"
+            else "an A record, which"
+        )
+        way_in = (
+            f"{self.address}/v1, by a {self.kind} load balancer; {domain} must lead to its address ({records} `up` says). "
+            "The service's own address is closed once this one answers"
+        )
+        texts = [way_in]
         if self.kind == "regional":
             texts.append(
                 "TLS ends in the service's region, and its proxies have a network of their own; requests of other regions go there "

@@ -26,8 +26,8 @@ from homeport.resources.google.monitoring import COLLECTIONS, POLICY
 from homeport.resources.google.rest import LABEL
 from homeport.targets.cloudrun.collector import APIS as SPANS
 from homeport.targets.cloudrun.collector import COLLECTOR
-from homeport.targets.cloudrun.observed import Body
 from homeport.targets.cloudrun.observing import SIDECAR, Observing
+from homeport.targets.cloudrun.seen_deployment import Body
 
 _AGAIN = "`homeport up --on cloudrun` sets it back"
 _POLICIES = RuleWords(missing="there is no alert policy of it", put=_AGAIN, set_back=_AGAIN)

@@ -30,8 +30,8 @@ from homeport.secret import Secret
 from homeport.targets.cloudrun.checks import (
     INGRESS_ALL,
     ExpectedDeployment,
-    ObservedDeployment,
     ProbeToken,
+    SeenDeployment,
     StoredBucket,
     verify_deployed,
 )
@@ -188,7 +188,7 @@ class Verifier:
             results = await self._endpoint(subject, reached)
             revision = await self.google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
             origin = str(service.get("uri") or address_of(service))
-            deployed = ObservedDeployment(
+            deployed = SeenDeployment(
                 service=service,
                 revision=revision,
                 policy=await policy.read(self.google, IamResource(api="run", path=f"v2/{service['name']}")),

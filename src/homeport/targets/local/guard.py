@@ -70,18 +70,8 @@ def behind_gateway(launch: Launch, guard: Guard, pulse: Pulse | None, *, host: s
     settings = settings_of(guard, screen=screen, template=guard.template or "")
     from homeport.gateway.app import OWN_PULSE
 
-    command = [
-        sys.executable,
-        *_PROGRAM,
-        "--host",
-        host,
-        "--port",
-        f"{port}",
-        "--model",
-        launch.model,
-        "--engine",
-        launch.engine,
-    ]
+    command = [sys.executable, *_PROGRAM, "--host", host, "--port", f"{port}"]
+    command += ["--model", launch.model, "--engine", launch.engine]
     command += ["--engine-port", f"{ENGINE_PORT}", "--settings", settings.line()]
     command += ["--engine-takes", ",".join((MARK, *launch.inherits, *launch.environment))]
     if launch.keyed:

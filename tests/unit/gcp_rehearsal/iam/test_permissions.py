@@ -14,6 +14,7 @@ import pytest
 from gcp_rehearsal import discovery
 from gcp_rehearsal.errors import RehearsalError
 from gcp_rehearsal.iam.permissions import further, permissions_of, required, roles, unchecked
+from places import ROOT
 
 NAME = re.compile(r"[a-z]+(\.[a-zA-Z]+){2}")
 DEPLOYER = (
@@ -380,6 +381,12 @@ def test_the_facts_carry_their_source_and_date() -> None:
     assert re.search(r"20\d\d-\d\d-\d\d", table("roles.json")["about"]["read"])
     assert all(re.fullmatch(r"[0-9a-f]{8}", role["commit"]) for role in table("roles.json")["roles"].values())
     assert re.search(r"20\d\d-\d\d-\d\d", table("methods.json")["about"]["source"])
+
+
+def test_the_documents_count_the_roles_that_there_are() -> None:
+    text = (ROOT / "docs" / "rehearsal.md").read_text()
+    (count,) = re.findall(r"the (\d+) in `gcp_rehearsal/iam/roles.json`", text)
+    assert int(count) == len(table("roles.json")["roles"])
 
 
 def test_the_tables_are_in_order() -> None:

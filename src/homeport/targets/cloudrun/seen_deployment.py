@@ -112,7 +112,7 @@ class StoredBucket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedDeployment:
+class SeenDeployment:
     """A deployed service as it was read, with what it was planned to be."""
 
     service: Body
