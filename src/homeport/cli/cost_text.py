@@ -64,7 +64,7 @@ def _costs(answer: CostAnswer) -> Iterator[str]:
             rows = [*_steady(cost.always_on), *rows]
     yield _table((title, "likely", "from … to") if len(rows) > 2 else (title, "", ""), rows)
     if answer.edge_with_traffic:
-        yield f"With traffic the load balancer costs {answer.edge_with_traffic} more."
+        yield f"With traffic the load balancer costs more: {answer.edge_with_traffic}."
     if answer.guard_with_traffic:
         yield f"With traffic the screen costs at least {answer.guard_with_traffic} more."
     if cost.tokens is None:

@@ -7,6 +7,11 @@ from homeport.cost.figure import Figure
 from homeport.cost.usage import MONTH_HOURS
 from homeport.spec import Edge
 
+_PROXIES = (
+    "not counted: what Google may charge for the instances of its proxies, of which no amount was found"
+)
+"""Of one in a region, as a regional and an internal one are."""
+
 
 def edge_month(prices: Prices, edge: Edge) -> Figure:
     """Return a month of it while nobody asks anything: its forwarding rules, and Cloud Armor's policy and rule."""
@@ -32,11 +37,11 @@ def edge_month(prices: Prices, edge: Edge) -> Figure:
 
 
 def with_traffic(prices: Prices, edge: Edge) -> str:
-    """Return in words what comes with traffic, such as `$0.008 a GiB each way`."""
-    per_gib = f"{usd(prices.rates['load_balancer_gib'].usd)} a GiB each way"
-    if edge.requests_per_minute is None:
-        return per_gib
-    return f"{per_gib} and {usd(prices.rates['armor_million_requests'].usd)} a million requests"
+    """Return in words what comes with traffic, such as `$0.008 a GiB each way`, and what of it all nobody could reckon."""
+    rates = f"{usd(prices.rates['load_balancer_gib'].usd)} a GiB each way"
+    if edge.requests_per_minute is not None:
+        rates += f" and {usd(prices.rates['armor_million_requests'].usd)} a million requests"
+    return rates if edge.kind == "global" else f"{rates}; {_PROXIES}"
 
 
 def _marks(rate: Rate) -> tuple[str, ...]:

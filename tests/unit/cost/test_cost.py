@@ -549,9 +549,13 @@ def test_the_load_balancer_of_the_file_is_in_every_month_and_its_traffic_is_told
             assert getattr(found.cost, one).value - getattr(without.cost, one).value == pytest.approx(month)
         assert found.cost.bill.scaling(1e6) == pytest.approx((without.cost.bill.scaling(1e6) or 0) + month)
         text = cost_text.text(found, explain=True)
-        assert f"With traffic the load balancer costs {traffic} more." in text
+        assert f"With traffic the load balancer costs more: {traffic}." in text
         assert "forwarding rules, 730 h × $0.025" in text
     assert "? armor_policy_month is unconfirmed" in cost_text.text(limited, explain=False)
+    regional = asked('[edge]\ndomain = "llm.example.com"\nkind = "regional"\n')
+    assert "; not counted: what Google may charge for the instances of its proxies" in cost_text.text(
+        regional, explain=False
+    )
     assert "load balancer" not in cost_text.text(without, explain=True)
 
 

@@ -91,7 +91,7 @@ class EdgeFact(Fact):
             )
         guess = f" ({', '.join(self.unconfirmed)} not confirmed)" if self.unconfirmed else ""
         texts.append(
-            f"${self.usd_per_month:.2f} a month while nobody asks anything, and {self.with_traffic}{guess}"
+            f"${self.usd_per_month:.2f} a month while nobody asks anything{guess}, and {self.with_traffic}"
         )
         if self.requests_per_minute is None and not self.backends:
             texts.append(

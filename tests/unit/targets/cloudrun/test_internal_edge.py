@@ -166,6 +166,12 @@ def test_a_plan_says_who_reaches_it_and_that_its_price_is_not_confirmed(deployer
     outer = deployer.behind(kind="regional").edge
     assert outer is not None
     assert EdgeFact.of(outer, load()).unconfirmed == ()
+    not_counted = "not counted: what Google may charge for the instances of its proxies"
+    assert not_counted in fact.text
+    assert not_counted in EdgeFact.of(outer, load()).text
+    everywhere = deployer.behind().edge
+    assert everywhere is not None
+    assert not_counted not in EdgeFact.of(everywhere, load()).text
     assert "its proxies have a network of their own" in EdgeFact.of(outer, load()).text
 
 
