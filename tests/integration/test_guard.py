@@ -79,6 +79,22 @@ def test_a_guarded_endpoint_answers_refuses_attacks_and_keeps_its_engine_to_itse
     assert all_of(user) == []
 
 
+def test_a_shell_without_the_variables_of_spans_plans_nothing_new_and_rolls_back(user: User) -> None:
+    nobody = f"http://127.0.0.1:{free_port('127.0.0.1')}"
+    observed = f"{GUARDED}[observe]\ntraces = true\n"
+    user.write(spec(f"file:{TAUGHT}", more=observed))
+    assert "nobody is named who takes the spans" in user.run("plan", code=10).err
+    user.run("up", "--yes", OTEL_EXPORTER_OTLP_ENDPOINT=nobody)
+    assert user.run("plan", "--json").json["changes_pending"] is False
+    user.write(spec(f"file:{TAUGHT}", more=observed.replace("512", "768")))
+    user.run("up", "--yes", "--no-verify")
+    user.run("rollback")
+    record = json.loads((user.home / "endpoints" / "home" / "record.json").read_text())
+    assert record["launch"]["environment"]["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] == f"{nobody}/v1/traces"
+    user.run("down", "--yes")
+    assert all_of(user) == []
+
+
 def test_the_plan_says_what_is_screened_and_a_guard_that_screens_nothing_is_refused(user: User) -> None:
     user.write(spec(f"file:{TAUGHT}", more=f"{GUARDED}answers = false\n"))
     plan = json.loads(user.run("plan", "--json").out)

@@ -221,12 +221,13 @@ class LocalTarget:
         """
         Return how it fits this machine; None where that cannot be known before the weights are here.
 
-        Raises `SpecError` for settings that the engine or the model cannot honour, `MemoryTooSmall` where it
-        needs more memory than the machine has.
+        Raises `SpecError` for settings that the engine or the model cannot honour, or spans that nobody takes, `MemoryTooSmall`
+        where it needs more memory than the machine has.
         """
         engine, installation = self.engine
         settings = self.spec.engine
         engine.check(settings)
+        spans_go_to(self.spec, installation.engine, folder=self.endpoint_folder)
         template_file(self.spec, self.spec_file)
         ensure_found(self.spec, self.spec_file, self.weights)
         ensure_one_file(engine, manifest)
