@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -100,6 +101,26 @@ def test_what_was_made_though_its_answer_was_lost_is_removed(words: str) -> None
             cloud.faults.append(Fault(method=method, drop=True, after=True))
             kept(cloud, clause)
             assert left_of(cloud) == [], clause.text
+
+
+@pytest.mark.parametrize("words", ["may stand in a mask", "its fingerprint", "url map"])
+@pytest.mark.parametrize("after_s", [0.5, 3.0])
+def test_what_is_broken_off_while_something_is_made_leaves_nothing(words: str, after_s: float) -> None:
+    clause = next(one for one in CLAUSES if words in one.text)
+    cloud = Cloud()
+    enable(cloud, *APIS)
+
+    async def break_off() -> None:
+        async with google_for(cloud) as door:
+            work = asyncio.create_task(hold(door, lambda one: None, (clause,)))
+            await asyncio.sleep(after_s)
+            assert not work.done()
+            work.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await work
+
+    act(break_off())
+    assert left_of(cloud) == []
 
 
 def test_an_account_that_is_not_seen_everywhere_yet_is_removed() -> None:

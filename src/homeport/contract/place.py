@@ -34,7 +34,9 @@ SEEN_S = 420.0
 
 SAYS_NOTHING = (ApiDisabled, NetworkError, NoCredentials, PermissionDenied, PolicyViolated, QuotaExceeded)
 """Why a clause could not be tried; of what it says that is no proof, nor of its opposite."""
-_REFUSED = (*SAYS_NOTHING[2:], ApiDisabled, AlreadyExists, Conflict, InvalidArgument, NotFound)
+_REFUSED = (
+    *(kind for kind in SAYS_NOTHING if kind is not NetworkError), AlreadyExists, Conflict, InvalidArgument, NotFound,
+)  # fmt: skip
 """What a request is answered with that has made nothing."""
 _STILL_S = 300.0
 """For how long a thing is waited for once more that is only to be removed: Google removes none that it is still making."""
