@@ -54,13 +54,17 @@ class NamedBackend:
         return bool(self.service.get("invokerIamDisabled"))
 
     @property
+    def _why_no_model(self) -> str:
+        return self.why_none or self.unread or "its revision does not say what it serves"
+
+    @property
     def other(self) -> OtherEndpoint:
         """Return what a check holds it to."""
         return OtherEndpoint(
             path=self.path,
             name=self.endpoint,
             model=self.model,
-            why_no_model="" if self.model else self.unread or "its revision does not say what it serves",
+            why_no_model="" if self.model else self._why_no_model,
             public=self.public,
         )
 

@@ -258,6 +258,7 @@ def test_what_could_not_be_listed_is_not_taken_for_gone() -> None:
     )
     (found,) = findings((one,), ADDRESS, guarded=False)
     assert found.verdict.value == "problem"
+    assert one.other.why_no_model == one.why_none
 
 
 @pytest.mark.parametrize(
