@@ -71,7 +71,7 @@ class Observe(SpecTable):
     """Who is told when the engine stalls, queues, or is slow: `mailto:` addresses. Without any the alerts only show in the console."""
 
     traces: bool = False
-    """Whether the engine, where it has them, and homeport's gateway, where one stands before it, send a span of each request; on Cloud Run of each that it samples, one in 10 s of each instance at most. No text is in them."""
+    """Whether the engine, where it has them, and homeport's gateway, where one stands before it, send a span of each request; on Cloud Run of each that it samples, one in 10 s of each instance at most where clients ask for none. No text is in them."""
     otlp: str | None = Field(default=None, pattern=patterns.OTLP, examples=["http://127.0.0.1:4318"])
     """Who takes spans on this machine, if there are any: the address of a receiver of OpenTelemetry's protocol over HTTP, without /v1/traces. By default that of `OTEL_EXPORTER_OTLP_ENDPOINT`. On Cloud Run they go to Cloud Trace."""
 

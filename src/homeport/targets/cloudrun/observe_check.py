@@ -85,7 +85,7 @@ async def _traces(google: Google, observing: Observing, service: Body) -> Observ
         ok(
             "traces",
             "the collector stands beside the engine, may write, and both APIs that it needs are on; by Google's documentation "
-            "Cloud Run samples one request in 10 s of each instance at most, and of others there is no span",
+            "Cloud Run samples one request in 10 s of each instance at most where clients ask for none, and of others there is no span",
         ),
     )
 

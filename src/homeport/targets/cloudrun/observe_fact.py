@@ -82,8 +82,8 @@ class ObserveFact(Fact):
         ]
         if self.traces:
             extras.append(
-                f"traces: a span of each request that Cloud Run samples, one in 10 s of each instance at most, to Cloud Trace, by a "
-                f"collector beside the engine, {self.cpu:g} CPU and "
+                "traces: a span of each request that Cloud Run samples, one in 10 s of each instance at most where clients ask for none, "
+                f"to Cloud Trace, by a collector beside the engine, {self.cpu:g} CPU and "
                 f"{self.memory_gib:g} GiB more in each instance, on {self.traces}; what Cloud Trace charges is not in the price"
             )
         if self.budget is not None:

@@ -359,7 +359,7 @@ def test_a_plan_with_spans_tells_the_collector_and_its_size(deployer: WithObserv
     assert made.observing is not None
     (fact,) = made.observing.facts(load())
     assert (
-        "a span of each request that Cloud Run samples, one in 10 s of each instance at most, to Cloud Trace"
+        "a span of each request that Cloud Run samples, one in 10 s of each instance at most where clients ask for none"
         in fact.text
     )
     assert made.estimate.size.cpu == made.shape.cpu + 2
