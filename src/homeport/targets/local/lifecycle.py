@@ -137,8 +137,7 @@ class LocalLifecycle:
         from homeport.targets.local.teardown import take_down
 
         self._ensure_mine()
-        if self.by_name and not self.named_in_file and not self.graph.endpoint_folder.exists():
-            raise _unknown(self.name, self.graph.home)
+        self._ensure_known()
         gone = await take_down(
             self.name, purge=purge, home=self.graph.home, progress=progress, approve=approve
         )
@@ -153,6 +152,7 @@ class LocalLifecycle:
         from homeport.targets.local.swap import LocalSwap
 
         self._ensure_mine()
+        self._ensure_known()
         folder, now = self.graph.folder, endpoint_record.load(self.graph.folder)
         verified = endpoint_record.verified(folder)
         if verified is None or not (self.by_name or verified.belongs_to(self.spec_file)):
@@ -221,6 +221,11 @@ class LocalLifecycle:
                 "an endpoint of its own; `homeport up --take-over` makes that one this file's"
             )
             ensure_owner(self.spec, self.spec_file, self.graph.home, hint=hint)
+
+    def _ensure_known(self) -> None:
+        """Raise `NotRunning` for a name that neither the file here nor anything on this machine knows."""
+        if self.by_name and not self.named_in_file and not self.graph.endpoint_folder.exists():
+            raise _unknown(self.name, self.graph.home)
 
     def _remembered(self) -> EndpointRecord | Unreadable:
         record = endpoint_record.read(self.graph.folder)
