@@ -67,15 +67,18 @@ def _contract(terminal: Terminal, project: str) -> int:
         contract.ClauseVerdict.NOT_TRIED: "–",
     }
 
+    def tell(clause: contract.ClauseFinding) -> None:
+        # What may be left is said at once: after a break-off there is no result that would name it.
+        left = f": {clause.detail}" if clause.left else ""
+        terminal.say(f"{marks[clause.verdict]} {clause.text}{left}")
+
     async def held() -> list[contract.ClauseFinding]:
         async with await google.from_env(os.environ, project=project) as door:
             if not door.project:
                 raise SpecError(
                     "no project is named", hint="give --project PROJECT, or export GOOGLE_CLOUD_PROJECT=…"
                 )
-            return await contract.hold(
-                door, lambda clause: terminal.say(f"{marks[clause.verdict]} {clause.text}")
-            )
+            return await contract.hold(door, tell)
 
     findings = sync.run(held())
     lines = [

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from homeport.contract.clauses import APIS, CLAUSES, Clause
-from homeport.contract.place import SAYS_NOTHING, ClauseBroken, ContractPlace
+from homeport.contract.place import ClauseBroken, ContractPlace, says_nothing
 from homeport.errors import HomeportError
 from homeport.google import Google
 
@@ -44,6 +44,8 @@ class ClauseFinding:
     verdict: ClauseVerdict
     detail: str
     seconds: float
+    left: tuple[str, ...] = ()
+    """What it made and may have left; `detail` names it, too."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as the report has it."""
@@ -58,29 +60,44 @@ class ClauseFinding:
 async def hold(
     google: Google, tell: Callable[[ClauseFinding], None], clauses: Sequence[Clause] = CLAUSES
 ) -> list[ClauseFinding]:
-    """Return what came of every clause, each told as soon as it is known. What a clause makes, it removes, or says that it may be left."""
+    """
+    Return what came of every clause, each told as soon as it is known.
+
+    What a clause makes, it removes, or says that it may be left: also where it is broken off, before that is raised on.
+    """
     findings = []
     for clause in clauses:
         begun = time.monotonic()
         place = ContractPlace(google=google, name=f"contract-{secrets.token_hex(4)}")
-        verdict, detail = await _tried(clause, place)
-        if place.left:
-            detail = f"{detail}; what it made may be left: {', '.join(place.left)}"
-        finding = ClauseFinding(
-            text=clause.text, verdict=verdict, detail=detail, seconds=time.monotonic() - begun
-        )
+        try:
+            verdict, detail = await _tried(clause, place)
+        except BaseException:
+            if place.left:
+                tell(_found(clause, place, begun, ClauseVerdict.NOT_TRIED, "it was broken off"))
+            raise
+        finding = _found(clause, place, begun, verdict, detail)
         tell(finding)
         findings.append(finding)
     return findings
 
 
+def _found(
+    clause: Clause, place: ContractPlace, begun: float, verdict: ClauseVerdict, detail: str
+) -> ClauseFinding:
+    if place.left:
+        detail = f"{detail}; what it made may be left: {', '.join(place.left)}"
+    seconds = time.monotonic() - begun
+    return ClauseFinding(
+        text=clause.text, verdict=verdict, detail=detail, seconds=seconds, left=tuple(place.left)
+    )
+
+
 async def _tried(clause: Clause, place: ContractPlace) -> tuple[ClauseVerdict, str]:
     try:
         answer = await clause.keep(place)
-    except SAYS_NOTHING as error:
-        return ClauseVerdict.NOT_TRIED, str(error)
     except (ClauseBroken, HomeportError) as error:
-        return (ClauseVerdict.NOT_TRIED if clause.asks else ClauseVerdict.BROKEN), str(error)
+        settled = not clause.asks and not says_nothing(error)
+        return (ClauseVerdict.BROKEN if settled else ClauseVerdict.NOT_TRIED), str(error)
     return (ClauseVerdict.TOLD if clause.asks else ClauseVerdict.HOLDS), answer or ""
 
 

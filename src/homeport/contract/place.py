@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -23,7 +24,7 @@ from homeport.errors import (
     QuotaExceeded,
 )
 from homeport.google import Google
-from homeport.google.errors import AFTER_RETRY
+from homeport.google.errors import AFTER_RETRY, ANSWER_LOST
 from homeport.google.operations import LONGEST, is_operation
 from homeport.progress import Silent
 
@@ -32,10 +33,10 @@ SEEN_S = 420.0
 """For how long a new account may be unknown elsewhere: see resources/patience.py."""
 
 
-SAYS_NOTHING = (ApiDisabled, NetworkError, NoCredentials, PermissionDenied, PolicyViolated, QuotaExceeded)
+_SAYS_NOTHING = (ApiDisabled, NetworkError, NoCredentials, PermissionDenied, PolicyViolated, QuotaExceeded)
 """Why a clause could not be tried; of what it says that is no proof, nor of its opposite."""
 _REFUSED = (
-    *(kind for kind in SAYS_NOTHING if kind is not NetworkError), AlreadyExists, Conflict, InvalidArgument, NotFound,
+    *(kind for kind in _SAYS_NOTHING if kind is not NetworkError), AlreadyExists, Conflict, InvalidArgument, NotFound,
 )  # fmt: skip
 """What a request is answered with that has made nothing."""
 _STILL_S = 300.0
@@ -48,6 +49,12 @@ _ACCOUNT_S = 60.0
 
 class ClauseBroken(Exception):
     """Google, or what stands in for it, does otherwise than a clause says."""
+
+
+def says_nothing(error: BaseException) -> bool:
+    """Return True if a clause could not be tried for it: it is no proof of what the clause says, nor of the opposite."""
+    lost = getattr(error, "reason", "") in {ANSWER_LOST, AFTER_RETRY}
+    return lost or isinstance(error, _SAYS_NOTHING)
 
 
 def expect(holds: bool, what: str) -> None:
@@ -137,23 +144,39 @@ class ContractPlace:
         except BaseException:
             await self._clear(api, path, begun)
             raise
-        try:
+        await self._remove(api, path)
+
+    async def _remove(self, api: str, path: str) -> None:
+        """Remove what is at `path`, also where that is broken off: what uses other things must go before they can."""
+
+        async def remove() -> None:
             await self.finish(api, await self.google.delete(api, path))
-        except HomeportError:
-            self.left.append(path)
+
+        removal = asyncio.create_task(remove())
+        try:
+            await asyncio.shield(removal)
+        except BaseException:
+            try:
+                await asyncio.wait({removal})
+            finally:
+                if removal.cancel() or removal.cancelled() or removal.exception() is not None:
+                    self.left.append(path)
             raise
 
     async def _clear(self, api: str, path: str, begun: Any) -> None:  # Any: JSON
         """Remove what may be at `path`, after something else has failed."""
-        with suppress(HomeportError):
-            await self.finish(api, begun, deadline=_STILL_S)
         patient = self.google.patient(accounts=_ACCOUNT_S) if api == "iam" else self.google
         try:
+            with suppress(HomeportError):
+                await self.finish(api, begun, deadline=_STILL_S)
             await self.finish(api, await patient.delete(api, path))
         except NotFound:
             return
         except HomeportError as error:
             self.left.append(f"{path} ({error})")
+        except BaseException:
+            self.left.append(f"{path} (its removal was broken off)")
+            raise
 
     @asynccontextmanager
     async def account(self) -> AsyncIterator[str]:
@@ -195,9 +218,7 @@ class refusal:  # noqa: N801 - reads as a word of a sentence: with refusal(NotFo
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Tell whether the error is the one that is expected. Raises `ClauseBroken` where there is none."""
         expect(error is not None, f"no {self._kind.__name__} was raised")
-        if isinstance(error, self._kind) and (
-            self._kind in SAYS_NOTHING or not isinstance(error, SAYS_NOTHING)
-        ):
+        if isinstance(error, self._kind) and (self._kind in _SAYS_NOTHING or not says_nothing(error)):
             self.error = error
             return True
         return False
