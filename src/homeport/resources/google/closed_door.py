@@ -186,7 +186,8 @@ class ClosedDoor(DependentResource):
         old = edge_address_of(service)
         if old in {"", self.address}:
             return "the service is reached as before"
-        return f"{old} answers no more, since its load balancer is that of {self.address} now, and the service's own address stays closed"
+        own = "" if self.keeps_address else ", and the service's own address stays closed"
+        return f"{old} answers no more, since its load balancer is that of {self.address} now{own}"
 
     def _closing(self, service: Body) -> JsonObject:
         own = str(service.get("uri") or service.get("annotations", {}).get(BACK_DOOR, ""))

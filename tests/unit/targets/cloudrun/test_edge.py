@@ -172,8 +172,10 @@ def test_googles_certificate_takes_the_place_of_ones_own_and_back(deployer: With
 
 def test_another_domain_takes_the_place_of_the_first(deployer: WithEdge) -> None:
     deployer.up(deployer.behind())
+    before = len(deployer.asked)
     _, after = deployer.up(deployer.behind(domain="models.example.com"))
     assert after.pending == ()
+    assert deployer.asked[before:] == ["https://models.example.com"], "the old domain takes no token any more"
     assert deployer.service["annotations"]["homeport/edge"] == "https://models.example.com"
     assert deployer.service["customAudiences"] == ["https://models.example.com"]
 
