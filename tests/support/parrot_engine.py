@@ -27,13 +27,15 @@ class Parrot:
     """Characters of a piece."""
     choices: int = 1
     pause: asyncio.Event | None = None
-    """Waited for before the last piece of text."""
+    """Waited for before the last piece of text, or after `raw`."""
     asked: list[tuple[str, Any]] = field(default_factory=list)  # Any: JSON
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether a client went before the end."""
     raw: bytes = b""
     """Sent as the whole answer, whatever is asked."""
     kind: str = "application/json"
+    """Of `raw`."""
+    status: int = 200
     """Of `raw`."""
     packed: bool = False
 
@@ -47,7 +49,7 @@ class Parrot:
         request = json.loads(body or b"{}")
         self.asked.append((scope["path"], request))
         if self.raw:
-            await self._reply(send, self.raw, self.kind)
+            await self._say_raw(send)
             return
         if scope["method"] == "GET":
             await self._reply(send, json.dumps({"object": "list", "data": [{"id": "parrot"}]}).encode())
@@ -58,10 +60,18 @@ class Parrot:
             return
         await self._stream(scope["path"], LINES if native else SSE, receive, send)
 
-    async def _reply(self, send: Send, body: bytes, kind: str = "application/json") -> None:
-        headers = [(b"content-type", kind.encode())] + (
+    async def _say_raw(self, send: Send) -> None:
+        head = [(b"content-type", self.kind.encode())] + (
             [(b"content-encoding", b"gzip")] if self.packed else []
         )
+        await send({"type": "http.response.start", "status": self.status, "headers": head})
+        await send({"type": "http.response.body", "body": self.raw, "more_body": True})
+        if self.pause is not None:
+            await self.pause.wait()
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _reply(self, send: Send, body: bytes) -> None:
+        headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

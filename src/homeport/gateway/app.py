@@ -25,6 +25,7 @@ from homeport.gateway.room import Room, TakenRoom
 from homeport.gateway.screener import Screener
 from homeport.gateway.settings import OWN_HEALTH
 from homeport.gateway.spans import Spans
+from homeport.gateway.usage import TokenUsage
 from homeport.gateway.verdict import Refused
 from homeport.relay.headers import onward
 from homeport.relay.messages import Receive, Scope, Send
@@ -91,6 +92,7 @@ class GatewayApp:
                 await self._asked(api, scope, receive, send)
 
     async def _asked(self, api: TextApi, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = asyncio.get_running_loop().time()
         with self._room.taken() as room:
             try:
                 ensure_plain(scope["headers"])
@@ -103,7 +105,10 @@ class GatewayApp:
                 why = f"the body is no JSON that is read in one way only: {error}"
                 await self._turn_away(api, TurnedAway(400, why), send)
             except HungUp:
-                return
+                if self._metrics:
+                    self._metrics.begun()
+                    seconds = asyncio.get_running_loop().time() - begun
+                    self._metrics.ended(api.operation, seconds, "client_gone", TokenUsage())
             else:
                 await _while_there(receive, self._exchange(api, body, room, scope, send))
 
@@ -127,7 +132,7 @@ class GatewayApp:
         try:
             await exchange.run(body, headers)
         except asyncio.CancelledError:
-            exchange.error = "client_gone"
+            exchange.error = exchange.error or "client_gone"
             raise
         finally:
             if self._metrics:

@@ -65,7 +65,7 @@ class CountingApp:
         try:
             await self._exchange(scope, coming, send, count)
         except asyncio.CancelledError:
-            count.error = "client_gone"
+            count.error = count.error or "client_gone"
             raise
         finally:
             count.end()
@@ -90,7 +90,7 @@ class CountingApp:
                 count.take(piece)
         except UNANSWERED:
             # The server closes a connection whose answer does not end, so the client sees a break for a break.
-            count.error = "client_gone" if coming.is_gone else "engine"
+            count.error = count.error or ("client_gone" if coming.is_gone else "engine")
             return
         finally:
             response.close()

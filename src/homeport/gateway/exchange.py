@@ -25,7 +25,7 @@ from homeport.gateway.holding import Holding
 from homeport.gateway.metrics import GatewayMetrics
 from homeport.gateway.room import TakenRoom
 from homeport.gateway.screener import Screener
-from homeport.gateway.usage import TokenUsage, has_text
+from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.gateway.verdict import Reason, Refused, Side
 from homeport.json_types import Json
 from homeport.relay.messages import Send
@@ -102,8 +102,10 @@ class ScreenedExchange:
         try:
             await self._answer(response)
         except UNANSWERED:
-            self.error = "engine"
-            if not self._started:
+            if self._started:
+                self.error = self.error or "engine"
+            else:
+                self.error = "engine"
                 await self.whole(502, _plain_error("the engine broke off in the middle of its answer"))
         finally:
             response.close()
@@ -121,6 +123,8 @@ class ScreenedExchange:
             self.metrics.screened(Side.PROMPT.value, self._now - before)
 
     async def _answer(self, response: aiohttp.ClientResponse) -> None:
+        if response.status >= 400:
+            self.error = str(response.status)
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         packed = response.headers.get("content-encoding", "identity").strip().lower()
         headers = [
@@ -156,6 +160,7 @@ class ScreenedExchange:
             )
             return
         self.usage.note(body)
+        self._judge(body)
         try:
             pieces = texts.of_answer(body)
             await self._screen_answer([piece.text for piece in pieces])
@@ -170,8 +175,6 @@ class ScreenedExchange:
             return
         for piece in pieces:
             self.screener.remember(piece.text, self._ending)
-        if response.status >= 400:
-            self.error = str(response.status)
         await self.whole(response.status, body, headers)
 
     def _told_left_out(self) -> list[tuple[bytes, bytes]]:
@@ -235,8 +238,13 @@ class ScreenedExchange:
         if self.metrics and has_text(event.body):
             self.metrics.went_on()
         self.usage.note(event.body)
+        self._judge(event.body)
         ended = state.note(event.body, event.size)
         holding.add(event, texts.of_answer(event.body), ended)
+
+    def _judge(self, body: dict[str, Json]) -> None:
+        if not self.error and tells_error(body):
+            self.error = "engine"
 
     def _take_room(self, holding: Holding, beside: int) -> None:
         """Take room for what is held of the stream now. Without room what has gone on is forgotten, before anything is refused."""

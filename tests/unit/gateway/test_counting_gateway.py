@@ -210,6 +210,23 @@ def test_an_answer_that_ends_in_an_error_is_counted_as_one(kind: str, raw: bytes
     scene(play, Parrot(raw=raw, kind=kind))
 
 
+def test_an_error_that_was_told_stays_one_when_the_client_hangs_up_at_it() -> None:
+    async def play(front: Front) -> None:
+        pause = front.parrot.pause
+        assert pause is not None
+        body = asked("/v1/chat/completions", "x", stream=True)
+        async with front.client.stream("POST", "/v1/chat/completions", json=body) as answer:
+            assert FAILED in await anext(answer.aiter_bytes())
+        async with asyncio.timeout(20):
+            while front.told("homeport_gateway_active_requests") != 0:
+                await front.client.get("/gateway/health")
+        pause.set()
+        assert (front.told(ENDED % "engine"), front.told(ENDED % "client_gone")) == (1, None)
+
+    raw = b"data: " + FAILED + b"\n\n"
+    scene(play, Parrot(raw=raw, kind="text/event-stream", pause=asyncio.Event()))
+
+
 @pytest.mark.parametrize("raw", [b"data: {not json\n\ndata: [DONE]\n\n", b"data: \xff\xfe\n\n", b"{" * 5000])
 @pytest.mark.parametrize(
     "kind", ["text/event-stream", "application/x-ndjson", "application/json", "text/html"]

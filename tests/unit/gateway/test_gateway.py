@@ -448,3 +448,66 @@ def test_what_passes_is_counted_under_the_conventions_names() -> None:
         assert "homeport_gateway_active_requests 0.0" in text
 
     scene(play)
+
+
+ENDED = 'gen_ai_server_request_duration_seconds_count{error_type="%s",gen_ai_operation_name="chat",gen_ai_request_model="parrot"} 1.0'
+FAILED = b'{"error": {"message": "out of memory"}}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "status", "error"),
+    [
+        ("text/event-stream", b'data: {"choices": [{"delta": {"content": "Ro"}}]}\n\ndata: ' + FAILED + b"\n\n", 200, "engine"),
+        ("text/event-stream", b"data: " + FAILED + b"\n\n", 503, "503"),
+        ("application/x-ndjson", b'{"message": {"content": "Ro"}}\n{"error": "an error was encountered"}\n', 200, "engine"),
+        ("application/json", FAILED, 200, "engine"),
+        ("application/json", FAILED, 400, "400"),
+        ("application/json", b'{"error": null, "status": "completed"}', 200, ""),
+    ],
+)  # fmt: skip
+def test_an_answer_that_tells_an_error_is_counted_as_one(
+    kind: str, raw: bytes, status: int, error: str
+) -> None:
+    async def play(stage: Stage) -> None:
+        answer = await stage.ask(
+            "/v1/chat/completions", asked("/v1/chat/completions", "Hi.", stream="json" not in kind)
+        )
+        assert answer.status_code == status
+        assert ENDED % error in stage.metrics.text().decode()
+
+    scene(play, Parrot(raw=raw, kind=kind, status=status))
+
+
+def test_an_error_that_was_told_stays_the_engines_when_the_client_hangs_up_at_it() -> None:
+    async def play(stage: Stage) -> None:
+        pause = stage.parrot.pause
+        assert pause is not None
+        body = asked("/v1/chat/completions", "Hi.", stream=True)
+        async with stage.client.stream("POST", "/v1/chat/completions", json=body) as answer:
+            assert b"out of memory" in await anext(answer.aiter_bytes())
+        async with asyncio.timeout(20):
+            while "homeport_gateway_active_requests 0.0" not in stage.metrics.text().decode():
+                await stage.client.get("/gateway/health")
+        pause.set()
+        assert ENDED % "engine" in stage.metrics.text().decode()
+        assert 'error_type="client_gone"' not in stage.metrics.text().decode()
+
+    # The last characters of a text are kept back for the screen: those that follow let the error go.
+    raw = b"data: " + FAILED + b'\n\ndata: {"error": {"message": "' + b"again and " * TAIL + b'"}}\n\n'
+    scene(play, Parrot(raw=raw, kind="text/event-stream", pause=asyncio.Event()))
+
+
+def test_whoever_hangs_up_while_sending_is_counted_as_gone() -> None:
+    async def play(stage: Stage) -> None:
+        url = httpx2.URL(stage.url)
+        _, sending = await asyncio.open_connection(url.host, url.port)
+        sending.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        await sending.drain()
+        sending.close()
+        async with asyncio.timeout(20):
+            while ENDED % "client_gone" not in stage.metrics.text().decode():
+                await stage.client.get("/gateway/health")
+        assert "homeport_gateway_active_requests 0.0" in stage.metrics.text().decode()
+        assert stage.parrot.asked == []
+
+    scene(play)

@@ -141,6 +141,14 @@ class EndpointRecord:
         """Return True if it was started for exactly this spec."""
         return parse(self.spec, where=f"the record of {self.name}") == spec
 
+    def is_for_but_port(self, spec: Spec) -> bool:
+        """Return True if it was started for this spec, whatever port either names."""
+        mine, theirs = (
+            one.model_dump() for one in (parse(self.spec, where=f"the record of {self.name}"), spec)
+        )
+        mine["local"]["port"] = theirs["local"]["port"] = 0
+        return mine == theirs
+
     def save(self, folder: Path) -> None:
         """Write it to `folder` in one step: a reader sees the old record or this one."""
         write_private(folder / _NAME, json.dumps({"version": VERSION, **asdict(self)}, indent=1))
@@ -152,9 +160,7 @@ class EndpointRecord:
 
     def same_launch(self, other: EndpointRecord) -> bool:
         """Return True if `other` is of the same model, settings and weights, whatever port it listens on."""
-        mine, theirs = (parse(record.spec).model_dump() for record in (self, other))
-        mine["local"]["port"] = theirs["local"]["port"] = 0
-        return mine == theirs and self.weights == other.weights
+        return self.is_for_but_port(parse(other.spec)) and self.weights == other.weights
 
     def with_receipt(self, receipt: Mapping[str, Any]) -> EndpointRecord:
         """Return this record with the outcome of a verification."""

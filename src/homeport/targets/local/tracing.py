@@ -28,7 +28,7 @@ def spans_go_to(
     """
     Return the whole address that spans are sent to; '' where the file wants none.
 
-    Where neither the file nor the environment names it, it stays that of the endpoint in `folder`. Raises `SpecError` where
+    Where neither the file nor the environment names it, it stays what the environment named for the endpoint in `folder`. Raises `SpecError` where
     nobody is named who takes them, or by an address that may hold secrets, `Unsupported` where nobody would send any.
     """
     observe = spec.observe
@@ -72,12 +72,17 @@ def _plain(address: str, variable: str) -> str:
 
 
 def _recorded(spec: Spec, folder: Path | None) -> str:
-    """Return the address in the endpoint's record, or in what `rollback` returns to; that which is for this spec goes first."""
+    """
+    Return the address in the endpoint's record, or in what `rollback` returns to; '' where none is known.
+
+    What is for this spec, on whatever port, goes first. An address that a file named then went with that file.
+    """
     if folder is None:
         return ""
     kept = (endpoint_record.read(folder), endpoint_record.verified(folder))
     records = [one for one in kept if isinstance(one, EndpointRecord)]
-    records.sort(key=lambda one: not one.is_for(spec))
+    records = [one for one in records if not (one.spec.get("observe") or {}).get("otlp")]
+    records.sort(key=lambda one: not one.is_for_but_port(spec))
     found = (str(one.launch["environment"].get(ADDRESS, "")) for one in records)
     return next((one for one in found if re.fullmatch(patterns.OTLP, one)), "")
 

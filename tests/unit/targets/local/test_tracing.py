@@ -84,6 +84,27 @@ def test_without_the_variables_the_address_stays_the_records(tmp_path: Path) -> 
     assert spans_go_to(now, "vllm", given, folder) == "http://d:1/v1/traces"
 
 
+def test_an_address_that_was_taken_out_of_the_file_is_not_used_any_more(tmp_path: Path) -> None:
+    folder = tmp_path / "endpoints" / "home"
+    folder.mkdir(parents=True)
+    now, named = wanted({"traces": True}), wanted({"traces": True, "otlp": "http://c:4318"})
+    record(named, "http://c:4318/v1/traces").save(folder)
+    with pytest.raises(SpecError, match="nobody is named"):
+        spans_go_to(now, "vllm", {}, folder)
+    keep_verified(record(now, "http://old:1/v1/traces"), folder)
+    assert spans_go_to(now, "vllm", {}, folder) == "http://old:1/v1/traces", "which the environment named"
+
+
+def test_what_a_rollback_returns_to_keeps_its_address_on_another_port(tmp_path: Path) -> None:
+    folder = tmp_path / "endpoints" / "home"
+    folder.mkdir(parents=True)
+    now, before = wanted({"traces": True}), wanted({"traces": True}, guard=True)
+    record(now, "http://new:1/v1/traces").save(folder)
+    keep_verified(record(before, "http://old:1/v1/traces"), folder)
+    moved = before.model_copy(update={"local": before.local.model_copy(update={"port": 8123})})
+    assert spans_go_to(moved, "vllm", {}, folder) == "http://old:1/v1/traces"
+
+
 @pytest.mark.parametrize("address", ["", "http://me:hunter2@c/v1/traces"])
 def test_a_record_without_an_address_that_may_be_told_is_no_help(tmp_path: Path, address: str) -> None:
     folder = tmp_path / "endpoints" / "home"
