@@ -9,6 +9,8 @@ from html import escape
 
 WIDTH, HEIGHT = 640, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 100, 36, 40, 56
+_LABEL = (13.0, 27.0)
+"""A letter's width and a line's height where the page's letters are largest, on a narrow screen."""
 COLORS = ("var(--a)", "var(--b)", "var(--c)")
 
 
@@ -55,6 +57,7 @@ def lines(
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="{2 + 4 * number}"/>'
         )
+        shown = _with_room(line, space)
         for place, (x, y) in enumerate(line.points):
             if len(line.points) <= 40:
                 label = line.labels[place] if place < len(line.labels) else f"{_short(x)}, {_short(y)}"
@@ -62,7 +65,7 @@ def lines(
                     f'<circle cx="{space.x(x):.1f}" cy="{space.y(y):.1f}" r="{3 + 2 * number}" fill="{color}">'
                     f"<title>{escape(line.name)}: {escape(label)}</title></circle>"
                 )
-            if place < len(line.labels) and number == 0:
+            if place in shown and number == 0:
                 parts.append(_word(space.x(x) + 6, space.y(y) - 6, line.labels[place]))
         parts.append(_word(_LEFT + 8 + 150 * number, 24, f"— {line.name}", color=color))
     if mark is not None:
@@ -72,6 +75,18 @@ def lines(
         )
         parts.append(_word(min(space.x(x) + 11, WIDTH - 120), space.y(y) + 16, label, color="var(--mark)"))
     return _svg(title, parts)
+
+
+def _with_room(line: Series, space: _Axes) -> set[int]:
+    """Return which of the labels are written: the first and each that lies on none before it. A circle's title has the others."""
+    taken: list[tuple[float, float, float]] = []
+    shown = set()
+    for place, ((x, y), label) in enumerate(zip(line.points, line.labels, strict=False)):
+        left, top, right = space.x(x), space.y(y), space.x(x) + _LABEL[0] * len(label)
+        if all(right < begin or left > end or abs(top - at) > _LABEL[1] for begin, end, at in taken):
+            taken.append((left, right, top))
+            shown.add(place)
+    return shown
 
 
 def bars(title: str, axes: tuple[str, str], values: Sequence[tuple[float, float, float]]) -> str:
