@@ -48,7 +48,7 @@ async def by_day(
 
     def note(labels: Mapping[str, str], start: float, figure: str, value: float | None) -> None:
         service, region = _where(labels)
-        if service and value:
+        if service and value is not None:
             day = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d")
             counted.setdefault((service, region, day), {})[figure] = value
 
@@ -67,6 +67,7 @@ async def by_day(
     return [
         CloudUsage(service, region, day, "", figures)
         for (service, region, day), figures in sorted(counted.items())
+        if any(figures.values())
     ]
 
 
@@ -76,7 +77,7 @@ async def by_revision(api: PrometheusApi, names: Iterable[MetricNames], *, days:
 
     async def ask(figure: str, query: str) -> None:
         for sample in await api.instant(query.format(by=", revision_name", window=f"{days * _DAY_S}s")):
-            if sample.value:
+            if sample.value is not None:
                 key = (*_where(sample.labels), sample.labels.get("revision_name", ""))
                 counted.setdefault(key, {})[figure] = sample.value
 
@@ -84,6 +85,7 @@ async def by_revision(api: PrometheusApi, names: Iterable[MetricNames], *, days:
     return [
         CloudUsage(service, region, "", revision, figures)
         for (service, region, revision), figures in sorted(counted.items())
+        if any(figures.values())
     ]
 
 
