@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ _BEYOND = HomeportError(
 )
 WAKES = (1, 4, 12, 24, 48, 96)
 """A day, for which the price of a month is told."""
-_DAYS_A_MONTH = 365 / 12
 
 
 def reckoned(
@@ -41,13 +41,17 @@ def reckoned(
         cost = answer(model, file, question).cost
     except HomeportError as error:
         return {"fit": table.as_json(), "curve": [], "cost_error": error.as_json()}
-    asleep, always = cost.states[0].month, cost.always_on
-    if always is None:
-        return {"fit": table.as_json(), "curve": [], "cost_error": _BEYOND.as_json()}
+    # A token a wake: work that counts for nothing, and without which there would be no wake.
     months = [
-        (wakes, min(always.value, asleep.value + wakes * _DAYS_A_MONTH * cost.wake.value)) for wakes in WAKES
+        replace(cost.bill, usage=replace(cost.bill.usage, wakes_per_day=wakes)).scaling(wakes)
+        for wakes in WAKES
     ]
-    curve = [{"wakes": wakes, "usd_per_month": usd} for wakes, usd in (*months, (None, always.value))]
+    if cost.always_on is None or None in months:
+        return {"fit": table.as_json(), "curve": [], "cost_error": _BEYOND.as_json()}
+    curve = [
+        {"wakes": wakes, "usd_per_month": usd}
+        for wakes, usd in zip((*WAKES, None), (*months, cost.always_on.value), strict=True)
+    ]
     return {"fit": table.as_json(), "curve": curve, "cost_error": None}
 
 

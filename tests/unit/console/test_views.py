@@ -14,6 +14,7 @@ import pytest
 from homeport.console.app import application
 from homeport.console.reckoned import WAKES, reckoned
 from homeport.console.views import Views, together
+from homeport.cost.answer import Question, answer
 from homeport.cost.usage import Usage
 from homeport.errors import HomeportError
 from homeport.home import Home
@@ -32,6 +33,22 @@ def test_a_month_costs_more_the_more_often_it_wakes_and_never_more_than_always_o
     more = reckoned("gemma-3-4b", 32768, 4, file=tmp_path / "homeport.toml", home=Home(tmp_path))
     at_once = [row["concurrency"] for row in (found["fit"]["rows"][0], more["fit"]["rows"][0])]
     assert at_once[1] < at_once[0]
+
+
+def test_a_month_on_the_page_is_that_of_homeport_cost(tmp_path: Path) -> None:
+    file, home = tmp_path / "homeport.toml", Home(tmp_path)
+    curve = reckoned("gemma-3-4b", 4096, 4, file=file, home=home)["curve"]
+    for point in curve[:-1]:
+        question = Question(
+            wanted={"context": 4096, "parallel": 4}, engine=None, tokens_per_day=point["wakes"], tokens_per_second=1e9,
+            versus=None, wakes=point["wakes"], input_share=None, prices=None, home=home,
+        )  # fmt: skip
+        scaling = answer("gemma-3-4b", file, question).cost.scaling
+        assert scaling is not None
+        assert scaling.value > answer("gemma-3-4b", file, question).cost.states[0].month.value, (
+            "each wake is paid for"
+        )
+        assert point["usd_per_month"] == pytest.approx(scaling.value), point
 
 
 def test_where_there_is_no_price_of_always_on_a_reason_stands_in_the_curve_s_place(
