@@ -38,8 +38,8 @@ def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def used(cloud: Observed) -> list[dict[str, Any]]:  # Any: JSON
-    """What was used, after one more answer that tells its tokens: `homeport chat` does not ask its stream for them."""
-    cloud.run("verify", "--only", "chat")
+    """What was used, after one more answer: `homeport chat` asks its stream for the tokens, without which nobody could count them."""
+    cloud.run("chat", "What is the capital of France?", "--max-tokens", "4")
     return list(cloud.run("usage", "--json").json)
 
 

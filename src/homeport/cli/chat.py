@@ -92,7 +92,8 @@ async def _answer(
         answer: dict[str, Any] = completion["choices"][0]["message"]
         return answer
     text = ""
-    async for chunk in endpoint.stream(messages, **options):
+    # Whoever counts before an engine sees the tokens of a stream only where they are asked for.
+    async for chunk in endpoint.stream(messages, **options, stream_options={"include_usage": True}):
         for choice in chunk.get("choices", ()):
             piece = choice["delta"].get("content") or ""
             piece = piece if text else piece.lstrip()
