@@ -174,7 +174,29 @@ def test_what_a_removal_that_is_broken_off_is_refused_is_told_as_left() -> None:
     cloud.faults.append(Fault(method=method, status=403, times=9))
     (finding,) = broken_off(cloud, "may stand in a mask", Fault(method=method, delay=5))
     (name,) = left_of(cloud)
-    assert finding.left == (f"v1/{name}",)
+    (told,) = finding.left
+    assert told.startswith(f"v1/{name} (")
+    assert "403" in told, "and why"
+
+
+@pytest.mark.parametrize(
+    ("words", "method"),
+    [
+        ("taken once", "secretmanager.projects.secrets.delete"),
+        ("policy that was", "iam.projects.serviceAccounts.delete"),
+    ],
+)
+def test_a_removal_whose_answer_was_lost_is_none_that_failed(words: str, method: str) -> None:
+    """It is asked for again, and then there is nothing: that is what was wanted."""
+    (clause,) = (one for one in CLAUSES if words in one.text)
+    cloud = Cloud()
+    enable(cloud, *APIS)
+    fault = Fault(method=method, drop=True, after=True)
+    cloud.faults.append(fault)
+    (finding,) = kept(cloud, clause)
+    assert fault.seen
+    assert finding.verdict is ClauseVerdict.HOLDS, finding
+    assert left_of(cloud) == []
 
 
 @pytest.mark.parametrize("words", ["may stand in a mask", "its fingerprint", "url map"])

@@ -150,7 +150,8 @@ class ContractPlace:
         """Remove what is at `path`, also where that is broken off: what uses other things must go before they can."""
 
         async def remove() -> None:
-            await self.finish(api, await self.google.delete(api, path))
+            with suppress(NotFound):  # Where the answer to a removal was lost, it is asked for again.
+                await self.finish(api, await self.google.delete(api, path))
 
         removal = asyncio.create_task(remove())
         try:
@@ -159,8 +160,10 @@ class ContractPlace:
             try:
                 await asyncio.wait({removal})
             finally:
-                if removal.cancel() or removal.cancelled() or removal.exception() is not None:
-                    self.left.append(path)
+                if removal.cancel() or removal.cancelled():
+                    self.left.append(f"{path} (its removal was broken off)")
+                elif removal.exception() is not None:
+                    self.left.append(f"{path} ({removal.exception()})")
             raise
 
     async def _clear(self, api: str, path: str, begun: Any) -> None:  # Any: JSON
