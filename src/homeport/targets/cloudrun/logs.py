@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from homeport.backoff import UNTIL_STOPPED, Backoff
 from homeport.google import Google
 from homeport.json_types import Json
+from homeport.resources.google.log_lines import newest_entries
 
 _POLL_S = 2.0
 _LATE = timedelta(seconds=60)
@@ -141,14 +142,8 @@ def _filter(service: str, *, region: str = "", revision: str = "") -> str:
 async def _newest(google: Google, query: str, n: int) -> list[Line]:
     if n <= 0:
         return []
-    body = {
-        "resourceNames": [f"projects/{google.project}"],
-        "filter": query,
-        "orderBy": "timestamp desc",
-        "pageSize": min(n, _PAGE),
-    }
-    page = await google.post("logging", "v2/entries:list", body, repeatable=True)
-    return sorted((_line(entry) for entry in page.get("entries", ())), key=lambda line: line.order)
+    entries = await newest_entries(google, query, min(n, _PAGE))
+    return sorted((_line(entry) for entry in entries), key=lambda line: line.order)
 
 
 async def _entries(google: Google, query: str) -> AsyncIterator[Line]:
