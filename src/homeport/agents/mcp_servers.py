@@ -127,22 +127,18 @@ def _transport(
 
 
 async def _tools(client: Client, server: str, log: TextIO) -> list[Tool]:
-    tools: list[Tool] = []
+    told: list[tuple[str, str, Any]] = []  # Any: a JSON Schema
     cursor: str | None = None
     try:
         for _ in range(_MOST_PAGES):
             page = await client.list_tools(cursor=cursor)
-            tools += [
-                _tool(client, server, log, (tool.name, tool.description or "", tool.input_schema))
-                for tool in page.tools
-            ]
+            told += [(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
             cursor = page.next_cursor
-            if not cursor or len(tools) > _MOST_TOOLS:
+            if not cursor or len(told) > _MOST_TOOLS:
                 break
-    except HomeportError:
-        raise
     except Exception as error:
         raise _gone(server, "does not tell its tools", error, log) from error
+    tools = [_tool(client, server, log, announcement) for announcement in told]
     if len(tools) > _MOST_TOOLS:
         raise SpecError(
             f"the MCP server {server} has more than {_MOST_TOOLS} tools",
