@@ -1,7 +1,8 @@
 """
 What the gateway of `[guard]` costs: time to the first byte and requests a second, through it, through its rival and directly.
 
-The service behind is that of benchmarks/proxy.py: a loop that answers at once. `without a screen` reads, judges nothing and
+The service behind is that of benchmarks/proxy.py: a loop that answers at once. `only counting`, the gateway of `[observe]`, sends every
+byte on as it is; `without a screen` reads, judges nothing and
 writes anew; `local screen` asks the screen for development about prompts and answers, and so holds streams back until its first
 window or the end. The rival is an Envoy that asks a processor which lets all pass (benchmarks/ext_proc.py); both are on one core. A
 processor in another language would be faster than this one in Python: `plain Envoy`, without any, is the least that it could be.
@@ -34,11 +35,12 @@ def main() -> None:
     header()
     stay_apart()
     with ExitStack() as stack:
-        service, off, local, plain, asking, processor = (free_port() for _ in range(6))
+        service, counting, off, local, plain, asking, processor = (free_port() for _ in range(7))
         here = Path(__file__).parent
         begun = [sys.executable, str(here / "proxy.py"), "service", f"{service}"]
         ways = {"direct": stack.enter_context(started(service, begun))}
         to = f"http://127.0.0.1:{service}"
+        ways["only counting"] = stack.enter_context(started(counting, gateway(counting, to, None)))
         ways["without a screen"] = stack.enter_context(started(off, gateway(off, to, OFF)))
         ways["local screen"] = stack.enter_context(started(local, gateway(local, to, LOCAL)))
         process = pinned([sys.executable, str(here / "ext_proc.py"), f"{processor}"])

@@ -35,9 +35,7 @@ def main() -> None:
             with bare_engine(gguf) as url:
                 await_token(url)
                 bare.append(time.perf_counter() - begun)
-        report(
-            "`homeport up` to the first token, warm weights", ours, bare, against="the bare engine", limit=1.3
-        )
+        report("`homeport up` to the first token, warm weights", ours, bare, against="the bare engine")
         more = statistics.median(one - two for one, two in zip(ours, bare, strict=True))
         kept = "kept" if more <= MORE_S else "BROKEN"
         print(f"    {more:.2f} s more, the median of {PAIRS} pairs  (promised: at most {MORE_S:g} s: {kept})")
