@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ import psutil
 import pytest
 
 from homeport.engines.llamacpp.metrics import REQUEST_LINE
-from homeport.supervisor import journal, judge
+from homeport.supervisor import journal, judge, pulse
 from homeport.supervisor.judge import Judge
 from homeport.supervisor.memory import COUNTS_MEMORY, own_bytes
 from homeport.supervisor.order import MOST, Order
@@ -379,6 +380,30 @@ def test_a_supervisor_that_slept_blames_nobody_for_that_time() -> None:
     rote.after(10)
     rote.now += 3600
     assert rote.after(15) is None
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_one_that_fell_silent_right_after_its_first_token_is_known_to_have_been_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, seen: bool
+) -> None:
+    monkeypatch.setattr(pulse, "_PATIENCE_S", 0.05)
+    timeline = {"process": 0.1} | ({"first_token": 0.01} if seen else {})
+    (tmp_path / journal.RECORD).write_text(json.dumps({"pid": 4711, "timeline": timeline}))
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port = deaf.getsockname()[1]
+        threads = [
+            pulse.PulseThread(order(tmp_path, port), pid, healthy=False, wants_token=False)
+            for pid in (4711, 4712)
+        ]
+        for one in threads:
+            one.start()
+        deaf.settimeout(60)
+        for _ in range(6):
+            deaf.accept()[0].close()
+        for one in threads:
+            one.stop()
+            one.join()
+    assert [one.healthy for one in threads] == [seen, False], "the record is of the first alone"
 
 
 def test_a_journal_of_another_kind_is_none(tmp_path: Path) -> None:

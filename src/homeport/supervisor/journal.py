@@ -11,6 +11,8 @@ from pathlib import Path
 
 from homeport.json_types import Json
 
+RECORD = "record.json"
+"""What `up` remembers of the endpoint, in the same folder; see `EndpointRecord`, which takes longer to load."""
 _NAME = "supervisor.json"
 
 
@@ -80,6 +82,15 @@ def load(folder: Path) -> Journal | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def up_saw_token(folder: Path, pid: int) -> bool:
+    """Return True if `up` has written into its record that a token of this very process came out."""
+    try:
+        record: Json = json.loads((folder / RECORD).read_text())
+        return bool(record["pid"] == pid and "first_token" in record["timeline"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def forget(folder: Path) -> None:

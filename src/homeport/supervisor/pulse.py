@@ -7,8 +7,10 @@ import json
 import re
 import threading
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from homeport.supervisor.journal import up_saw_token
 from homeport.supervisor.order import Order
 
 _HEALTH_S, _PULSE_S, _STARTING_S = 2.0, 10.0, 0.2
@@ -18,9 +20,9 @@ _PATIENCE_S = 5.0
 class PulseThread(threading.Thread):
     """Asks one engine's process until it is told to stop. What it found can be read at any time."""
 
-    def __init__(self, order: Order, *, healthy: bool, wants_token: bool) -> None:
+    def __init__(self, order: Order, pid: int, *, healthy: bool, wants_token: bool) -> None:
         super().__init__(name="pulse", daemon=True)
-        self._order = order
+        self._order, self._pid = order, pid
         self._halt = threading.Event()
         self._next_pulse = 0.0
         self._begun = time.monotonic()
@@ -37,7 +39,10 @@ class PulseThread(threading.Thread):
         """Ask about health every two seconds, about the work itself every ten, or until it answers."""
         while not self._halt.is_set():
             if not self.healthy:
-                self.healthy = self._get(self._order.health_path) is not None
+                # One that fell silent right after `up` saw its token is deaf, and not about to begin for ten minutes.
+                self.healthy = self._get(self._order.health_path) is not None or up_saw_token(
+                    Path(self._order.folder), self._pid
+                )
                 self.heard = time.monotonic()
             elif not self.ready:
                 self.ready = self._token()

@@ -15,6 +15,7 @@ from pydantic_core import from_json, to_json
 from homeport.errors import SpecError, StateError
 from homeport.home import write_private, writing
 from homeport.spec import Spec, brought_up, parse
+from homeport.supervisor.journal import RECORD
 
 VERSION = 3
 """
@@ -23,7 +24,6 @@ has the spec's `cloudrun.delivery`, which was called `way`.
 
 A new key here raises the number: an older homeport then says so, and leaves the record as it is.
 """
-_NAME = "record.json"
 _VERIFIED = "verified.json"
 """The record of what was verified and served before, in the same form: what `rollback` returns to."""
 _MOST_PROBLEMS = 3
@@ -151,7 +151,7 @@ class EndpointRecord:
 
     def save(self, folder: Path) -> None:
         """Write it to `folder` in one step: a reader sees the old record or this one."""
-        write_private(folder / _NAME, json.dumps({"version": VERSION, **asdict(self)}, indent=1))
+        write_private(folder / RECORD, json.dumps({"version": VERSION, **asdict(self)}, indent=1))
 
     @property
     def is_verified(self) -> bool:
@@ -186,7 +186,7 @@ class Unreadable:
 
 def read(folder: Path) -> EndpointRecord | Unreadable | None:
     """Return the record in `folder`, or why it cannot be read; None where there is none."""
-    return _read(folder, _NAME)
+    return _read(folder, RECORD)
 
 
 def keep_verified(record: EndpointRecord, folder: Path) -> None:
@@ -249,8 +249,8 @@ def load(folder: Path) -> EndpointRecord | None:
 
 def forget(folder: Path) -> None:
     """Remove the record in `folder`, if there is one."""
-    with writing(folder / _NAME):
-        (folder / _NAME).unlink(missing_ok=True)
+    with writing(folder / RECORD):
+        (folder / RECORD).unlink(missing_ok=True)
 
 
 @cache
