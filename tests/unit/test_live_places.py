@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cloud import act
 from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from homeport import cli
-from homeport.cli.top_text import TopScreen
+from homeport.cli.top_text import TopScreen, unknown
 from homeport.console.views import Views
 from homeport.errors import PermissionDenied
 from homeport.google import Google
@@ -97,32 +98,41 @@ def test_the_console_lists_both_places(tmp_path: Path) -> None:
 FAR = ListedEndpoint(name="far", on="cloudrun", state="ready", engine="vllm", region="europe-west4")
 
 
-def far(monkeypatch: pytest.MonkeyPatch, cloud: Cloud, *unread: Unread, caller: str = OWNER) -> LivePlace:
-    """What is found of one endpoint on Cloud Run, in a cloud that measures what a test says."""
+def far(
+    monkeypatch: pytest.MonkeyPatch, cloud: Cloud, *unread: Unread, caller: str = OWNER,
+    listed: tuple[ListedEndpoint, ...] = (FAR,),
+) -> LivePlace:  # fmt: skip
+    """What is found of endpoints on Cloud Run, in a cloud that measures what a test says."""
 
-    async def listed(google: Google) -> tuple[tuple[ListedEndpoint, ...], tuple[Unread, ...]]:
-        return (FAR,), unread
+    async def all_listed(google: Google) -> tuple[tuple[ListedEndpoint, ...], tuple[Unread, ...]]:
+        return listed, unread
 
     async def door(settings: CloudRun | None, options: OpenOptions) -> Google:
         return google_for(cloud, caller=caller)
 
-    monkeypatch.setattr(cloudrun_live, "list_endpoints", listed)
+    monkeypatch.setattr(cloudrun_live, "list_endpoints", all_listed)
     monkeypatch.setattr(cloudrun_live, "door_for", door)
     options = OpenOptions(env={}, home=Home(Path("/nowhere")))
     (place,) = act(look_at(("cloudrun",), Path("/nowhere/homeport.toml"), options))
-    assert [one.name for one in place.endpoints] == ["far"]
+    assert {one.name for one in place.endpoints} == {"far"}
     return place
 
 
 class Measured:
-    """What answers in a Prometheus' place: of one endpoint everything is 2, and it has 3 instances."""
+    """What answers in a Prometheus' place: of each endpoint everything is 2, and it has 3 instances; one of us-central1 ten times that."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
 
     def query(self, path: str, form: Mapping[str, str]) -> bytes:
-        label, value = ("service_name", "3") if "instance_count" in form["query"] else ("namespace", "2")
-        result = [{"metric": {label: name}, "value": [0, value]} for name in self.names]
+        counts = "instance_count" in form["query"]
+        label, value = ("service_name", 3) if counts else ("namespace", 2)
+        result = []
+        for name, _, region in (one.partition(" in ") for one in self.names):
+            labels = {label: name, "location": region or FAR.region}
+            kept = {one: text for one, text in labels.items() if one in form["query"].partition("by (")[2]}
+            told = value * 10 if region == "us-central1" else value
+            result.append({"metric": kept, "value": [0, f"{told}"]})
         return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
 
 
@@ -144,6 +154,22 @@ def test_figures_of_an_endpoint_on_cloud_run_come_from_cloud_monitoring(
     assert one.rates is not None
     assert (one.snapshot.running, one.snapshot.kv_cache, one.rates.ttft_s, one.instances) == (2, 2, 2, 3)
     assert one.unknown == ""
+
+
+def test_endpoints_of_one_name_in_two_regions_have_figures_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    near = replace(FAR, region="us-central1")
+    cloud = Cloud(delays=AT_ONCE, metrics=Measured("far", "far in us-central1"))
+    found = far(monkeypatch, cloud, listed=(FAR, near)).endpoints
+    running = {one.region: (one.snapshot.running, one.instances) for one in found if one.snapshot is not None}
+    assert running == {"europe-west4": (2, 3), "us-central1": (20, 30)}
+    alone = far(monkeypatch, Cloud(delays=AT_ONCE, metrics=Measured("far")), listed=(FAR, near)).endpoints
+    assert [(one.region, one.snapshot is None, one.instances) for one in alone] == [
+        ("europe-west4", False, 3), ("us-central1", True, None),
+    ]  # fmt: skip
+    lines = unknown(alone)
+    assert [line.partition(":")[0] for line in lines] == ["far in us-central1"]
 
 
 @pytest.mark.parametrize(

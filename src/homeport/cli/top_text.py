@@ -34,7 +34,7 @@ def rows(found: Iterable[LiveEndpoint], unknown: str = NOT_KNOWN) -> list[tuple[
 def unknown(found: Iterable[LiveEndpoint]) -> list[str]:
     """Return, for each endpoint of which figures are not known, why."""
     return [
-        f"{endpoint.name}: {endpoint.unknown}"
+        f"{endpoint.name}{f' in {endpoint.region}' if endpoint.region else ''}: {endpoint.unknown}"
         for endpoint in found
         if endpoint.snapshot is None and endpoint.unknown
     ]

@@ -21,10 +21,10 @@ from homeport.gateway.entrance import (
 )
 from homeport.gateway.exchange import REFUSED_HEADER, ScreenedExchange, send_json
 from homeport.gateway.metrics import GatewayMetrics
-from homeport.gateway.room import Room, TakenRoom
+from homeport.gateway.room import Room
 from homeport.gateway.screener import Screener
 from homeport.gateway.settings import OWN_HEALTH
-from homeport.gateway.spans import Spans
+from homeport.gateway.spans import RequestSpan, Spans
 from homeport.gateway.usage import TokenUsage
 from homeport.gateway.verdict import Refused
 from homeport.relay.headers import onward
@@ -93,37 +93,47 @@ class GatewayApp:
 
     async def _asked(self, api: TextApi, scope: Scope, receive: Receive, send: Send) -> None:
         begun = asyncio.get_running_loop().time()
+        span = self._spans.begin(scope["headers"], api) if self._spans else None
         with self._room.taken() as room:
             try:
                 ensure_plain(scope["headers"])
                 body = strict_json.table(strict_json.loads(await read_body(receive, room)))
             except TurnedAway as away:
+                self._end_early(span, str(away.status))
                 await self._turn_away(api, away, send)
             except Refused as refused:
+                self._end_early(span, refused.reason.value)
                 await self._refuse(api, refused, send)
             except ValueError as error:
+                self._end_early(span, "400")
                 why = f"the body is no JSON that is read in one way only: {error}"
                 await self._turn_away(api, TurnedAway(400, why), send)
             except HungUp:
+                self._end_early(span, "client_gone")
                 if self._metrics:
                     self._metrics.begun()
                     seconds = asyncio.get_running_loop().time() - begun
                     self._metrics.ended(api.operation, seconds, "client_gone", TokenUsage())
             else:
-                await _while_there(receive, self._exchange(api, body, room, scope, send))
+                exchange = ScreenedExchange(
+                    api=api, screener=self._screener, upstream=self._upstream, room=room, send=send, metrics=self._metrics
+                )  # fmt: skip
+                await _while_there(receive, self._exchange(exchange, body, scope, span))
+
+    def _end_early(self, span: RequestSpan | None, error: str) -> None:
+        """End the span of a request that was not read to its end, or could not be."""
+        if self._spans and span:
+            self._spans.end(span, error=error, usage=TokenUsage(), first_s=None)
 
     async def _exchange(
-        self, api: TextApi, body: dict[str, Any], room: TakenRoom, scope: Scope, send: Send
+        self, exchange: ScreenedExchange, body: dict[str, Any], scope: Scope, span: RequestSpan | None
     ) -> None:  # Any: JSON
-        exchange = ScreenedExchange(
-            api=api, screener=self._screener, upstream=self._upstream, room=room, send=send, metrics=self._metrics
-        )  # fmt: skip
+        api = exchange.api
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in scope["headers"]
             if name in _SENT_ON
         ]
-        span = self._spans.begin(scope["headers"], api) if self._spans else None
         if span is not None:
             span.asked(body)
             headers = [header for header in headers if not header[0].startswith("trace")] + span.onward

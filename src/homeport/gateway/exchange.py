@@ -200,12 +200,12 @@ class ScreenedExchange:
                     await self._screen_answer(holding.to_screen())
                     holding.mark_screened()
                     self._screened_at = self._now
-                had = holding.has_released_text
+                had = holding.has_answered
                 await self._send_events(
                     parser, holding.release(end=over or not self.screener.settings.answers)
                 )
                 self._take_room(holding, parser.held + state.size)
-                if holding.has_released_text and not had:
+                if holding.has_answered and not had:
                     self._first_text()
         except Refused as refused:
             response.close()  # The engine stops generating.
@@ -235,12 +235,13 @@ class ScreenedExchange:
         if event.body is None:
             holding.add(event, [], [])
             return
-        if self.metrics and has_text(event.body):
+        said = has_text(event.body)
+        if self.metrics and said:
             self.metrics.went_on()
         self.usage.note(event.body)
         self._judge(event.body)
         ended = state.note(event.body, event.size)
-        holding.add(event, texts.of_answer(event.body), ended)
+        holding.add(event, texts.of_answer(event.body), ended, answers=said and not self.error)
 
     def _judge(self, body: dict[str, Json]) -> None:
         if not self.error and tells_error(body):

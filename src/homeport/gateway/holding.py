@@ -67,20 +67,31 @@ class Holding:
     """The events of one answer that have not gone on yet, and the texts that they are pieces of."""
 
     def __init__(self) -> None:
-        self._events: deque[tuple[Event, list[tuple[_Channel, int]]]] = deque()
+        self._events: deque[tuple[Event, list[tuple[_Channel, int]], bool]] = deque()
         self._channels: dict[Path, _Channel] = {}
-        self.has_released_text = False
-        """Whether an event with text has gone on."""
+        self.has_answered = False
+        """Whether an event with something that the model said has gone on."""
 
-    def add(self, event: Event, pieces: Iterable[TextPiece], finished: Iterable[int] = ()) -> None:
-        """Hold an event with its texts; `finished` are the choices that end with it."""
+    def add(
+        self,
+        event: Event,
+        pieces: Iterable[TextPiece],
+        finished: Iterable[int] = (),
+        *,
+        answers: bool = False,
+    ) -> None:
+        """
+        Hold an event with its texts; `finished` are the choices that end with it.
+
+        `answers` tells whether the model says something in it: the text of an error is none of the model's.
+        """
         marks = []
         for piece in pieces:
             channel = self._repeated(piece.text) or self._append(piece)
             marks.append((channel, channel.length))
         for choice in finished:
             self._close(("choices", choice), None)
-        self._events.append((event, marks))
+        self._events.append((event, marks, answers))
 
     @property
     def waiting(self) -> int:
@@ -91,7 +102,7 @@ class Holding:
     def size(self) -> int:
         """Return how many bytes it takes, about: of events as they came, which take several times that."""
         texts = sum(channel.size for channel in self._channels.values())
-        return texts + sum(_EACH + event.size for event, _ in self._events)
+        return texts + sum(_EACH + event.size for event, _, _ in self._events)
 
     def forget(self) -> None:
         """Drop what was kept of each text: none of this answer will be known when it comes back as history."""
@@ -116,12 +127,12 @@ class Holding:
         """Return the events that may go on now; at the `end` all whose text was screened."""
         free = []
         while self._events:
-            event, marks = self._events[0]
+            event, marks, answers = self._events[0]
             if any(upto > (channel.screened if end else channel.cleared) for channel, upto in marks):
                 break
             self._events.popleft()
             free.append(event)
-            self.has_released_text = self.has_released_text or bool(marks)
+            self.has_answered = self.has_answered or answers
         return free
 
     def texts(self) -> list[str]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 LABEL = "namespace"
 """The label with the endpoint's name: that which Google's sidecar writes a Cloud Run service's name into."""
+REGION = "location"
+"""The label with the region: of Cloud Run's own counts, and of what the sidecar writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

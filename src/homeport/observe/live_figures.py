@@ -1,4 +1,4 @@
-"""What the engines of a project tell now, by the endpoints' names: asked of Cloud Monitoring, which wakes nobody."""
+"""What the engines of a project tell now, by name and region of their endpoints: asked of Cloud Monitoring, which wakes nobody."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from homeport.engines.metric_names import PARTS, MetricNames, selected
 from homeport.metrics.rates import Rates
 from homeport.metrics.snapshot import Histogram, Snapshot
-from homeport.observe.chart import LABEL
+from homeport.observe.chart import LABEL, REGION
 from homeport.observe.query import PrometheusApi
 
 _WINDOW_S = 120
@@ -19,6 +19,8 @@ _OURS = '{cluster="__run__"}'
 """What the sidecar says of everything that comes from Cloud Run."""
 _SUMS = ("running", "waiting", "requests", "prompt_tokens", "output_tokens")
 _BUCKET, _SUM, _COUNT = PARTS
+Where = tuple[str, str]
+"""An endpoint's name and its region: a project may have services of one name in several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +31,23 @@ class LiveFigures:
     rates: Rates
 
 
-async def live_figures(api: PrometheusApi, names: MetricNames) -> Mapping[str, LiveFigures]:
-    """Return what engines with these names tell, by their endpoints' names: none for one that has sent nothing for minutes."""
+async def live_figures(api: PrometheusApi, names: MetricNames) -> Mapping[Where, LiveFigures]:
+    """Return what engines with these names tell, by where they are: none for one that has sent nothing for minutes."""
     queries = _queries(names)
-    answers = await asyncio.gather(*(_by_name(api, query) for query in queries.values()))
+    answers = await asyncio.gather(*(_by_place(api, query) for query in queries.values()))
     values_by_key = dict(zip(queries, answers, strict=True))
-    every = {name for figures in values_by_key.values() for name in figures}
-    return {name: _of({key: values.get(name) for key, values in values_by_key.items()}) for name in every}
+    every = {where for figures in values_by_key.values() for where in figures}
+    return {where: _of({key: values.get(where) for key, values in values_by_key.items()}) for where in every}
 
 
-async def instances(api: PrometheusApi) -> Mapping[str, float]:
+async def instances(api: PrometheusApi) -> Mapping[Where, float]:
     """Return how many instances each service has, by Cloud Run's own count, which is some minutes old."""
     counted = 'run_googleapis_com:container_instance_count{monitored_resource="cloud_run_revision"}'
-    samples = await api.instant(f"sum by (service_name) ({counted})")
+    samples = await api.instant(f"sum by (service_name, {REGION}) ({counted})")
     return {
-        sample.labels.get("service_name", ""): sample.value for sample in samples if sample.value is not None
+        (sample.labels.get("service_name", ""), sample.labels.get(REGION, "")): sample.value
+        for sample in samples
+        if sample.value is not None
     }
 
 
@@ -61,7 +65,9 @@ def _queries(names: MetricNames) -> dict[str, str]:
     if names.ttft:
         total, often = _together("sum", _rate(parts[_SUM])), _together("sum", _rate(parts[_COUNT]))
         queries["ttft_mean"] = f"{total} / {often}"
-        queries["ttft_p95"] = f"histogram_quantile(0.95, sum by ({LABEL}, le) ({_rate(parts[_BUCKET])}))"
+        queries["ttft_p95"] = (
+            f"histogram_quantile(0.95, sum by ({LABEL}, {REGION}, le) ({_rate(parts[_BUCKET])}))"
+        )
     return {key: query for key, query in queries.items() if query}
 
 
@@ -74,12 +80,16 @@ def _rate(names: tuple[str, ...]) -> str:
 
 
 def _together(how: str, series: str) -> str:
-    return f"{how} by ({LABEL}) ({series})" if series else ""
+    return f"{how} by ({LABEL}, {REGION}) ({series})" if series else ""
 
 
-async def _by_name(api: PrometheusApi, query: str) -> Mapping[str, float]:
+async def _by_place(api: PrometheusApi, query: str) -> Mapping[Where, float]:
     samples = await api.instant(query)
-    return {sample.labels.get(LABEL, ""): sample.value for sample in samples if sample.value is not None}
+    return {
+        (sample.labels.get(LABEL, ""), sample.labels.get(REGION, "")): sample.value
+        for sample in samples
+        if sample.value is not None
+    }
 
 
 def _of(figures: Mapping[str, float | None]) -> LiveFigures:

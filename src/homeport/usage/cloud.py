@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from homeport.engines.metric_names import MetricNames, selected
-from homeport.observe.chart import LABEL
+from homeport.observe.chart import LABEL, REGION
 from homeport.observe.query import PrometheusApi
 
 _DAY_S = 86_400
 _OURS, _REVISIONS = '{cluster="__run__"}', '{monitored_resource="cloud_run_revision"}'
-_REGION = "location"
-"""The label with the region: of Cloud Run's own counts, and of what the sidecar writes."""
 _RUN = {
     "requests": "run_googleapis_com:request_count",
     "starts": "run_googleapis_com:container_startup_latencies_count",
@@ -92,7 +90,7 @@ async def by_revision(api: PrometheusApi, names: Iterable[MetricNames], *, days:
 def _queries(names: Iterable[MetricNames]) -> dict[str, str]:
     """Return the queries by their figure, with places for a window and for further labels to tell series apart by."""
     queries = {
-        figure: f"sum by (service_name, {_REGION}{{by}}) (increase({name}{_braced(_REVISIONS)}[{{window}}]))"
+        figure: f"sum by (service_name, {REGION}{{by}}) (increase({name}{_braced(_REVISIONS)}[{{window}}]))"
         for figure, name in _RUN.items()
     }
     metric_names = list(names)
@@ -102,7 +100,7 @@ def _queries(names: Iterable[MetricNames]) -> dict[str, str]:
             series = " or ".join(
                 f"increase({_braced(name)}[{{window}}])" for name in dict.fromkeys(selectors)
             )
-            queries[figure] = f"sum by ({LABEL}, {_REGION}{{by}}) ({series})"
+            queries[figure] = f"sum by ({LABEL}, {REGION}{{by}}) ({series})"
     return queries
 
 
@@ -112,4 +110,4 @@ def _braced(text: str) -> str:
 
 def _where(labels: Mapping[str, str]) -> tuple[str, str]:
     """Return the service and its region."""
-    return labels.get("service_name") or labels.get(LABEL, ""), labels.get(_REGION, "")
+    return labels.get("service_name") or labels.get(LABEL, ""), labels.get(REGION, "")

@@ -478,6 +478,31 @@ def test_an_answer_that_tells_an_error_is_counted_as_one(
     scene(play, Parrot(raw=raw, kind=kind, status=status))
 
 
+_FIRST = 'gen_ai_server_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_request_model="parrot"}'
+_SAID = b'data: {"choices": [{"delta": {"content": "Ro"}}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "firsts"),
+    [
+        ("text/event-stream", b"data: " + FAILED + b"\n\n", 0),
+        ("application/x-ndjson", FAILED + b"\n", 0),
+        ("text/event-stream", b'event: error\ndata: {"type": "error", "error": {"message": "overloaded"}}\n\n', 0),
+        ("text/event-stream", b'data: {"choices": [{"delta": {"role": "assistant"}}]}\n\ndata: ' + FAILED + b"\n\n", 0),
+        ("text/event-stream", b"data: " + FAILED + b"\n\n" + _SAID, 0),
+        ("text/event-stream", _SAID + b"data: " + FAILED + b"\n\n", 1),
+    ],
+)  # fmt: skip
+def test_the_text_of_an_error_is_no_first_token(kind: str, raw: bytes, firsts: int) -> None:
+    async def play(stage: Stage) -> None:
+        await stage.ask("/v1/chat/completions", asked("/v1/chat/completions", "Hi.", stream=True))
+        text = stage.metrics.text().decode()
+        assert ENDED % "engine" in text
+        assert f"{_FIRST} {firsts}.0" in text
+
+    scene(play, Parrot(raw=raw, kind=kind))
+
+
 def test_an_error_that_was_told_stays_the_engines_when_the_client_hangs_up_at_it() -> None:
     async def play(stage: Stage) -> None:
         pause = stage.parrot.pause

@@ -211,6 +211,39 @@ def test_a_refused_request_is_a_span_with_an_error_and_without_its_text() -> Non
     assert "ignore" not in json.dumps(taker.bodies).lower()
 
 
+EARLY = [
+    (b'content-length: 100\r\n\r\n{"model', "client_gone"),
+    (b"content-length: 99999999\r\n\r\n", "413"),
+    (b"content-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}", "415"),
+    (b"content-length: 9\r\n\r\n{not json", "400"),
+]
+
+
+@pytest.mark.parametrize(("sent", "error"), EARLY)
+def test_a_request_that_ends_before_it_is_whole_is_a_span_below_its_clients_too(
+    sent: bytes, error: str
+) -> None:
+    taker = Taker()
+
+    async def play(client: httpx2.AsyncClient, parrot: Listening) -> None:
+        reading, sending = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntraceparent: 00-{TRACE}-{ABOVE}-01\r\n"
+        sending.write(head.encode() + sent)
+        await sending.drain()
+        if error != "client_gone":
+            assert (await reading.readline()).split()[1] == error.encode()
+        sending.close()
+        wait = Backoff(what="a span", within=10, first=0.02)
+        while not taker.spans:
+            assert await wait.pause(), "none came"
+        assert parrot.asked == []
+
+    traced(play, taker, screened=True)
+    (span,) = taker.spans
+    assert (span["traceId"], span["parentSpanId"]) == (TRACE, ABOVE)
+    assert (span["status"]["code"], attributes(span)["error.type"]) == (2, error)
+
+
 @pytest.mark.parametrize("status", [400, 503])
 def test_a_receiver_that_refuses_is_told_once_and_keeps_nobody_waiting(
     status: int, capsys: pytest.CaptureFixture[str]

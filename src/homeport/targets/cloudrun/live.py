@@ -11,7 +11,7 @@ from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
 from homeport.listing import ListedEndpoint
 from homeport.metrics.live import LiveEndpoint, LiveListing
-from homeport.observe.live_figures import LiveFigures, instances, live_figures
+from homeport.observe.live_figures import LiveFigures, Where, instances, live_figures
 from homeport.observe.query import of_project
 from homeport.targets.base import OpenOptions
 from homeport.targets.cloudrun.endpoints import list_endpoints
@@ -36,8 +36,8 @@ async def endpoints(file: Path, options: OpenOptions) -> LiveListing:
 
 async def _figures(
     google: Google, engines: set[str]
-) -> tuple[Mapping[tuple[str, str], LiveFigures], Mapping[str, float], str]:
-    """Return what is known by engine and name, how many instances there are by name, and why not more is."""
+) -> tuple[Mapping[tuple[str, Where], LiveFigures], Mapping[Where, float], str]:
+    """Return what is known by engine and place, how many instances there are by place, and why not more is."""
     api, names = of_project(google), {engine: names_on_cloud_run(engine) for engine in engines}
     try:
         answers = await asyncio.gather(*(live_figures(api, known) for known in names.values()))
@@ -47,20 +47,21 @@ async def _figures(
     except HomeportError as error:
         return {}, {}, f"its figures cannot be read from Cloud Monitoring: {error}"
     by_endpoint = {
-        (engine, name): figures
-        for engine, by_name in zip(names, answers, strict=True)
-        for name, figures in by_name.items()
+        (engine, where): figures
+        for engine, by_place in zip(names, answers, strict=True)
+        for where, figures in by_place.items()
     }
     return by_endpoint, counts, _NONE
 
 
 def _live(
     endpoint: ListedEndpoint,
-    figures: Mapping[tuple[str, str], LiveFigures],
-    counts: Mapping[str, float],
+    figures: Mapping[tuple[str, Where], LiveFigures],
+    counts: Mapping[Where, float],
     why: str,
 ) -> LiveEndpoint:
-    measured = figures.get((endpoint.engine, endpoint.name))
+    where = (endpoint.name, endpoint.region)
+    measured = figures.get((endpoint.engine, where))
     return LiveEndpoint(
         name=endpoint.name,
         on="cloudrun",
@@ -70,7 +71,7 @@ def _live(
         url=endpoint.url,
         region=endpoint.region,
         usd_per_hour=endpoint.usd_per_hour,
-        instances=counts.get(endpoint.name),
+        instances=counts.get(where),
         snapshot=measured.snapshot if measured else None,
         rates=measured.rates if measured else None,
         unknown="" if measured else why,
