@@ -133,11 +133,15 @@ class Status:
     resident_bytes: int | None = None
     """Memory that its processes hold."""
     started_at: str | None = None
-    """ISO 8601, UTC."""
+    """ISO 8601, UTC. On Cloud Run, when its service was made."""
     timeline_s: Mapping[str, float] | None = None
     """Seconds of each part of the start."""
     usage: Mapping[str, Json] | None = None
-    """What it was used for since `started_at`: `requests`, `prompt_tokens`, `output_tokens`, `hours`, `usd`; null is not known."""
+    """What it was used for: `requests`, `prompt_tokens`, `output_tokens`, `hours`, `usd`; null is not known. Counted from `since`, which is `started_at` where it has no such key."""
+    usage_unknown: str = ""
+    """Why it is not known what it was used for; '' where it is, or where nothing was counted."""
+    usd_per_hour: float | None = None
+    """List price of one instance while it runs; None on this machine, and where there is no price for it."""
     also_in: tuple[str, ...] = ()
     """Further regions in which there is one of this name, which is paid for, too."""
     parts: tuple[EndpointPart, ...] = ()

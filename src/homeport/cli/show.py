@@ -222,14 +222,24 @@ def usage_text(status: Status) -> str:
     """Return since when an endpoint serves, for which file, and what it was used for; '' where its record is unreadable."""
     if status.started_at is None:
         return ""
-    used, file = status.usage or {}, f" for {status.spec_file}" if status.spec_file else ""
+    file = f" for {status.spec_file}" if status.spec_file else ""
+    return f"{status.name} since {status.started_at}{file}: {_used_text(status)}"
+
+
+def _used_text(status: Status) -> str:
+    """Return what an endpoint was used for, or why that is not known."""
+    if status.usage_unknown:
+        return f"not known: {status.usage_unknown}"
+    if not status.usage:
+        return "nothing was counted yet"
+    used = status.usage
     counts = [
         f"{label} {'not known' if used.get(key) is None else f'{used[key]:,.0f}'}"
         for key, label in (("requests", "requests"), ("prompt_tokens", "tokens in"), ("output_tokens", "out"))
     ]
     cost = "not known" if used.get("usd") is None else f"${used['usd']:,.2f}"
-    used_for = f"{', '.join(counts)}; cost {cost}" if used else "nothing was counted yet"
-    return f"{status.name} since {status.started_at}{file}: {used_for}"
+    counted = f", counted since {used['since']}" if "since" in used else ""
+    return f"{', '.join(counts)}; cost {cost}{counted}"
 
 
 def status_row(status: Status) -> tuple[str, ...]:
@@ -279,6 +289,13 @@ def status_text(status: Status) -> str:
         *([("cache", _cache_text(status.startup_cache))] if status.startup_cache else []),
         *(("adapter", f"{name}, {digest}") for name, digest in (status.adapters or {}).items()),
         ("traffic", traffic or "none"),
+        ("since", status.started_at or "not known"),
+        ("used for", _used_text(status)),
+        *(
+            ("price", f"${price:.2f} an hour of each instance that runs")
+            for price in [status.usd_per_hour]
+            if price is not None
+        ),
         *(("verified", receipt) for receipt in receipts or ["never"]),
         *(("rollback", f"would let {status.rollback_to} serve") for _ in range(bool(status.rollback_to))),
         *(

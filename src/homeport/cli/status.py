@@ -26,6 +26,7 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
     """
     Show the endpoints on this machine, from any directory; on Cloud Run that of the file.
 
+    Each with since when, and what it was used for: requests, tokens, and on Cloud Run money, as Cloud Monitoring tells them.
     Exits with 20 where one does not answer, else with 21 where a record cannot be read.
     """
     from homeport import deployment, sync

@@ -87,6 +87,22 @@ async def by_revision(api: PrometheusApi, names: Iterable[MetricNames], *, days:
     ]
 
 
+async def altogether(
+    api: PrometheusApi, names: Iterable[MetricNames], *, seconds: float
+) -> Mapping[tuple[str, str], Mapping[str, float]]:
+    """Return what each service counted in so many seconds up to now, by its name and region. Raises as queries do."""
+    counted: dict[tuple[str, str], dict[str, float]] = {}
+    window = f"{max(60, int(seconds))}s"
+
+    async def ask(figure: str, query: str) -> None:
+        for sample in await api.instant(query.format(by="", window=window)):
+            if sample.value is not None:
+                counted.setdefault(_where(sample.labels), {})[figure] = sample.value
+
+    await asyncio.gather(*(ask(figure, query) for figure, query in _queries(names).items()))
+    return counted
+
+
 def _queries(names: Iterable[MetricNames]) -> dict[str, str]:
     """Return the queries by their figure, with places for a window and for further labels to tell series apart by."""
     queries = {

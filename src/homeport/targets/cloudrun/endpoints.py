@@ -80,7 +80,9 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
     """
     services = await find_services(google, name, region)
     service = services.here
-    marks = await serving_annotations(google, service)
+    serving = await _serving(google, service)
+    marks = _annotations(serving)
+    region_there = service["name"].split("/")[3]
     known = {
         revision: {"at": receipt.at, "passed": receipt.passed, "counts": dict(receipt.counts)}
         for revision, receipt in receipts(service).items()
@@ -92,7 +94,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         name=name,
         target="cloudrun",
         state=state_of(service),
-        region=service["name"].split("/")[3],
+        region=region_there,
         url=f"{address_of(service)}/v1",
         behind={
             path: f"{address_of(service)}{path}/v1, which is {other}"
@@ -104,15 +106,13 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         context=int(context) if context.isdecimal() else None,
         image=marks.get(f"{ANNOTATION}image"),
         startup_cache=marks.get(CACHED),
-        weights={
-            "source": marks.get(f"{ANNOTATION}weights-source", ""),
-            "revision": "",
-            "digest": marks.get(WEIGHTS, ""),
-        },
+        weights=_weights(marks),
         adapters={adapter: digest for adapter, _, digest in adapters},
         traffic=shares(service),
         verified=known.get(foremost(service)),
         receipts=known,
+        started_at=service.get("createTime"),
+        usd_per_hour=_price_of(serving, region_there),
         also_in=services.others,
         parts=services.parts,
         unread=tuple(unread.text for unread in services.unread),
@@ -120,6 +120,11 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         rollback_unknown=back.unknown,
         rollback_refused=back.refused,
     )
+
+
+def _weights(marks: Mapping[str, str]) -> Mapping[str, str]:
+    source = marks.get(f"{ANNOTATION}weights-source", "")
+    return {"source": source, "revision": "", "digest": marks.get(WEIGHTS, "")}
 
 
 class ToldWayBack(NamedTuple):
@@ -168,11 +173,15 @@ async def serving_revisions(google: Google, service: Body) -> tuple[Body, ...]:
 async def model_and_price(google: Google, service: Body) -> tuple[str, float | None]:
     """Return the model that a service serves most, and the list price of an hour of one instance of it; None for none."""
     serving = await _serving(google, service)
-    try:
-        price = _hourly(serving, service["name"].split("/")[3], prices.load())
-    except SpecError:
-        price = None  # A broken price file of the user's own concerns only those who ask for prices.
+    price = _price_of(serving, service["name"].split("/")[3])
     return _annotations(serving).get(f"{ANNOTATION}model", ""), price
+
+
+def _price_of(serving: Body, region: str) -> float | None:
+    try:
+        return _hourly(serving, region, prices.load())
+    except SpecError:
+        return None  # A broken price file of the user's own concerns only those who ask for prices.
 
 
 async def _serving(google: Google, service: Body) -> Body:

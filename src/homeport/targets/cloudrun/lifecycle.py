@@ -48,6 +48,7 @@ from homeport.targets.cloudrun.region import where_it_stands
 from homeport.targets.cloudrun.released import release
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.service_spec import ANNOTATION
+from homeport.targets.cloudrun.status_usage import with_usage
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.teardown import ensure_known, take_down
 from homeport.targets.cloudrun.verification import (
@@ -191,10 +192,10 @@ class CloudRunLifecycle:
         """
         Return what is deployed, found by its mark: also where the file's region has changed since.
 
-        Raises `NotFound` where nothing is, `Incomplete` where that is not known.
+        What it was used for is told where metrics can be read. Raises `NotFound` where nothing is, `Incomplete` where that is not known.
         """
         fit = WayBack(google=self.google, names=self.names, guard=self.spec.guard).ensure_fit
-        return await describe(self.google, self.name, self.names.region, fit)
+        return await with_usage(self.google, await describe(self.google, self.name, self.names.region, fit))
 
     async def observed(self) -> ObserveFindings:
         """Return what Cloud Monitoring has of it. Raises `NotFound` where nothing is deployed, `SpecError` without `[observe]`."""

@@ -1,0 +1,59 @@
+"""What an endpoint on Cloud Run was used for, as `status` tells it: asked of Cloud Monitoring, which wakes nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from homeport.engines.names import NAMES
+from homeport.errors import HomeportError, NoCredentials
+from homeport.google import Google
+from homeport.json_types import Json
+from homeport.observe.query import of_project
+from homeport.results import Status
+from homeport.targets.cloudrun.front import names_on_cloud_run
+from homeport.usage.cloud import altogether
+
+_KEPT = timedelta(days=42)
+"""For how long Cloud Monitoring keeps what Cloud Run counts. UNCONFIRMED: Google's page of quotas was not read again."""
+_PATIENCE_S = 15.0
+"""A status is told without it where Cloud Monitoring takes longer."""
+
+
+async def with_usage(google: Google, status: Status, now: datetime | None = None) -> Status:
+    """Return the status with what the endpoint was used for, or why that is not known."""
+    moment = now or datetime.now(UTC)
+    try:
+        began = datetime.fromisoformat(status.started_at or "")
+    except ValueError:
+        return replace(status, usage_unknown="Cloud Run does not tell when its service was made")
+    since = max(began, moment - _KEPT)
+    engines = [status.engine] if status.engine in NAMES else NAMES
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            counted = await altogether(
+                of_project(google), [names_on_cloud_run(engine) for engine in engines],
+                seconds=(moment - since).total_seconds(),
+            )  # fmt: skip
+    except NoCredentials:
+        raise
+    except TimeoutError:
+        return replace(status, usage_unknown=f"Cloud Monitoring did not answer within {_PATIENCE_S:g} s")
+    except HomeportError as error:
+        return replace(status, usage_unknown=f"it cannot be read from Cloud Monitoring: {error}")
+    figures = counted.get((status.name, status.region or ""), {})
+    hours = figures.get("seconds", 0.0) / 3600
+    usage: dict[str, Json] = {
+        # Of Cloud Run's own counts nothing is written while there is nothing; tokens come only where `[observe]` sends them.
+        "requests": round(figures.get("requests", 0.0)),
+        **{
+            name: None if figures.get(name) is None else round(figures[name])
+            for name in ("prompt_tokens", "output_tokens")
+        },
+        "hours": round(hours, 4),
+        "usd": None if status.usd_per_hour is None else round(hours * status.usd_per_hour, 4),
+    }
+    if since > began:
+        usage["since"] = since.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return replace(status, usage=usage)
