@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gcp_rehearsal.discovery import NAMES
-from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.discovery import NAMES, described
+from gcp_rehearsal.errors import ApiError, unimplemented
 
 _AUTHORITY = re.compile(
     r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)(?::(\d{1,5}))?"
 )
 """`uri-host [":" port]` of RFC 9110, of the names that there are: no userinfo, no escapes, no dot at the end."""
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ANOTHER_API = re.compile(r"(?:[a-z]+-[a-z]+\d+-)?([a-z0-9]+)\.googleapis\.com")
 _SERVICE = re.compile(rf"(?:{_LABEL}\.)+run\.app")
 _AREA = r"(?:[a-z]+-[a-z]+\d+|us|eu|global)"
 _OWN_SITE = frozenset({"same-origin", "none"})
@@ -87,6 +88,9 @@ class Door:
         if not self._known(requested.host) and balanced(requested.host):
             return RequestTarget(host[0], path, balanced=True)
         if not self._known(requested.host):
+            other = _ANOTHER_API.fullmatch(requested.host)
+            if other is not None and other[1] in described():
+                raise unimplemented(requested.host)
             raise ApiError(
                 403, f"the rehearsal answers to localhost, to Google's hosts that it knows, and to *.run.app, not to {requested.host}"
             )  # fmt: skip

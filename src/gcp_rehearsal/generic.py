@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gcp_rehearsal import fingerprints, operations
 from gcp_rehearsal.bodies import patched, read_only, writable
-from gcp_rehearsal.context import Call, Handler, Kind
+from gcp_rehearsal.context import PLAIN, Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, aborted, exists, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.filters import matches
 from gcp_rehearsal.iam import policy_versions
@@ -15,14 +15,18 @@ from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import StoredResource
 
 _OPERATIONS = frozenset(("Operation", "GoogleLongrunningOperation"))
+_BESIDE_PROJECTS = frozenset(("organizations", "folders", "billingAccounts", "locations"))
+"""What names begin with of things that no project has, such as policies of an organisation and its firewall policies."""
 _NOT_IDS = frozenset(("requestId", "clientOperationId", "projectId"))
 
 
 def handler(call: Call) -> Handler:
     """
     Return what answers a method by its action alone. Raises `ApiError` 501 for an action that means something
-    of its own.
+    of its own, and for what lies beside projects.
     """
+    if call.name.partition("/")[0] in _BESIDE_PROJECTS and call.cloud.kind(call) is PLAIN:
+        raise unimplemented(f"{call.method.id}: it has projects alone, and nothing above or beside them")
     action = _ACTIONS.get(call.method.action)
     if action is None:
         raise unimplemented(call.method.id)

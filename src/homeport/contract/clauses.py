@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from homeport import google
@@ -14,7 +16,7 @@ from homeport.errors import AlreadyExists, Conflict, GoogleError, HomeportError,
 from homeport.google import Binding, IamResource
 from homeport.google.storage import UploadOptions, upload
 from homeport.progress import Silent
-from homeport.reconcile import Resource, apply, destroy, make_plan
+from homeport.reconcile import Cancellation, Destroyed, Resource, apply, destroy, make_plan
 from homeport.resources.google.bucket import bucket
 from homeport.resources.google.repository import repository
 from homeport.resources.google.secret import secret
@@ -154,29 +156,29 @@ async def _a_policy_that_was_changed_meanwhile_is_a_conflict(place: ContractPlac
 
 
 async def _what_takes_time_is_there_when_its_operation_ends(place: ContractPlace) -> None:
-    parent = f"{place.parent}/locations/{REGION}/repositories"
-    body = {"format": "DOCKER"}
-    begun = await place.google.post("artifactregistry", parent, body, repositoryId=place.name)
-    await place.google.finish("artifactregistry", begun, progress=Silent(), key=place.name)
-    path = f"{parent}/{place.name}"
-    expect(
-        (await place.google.get("artifactregistry", path))["format"] == "DOCKER",
-        "the repository is of another format",
-    )
-    ended = await place.google.delete("artifactregistry", path)
-    await place.google.finish("artifactregistry", ended, progress=Silent(), key=place.name)
+    async with place.repository() as path:
+        made = await place.google.get("artifactregistry", path)
+        expect(made["format"] == "DOCKER", "the repository is of another format")
     with refusal(NotFound):
         await place.google.get("artifactregistry", path)
 
 
 async def _after_up_there_is_nothing_to_do_and_after_down_nothing_is_left(place: ContractPlace) -> None:
-    things = _things(place)
+    things, halt = _things(place), Cancellation()
+    up = asyncio.create_task(apply(await make_plan(place.name, "contract", things), Silent(), halt))
+
+    async def down() -> Destroyed:
+        halt.ask()
+        await asyncio.wait({up})  # Where it was broken off: what is being made is there before it can go.
+        return await destroy(things, Silent())
+
     try:
-        await apply(await make_plan(place.name, "contract", things), Silent())
+        await asyncio.shield(up)
         again = await make_plan(place.name, "contract", _things(place))
         expect([action.resource.id for action in again.pending] == [], "after an up there is something to do")
     finally:
-        ended = await destroy(things, Silent())
+        ended = await place.ensured(down(), " and ".join(thing.id for thing in things))
+        place.left.extend(f"{name} (its removal failed)" for name in ended.left)
     expect((ended.left, ended.errors) == ((), ()), "after a down something is left")
     expect(len(ended.gone) == len(things), "a down has not told all that went")
 
@@ -244,9 +246,9 @@ async def _records_of_a_private_zone_come_back_as_they_were_sent(place: Contract
     async with place.made("dns", zones, body) as zone:
         sent = ["10.0.0.2", "10.0.0.1"]
         record = {"name": f"a.{domain}", "type": "A", "ttl": 60, "rrdatas": sent}
-        await place.google.post("dns", f"{zone}/rrsets", record)
-        read = await place.google.get("dns", f"{zone}/rrsets/a.{domain}/A")
-        await place.google.delete("dns", f"{zone}/rrsets/a.{domain}/A")
+        path = f"{zone}/rrsets/a.{domain}/A"
+        async with place.removing("dns", path, partial(place.google.post, "dns", f"{zone}/rrsets", record)):
+            read = await place.google.get("dns", path)
         expect(sorted(read["rrdatas"]) == sorted(sent), f"other addresses came back: {read['rrdatas']}")
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from homeport.errors import (
     AlreadyExists,
@@ -45,6 +45,9 @@ _STILL_S = 300.0
 
 _ACCOUNT_S = 60.0
 """For how long an account may not be found that was made a moment ago, and so not be removed."""
+
+
+_T = TypeVar("_T")
 
 
 class ClauseBroken(Exception):
@@ -107,6 +110,15 @@ class ContractPlace:
                 async for item in self.google.pages("storage", f"storage/v1/b/{name}/o", "items"):
                     await self.google.delete("storage", f"storage/v1/b/{name}/o/{item['name']}")
 
+    @asynccontextmanager
+    async def repository(self) -> AsyncIterator[str]:
+        """Make a repository of images and give its path; it goes in the end."""
+        parent = f"{self.parent}/locations/{REGION}/repositories"
+        body = {"format": "DOCKER"}
+        create = partial(self.google.post, "artifactregistry", parent, body, repositoryId=self.name)
+        async with self.removing("artifactregistry", f"{parent}/{self.name}", create):
+            yield f"{parent}/{self.name}"
+
     async def add_version(self, path: str, data: bytes) -> Any:  # Any: JSON
         """Return the new version of a secret that holds `data`."""
         payload = {"payload": {"data": base64.b64encode(data).decode()}}
@@ -153,17 +165,21 @@ class ContractPlace:
             with suppress(NotFound):  # Where the answer to a removal was lost, it is asked for again.
                 await self.finish(api, await self.google.delete(api, path))
 
-        removal = asyncio.create_task(remove())
+        await self.ensured(remove(), path)
+
+    async def ensured(self, removal: Coroutine[Any, Any, _T], what: str) -> _T:
+        """Return what came of a removal, which goes on to its end also where it is broken off; if not, `what` stands in `left`."""
+        task = asyncio.create_task(removal)
         try:
-            await asyncio.shield(removal)
+            return await asyncio.shield(task)
         except BaseException:
             try:
-                await asyncio.wait({removal})
+                await asyncio.wait({task})
             finally:
-                if removal.cancel() or removal.cancelled():
-                    self.left.append(f"{path} (its removal was broken off)")
-                elif removal.exception() is not None:
-                    self.left.append(f"{path} ({removal.exception()})")
+                if task.cancel() or task.cancelled():
+                    self.left.append(f"{what} (its removal was broken off)")
+                elif task.exception() is not None:
+                    self.left.append(f"{what} ({task.exception()})")
             raise
 
     async def _clear(self, api: str, path: str, begun: Any) -> None:  # Any: JSON

@@ -49,12 +49,7 @@ async def _which_version_a_policy_with_a_condition_is_read_in(place: ContractPla
 
 
 async def _whether_a_field_that_is_fixed_may_stand_in_a_mask(place: ContractPlace) -> str:
-    parent = f"{place.parent}/locations/{REGION}/repositories"
-    path = f"{parent}/{place.name}"
-    create = partial(
-        place.google.post, "artifactregistry", parent, {"format": "DOCKER"}, repositoryId=place.name
-    )
-    async with place.removing("artifactregistry", path, create):
+    async with place.repository() as path:
         body = {"format": "DOCKER", "labels": {"contract": place.name}}
         return await _try_out(place.google.patch("artifactregistry", path, body, updateMask="format,labels"))
 

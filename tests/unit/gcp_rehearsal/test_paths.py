@@ -64,6 +64,40 @@ def test_what_is_not_acted_out_says_so_in_words_of_our_own(cloud: Cloud) -> None
         assert (refused.status, "the rehearsal does not act out" in refused.error) == (501, True)
 
 
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        ("GET", "orgpolicy.googleapis.com/v2/organizations/1/policies/run.allowedIngress"),
+        ("GET", "orgpolicy.googleapis.com/v2/folders/1/policies"),
+        ("POST", "orgpolicy.googleapis.com/v2/organizations/1/customConstraints"),
+        ("GET", "accesscontextmanager.googleapis.com/v1/accessPolicies/1/servicePerimeters/p"),
+        ("GET", "compute.googleapis.com/compute/v1/locations/global/firewallPolicies/p"),
+        (
+            "GET",
+            "compute.googleapis.com/compute/v1/locations/global/firewallPolicies?parentId=organizations/1",
+        ),
+        (
+            "GET",
+            "compute.googleapis.com/compute/v1/projects/rehearsal/global/networks/n/getEffectiveFirewalls",
+        ),
+        ("GET", "cloudresourcemanager.googleapis.com/v3/organizations/1"),
+        ("GET", "cloudbilling.googleapis.com/v1/billingAccounts/012345-6789AB-CDEF01"),
+        ("GET", "alloydb.googleapis.com/v1/projects/rehearsal/locations/us-central1/clusters"),
+    ],
+)
+def test_what_lies_beside_projects_is_neither_there_nor_not_there(cloud: Cloud, verb: str, path: str) -> None:
+    """Policies of organisations, perimeters, firewall policies: a 404 would say that there are none."""
+    enable(cloud, "compute", "orgpolicy", "cloudbilling")
+    refused = act(Raw(cloud).send(verb, path, {} if verb == "POST" else None))
+    assert (refused.status, "the rehearsal does not act out" in refused.error) == (501, True), refused.body
+
+
+def test_of_billing_accounts_there_are_budgets(cloud: Cloud) -> None:
+    enable(cloud, "billingbudgets")
+    path = "billingbudgets.googleapis.com/v1/billingAccounts/012345-6789AB-CDEF01/budgets"
+    assert act(Raw(cloud).send("GET", path)).status == 200
+
+
 def test_a_project_stands_alone(cloud: Cloud) -> None:
     path = "cloudresourcemanager.googleapis.com/v1/projects/rehearsal:getAncestry"
     told = act(Raw(cloud).send("POST", path, {})).body

@@ -83,15 +83,20 @@ def _channel(call: Call, body: JsonObject, before: StoredResource | None) -> Non
 
 
 def _used(call: Call, channel: StoredResource) -> None:
-    if call.query.get("force") in {True, "true"}:
-        return
+    """Take it out of the policies that have it where `force` is said, as the document has it; else refuse."""
     users = [
-        policy.name
+        policy
         for policy in call.cloud.store.of("monitoring", _POLICIES)
         if channel.name in [call.cloud.by_id(name) for name in policy.body.get("notificationChannels", ())]
     ]
-    if users:
-        raise ApiError(400, f"Cannot delete {channel.name}: it is used by {', '.join(users)}.")
+    if users and call.query.get("force") not in {True, "true"}:
+        names = ", ".join(policy.name for policy in users)
+        raise ApiError(400, f"Cannot delete {channel.name}: it is used by {names}.")
+    for policy in users:
+        kept = policy.body["notificationChannels"]
+        policy.body["notificationChannels"] = [
+            name for name in kept if call.cloud.by_id(name) != channel.name
+        ]
 
 
 def _dashboard(call: Call, body: JsonObject, before: StoredResource | None) -> None:

@@ -17,9 +17,10 @@ from homeport.errors import (
 from homeport.google import ANSWER_LOST, Google
 from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
-from homeport.reconcile import Change, Outputs, Ref, Rules
+from homeport.reconcile import Outputs, Ref, Rules
 from homeport.resources.google.propagation import patient
-from homeport.resources.google.rest import LABEL, Address, RestResource
+from homeport.resources.google.rest import LABEL, Address
+from homeport.resources.google.unnamed import UnnamedResource, one_of
 
 BUDGET = "budget"
 THRESHOLDS = (0.5, 0.9, 1.0)
@@ -28,8 +29,6 @@ MOST_TOLD = 5
 """Addresses of our own that a budget takes, by the document billingbudgets.v1 of 2026-10-11."""
 _API = "billingbudgets"
 API = f"{_API}.googleapis.com"
-_TWINS = "duplicates"
-"""In what is live, the names of more budgets of the endpoint: two `up` at once may each make one, since Google takes no name for it."""
 _RULES = Rules(
     references=frozenset(("notificationsRule.monitoringNotificationChannels[]",)),
     unordered=frozenset(("notificationsRule.monitoringNotificationChannels",)),
@@ -37,7 +36,7 @@ _RULES = Rules(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MonthlyBudget(RestResource):
+class MonthlyBudget(UnnamedResource):
     """
     An endpoint's budget, which has no labels: it is known by its title, and by the project that it is of.
 
@@ -66,21 +65,12 @@ class MonthlyBudget(RestResource):
             raise self._unknown(
                 f"the project {self.google.project} has no billing account now, and budgets lie with one"
             )
-        if not budgets:
-            return None
-        live, *others = budgets
-        shown = {**live, "budgetFilter": {**live["budgetFilter"], "projects": [self._project]}}
-        return {**shown, _TWINS: [str(other["name"]) for other in others]} if others else shown
+        live = one_of(budgets)
+        return live and {**live, "budgetFilter": {**live["budgetFilter"], "projects": [self._project]}}
 
     def is_managed(self, live: Json) -> bool:
         """Return True if its title is the endpoint's."""
         return str(live.get("displayName", "")).startswith(title(self.name))
-
-    def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
-        """Return how live differs from what is wanted: one that is there twice does, too."""
-        twins = live.get(_TWINS)
-        more = (Change(path=_TWINS, before=twins, after=None),) if twins else ()
-        return (*RestResource.diff(self, live, outputs), *more)
 
     def summary(self, outputs: Outputs) -> str:
         """Return what it will be."""
@@ -111,25 +101,6 @@ class MonthlyBudget(RestResource):
                 raise
             return live
 
-    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
-        """Change what differs in the one that stays, once all others are gone."""
-        for name in live.get(_TWINS, ()):
-            await self._unmake(name)
-        if not RestResource.diff(self, live, outputs):
-            return {key: value for key, value in live.items() if key != _TWINS}
-        return await RestResource.update(self._at(live), live, outputs, progress)
-
-    async def delete(self, progress: Progress) -> tuple[str, ...]:
-        """Unmake it, however often it is there; nothing where there is nothing."""
-        live = await self.read()
-        return await self.unmake(live) if live is not None else ()
-
-    async def unmake(self, live: Json) -> tuple[str, ...]:
-        """Unmake what was read; says what went."""
-        for name in (live["name"], *live.get(_TWINS, ())):
-            await self._unmake(str(name))
-        return (self.summary({}),)
-
     @property
     def _project(self) -> str:
         return f"projects/{self.google.project}"
@@ -145,19 +116,19 @@ class MonthlyBudget(RestResource):
         return str(project["name"])
 
     async def ours(self, account: str) -> list[Json]:
-        """Return all budgets of the endpoint in that account, in the order of their names."""
+        """Return all budgets of the endpoint in that account."""
         if not account:
             return []
         numbered = await self._numbered()
-        budgets = [
+        return [
             live
             async for live in self.google.pages(_API, f"v1/{account}/budgets", "budgets")
             if str(live.get("displayName", "")).startswith(title(self.name))
             and live.get("budgetFilter", {}).get("projects") in ([self._project], [numbered])
         ]
-        return sorted(budgets, key=lambda live: str(live["name"]))
 
-    async def _unmake(self, name: str) -> None:
+    async def remove(self, name: str) -> None:
+        """Unmake the one of that name, if it is still there. Raises an error that says how to do it by hand."""
         try:
             await self.google.delete(_API, f"v1/{name}")
         except NotFound:
@@ -179,7 +150,8 @@ class MonthlyBudget(RestResource):
             hint=f"{hint}; or {by_hand}" if hint else by_hand,
         )
 
-    def _at(self, live: Json) -> MonthlyBudget:
+    def at(self, live: Json) -> MonthlyBudget:
+        """Return it under the name that Google gave it."""
         return replace(self, address=replace(self.address, path=f"v1/{live['name']}"))
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from homeport.errors import ApiDisabled, GoogleError
+from homeport.errors import ApiDisabled, GoogleError, NotFound
 from homeport.google import ANSWER_LOST, Google
 from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Outputs, Rules
 from homeport.resources.google.propagation import patient
 from homeport.resources.google.rest import LABEL, Address, RestResource
+from homeport.resources.google.unnamed import UnnamedResource, one_of
 
 DASHBOARD, POLICY, CHANNEL = "dashboard", "alert policy", "notification channel"
 COLLECTIONS: Mapping[str, tuple[str, str]] = {
@@ -33,7 +36,7 @@ _RULES = Rules(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MonitoringPart(RestResource):
+class MonitoringPart(UnnamedResource):
     """One such thing. Where its name is not known yet, it is looked for among all of its kind."""
 
     part: str
@@ -43,14 +46,12 @@ class MonitoringPart(RestResource):
         """Return what is live. An API that is off has no things."""
         if not self.part:
             return await RestResource.read(self)
-        version, collection = COLLECTIONS[self.kind]
-        path = f"{version}/projects/{self.google.project}/{collection}"
         try:
-            matches = [live async for live in self.google.pages(_API, path, collection) if self._is_it(live)]
+            found = [live for live in await self._every(self.kind) if self._is_it(live)]
+            used = await self._used() if self.kind == CHANNEL and len(found) > 1 else Counter[str]()
         except ApiDisabled:
             return None
-        # A second one may come of a request whose answer was lost: `down` takes all of them away.
-        return min(matches, key=lambda live: str(live["name"]), default=None)
+        return one_of(found, first=lambda live: -used[str(live["name"])])
 
     def is_managed(self, live: Json) -> bool:
         """Return True if it carries the endpoint's label."""
@@ -71,20 +72,38 @@ class MonitoringPart(RestResource):
                 raise
             return live
 
-    async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
-        """Change what differs in the one that is there."""
-        return await RestResource.update(self._at(live), live, outputs, progress)
+    async def remove(self, name: str) -> None:
+        """Unmake the one of that name, if it is still there."""
+        await self._removed(name)
 
-    async def delete(self, progress: Progress) -> tuple[str, ...]:
-        """Unmake it; nothing where there is nothing."""
-        live = await self.read()
-        if live is None:
-            return ()
-        return await RestResource.delete(self._at(live), progress)
+    async def remove_duplicate(self, name: str) -> None:
+        """Unmake another one. A channel goes from our own policies that have it, too: they take the other; somebody else's keeps it."""
+        users = [
+            policy for policy in await self._every(POLICY) if name in policy.get("notificationChannels", ())
+        ]
+        ours = all(policy.get("userLabels", {}).get(LABEL) == self.name for policy in users)
+        await self._removed(name, **({"force": True} if users and ours else {}))
 
-    def _at(self, live: Json) -> MonitoringPart:
+    def at(self, live: Json) -> MonitoringPart:
+        """Return it under the name that Google gave it."""
         version, _ = COLLECTIONS[self.kind]
         return replace(self, address=replace(self.address, path=f"{version}/{live['name']}"))
+
+    async def _every(self, kind: str) -> list[Json]:
+        version, collection = COLLECTIONS[kind]
+        path = f"{version}/projects/{self.google.project}/{collection}"
+        return [live async for live in self.google.pages(_API, path, collection)]
+
+    async def _removed(self, name: str, **query: bool) -> None:
+        version, _ = COLLECTIONS[self.kind]
+        with suppress(NotFound, ApiDisabled):
+            await self.google.delete(_API, f"{version}/{name}", **query)
+
+    async def _used(self) -> Counter[str]:
+        """Return how many policies have each channel."""
+        return Counter(
+            name for policy in await self._every(POLICY) for name in policy.get("notificationChannels", ())
+        )
 
     def _is_it(self, live: Json) -> bool:
         labels = live.get(labels_key(self.kind), {})

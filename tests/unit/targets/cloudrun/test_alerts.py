@@ -12,6 +12,7 @@ from deployment import google_for
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.iam.permissions import required
 from homeport.engines.registry import module
+from homeport.errors import GoogleError
 from homeport.observe.panels import Watched
 from homeport.targets.cloudrun.managed import find_managed
 from homeport.targets.cloudrun.preflight.permissions import needs
@@ -234,3 +235,70 @@ def test_a_dashboard_is_checked_without_being_made(deployer: WithObserve) -> Non
     fine = {"displayName": "x", "mosaicLayout": {"columns": 48, "tiles": []}}
     assert act(Raw(deployer.cloud).send("POST", url, fine)).status == 200
     assert parts(deployer) == {}
+
+
+def again(deployer: WithObserve, made: Any, **changed: Any) -> Any:  # Any: JSON
+    """Make what is there once more, as another `up` at the same time does."""
+    collection = made["name"].split("/")[2]
+    version = "v1" if collection == "dashboards" else "v3"
+    url = f"monitoring.googleapis.com/{version}/projects/rehearsal/{collection}"
+    body = {key: made[key] for key in made if key not in {"name", "etag", "creationRecord", "mutationRecord"}}
+    sent = act(Raw(deployer.cloud).send("POST", url, {**body, **changed}))
+    assert sent.status == 200, sent.body
+    return sent.body
+
+
+@pytest.mark.parametrize("kind", ["alertPolicies/queue", "dashboards/dashboard", "channel"])
+def test_two_of_one_are_made_one_again(deployer: WithObserve, kind: str) -> None:
+    wanted = deployer.observed(alerts=[OPS], budget=50)
+    deployer.up(wanted)
+    kind = next(name for name in parts(deployer) if name.startswith("notif")) if kind == "channel" else kind
+    before = parts(deployer)
+    again(deployer, before[kind])
+    plan, after = deployer.up(wanted)
+    (action,) = plan.pending
+    assert (action.kind.value, [one.path for one in action.changes]) == ("update", ["duplicates"])
+    assert after.pending == ()
+    assert parts(deployer).keys() == before.keys()
+    assert parts(deployer)["alertPolicies/down"]["notificationChannels"], "somebody is told"
+
+
+def test_of_two_channels_the_one_stays_that_our_policies_have(deployer: WithObserve) -> None:
+    """Two `up` at once: each made a channel, and a policy that has it."""
+    wanted = deployer.observed(alerts=[OPS])
+    deployer.up(wanted)
+    made = parts(deployer)
+    kind = next(name for name in made if name.startswith("notif"))
+    used = made[kind]["name"]
+    other = again(deployer, made[kind])["name"]
+    again(deployer, made["alertPolicies/queue"], notificationChannels=[other])
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    there = parts(deployer)
+    assert there[kind]["name"] == used
+    assert {
+        tuple(body["notificationChannels"]) for name, body in there.items() if "alertPolicies" in name
+    } == {(used,)}
+
+
+def test_a_channel_that_somebody_elses_policy_has_is_not_taken_out_of_it(deployer: WithObserve) -> None:
+    wanted = deployer.observed(alerts=[OPS])
+    deployer.up(wanted)
+    made = parts(deployer)
+    kind = next(name for name in made if name.startswith("notif"))
+    other = again(deployer, made[kind])["name"]
+    policy = made["alertPolicies/queue"]
+    theirs = again(deployer, policy, notificationChannels=[other], userLabels={"team": "ops"})
+    with pytest.raises(GoogleError, match="it is used by"):
+        deployer.up(wanted)
+    kept = act(Raw(deployer.cloud).send("GET", f"monitoring.googleapis.com/v3/{theirs['name']}")).body
+    assert kept["notificationChannels"] == [other]
+
+
+def test_down_takes_both_of_two(deployer: WithObserve) -> None:
+    wanted = deployer.observed(alerts=[OPS])
+    deployer.up(wanted)
+    for made in parts(deployer).values():
+        again(deployer, made)
+    deployer.down(wanted, purge=True)
+    assert [kept.name for kept in things(deployer.cloud) if kept.api == "monitoring"] == []
