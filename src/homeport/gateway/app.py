@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from homeport.endpoint import Endpoint
@@ -29,6 +29,7 @@ from homeport.gateway.usage import TokenUsage
 from homeport.gateway.verdict import Refused
 from homeport.relay.headers import onward
 from homeport.relay.messages import Receive, Scope, Send
+from homeport.relay.presence import ClientGone, hung_up, unless_gone
 from homeport.relay.upstream import UNANSWERED, Onward, Upstream
 
 OWN_PULSE = "/gateway/pulse"
@@ -87,7 +88,8 @@ class GatewayApp:
             await self._refuse(None, refused, send)
         else:
             if api is None:
-                await _while_there(receive, self._pass(scope, send))
+                with suppress(ClientGone):
+                    await unless_gone(self._pass(scope, send), hung_up(receive))
             else:
                 await self._asked(api, scope, receive, send)
 
@@ -118,7 +120,8 @@ class GatewayApp:
                 exchange = ScreenedExchange(
                     api=api, screener=self._screener, upstream=self._upstream, room=room, send=send, metrics=self._metrics
                 )  # fmt: skip
-                await _while_there(receive, self._exchange(exchange, body, scope, span))
+                with suppress(ClientGone):
+                    await unless_gone(self._exchange(exchange, body, scope, span), hung_up(receive))
 
     def _end_early(self, span: RequestSpan | None, error: str) -> None:
         """End the span of a request that was not read to its end, or could not be."""
@@ -217,23 +220,3 @@ class GatewayApp:
             return
         body = {"error": {"message": away.why, "type": kind, "param": None, "code": None}}
         await send_json(send, away.status, body, [(b"x-should-retry", b"false")])
-
-
-async def _while_there(
-    receive: Receive, work: Coroutine[Any, Any, None]
-) -> None:  # Any: of a coroutine's protocol
-    """Do the work; give it up where the client hangs up."""
-    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_hung_up(receive))
-    try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (working, gone):
-            task.cancel()
-        await asyncio.wait({working, gone})
-    if not working.cancelled():
-        working.result()
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

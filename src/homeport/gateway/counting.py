@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -20,6 +21,7 @@ from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.json_types import Json
 from homeport.relay.headers import onward
 from homeport.relay.messages import Receive, Scope, Send
+from homeport.relay.presence import ClientGone, hung_up, unless_gone
 from homeport.relay.upstream import UNANSWERED, Onward, Upstream
 
 _LONGEST = 4 * 2**20
@@ -49,16 +51,8 @@ class CountingApp:
             return
         api = APIS.get(scope["path"]) if scope["method"] == "POST" else None
         coming, count = _Coming(receive), _Count(api, self._metrics, self._spans)
-        passing = asyncio.ensure_future(self._pass(scope, coming, send, count))
-        gone = asyncio.ensure_future(coming.gone())
-        try:
-            await asyncio.wait({passing, gone}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (passing, gone):
-                task.cancel()
-            await asyncio.wait({passing, gone})
-        if not passing.cancelled():
-            passing.result()
+        with suppress(ClientGone):
+            await unless_gone(self._pass(scope, coming, send, count), coming.gone())
 
     async def _pass(self, scope: Scope, coming: _Coming, send: Send, count: _Count) -> None:
         count.begin(scope)
@@ -103,41 +97,35 @@ class _Coming:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._whole, self._gone = asyncio.Event(), asyncio.Event()
+        self._settled = asyncio.Event()
+        """All of it has come, or no more will."""
+        self.is_gone = False
+        """The client has hung up."""
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield it. Raises `ConnectionResetError` where the client goes before its end."""
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self._gone.set()
+                self.is_gone = True
+                self._settled.set()
                 raise ConnectionResetError("the client is gone")
             if message.get("body"):
                 yield message["body"]
             if not message.get("more_body"):
-                self._whole.set()
+                self._settled.set()
                 return
-
-    @property
-    def is_gone(self) -> bool:
-        """Tell whether the client has hung up."""
-        return self._gone.is_set()
 
     def empty(self) -> None:
         """Note that the request has none."""
-        self._whole.set()
+        self._settled.set()
 
     async def gone(self) -> None:
         """Wait until the client hangs up."""
-        complete, gone = asyncio.ensure_future(self._whole.wait()), asyncio.ensure_future(self._gone.wait())
-        try:
-            await asyncio.wait({complete, gone}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            complete.cancel()
-            gone.cancel()
-        while not self._gone.is_set():
-            if (await self._receive())["type"] == "http.disconnect":
-                self._gone.set()
+        await self._settled.wait()
+        if not self.is_gone:
+            await hung_up(self._receive)
+            self.is_gone = True
 
 
 @dataclass(slots=True)

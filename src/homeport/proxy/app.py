@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 
@@ -20,6 +19,7 @@ from homeport.proxy.body import Body
 from homeport.proxy.waking import Waking
 from homeport.relay.headers import onward
 from homeport.relay.messages import Headers, Message, Receive, Scope, Send
+from homeport.relay.presence import ClientGone, unless_gone
 from homeport.relay.upstream import UNANSWERED, Onward, Upstream
 from homeport.secret import Secret
 
@@ -64,18 +64,11 @@ class ProxyApp:
             await own.send(send, head=scope["method"] == "HEAD")
             return
         body = Body(receive)
-        passing = asyncio.ensure_future(self._pass(scope, body, send))
-        reading = asyncio.ensure_future(body.read())
         try:
-            await asyncio.wait({passing, reading}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (passing, reading):
-                task.cancel()
-            await asyncio.wait({passing, reading})
-        if body.too_large and not body.answered:
-            await answers.error(413, too_large()).send(send)
-        elif not passing.cancelled():
-            passing.result()
+            await unless_gone(self._pass(scope, body, send), body.read())
+        except ClientGone:
+            if body.too_large and not body.answered:
+                await answers.error(413, too_large()).send(send)
 
     def _own(self, scope: Scope) -> ProxyAnswer | None:
         against = door.objection(scope["headers"])

@@ -1,6 +1,6 @@
 """
 What stands before an HTTP server and hands on to it: the base that the proxy and the gateway share.
 
-A server of ASGI on a socket of its own (`served`), whose parser refuses what is no request (`protocol`), and the
-connections to the one that requests go on to (`upstream`).
+A server of ASGI on a socket of its own (`served`), whose parser refuses what is no request (`protocol`), the
+connections to the one that requests go on to (`upstream`), and the end of work whose client hangs up (`presence`).
 """

@@ -18,9 +18,10 @@ from starlette.routing import Route
 
 from homeport import door
 from homeport.agents.service import a2a, chat
-from homeport.agents.service.served import ClientGone, ServedAgent, run, status_of, unless_gone
+from homeport.agents.service.served import ServedAgent, run, status_of
 from homeport.agents.transcript import Event
 from homeport.errors import HomeportError
+from homeport.relay.presence import ClientGone, hung_up, unless_gone
 
 HEALTH = "/healthz"
 _LARGEST_BODY = 4 * 2**20
@@ -104,7 +105,7 @@ class _Pages:
             reason = chat.reason_of(event, reason)
 
         try:
-            result = await unless_gone(request.receive, run(self._agent, question, listener))
+            result = await unless_gone(run(self._agent, question, listener), hung_up(request.receive))
         except ClientGone:
             return Response(status_code=499)
         except HomeportError as error:
@@ -117,7 +118,9 @@ class _Pages:
         except a2a.RpcError as error:
             return JSONResponse(error.body())
         try:
-            result = await unless_gone(request.receive, run(self._agent, sent.question, lambda _: None))
+            result = await unless_gone(
+                run(self._agent, sent.question, lambda _: None), hung_up(request.receive)
+            )
         except ClientGone:
             return Response(status_code=499)
         except HomeportError as error:
@@ -144,7 +147,7 @@ class _Stream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._piece(send, _event(self._completion.chunk({"role": "assistant", "content": ""})))
         try:
-            await unless_gone(receive, self._told(send))
+            await unless_gone(self._told(send), hung_up(receive))
         except ClientGone:
             return
         await send({"type": "http.response.body", "body": b""})

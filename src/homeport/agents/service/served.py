@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from homeport.agents import mcp_servers
 from homeport.agents.loop import AgentResult, AgentSetup, answer
@@ -18,13 +18,6 @@ from homeport.secret import Secret
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
-
-_T = TypeVar("_T")
-Receive = Callable[[], Awaitable[Any]]  # Any: ASGI
-
-
-class ClientGone(Exception):
-    """Raised where the client left before its answer was there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,31 +89,9 @@ async def run(agent: ServedAgent, question: AgentQuestion, listener: Callable[[E
             agent.tell(f"{outcome}{where}")
 
 
-async def unless_gone(
-    receive: Receive, work: Coroutine[Any, Any, _T]
-) -> _T:  # Any: a coroutine's own business
-    """Return what `work` comes to; it is ended where the client hangs up, and `ClientGone` raised."""
-    running = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            raise ClientGone
-        return running.result()
-    finally:
-        for task in (running, leaving):
-            task.cancel()
-        await asyncio.gather(running, leaving, return_exceptions=True)
-
-
 def status_of(error: HomeportError) -> int:
     """Return the HTTP status of an error: the question's (its budget is spent), or that of what the agent needs."""
     return 422 if isinstance(error, AgentStopped) else 502
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 @asynccontextmanager

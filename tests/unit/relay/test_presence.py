@@ -1,0 +1,124 @@
+"""Work ends with the client for whom it is done, and with nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from homeport.relay.presence import ClientGone, hung_up, unless_gone
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def soon(turns: int = 3) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+async def result(work: Coroutine[Any, Any, Any]) -> str:  # Any: of a coroutine's protocol
+    """What it comes to, in a word; afterwards this task is none that was asked to end."""
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        seen = repr(await work)
+    except (ClientGone, ValueError) as error:
+        seen = type(error).__name__
+    assert task.cancelling() == 0
+    await soon()
+    return seen
+
+
+def test_what_work_comes_to_is_returned_while_the_client_is_there() -> None:
+    async def work() -> int:
+        await soon()
+        return 7
+
+    assert asyncio.run(result(unless_gone(work(), never()))) == "7"
+
+
+def test_work_is_cancelled_when_the_client_leaves_and_may_clean_up() -> None:
+    done = []
+
+    async def work() -> None:
+        try:
+            await never()
+        finally:
+            await soon()
+            done.append("cleaned up")
+
+    assert asyncio.run(result(unless_gone(work(), soon()))) == "ClientGone"
+    assert done == ["cleaned up"]
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_whoever_is_first_by_a_turn_of_the_loop_nothing_is_left_cancelled(turns: int) -> None:
+    async def work() -> int:
+        await soon(4)
+        return 7
+
+    assert asyncio.run(result(unless_gone(work(), soon(turns)))) in {"7", "ClientGone"}
+
+
+def test_work_that_goes_on_all_the_same_is_done() -> None:
+    async def work() -> int:
+        try:
+            await never()
+        except asyncio.CancelledError:
+            await soon()
+        return 7
+
+    assert asyncio.run(result(unless_gone(work(), soon()))) == "7"
+
+
+def test_an_error_is_that_of_whoever_raised_it() -> None:
+    async def fails() -> None:
+        await soon()
+        raise ValueError
+
+    assert asyncio.run(result(unless_gone(fails(), never()))) == "ValueError"
+    assert asyncio.run(result(unless_gone(never(), fails()))) == "ValueError"
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_who_is_cancelled_from_outside_is_cancelled_whether_the_client_leaves_or_not(*, leaves: bool) -> None:
+    watched = []
+
+    async def gone() -> None:
+        try:
+            await never()
+        except asyncio.CancelledError:
+            watched.append("ended")
+            raise
+
+    async def main() -> None:
+        client = asyncio.Event()
+        end = client.wait() if leaves else gone()
+        task = asyncio.ensure_future(unless_gone(never(), end))  # type: ignore[arg-type]
+        await soon()
+        client.set()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert watched == ([] if leaves else ["ended"])
+
+
+def test_pieces_of_a_body_are_no_farewell() -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "more_body": True},
+        {"type": "http.request"},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:  # Any: ASGI
+        return messages.pop(0)
+
+    asyncio.run(hung_up(receive))
+    assert not messages
