@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -228,6 +228,13 @@ async def selected(
         return
     async with module.open_named(name or _only(module.names(options), on), file, options) as target:
         yield Deployment(target=target)
+
+
+def ensure_checks(only: Iterable[str], on: str) -> None:
+    """Raise `Unsupported` for a name in `only` that no check of the target has, whatever runs there."""
+    from homeport.verify.check import refuse_unknown
+
+    refuse_unknown(only, registry.module(on).check_names() if only else ())
 
 
 async def listing(

@@ -84,8 +84,10 @@ def of_path(path: Path, *, name: str) -> Described:
                 f"{path} holds no safetensors and no GGUF file",
                 hint="name a folder with a model, or a GGUF file",
             )
-        beside = (file.name for file in path.iterdir() if file.is_file())
+        beside = (file.name for file in path.iterdir() if file.is_file() or checkpoint.is_dangling(file))
         chosen = choose(beside, "safetensors", where=str(path))
+        for name_here in chosen:
+            checkpoint.ensure_leads_somewhere(path / name_here)
         names = [
             name
             for name in checkpoint.indexed(chosen, lambda name: (path / name).read_bytes(), where=str(path))
@@ -97,6 +99,7 @@ def of_path(path: Path, *, name: str) -> Described:
             f"{path} is one file of a model, and its folder was expected",
             hint=f"name the folder: {path.parent}",
         )
+    checkpoint.ensure_leads_somewhere(path)
     parts = parts_beside(path)
     return _of_gguf([gguf_header.read(part) for part in parts], where=str(path), name=name)
 

@@ -39,6 +39,7 @@ def command(
     """Check that an endpoint is what it promises. Exits with 3 where a check failed."""
     from homeport.cli.session import with_endpoint
     from homeport.cli.show import report_summary, result_line
+    from homeport.deployment import ensure_checks
     from homeport.errors import VerificationFailed
     from homeport.home import writing
     from homeport.targets.base import VerifyOptions
@@ -46,6 +47,7 @@ def command(
     terminal = app.terminal(json_output=json_output)
     junit = how["junit"]
     options = VerifyOptions(only=how["only"], cold=how["cold"], idle_s=how["idle"])
+    ensure_checks(options.only, on)
     report = with_endpoint(
         terminal,
         name,

@@ -197,11 +197,13 @@ class AdapterRank:
     """
     weights: str
     """The file of the adapter's folder that holds its tensors."""
-    ensure_served: Callable[[Sequence[SafetensorsTensor], Sequence[SafetensorsTensor], str], None]
+    ensure_served: Callable[[Sequence[SafetensorsTensor], Sequence[SafetensorsTensor], str, int], str]
     """
-    By the adapter's tensors, those of the model (none where they are not known), and where it is from: raises
-    `SpecError` for tensors that the engine refuses or ignores.
+    By the adapter's tensors, those of the model (none where they are not known), where it is from, and its rank: raises
+    `SpecError` for tensors that the engine refuses or ignores, returns what may go wrong all the same.
     """
+    trained_on: Callable[[bytes], str]
+    """By what the file says: the model that the adapter says it was trained on; '' where it names none of a hub."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +275,11 @@ class EngineModule(Protocol):
     """Fields of a request for which the base model alone answers, where adapters are applied to whatever is asked."""
     ADAPTER_RANK: AdapterRank | None
     """How large the room for an adapter must be; None where that makes no difference."""
+    ENSURE_ADAPTER: Callable[[Path, Path | None], None] | None
+    """
+    Judges the file of an adapter by the file of the model's weights, None where these are not here: raises `WeightsError`
+    or `SpecError` for one that it would refuse. None where adapters are no single files, or nobody here can tell.
+    """
     IDENTITY: LoadedWeights | None
     """How it is asked which weights it has loaded; None where it does not tell."""
     HONOURS: Mapping[Feature, Conformance]

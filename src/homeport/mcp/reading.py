@@ -113,6 +113,9 @@ class ReadingTools:
         """
 
         async def work(progress: Progress) -> dict[str, Any]:
+            from homeport.deployment import ensure_checks
+
+            ensure_checks(only, on)
             async with self._scope.selected(name, file, on) as deployment_of_file:
                 report = await deployment_of_file.verify(
                     VerifyOptions(only=tuple(only)),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from homeport.observe.check import ObserveFinding
     from homeport.progress import Progress
     from homeport.results import Removal, Status
+    from homeport.task import Task
     from homeport.verify import Report, Result
 
 OnResult = Callable[["Result"], None]
@@ -206,6 +207,9 @@ class TargetModule(Protocol):
 
     async def listing(self, file: Path, options: OpenOptions) -> Listing:
         """Return every endpoint that can be found, and what could not be read. `file` need not be there."""
+
+    def check_names(self, task: Task | None = None) -> list[str]:
+        """Return the names of all checks of an endpoint there that serves for `task`; for any where it is None."""
 
     def names(self, options: OpenOptions) -> list[str]:
         """Return the names of the endpoints that can be told without asking anybody; [] where none can."""

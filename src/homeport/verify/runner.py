@@ -74,6 +74,13 @@ def checks_of(task: Task) -> tuple[Check[VerificationSubject], ...]:
     return (usual[0], *own.values(), *usual[1:])
 
 
+def names_of(task: Task | None = None) -> list[str]:
+    """Return the names of the checks of an endpoint that serves for `task`; of every one that there is where it is None."""
+    if task is not None:
+        return [check.name for check in checks_of(task)]
+    return list(dict.fromkeys(check.name for check in (*CHECKS, *_OF_VECTORS)))
+
+
 async def verify(
     subject: VerificationSubject, *, only: tuple[str, ...] = (), on_result: OnResult | None = None
 ) -> Report:
@@ -83,7 +90,7 @@ async def verify(
     Raises `HomeportError` for a name in `only` that is no check.
     """
     checks = checks_of(subject.model.task)
-    refuse_unknown(only, [check.name for check in checks])
+    refuse_unknown(only, names_of(subject.model.task))
     begun = RunTimer.now()
     return begun.report(subject, await checked(subject, picked(checks, only), on_result=on_result))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from homeport.errors import WeightsError
 from homeport.names import shown
@@ -63,6 +63,20 @@ def files_of(text: bytes, where: str) -> Mapping[str, str]:
     if not named:
         raise WeightsError(f"the {INDEX} of {where} names no tensor", hint="fetch the model's files again")
     return named
+
+
+def is_dangling(path: Path) -> bool:
+    """Return True for a link that leads nowhere, as those of a hub's cache whose blobs are gone."""
+    return path.is_symlink() and not path.exists()
+
+
+def ensure_leads_somewhere(path: Path) -> None:
+    """Raise `WeightsError` for a link that leads nowhere."""
+    if is_dangling(path):
+        raise WeightsError(
+            f"{path} is a link that leads nowhere: there is no {path.readlink()}",
+            hint="put the file itself there; in a hub's cache, fetch the model again",
+        )
 
 
 def _indexed(names: list[str], named: Iterable[str], where: str) -> list[str]:

@@ -64,6 +64,15 @@ def test_what_is_not_there_is_not_called_done(
     assert said in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize("on", ["local", "cloudrun"])
+def test_a_check_that_there_is_not_is_told_whatever_runs(on: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--only", "chatt"], ["nobody", "--only", "chat", "--only", "chatt"]):
+        assert cli.run(["verify", "--on", on, *words]) == 64
+        assert "did you mean chat?" in capsys.readouterr().err
+    assert cli.run(["verify", "--only", "chat"]) == 20
+    assert cli.run(["verify", "--on", "local", "--only", "no-token"]) == 64
+
+
 def test_the_endpoint_of_the_file_here_need_not_run_to_be_taken_down(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

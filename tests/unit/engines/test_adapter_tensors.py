@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from homeport.catalog.safetensors_header import SafetensorsTensor
+from homeport.engines.vllm.adapter import trained_on
 from homeport.engines.vllm.adapter_tensors import ensure_served
 from homeport.errors import SpecError
 
@@ -38,9 +39,51 @@ def test_an_adapter_of_the_model_is_taken_with_and_without_its_tensors_known(
     ensure_served(tensors(**GOOD, **more), (), "x")
 
 
-def test_the_text_part_of_a_model_may_stand_under_another_name() -> None:
-    base = [SafetensorsTensor(f"model.language_{one.name}", one.dtype, one.shape, 2) for one in BASE]
-    ensure_served(tensors(**GOOD), base, "x")
+@pytest.mark.parametrize(
+    ("prefix", "adapters", "doubtful"),
+    [
+        ("model.language_", "", True),
+        ("language_model.", "model.language_", False),
+        ("model.language_", "model.language_", False),
+        ("", "", False),
+    ],
+)
+def test_the_text_part_of_a_model_may_stand_under_another_name_and_that_is_told(
+    prefix: str, adapters: str, doubtful: bool
+) -> None:
+    base = [SafetensorsTensor(f"{prefix}{one.name}", one.dtype, one.shape, 2) for one in BASE]
+    named = {name.replace("model.model.", f"model.{adapters}model."): shape for name, shape in GOOD.items()}
+    doubt = ensure_served(tensors(**named), base, "x")
+    assert ("may leave the adapter out without a word" in doubt) is doubtful
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"weight_packed": "I32", "weight_scale": "BF16", "weight_shape": "I64"},
+        {"qweight": "I32", "qzeros": "I32", "scales": "F16"},
+        {"weight": "U8", "weight_scale": "F8_E4M3"},
+    ],
+)
+def test_an_adapter_of_quantized_weights_is_taken_whatever_is_kept_of_each_matrix(
+    kept: dict[str, str],
+) -> None:
+    name = "model.layers.0.self_attn.q_proj"
+    base = [SafetensorsTensor(f"{name}.{kind}", dtype, (32, 16), 2) for kind, dtype in kept.items()]
+    assert ensure_served(tensors(**GOOD), base, "x") == ""
+    with pytest.raises(SpecError, match="which the model does not have"):
+        ensure_served(tensors(**GOOD), [SafetensorsTensor("model.norm.weight", "BF16", (8,), 2)], "x")
+
+
+def test_an_adapter_says_what_it_was_trained_on_where_that_is_a_hubs() -> None:
+    assert trained_on(b'{"base_model_name_or_path": "some-org/base-3"}') == "some-org/base-3"
+    for other in (
+        b'{"base_model_name_or_path": "/home/me/base"}',
+        b'{"base_model_name_or_path": null}',
+        b"[]",
+        b"no",
+    ):
+        assert trained_on(other) == ""
 
 
 @pytest.mark.parametrize(
@@ -50,6 +93,7 @@ def test_the_text_part_of_a_model_may_stand_under_another_name() -> None:
         ({**GOOD, f"{QUERY}magnitude_vector": (256,)}, "magnitude_vector', which vllm does not serve"),
         ({f"{QUERY}A.weight": (8, 4096), f"{QUERY}B.weight": (4096, 8)}, "is for 4096 × 4096, and the model's is 128 × 256"),
         ({f"{QUERY}A.weight": (8, 128)}, "lora_A alone"),
+        ({f"{QUERY}A.weight": (32, 128), f"{QUERY}B.weight": (256, 32)}, "has the rank 32, and its adapter_config.json makes room for 16"),
         ({f"{QUERY}A.weight": (8, 128), f"{QUERY}B.weight": (256, 4)}, "the rank 8 in lora_A and 4 in lora_B"),
         ({"base_model.model.model.layers.9.self_attn.q_proj.lora_A.weight": (8, 128), "base_model.model.model.layers.9.self_attn.q_proj.lora_B.weight": (256, 8)}, "which the model does not have"),
         ({}, "holds no tensor of a LoRA adapter"),
@@ -59,4 +103,4 @@ def test_an_adapter_that_would_be_refused_or_ignored_is_told_before(
     shapes: dict[str, tuple[int, ...]], said: str
 ) -> None:
     with pytest.raises(SpecError, match=said):
-        ensure_served(tensors(**shapes), BASE, "x")
+        ensure_served(tensors(**shapes), BASE, "x", 16)

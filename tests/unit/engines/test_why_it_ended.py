@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from homeport.engines.llamacpp import engine as llamacpp
+from homeport.engines.vllm import engine as vllm
 from homeport.errors import EngineFailed, HomeportError, SpecError, WeightsError
 from homeport.resources.local.readiness import error_lines
 from homeport.spec import Engine, Spec
@@ -21,6 +22,30 @@ DAMAGED = "0.1 E gguf_init_from_file: failed to read key-value pairs\n0.1 E fail
     ("log", "kind", "what", "do"),
     [
         (UNKNOWN, EngineFailed, "does not know gemma9", "upgrade homeport and xllamacpp"),
+        (
+            "load_model: error loading model: error loading model vocabulary: unknown tokenizer: 'gemma9'",
+            EngineFailed,
+            "does not know gemma9",
+            "upgrade",
+        ),
+        (
+            "E gguf_init: tensor 'x' has invalid ggml type 77. should be in [0, 41)\nfailed to load model",
+            EngineFailed,
+            "does not know ggml type 77",
+            "upgrade",
+        ),
+        (
+            "E load: error loading model: done_getting_tensors: wrong number of tensors; expected 3, got 2",
+            EngineFailed,
+            "wrong number of tensors",
+            "upgrade",
+        ),
+        (
+            "E load: error loading model: check_tensor_dims: tensor 'a' has wrong shape; expected 1, got 2",
+            EngineFailed,
+            "wrong shape",
+            "another converter",
+        ),
         (TEMPLATE, EngineFailed, "cannot read the model's chat template", "engine.chat_template"),
         (DAMAGED, WeightsError, "cannot load these weights", "a file of yours wants another copy"),
     ],
@@ -31,6 +56,22 @@ def test_whole_weights_that_llama_cpp_cannot_serve_are_not_called_damaged(
     found = llamacpp.explain(log)
     assert type(found) is kind
     assert what in str(found)
+    assert do in str(found.hint)
+
+
+@pytest.mark.parametrize(
+    ("log", "do"),
+    [
+        ("ValueError: The checkpoint has model type `gemma9` but Transformers does not recognize this architecture.", "newer than this vLLM"),
+        ("Value error, Model architectures ['Gemma9ForCausalLM'] are not supported for now. [type=x", "newer than this vLLM"),
+        ("jinja2.exceptions.TemplateSyntaxError: unexpected '}'", "engine.chat_template"),
+        ("ValueError: While loading /a, expected target modules in {'q'} but received ['z'].", "adapter_config.json"),
+        ("ValueError: something else", "`homeport logs` shows"),
+    ],
+)  # fmt: skip
+def test_what_vllm_says_has_a_remedy_where_homeport_has_one(log: str, do: str) -> None:
+    found = vllm.explain(log)
+    assert type(found) is EngineFailed
     assert do in str(found.hint)
 
 

@@ -22,7 +22,7 @@ from homeport.engines.base import (
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe
-from homeport.engines.llamacpp import fields, honours, memory, metrics
+from homeport.engines.llamacpp import adapter, fields, honours, memory, metrics
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.json_types import Json
 from homeport.spec import Delivery, Engine
@@ -45,6 +45,7 @@ READS_WITH_PROJECTOR: tuple[str, ...] = ("image",)
 NAMES_ADAPTERS = False
 WITHOUT_ADAPTERS: Mapping[str, Json] = {"lora": [{"id": 0, "scale": 0.0}]}
 ADAPTER_RANK = None
+ENSURE_ADAPTER = adapter.ensure_applied
 STARTUP_CACHE = None
 IDENTITY = LoadedWeights(path="/props", loaded=lambda properties, _: str(properties["model_path"]))
 HONOURS = honours.HONOURS
@@ -56,6 +57,18 @@ footprint = memory.footprint
 TRACES = False
 PULSE = Pulse("/slots", r'"is_processing":\s*true')
 """Answered by the loop that decodes, between two batches; /metrics would begin its averages again for everyone."""
+_FOREIGN = re.compile(
+    r"(?:unknown model architecture: '|unknown tokenizer: '|unknown (?:pre-tokenizer|projector) type: '?"
+    r"|has invalid (?=ggml type \d))([^'\n]{1,60}?)(?:'|\n|$|\. should be)"
+)
+_OTHERWISE = re.compile(
+    r"error loading model: (?:error loading model \w+: )?((?:check_tensor_dims: |done_getting_tensors: )?"
+    r"(?:missing tensor|tensor '|wrong number of tensors|(?:array )?key not found in model|key \S+ has wrong)[^\n]{0,200})"
+)
+_ANOTHER_RELEASE = (
+    "upgrade homeport and xllamacpp (pip install --upgrade 'homeport[local]'), or take another GGUF of a model that it "
+    "knows (`homeport models`)"
+)
 _SERVER = Path(__file__).parent / "server" / "homeport_llamacpp.py"
 INHERITS = (*PYTHON, "GGML_*", "VK_*", "SYCL_*", "ONEAPI_*", "ZE_*")
 """Not LLAMA_*: LLAMA_ARG_HOST and its like would overrule what homeport says."""
@@ -201,16 +214,18 @@ def explain(log: str) -> HomeportError | None:
 
 def _unfit(log: str) -> EngineFailed | None:
     """Return the error of whole weights that this llama.cpp cannot serve as they are."""
-    foreign = re.search(
-        r"unknown model architecture: '([^'\n]{1,60})'|unknown (?:pre-tokenizer|projector) type: '?([^'\n]{1,60})",
-        log,
-    )
+    foreign = _FOREIGN.search(log)
     if foreign:
         return EngineFailed(
-            f"this release of llama.cpp does not know {foreign[1] or foreign[2]}, which the weights are of: they are "
-            "newer than it, or of another program",
-            hint="upgrade homeport and xllamacpp (pip install --upgrade 'homeport[local]'), or take another GGUF of "
-            "a model that it knows (`homeport models`)",
+            f"this release of llama.cpp does not know {foreign[1]}, which the weights are of: they are newer than it, or "
+            "of another program",
+            hint=_ANOTHER_RELEASE,
+        )
+    otherwise = _OTHERWISE.search(log)
+    if otherwise:
+        return EngineFailed(
+            f"the weights are not what this release of llama.cpp expects of their architecture: {otherwise[1]}",
+            hint=f"they were made for another release, or by another converter: {_ANOTHER_RELEASE}",
         )
     if "chat template" in log and ("parsing error" in log or "Unable to generate parser" in log):
         return EngineFailed(

@@ -49,6 +49,7 @@ READS_WITH_PROJECTOR: tuple[str, ...] = ()
 NAMES_ADAPTERS = False
 WITHOUT_ADAPTERS: Mapping[str, Json] = {}
 ADAPTER_RANK = None
+ENSURE_ADAPTER = None
 STARTUP_CACHE = None
 IDENTITY = None
 HONOURS = honours.HONOURS

@@ -7,6 +7,7 @@ From `lora/peft_helper.py` and `config/lora.py` of vLLM 0.32.0, which refuse the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 from homeport.errors import SpecError, WeightsError
@@ -25,6 +26,7 @@ _UNSERVED = {
     "alora_invocation_tokens": "activated LoRA",
     "layer_replication": "layer_replication",
 }
+_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+", re.ASCII)
 _STARTS = frozenset(("gaussian", "eva", "orthogonal", "mica", "lora_ga"))
 
 
@@ -50,6 +52,15 @@ def rank(config: bytes, where: str) -> int:
             hint="train it with a smaller rank, or merge it into weights of your own",
         )
     return step
+
+
+def trained_on(config: bytes) -> str:
+    """Return the repository that PEFT says an adapter was trained on; '' for a folder of somebody's, or where it says none."""
+    try:
+        named = json.loads(config).get("base_model_name_or_path")
+    except (ValueError, AttributeError):
+        return ""
+    return named if isinstance(named, str) and _REPOSITORY.fullmatch(named) else ""
 
 
 def _refused(settings: Mapping[str, Json]) -> Iterator[str]:

@@ -27,19 +27,21 @@ _PLAIN = frozenset({"BF16", "F16", "F32", "F8_E4M3", "F8_E5M2"})
 
 
 def ensure_served(
-    adapter: Sequence[SafetensorsTensor], base: Sequence[SafetensorsTensor], where: str
-) -> None:
+    adapter: Sequence[SafetensorsTensor], base: Sequence[SafetensorsTensor], where: str, rank: int = 0
+) -> str:
     """
-    Raise `SpecError` where vLLM refuses or ignores a tensor of the adapter.
+    Raise `SpecError` where vLLM refuses or ignores a tensor of the adapter; return what may go wrong all the same, or ''.
 
-    With the tensors of `base` known, also where a module is none of the model's, or has another shape.
+    With the tensors of `base` known, also where a module is none of the model's, or has another shape; with the `rank` that
+    its configuration makes room for, also where a tensor wants more.
     """
     sides = _sides(adapter, where)
     if not sides:
         raise SpecError(
             f"{where} holds no tensor of a LoRA adapter", hint="name a folder that PEFT has written"
         )
-    problems = [*_halves(sides), *(_foreign(sides, base) if base else ())]
+    modules = _Modules(base)
+    problems = [*_halves(sides, rank), *(_foreign(sides, modules) if base else ())]
     if problems:
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise SpecError(
@@ -47,6 +49,28 @@ def ensure_served(
             hint="its adapter_config.json names the model that it was trained on (base_model_name_or_path): serve that "
             "one, or train it for this",
         )
+    return _doubt(sides, modules, where)
+
+
+class _Modules:
+    """The modules of a model by the names of its tensors, whatever a quantization keeps of each."""
+
+    def __init__(self, base: Iterable[SafetensorsTensor]) -> None:
+        self._named: dict[str, SafetensorsTensor | None] = {}
+        for tensor in base:
+            module, _, kind = tensor.name.rpartition(".")
+            plain = kind == "weight" and tensor.dtype in _PLAIN and len(tensor.shape) == 2
+            self._named[module] = tensor if plain else self._named.get(module)
+        self._tails = {_tail(name): name for name in self._named}
+
+    def called(self, module: str) -> str | None:
+        """Return what the model calls a module of an adapter; None where it has none of that name, whatever stands before it."""
+        return module if module in self._named else self._tails.get(_tail(module))
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Return the shape of a matrix that is stored as it is; None of what is packed."""
+        tensor = self._named[name]
+        return tensor.shape if tensor else None
 
 
 def _sides(adapter: Iterable[SafetensorsTensor], where: str) -> dict[str, dict[str, SafetensorsTensor]]:
@@ -63,7 +87,7 @@ def _sides(adapter: Iterable[SafetensorsTensor], where: str) -> dict[str, dict[s
     return sides
 
 
-def _halves(sides: dict[str, dict[str, SafetensorsTensor]]) -> Iterator[str]:
+def _halves(sides: dict[str, dict[str, SafetensorsTensor]], rank: int) -> Iterator[str]:
     for module, both in sides.items():
         if set(both) not in ({"A", "B"}, {"embedding A", "embedding B"}):
             yield f"of {shown(module)} it holds lora_{'/'.join(sorted(both))} alone"
@@ -71,27 +95,40 @@ def _halves(sides: dict[str, dict[str, SafetensorsTensor]]) -> Iterator[str]:
             inner, outer = both["A"].shape[0], both["B"].shape[1]
             if inner != outer:
                 yield f"{shown(module)} has the rank {inner} in lora_A and {outer} in lora_B"
+            elif 0 < rank < inner:
+                yield f"{shown(module)} has the rank {inner}, and its adapter_config.json makes room for {rank}"
 
 
-def _foreign(
-    sides: dict[str, dict[str, SafetensorsTensor]], base: Iterable[SafetensorsTensor]
-) -> Iterator[str]:
+def _foreign(sides: dict[str, dict[str, SafetensorsTensor]], modules: _Modules) -> Iterator[str]:
     """Yield what is wrong with each module that the model does not have, or has in another shape."""
-    known = {tensor.name.removesuffix(".weight"): tensor for tensor in base}
-    tails = {_tail(name): tensor for name, tensor in known.items()}
     for module, both in sides.items():
         if _EXPERTS.search(module) or "A" not in both:
             continue
-        original = known.get(module) or tails.get(_tail(module))
-        if original is None:
+        name = modules.called(module)
+        if name is None:
             yield f"it changes {shown(module)}, which the model does not have"
             continue
-        shape = (both["B"].shape[0], both["A"].shape[-1]) if "B" in both else original.shape
-        if original.dtype in _PLAIN and len(original.shape) == 2 and tuple(original.shape) != tuple(shape):
-            yield (
-                f"its {shown(module)} is for {shape[1]} × {shape[0]}, and the model's is "
-                f"{original.shape[1]} × {original.shape[0]}"
+        stored = modules.shape(name)
+        shape = (both["B"].shape[0], both["A"].shape[-1]) if "B" in both else stored
+        if stored is not None and shape is not None and tuple(stored) != tuple(shape):
+            yield f"its {shown(module)} is for {shape[1]} × {shape[0]}, and the model's is {stored[1]} × {stored[0]}"
+
+
+def _doubt(sides: Iterable[str], modules: _Modules, where: str) -> str:
+    """Return a sentence where the adapter calls the model's modules otherwise than the model does; '' where it does not."""
+    for module in sides:
+        name = modules.called(module)
+        if name is not None and _plain(name) != _plain(module):
+            return (
+                f"{where} calls {shown(name)} of the model {shown(module)}: vllm takes these for one in a Gemma 4, and in "
+                "others may leave the adapter out without a word; `homeport verify` compares it with the base model"
             )
+    return ""
+
+
+def _plain(name: str) -> str:
+    """Return the name in the one of two spellings that vLLM takes for each other: before and since transformers 4.52."""
+    return name.replace("model.language_model.", "language_model.model.")
 
 
 def _tail(name: str) -> str:

@@ -26,11 +26,11 @@ from homeport.engines.base import (
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe, without_weights
+from homeport.engines.vllm import ended, honours, limits, memory, metrics, startup
 from homeport.engines.vllm import flags as vllm_flags
-from homeport.engines.vllm import honours, limits, memory, metrics, startup
-from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank
+from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank, trained_on
 from homeport.engines.vllm.adapter_tensors import WEIGHTS_FILE, ensure_served
-from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
+from homeport.errors import SpecError
 from homeport.json_types import Json, JsonObject
 from homeport.spec import Delivery, Engine
 from homeport.weights.manifest import Format as FileFormat
@@ -51,11 +51,14 @@ READS = ("text", "image", "audio")
 READS_WITH_PROJECTOR: tuple[str, ...] = ()
 NAMES_ADAPTERS = True
 WITHOUT_ADAPTERS: Mapping[str, Json] = {}
-ADAPTER_RANK = AdapterRank(config=CONFIG, of=rank, weights=WEIGHTS_FILE, ensure_served=ensure_served)
+ADAPTER_RANK = AdapterRank(
+    config=CONFIG, of=rank, weights=WEIGHTS_FILE, ensure_served=ensure_served, trained_on=trained_on
+)
 DELIVERIES: tuple[Delivery, ...] = ("stream", "gcsfuse-cached", "gcsfuse-buffered")
 USUAL_DELIVERY: Delivery = "gcsfuse-buffered"
 """Streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
 RANK_ON_CLOUD = 1
+ENSURE_ADAPTER = None
 STARTUP_CACHE = startup.STARTUP_CACHE
 STREAM_BUFFER = 4 * 2**30
 """Bytes of memory that the streamer may hold; `HOST_MEMORY` counts them."""
@@ -82,6 +85,7 @@ IDENTITY = LoadedWeights(path="/v1/models", loaded=_root)
 HONOURS = honours.HONOURS
 flags = memory.flags
 footprint = memory.footprint
+explain = ended.explain
 COMPACT_JSON = {"backend": "xgrammar", "disable_any_whitespace": True}
 """vLLM's `auto` backend cannot be told to leave white space out."""
 INHERITS = (
@@ -123,19 +127,9 @@ TRACES = True
 PULSE = Pulse("/metrics", r"vllm:num_requests_running\S* [1-9]")
 INSTALL_HINT = "vllm: pip install 'homeport[vllm]', or put a `vllm` on the PATH"
 
-_TOO_LITTLE_MEMORY = (
-    "CUDA out of memory",
-    "No available memory for the cache blocks",
-    "larger than the available KV cache memory",
-    "is less than desired CPU memory utilization",
-)
 _ON_GPUS = {"--max-num-batched-tokens", "--gpu-memory-utilization"}
 """On a CPU its defaults are the same everywhere."""
 _CACHE_IF_UNKNOWN = 2**30
-_NO_CAUSE = r"(?!CalledProcess|\w*Error: (?:Engine core initialization failed|Error raised in subprocess))"
-"""What follows from a cause, which stands before it."""
-_LONGEST = 300
-"""Characters of a cause: some name everything that vLLM knows."""
 _READ = re.compile(r"Loading weights took ([\d.]+) seconds")
 _INITIALIZED = re.compile(r"init engine \(.*?\) took ([\d.]+) s(?:econds)?(?: \(compilation: ([\d.]+) s)?")
 """As vLLM 0.32 writes them; earlier versions spell out `seconds`, and leave out the compilation."""
@@ -278,37 +272,6 @@ def start_times(log: str) -> dict[str, float]:
             times["compile"] = float(compiled)
         times["warm-up"] = max(float(total) - float(compiled or 0), 0.0)
     return times
-
-
-def explain(log: str) -> HomeportError | None:
-    """Return what vLLM's log says, where it is recognised. The cause stands first; later lines only say that it failed."""
-    if "ddress already in use" in log:
-        return PortTaken("vLLM could not listen on its port", hint="`homeport up --port 0` takes a free one")
-    if any(text in log for text in _TOO_LITTLE_MEMORY):
-        return MemoryTooSmall(
-            "vLLM has too little memory for this model and context",
-            hint="make engine.context or engine.parallel smaller, or set engine.quantization",
-        )
-    unknown = re.search(r"unrecognized arguments: (.+)", log)
-    if unknown:
-        return SpecError(f"vLLM does not know: {unknown[1]}", hint="correct engine.extra_args")
-    if "SafetensorError" in log or "Error while deserializing header" in log:
-        return WeightsError(
-            "vLLM cannot load these weights",
-            hint="`homeport weights check` compares them with their checksums; `homeport up` mends them",
-        )
-    return _cause(log)
-
-
-def _cause(log: str) -> EngineFailed | None:
-    # What pydantic says of a setting stands in the line after its own, and ends with what it was given.
-    cause = re.search(r"Value error, (.+?)(?: \[type=|$)", log, re.MULTILINE) or re.search(
-        rf"(?:^|[\s.])(?:{_NO_CAUSE})\w*Error: (.+)", log
-    )
-    if cause is None:
-        return None
-    message = cause[1] if len(cause[1]) <= _LONGEST else f"{cause[1][:_LONGEST]}…"
-    return EngineFailed(f"vLLM says: {message}", hint="`homeport logs` shows the whole log")
 
 
 def _cache_bytes(request: LaunchRequest) -> int:

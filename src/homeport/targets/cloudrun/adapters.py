@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homeport.catalog.safetensors_header import SafetensorsTensor
 from homeport.engines.base import EngineModule
 from homeport.errors import WeightsError
 from homeport.weights.manifest import Pin, PinnedFile
+
+_STORED = re.compile(
+    r"(?:[-_.](?:unsloth|bnb|[48]bit|gguf|fp8|bf16|awq|gptq|int[48]|qat|ct|w4a16|w8a8|nvfp4|mxfp4|dynamic|unquantized|q\d_\w+))+$"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,22 +37,29 @@ class ChosenAdapter:
     pinned: PinnedModel
     rank: int
     """The rank that it needs room in."""
+    trained_on: str = ""
+    """The repository of the model that it says it was trained on; '' where it names none."""
+    doubts: tuple[str, ...] = ()
+    """What may go wrong with it all the same, each as a sentence."""
 
 
-def ensure_served(
+def judged(
     adapter: ChosenAdapter,
     engine: EngineModule,
     base: Sequence[SafetensorsTensor],
+    source: str,
     begin: Callable[[PinnedModel, PinnedFile, int], bytes],
-) -> None:
+) -> ChosenAdapter:
     """
-    Raise `SpecError` for an adapter whose tensors the engine refuses or ignores beside the tensors of `base`.
+    Return the adapter with what is doubtful of it beside the tensors of `base`, which lie at `source`.
+
+    Raises `SpecError` for one whose tensors the engine refuses or ignores.
 
     Where `base` is empty, its tensors are not known, and the adapter's own alone are judged.
     """
     rank_of = engine.ADAPTER_RANK
     if rank_of is None:
-        return
+        return adapter
     from homeport.catalog.described import tensors_of
 
     pin = adapter.pinned.pin
@@ -57,4 +69,25 @@ def ensure_served(
             hint="name a folder or repository that PEFT has written",
         )
     tensors = tensors_of(pin, lambda file, length: begin(adapter.pinned, file, length), only=rank_of.weights)
-    rank_of.ensure_served(tensors, base, f"the adapter {adapter.name} ({pin.source})")
+    where = f"the adapter {adapter.name} ({pin.source})"
+    doubt = rank_of.ensure_served(tensors, base, where, adapter.rank)
+    return replace(
+        adapter, doubts=tuple(filter(None, (doubt, another_base(adapter.trained_on, source, where))))
+    )
+
+
+def another_base(trained_on: str, source: str, where: str) -> str:
+    """Return a sentence where an adapter says that it was trained on another model than `source`; '' where nobody can tell."""
+    scheme, _, rest = source.partition(":")
+    repository = rest.partition("@")[0].partition(":")[0]
+    if scheme != "hf" or not trained_on or _model_name(trained_on) == _model_name(repository):
+        return ""
+    return (
+        f"{where} says that it was trained on {trained_on}, and {repository} is served: beside another model of the same "
+        "shapes it is taken, and answers worse"
+    )
+
+
+def _model_name(repository: str) -> str:
+    """Return what a model is called, whoever publishes it and however it is stored."""
+    return _STORED.sub("", repository.rpartition("/")[2].lower())

@@ -12,14 +12,13 @@ from homeport.endpoint import Endpoint
 from homeport.errors import HomeportError, NotFound
 from homeport.json_types import Json
 from homeport.resources.google.service import ServiceRole
+from homeport.targets.cloudrun.checks import AGENT
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import Verifier, endpoint_of
 from homeport.verify import Finding, Report
 from homeport.verify.check import Check
 from homeport.verify.report import failed, passed, skipped
 
-AGENT = "agent"
-"""The check's name."""
 _TOOL = "calculate"
 _LONGEST_S = 3600.0
 

@@ -18,10 +18,12 @@ from homeport.targets.cloudrun.seen_deployment import (
     Sender,
     StoredBucket,
 )
+from homeport.task import Task
 from homeport.verify.check import Check, OnResult, picked
 from homeport.verify.checks import access
 from homeport.verify.checks.load import together
 from homeport.verify.report import Finding, Outcome, Result, failed, passed, skipped
+from homeport.verify.runner import names_of
 
 _REFUSED = frozenset({401, 403})
 _FEW = ("/", "/v1/models", "/v1/chat/completions")
@@ -318,6 +320,14 @@ CLOUD_CHECKS: tuple[Check[SeenDeployment], ...] = (
     Check("size", "GPU, concurrency and instances are as planned", size),
 )
 
+AGENT = "agent"
+"""The check of the agent beside the model, which is asked as a client of its own."""
+
+
+def check_names(task: Task | None = None) -> list[str]:
+    """Return the names of all checks of an endpoint here that serves for `task`; for any where it is None."""
+    return [*names_of(task), *(check.name for check in CLOUD_CHECKS), AGENT]
+
 
 async def _refused(
     deployed: SeenDeployment, requests: Sequence[tuple[str, str]], token: Secret | None, how: str
@@ -366,6 +376,7 @@ def _most(deployed: SeenDeployment) -> int | None:
 
 
 __all__ = [
+    "AGENT",
     "CLOUD_CHECKS",
     "INGRESS_ALL",
     "ExpectedDeployment",
@@ -373,5 +384,6 @@ __all__ = [
     "SeenDeployment",
     "Sender",
     "StoredBucket",
+    "check_names",
     "verify_deployed",
 ]

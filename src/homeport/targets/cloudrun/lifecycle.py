@@ -26,8 +26,8 @@ from homeport.spec import CloudRun, Spec, ensure_no_weights, parse
 from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
 from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.agent import with_agent
-from homeport.targets.cloudrun.agent_check import AGENT, and_agent
-from homeport.targets.cloudrun.checks import CLOUD_CHECKS
+from homeport.targets.cloudrun.agent_check import and_agent
+from homeport.targets.cloudrun.checks import check_names
 from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
 from homeport.targets.cloudrun.edge_proof import expected_at, with_edge
 from homeport.targets.cloudrun.endpoints import describe, list_endpoints, model_and_price, serving_annotations
@@ -60,7 +60,7 @@ from homeport.targets.cloudrun.verification import (
     receipt_of,
 )
 from homeport.targets.cloudrun.way_back import WayBack
-from homeport.verify import Report, checks_of
+from homeport.verify import Report
 from homeport.verify.check import refuse_unknown
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ class CloudRunLifecycle:
         what serves is not what the file says, `HomeportError` for a name that is no check.
         """
         only = options.only
-        names = [check.name for check in checks_of(self.spec.task)] + [check.name for check in CLOUD_CHECKS]
-        refuse_unknown(only, [*names, AGENT])
+        refuse_unknown(only, check_names(self.spec.task))
         service = await live(self.google, self.path)
         serving = foremost(service) or latest(service)
         graph = await self._graph(Silent())

@@ -27,7 +27,7 @@ from homeport.resources.local.weights import fetching
 from homeport.secret import Secret
 from homeport.spec import Adapter, CloudRun, Spec
 from homeport.targets.chat_template import with_template
-from homeport.targets.cloudrun.adapters import ChosenAdapter, PinnedModel, ensure_served
+from homeport.targets.cloudrun.adapters import ChosenAdapter, PinnedModel, judged
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.prebuilt import PREBUILT, prebuilt_base, refuse_own_weights
 from homeport.targets.local.weights import find_model, weights_of
@@ -130,9 +130,12 @@ class _Chooser:
             prebuilt_base(spec, engine, tag)  # Refused before anything is fetched.
         pinned = None if tag else self._weights(engine)
         _ensure_read(pinned, delivery)
-        adapters = tuple(self._adapter(adapter, module(engine)) for adapter in spec.engine.lora)
-        for adapter in adapters:
-            ensure_served(adapter, module(engine), described.tensors or self._tensors(pinned), self.begin)
+        base = described.tensors or (self._tensors(pinned) if spec.engine.lora else ())
+        source = pinned.pin.source if pinned else ""
+        adapters = tuple(
+            judged(self._adapter(adapter, module(engine)), module(engine), base, source, self.begin)
+            for adapter in spec.engine.lora
+        )
         rank = max((adapter.rank for adapter in adapters), default=0)
         serving = described.served(engine, spec.engine, adapter_rank=rank)
         reckoned = estimate(serving, spec.cloudrun or CloudRun(), load(), spec.scaling)
@@ -207,8 +210,15 @@ class _Chooser:
         source, rank_of = canonical(adapter.source, self.spec_file.parent), engine.ADAPTER_RANK
         pinned = self._pinned(source, engine.FILES, "adapters", adapter.name)
         where = f"the adapter {adapter.name} ({source})"
-        rank = rank_of.of(self._config(pinned, rank_of.config), where) if rank_of else 0
-        return ChosenAdapter(name=adapter.name, pinned=pinned, rank=rank)
+        if rank_of is None:
+            return ChosenAdapter(name=adapter.name, pinned=pinned, rank=0)
+        config = self._config(pinned, rank_of.config)
+        return ChosenAdapter(
+            name=adapter.name,
+            pinned=pinned,
+            rank=rank_of.of(config, where),
+            trained_on=rank_of.trained_on(config),
+        )
 
     def _pinned(self, source: str, format_: Format, kind: str, short: str) -> PinnedModel:
         external = bucket_source(source)

@@ -47,6 +47,7 @@ class CloudRunTarget(CloudRunGraph):
         """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
         plan, findings = await asyncio.gather(self._planned(), self.preflight())
         warnings = [*self.notes, *([self.chosen.model.note] if self.chosen.model.note else [])]
+        warnings += [doubt for adapter in self.chosen.adapters for doubt in adapter.doubts]
         warnings += [f"{finding.subject}: {finding.text}" for finding in findings.warnings]
         if findings.unchecked:
             unseen = ", ".join(finding.subject for finding in findings.unchecked)

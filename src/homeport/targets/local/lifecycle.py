@@ -30,6 +30,7 @@ from homeport.targets.local.target import LocalTarget, remembered_target
 if TYPE_CHECKING:
     from homeport.observe.check import ObserveFinding
     from homeport.targets.local.swap import LocalSwap
+    from homeport.task import Task
     from homeport.verify import Report
 
 CAPABILITIES = frozenset(
@@ -100,9 +101,8 @@ class LocalLifecycle:
         """Return the report of all checks on what runs. A whole one is kept as the receipt."""
         from homeport.targets.local import verification
         from homeport.verify.check import refuse_unknown
-        from homeport.verify.runner import checks_of
 
-        refuse_unknown(options.only, [check.name for check in checks_of(self.spec.task)])
+        refuse_unknown(options.only, check_names(self.spec.task))
         return await verification.check(self._started(), only=options.only, on_result=on_result)
 
     async def status(self) -> Status:
@@ -272,6 +272,13 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
         graph = LocalTarget(spec=Spec(name=name), spec_file=nowhere, home=options.home)
     named_in_file = await asyncio.to_thread(is_of, file, name)
     yield LocalLifecycle(graph=graph, by_name=True, named_in_file=named_in_file)
+
+
+def check_names(task: Task | None = None) -> list[str]:
+    """Return the names of all checks of an endpoint here that serves for `task`; for any where it is None."""
+    from homeport.verify.runner import names_of
+
+    return names_of(task)
 
 
 def names(options: OpenOptions) -> list[str]:

@@ -186,7 +186,9 @@ class LocalTarget:
                 for adapter, weights in zip(self.spec.engine.lora, self.adapters, strict=True)
             },
             projector=path_of(outputs[self.projector.id]) if self.projector else None,
-            adapter_rank=self._adapter_rank(outputs, path_of(manifest)),
+            adapter_rank=weights_headers.adapter_rank(
+                engine, [path_of(outputs[weights.id]) for weights in self.adapters], path_of(manifest)
+            ),
             host=guard.ENGINE_HOST if self.spec.guard else self.spec.local.host,
             port=guard.ENGINE_PORT if self.spec.guard else port,
             keyed=self.key.wanted,
@@ -212,11 +214,6 @@ class LocalTarget:
             return None
         return memory_limit(planned) + (guard.MEMORY if self.spec.guard else 0)
 
-    def _adapter_rank(self, outputs: Outputs, base: Path) -> int:
-        """Return the rank that adapters have room in; 0 for an engine to which it makes no difference."""
-        folders = [path_of(outputs[weights.id]) for weights in self.adapters]
-        return weights_headers.adapter_rank(self.engine[0], folders, base)
-
     def check(self, manifest: Manifest | None) -> Fit | None:
         """
         Return how it fits this machine; None where that cannot be known before the weights are here.
@@ -231,6 +228,7 @@ class LocalTarget:
         template_file(self.spec, self.spec_file)
         ensure_found(self.spec, self.spec_file, self.weights)
         ensure_one_file(engine, manifest)
+        weights_headers.ensure_adapters(engine, self.adapters, self.weights, self.spec_file.parent)
         model = self._made(manifest)
         if model is None:
             return None

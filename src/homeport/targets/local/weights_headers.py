@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from homeport.errors import NetworkError
+from homeport.errors import NetworkError, WeightsError
+from homeport.resources.local.weights import Weights
+from homeport.targets.local.weights import path_of
 from homeport.weights.manifest import Format
 from homeport.weights.sources.file import FileSource
 from homeport.weights.sources.hub import HubSource
@@ -14,7 +16,7 @@ from homeport.weights.sources.registry import parse
 
 if TYPE_CHECKING:
     from homeport.catalog.described import Described
-    from homeport.engines.base import EngineModule
+    from homeport.engines.base import AdapterRank, EngineModule
 
 
 def described(source: str, wanted: Format, base: Path, *, name: str) -> Described | None:
@@ -55,5 +57,49 @@ def adapter_rank(engine: EngineModule, adapters: Sequence[Path], base: Path) -> 
     for folder in adapters:
         config = (folder / rank_of.config).read_bytes()
         ranks.append(rank_of.of(config, str(folder)))
-        rank_of.ensure_served(safetensors_header.read(folder / rank_of.weights), tensors, str(folder))
+        header = safetensors_header.read(folder / rank_of.weights)
+        rank_of.ensure_served(header, tensors, str(folder), ranks[-1])
     return max(ranks)
+
+
+def ensure_adapters(
+    engine: EngineModule, adapters: Sequence[Weights], model: Weights | None, base: Path
+) -> None:
+    """
+    Raise `WeightsError` or `SpecError` for an adapter that the engine would refuse, or that is not for the model.
+
+    Those that are on this machine are judged, beside the model where it is; a source that is relative starts at `base`.
+    """
+    weights = _here(model, base) if adapters and model else None
+    for adapter in adapters:
+        path = _here(adapter, base)
+        if path is None:
+            continue
+        if engine.ENSURE_ADAPTER is not None:
+            engine.ENSURE_ADAPTER(path, weights)
+        elif engine.ADAPTER_RANK is not None:
+            _ensure_files(path, engine.ADAPTER_RANK)
+            adapter_rank(engine, [path], weights or Path())
+
+
+def _here(weights: Weights, base: Path) -> Path | None:
+    """Return the file or folder that an engine would load; None where it is not on this machine yet."""
+    manifest = weights.store.manifest(weights.source, weights.format)
+    if manifest is not None:
+        return path_of(manifest)
+    source = parse(weights.source, base=base)
+    if not isinstance(source, FileSource):
+        return None
+    pin = source.pin(weights.format)
+    folder = source.folder(Path(), pin)
+    return folder / pin.files[0].path if weights.format == "gguf" else folder
+
+
+def _ensure_files(folder: Path, rank_of: AdapterRank) -> None:
+    """Raise `WeightsError` for a folder that lacks what PEFT writes."""
+    for name in (rank_of.config, rank_of.weights):
+        if not (folder / name).is_file():
+            raise WeightsError(
+                f"{folder} has no {name}, and so is no LoRA adapter that can be served",
+                hint="name a folder or repository that PEFT has written",
+            )

@@ -12,6 +12,7 @@ from homeport import names
 from homeport.errors import SpecError, WeightsError
 from homeport.progress import Progress
 from homeport.weights import checkpoint
+from homeport.weights.checkpoint import ensure_leads_somewhere, is_dangling
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.selection import choose, is_part
 from homeport.weights.sources.base import SourceKind
@@ -42,7 +43,7 @@ class FileSource:
         try:
             folder, chosen = self._files(wanted)
             for name in chosen:
-                _ensure_leads_somewhere(folder / name)
+                ensure_leads_somewhere(folder / name)
             needed = checkpoint.whole(
                 chosen, wanted, lambda name: (folder / name).read_bytes(), where=str(self.path)
             )
@@ -89,10 +90,10 @@ class FileSource:
             paths = [
                 path.relative_to(self.path).as_posix()
                 for path in self.path.rglob("*")
-                if path.is_file() or _is_dangling(path)
+                if path.is_file() or is_dangling(path)
             ]
             return self.path, choose(paths, wanted, where=str(self.path))
-        _ensure_leads_somewhere(self.path)
+        ensure_leads_somewhere(self.path)
         if not self.path.exists():
             raise WeightsError(
                 f"there is no {self.path}", hint="sources that are relative start at homeport.toml"
@@ -120,18 +121,6 @@ def _ensure_content(path: Path, size: int) -> None:
         )
     if not size and path.suffix in {".json", ".model"}:
         raise WeightsError(f"{path} is empty", hint="fetch the model's files again")
-
-
-def _is_dangling(path: Path) -> bool:
-    return path.is_symlink() and not path.exists()
-
-
-def _ensure_leads_somewhere(path: Path) -> None:
-    if _is_dangling(path):
-        raise WeightsError(
-            f"{path} is a link that leads nowhere: there is no {path.readlink()}",
-            hint="put the file itself there; in a hub's cache, fetch the model again",
-        )
 
 
 def read(source: str, base: Path) -> FileSource:

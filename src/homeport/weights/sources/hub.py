@@ -247,7 +247,9 @@ class HubSource:
                     api.auth_check(self.repo)
             except HfHubHTTPError as error:
                 status = error.response.status_code
-                raise (Unexpected(str(error), status=status) if status in PASSING else error) from error
+                if status in PASSING:  # Tried again; at the end the hub's own sentence is shown.
+                    raise Unexpected(str(error), status=status, said=error.server_message or "") from error
+                raise
             return info
 
         with self._explained():

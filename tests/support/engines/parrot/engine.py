@@ -35,6 +35,7 @@ READS_WITH_PROJECTOR: tuple[str, ...] = ()
 NAMES_ADAPTERS = False
 WITHOUT_ADAPTERS: Mapping[str, Json] = {}
 ADAPTER_RANK = None
+ENSURE_ADAPTER = None
 STARTUP_CACHE = None
 TRACES = False
 PULSE = None
