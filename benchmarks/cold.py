@@ -14,6 +14,7 @@ vLLM's log tells, each start beside the others. It wants the environment of `mak
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import resource
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common import ROOT, await_token, free_port, header, report
+from common import ROOT, await_token, free_port, header, report, spread
 from homeport.engines.registry import module
 from homeport.startup_cache import script
 
@@ -67,9 +68,9 @@ class Start:
         return sum(seconds for term, seconds in self.terms.items() if term != "fetch")
 
     @property
-    def ours(self) -> float:
-        """Return the seconds that our script took."""
-        return float(found[1]) if (found := re.search(r"after ([\d.]+) s", self.said)) else 0.0
+    def ours(self) -> float | None:
+        """Return the seconds that our script took; None where it did nothing."""
+        return float(found[1]) if (found := re.search(r"after ([\d.]+) s", self.said)) else None
 
 
 def start(folder: Path, *before: str) -> Start:
@@ -134,8 +135,8 @@ BEGIN, END = "<!-- table: python benchmarks/cold.py --write -->\n", "<!-- end of
 def table(rounds: Sequence[Round], day: str) -> str:
     """Return all starts side by side as Markdown: medians, with the least and the most where there are several."""
     terms = dict.fromkeys(term for starts in rounds for one in starts for term in one.terms)
-    rows: list[tuple[str, Callable[[Start], float]]] = [
-        *((f"vLLM's log: {term}", lambda one, term=term: one.terms.get(term, 0.0)) for term in terms),
+    rows: list[tuple[str, Callable[[Start], float | None]]] = [
+        *((f"vLLM's log: {term}", lambda one, term=term: one.terms.get(term)) for term in terms),
         ("engine's initialization", lambda one: one.init),
         ("the whole start, to the first token", lambda one: one.whole),
         ("seconds of the processor", lambda one: one.worked),
@@ -148,18 +149,18 @@ def table(rounds: Sequence[Round], day: str) -> str:
         "|---|---|---|---|",
     ]
     for name, value in rows:
-        columns = [[value(one) for one in starts] for starts in zip(*rounds, strict=True)]
+        columns = [
+            [told for one in starts if (told := value(one)) is not None]
+            for starts in zip(*rounds, strict=True)
+        ]
         lines.append(f"| {name} | {' | '.join(_cell(column, columns[0]) for column in columns)} |")
     return "\n".join(lines) + "\n"
 
 
 def _cell(seconds: list[float], without: list[float]) -> str:
-    if not any(seconds):
-        return ""
-    middle, first = statistics.median(seconds), statistics.median(without)
-    spread = f" ({min(seconds):.1f} to {max(seconds):.1f})" if len(seconds) > 1 else ""
-    ratio = f", {middle / first:.2f} ×" if first and seconds is not without else ""
-    return f"{middle:.1f}{spread}{ratio}"
+    first = statistics.median(without) if without and seconds else 0.0
+    ratio = f", {statistics.median(seconds) / first:.2f} ×" if first and seconds is not without else ""
+    return f"{spread(seconds)}{ratio}"
 
 
 def write(rounds: Sequence[Round]) -> None:
@@ -203,7 +204,11 @@ def main() -> None:
         report(f"{what} of a start with a restored cache", ours, bare, against="by hand with a warm cache")
     longest = max(OURS_S, OURS * min(one.whole for one in restored))
     report(
-        "copying and checking", [one.ours for one in restored], [longest], against="what it may take", limit=1
+        "copying and checking",
+        [math.inf if one.ours is None else one.ours for one in restored],
+        [longest],
+        against="what it may take",
+        limit=1,
     )
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,7 +55,12 @@ def workspace() -> Iterator[tuple[Path, Mapping[str, str], Path]]:
         gguf = WeightsStore(home.weights).ensure(SOURCE, "gguf", Silent()).gguf
         assert gguf is not None
         (folder / "homeport.toml").write_text("[local]\nport = 0\n")
-        yield folder, {**os.environ, "HOMEPORT_HOME": str(home.root)}, gguf
+        yield folder, {**as_installed(), "HOMEPORT_HOME": str(home.root)}, gguf
+
+
+def as_installed() -> dict[str, str]:
+    """Return this process's environment, in which Python keeps what it compiles: as it is there where pip has installed homeport."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @contextmanager
@@ -65,7 +70,7 @@ def bare_engine(gguf: Path, **environment: str) -> Iterator[str]:
     threads = str(len(os.sched_getaffinity(0)))
     log = subprocess.DEVNULL
     command = [sys.executable, "-c", BARE, str(gguf), str(port), threads]
-    process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
+    process = subprocess.Popen(command, stdout=log, stderr=log, env={**as_installed(), **environment})
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -114,6 +119,14 @@ def report(
     print(
         f"{what}: {mine / other:.2f} × {against}{verdict}\n    medians {mine:.2f} and {other:.2f}, {spread}"
     )
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """Return the median, and of several the least and the most; '' for none."""
+    if not seconds:
+        return ""
+    ends = f" ({min(seconds):.1f} to {max(seconds):.1f})" if len(seconds) > 1 else ""
+    return f"{statistics.median(seconds):.1f}{ends}"
 
 
 def header() -> None:

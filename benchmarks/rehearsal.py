@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import subprocess
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 
-from common import HOMEPORT, header, report
+from common import HOMEPORT, as_installed, header, report
 from gcp_rehearsal import credentials
 from gcp_rehearsal.call import Request
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
@@ -92,7 +91,7 @@ def _start() -> float:
     begun = time.perf_counter()
     command = [*HOMEPORT, "rehearse", "serve", "--port", "0"]
     with tempfile.TemporaryDirectory() as home:
-        env = {**os.environ, "HOMEPORT_HOME": home}
+        env = {**as_installed(), "HOMEPORT_HOME": home}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
         return _answered(process, Path(home), begun)
 

@@ -1,4 +1,4 @@
-"""The table that benchmarks/cold.py writes into docs/cold-start.md: every term of each start beside the others."""
+"""The tables that benchmarks/cold.py and cold_endpoint.py write into docs/cold-start.md: every term of each start beside the others."""
 
 from __future__ import annotations
 
@@ -53,7 +53,75 @@ def test_each_term_of_the_log_is_told_for_each_start_with_its_ratio(
     assert "| copying and checking |  | 0.5 (0.5 to 0.5) |  |" in text
 
 
-def test_the_page_has_the_place_that_the_script_writes_to(cold: ModuleType) -> None:
-    text = cold.PAGE.read_text()
-    assert cold.BEGIN in text
-    assert cold.END in text.partition(cold.BEGIN)[2]
+def test_a_copy_too_quick_to_be_told_is_not_one_that_was_not_made(cold: ModuleType) -> None:
+    def start(said: str) -> object:
+        return cold.Start(whole=1.0, terms={}, worked=1.0, said=said)
+
+    quick = (start(""), start("checked and in place after 0.0 s"), start(""))
+    left_aside = (start(""), start("left aside, and the start goes on without it: there is none"), start(""))
+    assert "| copying and checking |  | 0.0 |  |" in cold.table([quick], "today")
+    assert "| copying and checking |  |  |  |" in cold.table([left_aside], "today")
+
+
+@pytest.fixture
+def cold_endpoint(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("cold_endpoint")
+
+
+def test_both_starts_of_an_endpoint_are_told_term_by_term_with_how_busy_the_machine_was(
+    cold_endpoint: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def start(whole: float, others: float, **terms: float) -> object:
+        rest = whole - sum(terms.values())
+        return cold_endpoint.ColdStart(
+            whole=whole, terms={**terms, "the rest": rest}, worked=whole / 2, others=others
+        )
+
+    starts = {
+        "off": [
+            start(60.0, 0.02, compile=30.0),
+            start(80.0, 0.55, compile=50.0),
+            start(70.0, 0.1, compile=40.0),
+        ],
+        "auto": [start(36.0, 0.0, restore=0.5, compile=4.0), start(35.0, 0.1, restore=0.5, compile=4.0)],
+    }
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{cold_endpoint.BEGIN}of another day\n{cold_endpoint.END}after\n")
+    monkeypatch.setattr(cold_endpoint, "PAGE", page)
+    cold_endpoint.write(starts)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "of another day" not in text
+    assert "2 starts each" in text
+    assert "at most 55% of the processors" in text
+    assert "| compile | 40.0 (30.0 to 50.0) | 4.0 (4.0 to 4.0) | 0.10 |" in text
+    assert "| restore |  | 0.5 (0.5 to 0.5) |  |" in text
+    assert text.index("| the rest |") > text.index("| restore |")
+    assert (
+        "| **from the request to the first token** | 70.0 (60.0 to 80.0) | 35.5 (35.0 to 36.0) | 0.51 |"
+        in text
+    )
+
+    cold_endpoint.tell(starts)
+    busy = capsys.readouterr().out
+    assert "nothing can be told" in busy
+    assert "promised: at most 0.8" not in busy
+    quiet = {"off": starts["off"][:1], "auto": starts["auto"][:1]}
+    cold_endpoint.tell(quiet)
+    assert "promised: at most 0.8: kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("script", ["cold", "cold_endpoint"])
+def test_the_page_has_the_place_that_each_script_writes_to(
+    script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    made = importlib.import_module(script)
+    text = made.PAGE.read_text()
+    assert made.BEGIN in text
+    assert made.END in text.partition(made.BEGIN)[2]
