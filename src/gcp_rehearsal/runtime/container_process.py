@@ -25,7 +25,7 @@ from gcp_rehearsal.runtime.probe import ContainerProbe
 from gcp_rehearsal.runtime.process_ends import end
 
 _LOOKS_EVERY_S = 0.1
-_INHERITED = ("PATH", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +185,10 @@ class ContainerProcess:
             place.volumes.mount(place.started)
         except NotMounted as error:
             return not_mounted(error.volume, str(error))
-        place.home.mkdir(parents=True, exist_ok=True)
+        # As in the cloud, nothing that an instance before it left is there: PyTorch keeps what it compiles among such files.
+        passing = place.home.with_name("tmp")
+        for folder in (place.home, passing):
+            folder.mkdir(parents=True, exist_ok=True)
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         command = place.room.entered(launch.command, str(place.workdir)) if place.room else launch.command
         try:
@@ -195,7 +198,13 @@ class ContainerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=place.home if place.room else place.workdir,
-                env={**environment, "HOME": str(place.home), "PYTHONUNBUFFERED": "1", **launch.env},
+                env={
+                    **environment,
+                    "HOME": str(place.home),
+                    "TMPDIR": str(passing),
+                    "PYTHONUNBUFFERED": "1",
+                    **launch.env,
+                },
                 start_new_session=True,
             )
         except OSError as error:

@@ -60,8 +60,8 @@ class VllmProgram:
         launch.add_option(
             "--kv-cache-memory-bytes", _CACHE, "without a size, vLLM takes most of the machine's memory"
         )
-        if "VLLM_CACHE_ROOT" in launch.env:
-            # What it compiles is kept for the next start, which is what somebody wants to see here.
+        if "VLLM_CACHE_ROOT" in launch.env or "--no-enforce-eager" in command:
+            # What it compiles is kept for the next start, or asked for: somebody wants to see it here.
             launch.set_variable("VLLM_USE_AOT_COMPILE", "0", _NO_AOT, missing=True)
         elif "--enforce-eager" not in command:
             command.append("--enforce-eager")

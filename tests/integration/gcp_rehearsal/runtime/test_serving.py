@@ -123,6 +123,22 @@ def test_it_scales_to_zero_and_back(running: Running, small: str) -> None:
     assert running.call("/").json()["pid"] != first
 
 
+def test_an_instance_finds_nothing_that_an_earlier_one_left(running: Running, small: str) -> None:
+    """As in the cloud: a compiler that keeps its work among passing files compiles anew after each start from zero."""
+    running.deploy(small)
+    places = []
+    for _ in range(2):
+        env = running.call("/").json()["env"]
+        places.append([Path(env["HOME"]), Path(env["TMPDIR"])])
+        for folder in places[-1]:
+            assert list(folder.iterdir()) == []
+            (folder / "left").touch()
+        running.cloud.clock.jump(901)
+        running.until(running.instances, lambda found: not found)
+    assert not set(places[0]) & set(places[1])
+    running.until(lambda: [one for one in places[0] if one.exists()], lambda left: not left)
+
+
 def test_more_requests_start_more_instances_up_to_the_most(running: Running, small: str) -> None:
     running.deploy(small, maxInstanceRequestConcurrency=1, scaling={"maxInstanceCount": 2})
     with ThreadPoolExecutor(6) as threads:

@@ -1,0 +1,48 @@
+"""What a rehearsal changes of vLLM's command so that a CPU can run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gcp_rehearsal.runtime.container_paths import Paths
+from gcp_rehearsal.runtime.image import Image
+from gcp_rehearsal.runtime.launch_adaptation import ContainerLaunch
+from gcp_rehearsal.runtime.programs import LaunchSite
+from homeport.cli.rehearse_programs import VllmProgram
+
+
+def adapted(tmp_path: Path, *flags: str, **env: str) -> ContainerLaunch:
+    launch = ContainerLaunch(command=["vllm", "serve", "/models", *flags], env=env)
+    site = LaunchSite(
+        image=Image(root=tmp_path), paths=Paths(tmp_path, {}), port=8080, folder=tmp_path, storage={}
+    )
+    VllmProgram().adapt(launch, site)
+    return launch
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "compiles"),
+    [
+        ((), {}, False),
+        (("--enforce-eager",), {}, False),
+        (("--no-enforce-eager",), {}, True),
+        ((), {"VLLM_CACHE_ROOT": "/homeport-kept/startup/vllm"}, True),
+    ],
+)
+def test_it_compiles_where_that_is_kept_or_asked_for_and_else_not(
+    flags: tuple[str, ...], env: dict[str, str], compiles: bool, tmp_path: Path
+) -> None:
+    launch = adapted(tmp_path, *flags, **env)
+    assert launch.command.count("--enforce-eager") == (0 if compiles else 1)
+    assert launch.env.get("VLLM_USE_AOT_COMPILE") == ("0" if compiles else None)
+
+
+def test_a_command_of_another_program_stays_as_it_is(tmp_path: Path) -> None:
+    launch = ContainerLaunch(command=["nginx", "-g", "daemon off;"], env={})
+    site = LaunchSite(
+        image=Image(root=tmp_path), paths=Paths(tmp_path, {}), port=8080, folder=tmp_path, storage={}
+    )
+    VllmProgram().adapt(launch, site)
+    assert (launch.command, launch.env, launch.changes) == (["nginx", "-g", "daemon off;"], {}, [])
