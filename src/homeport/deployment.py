@@ -75,7 +75,7 @@ class Deployment:
             plan=plan,
             changed=tuple(changed),
             report=report,
-            timeline=(await self.target.status()).timeline_s or {} if changed else {},
+            timeline=desired.timeline() if changed else {},
             access=self.target.access(),
             next_steps=self.target.next_steps(),
         )

@@ -122,6 +122,9 @@ class Desired(Protocol):
     async def verify(self, on_result: OnResult | None) -> Report | None:
         """Return the report of what was changed; None where the last verification holds or none was wanted."""
 
+    def timeline(self) -> Mapping[str, float]:
+        """Return the seconds of each part of the start that was applied; {} where this place does not tell them."""
+
 
 class Target(Protocol):
     """One endpoint in one place."""

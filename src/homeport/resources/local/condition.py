@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -17,14 +15,12 @@ from homeport.engines.base import Pulse
 from homeport.engines.registry import module
 from homeport.resources.local import process_tree
 from homeport.resources.local.endpoint_record import EndpointRecord
+from homeport.resources.local.engine_request import Unanswered, ask
 from homeport.resources.local.readiness import FIRST, first_request, headers
 from homeport.secret import Secret
 from homeport.supervisor import journal
 from homeport.supervisor.engine import cpu_seconds
 from homeport.supervisor.journal import Journal, Phase, Restart
-
-if TYPE_CHECKING:
-    import httpx2
 
 PATIENCE_S = 2.0
 """A token that took longer than this is none that somebody waits for."""
@@ -103,7 +99,16 @@ async def condition(remembered: EndpointRecord, folder: Path, api_key: Secret | 
     current, entry = unasked(remembered, folder), journal.load(folder)
     if current.state is not State.RUNNING or current.engine is None:
         return current
-    current = await _with_answer(current, current.engine, remembered, api_key, entry)
+    return _judged(await _with_answer(current, current.engine, remembered, api_key, entry))
+
+
+def just_answered(remembered: EndpointRecord, folder: Path) -> Condition:
+    """Return how the endpoint is of which a token came out a moment ago: it is not asked for another."""
+    current = unasked(remembered, folder)
+    return _judged(replace(current, state=State.READY)) if current.state is State.RUNNING else current
+
+
+def _judged(current: Condition) -> Condition:
     if current.serves and current.supervisor is None:
         return replace(current, state=State.UNSUPERVISED, why="it serves, and nothing would start it again")
     return current
@@ -173,51 +178,41 @@ class _Answer:
 
 
 async def _ask(remembered: EndpointRecord, api_key: Secret | None) -> _Answer:
-    import httpx2
-
     pulse = module(remembered.launch["engine"]).PULSE
-    async with httpx2.AsyncClient(
-        base_url=remembered.url, timeout=PATIENCE_S, trust_env=False, verify=False
-    ) as client:
-        token, open_to_all, says_busy = await asyncio.gather(
-            _token(client, remembered.launch, api_key),
-            _lists_models(client) if api_key else _no(),
-            _says_busy(client, pulse, api_key) if pulse else _no(),
-        )
+    token, open_to_all, says_busy = await asyncio.gather(
+        _token(remembered, api_key),
+        _lists_models(remembered.url) if api_key else _no(),
+        _says_busy(remembered.url, pulse, api_key) if pulse else _no(),
+    )
     refused = token in {401, 403} or open_to_all
     return _Answer(token == 200, refused, says_busy or token == 429)
 
 
-async def _token(client: httpx2.AsyncClient, launch: Mapping[str, Any], api_key: Secret | None) -> int:
+async def _token(remembered: EndpointRecord, api_key: Secret | None) -> int:
     """Return the status with which a request for one token, or for a vector, is answered; 0 for none within the patience."""
-    import httpx2
-
+    task = remembered.launch.get("task", "generate")
+    request = first_request(task, remembered.launch["model"])
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            task = launch.get("task", "generate")
-            request = first_request(task, launch["model"])
-            answer = await client.post(FIRST[task], json=request, headers=headers(api_key))
-    except (httpx2.TransportError, TimeoutError):
+        answer = await ask(
+            remembered.url, FIRST[task], body=request, headers=headers(api_key), within_s=PATIENCE_S
+        )
+    except Unanswered:
         return 0
-    return answer.status_code
+    return answer.status
 
 
-async def _lists_models(client: httpx2.AsyncClient) -> bool:
+async def _lists_models(url: str) -> bool:
     """Return True if it lists its models for clients without a key."""
-    import httpx2
-
     try:
-        return (await client.get("/v1/models")).is_success
-    except httpx2.TransportError:
+        return (await ask(url, "/v1/models", within_s=PATIENCE_S)).is_success
+    except Unanswered:
         return False
 
 
-async def _says_busy(client: httpx2.AsyncClient, pulse: Pulse, api_key: Secret | None) -> bool:
-    import httpx2
-
+async def _says_busy(url: str, pulse: Pulse, api_key: Secret | None) -> bool:
     try:
-        answer = await client.get(pulse.path, headers=headers(api_key))
-    except httpx2.TransportError:
+        answer = await ask(url, pulse.path, headers=headers(api_key), within_s=PATIENCE_S)
+    except Unanswered:
         return False
     return answer.is_success and re.search(pulse.busy, answer.text) is not None
 

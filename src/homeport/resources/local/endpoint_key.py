@@ -7,6 +7,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from homeport.errors import SpecError, StateError, WrongKey
@@ -198,7 +199,13 @@ def _give_back(reference: str) -> str:
 
 
 def _hashed(key: Secret, salt: bytes) -> str:
-    return hashlib.scrypt(key.compared().encode(), salt=salt, **_COST).hex()
+    return _scrypt(key.compared(), salt)
+
+
+@lru_cache(maxsize=8)
+def _scrypt(text: str, salt: bytes) -> str:
+    """Return the hash, which costs ten milliseconds to whoever guesses, and to us once: one `up` compares the same key four times."""
+    return hashlib.scrypt(text.encode(), salt=salt, **_COST).hex()
 
 
 def _read(path: Path) -> Secret | None:

@@ -21,7 +21,7 @@ from homeport.progress import Progress
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs
 from homeport.resources.base import BaseResource
 from homeport.resources.local import endpoint_record, process_tree
-from homeport.resources.local.condition import Condition, State, condition
+from homeport.resources.local.condition import Condition, State, condition, just_answered
 from homeport.resources.local.endpoint_key import EndpointKey, fingerprint, is_same
 from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.resources.local.gap import AnswerWatch
@@ -348,7 +348,7 @@ class EngineProcess(BaseResource):
         ready = replace(started, timeline=timeline)
         ready.save(self.folder)
         progress.finished(self.id, f"{launch.engine} {launch.version} (pid {started.pid})")
-        return Live(record=ready, condition=await condition(ready, self.folder, self.api_key))
+        return Live(record=ready, condition=just_answered(ready, self.folder))
 
 
 def _port_of(remembered: EndpointRecord) -> int:

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
@@ -16,12 +15,12 @@ from homeport.backoff import Backoff
 from homeport.engines.base import Launch
 from homeport.engines.registry import module
 from homeport.errors import EndpointError, EngineFailed, HomeportError
+from homeport.resources.local.engine_request import Unanswered, ask
 from homeport.secret import Secret
 
-if TYPE_CHECKING:
-    import httpx2
-
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.01, 0.05
+_FIRST_WAIT_S, _LONGER, _LONGEST_WAIT_S = 0.01, 1.01, 0.05
+"""Each pause is a hundredth longer than the one before: so an engine is ready for a hundredth of its start before it is seen."""
+_ASKED_S = 5.0
 _MOST_ERRORS, _LONGEST_LINE = 4, 400
 _ERROR = re.compile(
     r"(?:^|\s)E\s|\b(?:ERROR|FATAL|CRITICAL)\b|[a-z]Error: |[Ee]xception: |\b(?:error|failed|unable to|unsupported|unknown)\b"
@@ -43,15 +42,12 @@ class Probe:
 
 async def probe(url: str, api_key: Secret | None) -> Probe:
     """Ask the engine at `url` for its models, with the key, and without it where there is one."""
-    import httpx2
-
-    async with httpx2.AsyncClient(base_url=url, timeout=5, trust_env=False, verify=False) as client:
-        try:
-            listed = await client.get("/v1/models", headers=headers(api_key))
-            bare = await client.get("/v1/models") if api_key else None
-        except httpx2.TransportError:
-            return Probe(answers=False, key_refused=False)
-    refused = listed.status_code in {401, 403} or (bare is not None and bare.is_success)
+    try:
+        listed = await ask(url, "/v1/models", headers=headers(api_key), within_s=_ASKED_S)
+        bare = await ask(url, "/v1/models", within_s=_ASKED_S) if api_key else None
+    except Unanswered:
+        return Probe(answers=False, key_refused=False)
+    refused = listed.status in {401, 403} or (bare is not None and bare.is_success)
     return Probe(answers=listed.is_success, key_refused=refused)
 
 
@@ -66,33 +62,30 @@ async def await_first_token(
     monotonic clock. Raises `EngineFailed`, or what the engine's log explains, where the process ends or the
     launch's time runs out.
     """
-    import httpx2
-
     deadline = begun + launch.ready_within_s
-    async with httpx2.AsyncClient(base_url=launch.url, timeout=5, trust_env=False, verify=False) as client:
-        answered, status = 0.0, 0
-        wait = Backoff(
-            what=f"{launch.engine} to be healthy",
-            within=deadline - time.monotonic(),
-            first=_FIRST_WAIT_S,
-            factor=1.5,
-            longest=_LONGEST_WAIT_S,
-        )
-        while status != 200:
-            try:
-                status = (await client.get(launch.health_path)).status_code
-                answered = answered or time.monotonic()
-            except httpx2.TransportError:
-                pass
-            if status != 200:
-                _check(launch, process, deadline, log)
-                await wait.pause()
-        healthy = time.monotonic()
-        await _set_up(client, launch, deadline)
-        await _one_token(client, launch, api_key, deadline)
-        _check(
-            launch, process, float("inf"), log
-        )  # The token was our process's, not that of another on its port.
+    answered, status = 0.0, 0
+    wait = Backoff(
+        what=f"{launch.engine} to be healthy",
+        within=deadline - time.monotonic(),
+        first=_FIRST_WAIT_S,
+        factor=_LONGER,
+        longest=_LONGEST_WAIT_S,
+    )
+    while status != 200:
+        try:
+            status = (await ask(launch.url, launch.health_path, within_s=_ASKED_S)).status
+            answered = answered or time.monotonic()
+        except Unanswered:
+            pass
+        if status != 200:
+            _check(launch, process, deadline, log)
+            await wait.pause()
+    healthy = time.monotonic()
+    if launch.setup:
+        await _set_up(launch, deadline)
+    await _one_token(launch, api_key, deadline)
+    # The token was our process's, not that of another on its port.
+    _check(launch, process, float("inf"), log)
     return {
         "process": round(answered - begun, 3),
         "load": round(healthy - answered, 3),
@@ -100,19 +93,22 @@ async def await_first_token(
     }
 
 
-async def _set_up(client: httpx2.AsyncClient, launch: Launch, deadline: float) -> None:
-    for setup in launch.setup:
-        left = max(1, deadline - time.monotonic())
-        if not setup.upload:
-            answer = await client.post(setup.path, json=dict(setup.body), timeout=left)
-        elif (await client.head(setup.path)).is_success:
-            continue
-        else:
-            file = Path(setup.upload)
-            size = {"Content-Length": f"{(await asyncio.to_thread(file.stat)).st_size}"}
-            answer = await client.post(setup.path, content=_pieces(file), headers=size, timeout=left)
-        if answer.is_error:
-            raise EngineFailed(f"{launch.engine} could not {setup.what}: {answer.text[:300]}")
+async def _set_up(launch: Launch, deadline: float) -> None:
+    import httpx2
+
+    async with httpx2.AsyncClient(base_url=launch.url, timeout=5, trust_env=False, verify=False) as client:
+        for setup in launch.setup:
+            left = max(1, deadline - time.monotonic())
+            if not setup.upload:
+                answer = await client.post(setup.path, json=dict(setup.body), timeout=left)
+            elif (await client.head(setup.path)).is_success:
+                continue
+            else:
+                file = Path(setup.upload)
+                size = {"Content-Length": f"{(await asyncio.to_thread(file.stat)).st_size}"}
+                answer = await client.post(setup.path, content=_pieces(file), headers=size, timeout=left)
+            if answer.is_error:
+                raise EngineFailed(f"{launch.engine} could not {setup.what}: {answer.text[:300]}")
 
 
 async def _pieces(path: Path) -> AsyncIterator[bytes]:
@@ -121,26 +117,20 @@ async def _pieces(path: Path) -> AsyncIterator[bytes]:
             yield piece
 
 
-async def _one_token(client: httpx2.AsyncClient, launch: Launch, key: Secret | None, deadline: float) -> None:
-    import httpx2
-
+async def _one_token(launch: Launch, key: Secret | None, deadline: float) -> None:
     left = max(1.0, deadline - time.monotonic())
+    request = first_request(launch.task, launch.model)
     try:
-        answer = await client.post(
-            FIRST[launch.task],
-            json=first_request(launch.task, launch.model),
-            headers=headers(key),
-            timeout=left,
-        )
-    except httpx2.TransportError as error:
+        answer = await ask(launch.url, FIRST[launch.task], body=request, headers=headers(key), within_s=left)
+    except Unanswered as error:
         raise EngineFailed(
-            f"{launch.engine} was healthy and then gave no token: {type(error).__name__} {error}",
+            f"{launch.engine} was healthy and then gave no token: {error}",
             hint="`homeport logs` shows why",
         ) from error
-    if answer.is_error:
-        text = f"{launch.engine} refused to generate a token ({answer.status_code}): {answer.text[:300]}"
+    if not answer.is_success:
+        text = f"{launch.engine} refused to generate a token ({answer.status}): {answer.text[:300]}"
         raise EndpointError(
-            text, status=answer.status_code, body=answer.text[:1024], hint="`homeport logs` shows why"
+            text, status=answer.status, body=answer.text[:1024], hint="`homeport logs` shows why"
         )
 
 

@@ -51,6 +51,11 @@ class LocalRollout:
 
         return await check(self.graph, on_result=on_result)
 
+    def timeline(self) -> Mapping[str, float]:
+        """Return the seconds of each part of the engine's last start."""
+        remembered = endpoint_record.load(self.graph.folder)
+        return remembered.timeline if remembered is not None else {}
+
 
 async def timed(graph: LocalTarget, plan: Plan, progress: Progress) -> Mapping[str, float]:
     """

@@ -91,6 +91,10 @@ class LocalSwap:
         """Return the report of what took over; where nothing had to, what `up` would return."""
         return self._report or await LocalRollout(self._graph, verified=True).verify(on_result)
 
+    def timeline(self) -> Mapping[str, float]:
+        """Return the seconds of each part of the start of what took over."""
+        return LocalRollout(self._graph, verified=True).timeline()
+
     async def _prove(self, weights: Outputs, before: EndpointRecord, progress: Progress) -> None:
         """Verify the new engine on a spare port. Raises why it did not start, or `VerificationFailed`."""
         graph = self._graph
