@@ -12,10 +12,12 @@ One file and one command from open weights to a private, verified, OpenAI-compat
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    # Late, below: an engine's supervisor imports this before it begins the engine.
+    from pathlib import Path
+
     from homeport.deployment import Deployment
     from homeport.endpoint import Endpoint
     from homeport.errors import HomeportError
@@ -137,6 +139,8 @@ def _with(
 
 
 def _selected(name: str | None, on: str, work: Callable[[Deployment], Awaitable[_T]]) -> _T:
+    from pathlib import Path
+
     from homeport import deployment, sync
 
     async def all_of_it() -> _T:

@@ -64,17 +64,23 @@ def choose(spec: Spec, model: Model | None) -> tuple[EngineModule, Installation]
     """
     kind = spec.engine.kind
     own = model is None or spec.weights is not None
-    eligible = [name for name in NAMES if own or (model is not None and key_of(model, name) is not None)]
-    offered = [name for name in eligible if kind in {"auto", name}]
+
+    def is_eligible(name: str) -> bool:
+        return own or (model is not None and key_of(model, name) is not None)
+
+    # One after the other: engines behind the first one that is here are not even imported.
+    offered = []
+    for name in NAMES:
+        if kind in {"auto", name} and is_eligible(name):
+            installation = module(name).find()
+            if installation is not None:
+                return module(name), installation
+            offered.append(name)
     if not offered:
         raise EngineMissing(
             f"the catalog has no weights of {spec.model} for {kind}",
-            hint=f"set engine.kind to {' or '.join(eligible)}, or `weights` to a source of your own",
+            hint=f"set engine.kind to {' or '.join(filter(is_eligible, NAMES))}, or `weights` to a source of your own",
         )
-    for name in offered:
-        installation = module(name).find()
-        if installation is not None:
-            return module(name), installation
     hints = "; ".join(module(name).INSTALL_HINT for name in offered)
     raise EngineMissing(
         f"{' or '.join(offered)} would run {spec.model}, but is not installed here", hint=hints
