@@ -175,9 +175,9 @@ def table(starts: Mapping[str, Sequence[ColdStart]], day: str) -> str:
         if busiest > BUSY
         else ""
     )
+    each = f"{count} {'start' if count == 1 else 'starts'} each, {day}"
     lines = [
-        f"{count} {'start' if count == 1 else 'starts'} each, {day}; other programs had at most {busiest:.0%} of the processors "
-        f"meanwhile.{busy} Seconds:",
+        f"{each}; other programs had at most {busiest:.0%} of the processors meanwhile.{busy} Seconds:",
         "",
         '| | `startup_cache = "off"` | `startup_cache = "auto"` | ratio |',
         "|---|---|---|---|",
