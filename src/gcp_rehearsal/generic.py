@@ -14,7 +14,7 @@ from gcp_rehearsal.iam import policy_versions
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import StoredResource
 
-_OPERATIONS = frozenset(("Operation", "GoogleLongrunningOperation"))
+_OPERATIONS = frozenset(("ApigatewayOperation", "GoogleLongrunningOperation", "Operation"))
 _BESIDE_PROJECTS = frozenset(("organizations", "folders", "billingAccounts", "locations"))
 """What names begin with of things that no project has, such as policies of an organisation and its firewall policies."""
 _NOT_IDS = frozenset(("requestId", "clientOperationId", "projectId"))

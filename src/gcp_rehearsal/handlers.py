@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from gcp_rehearsal.apis.apigateway import gateways
+from gcp_rehearsal.apis.apikeys import keys as api_keys
 from gcp_rehearsal.apis.artifactregistry import repositories as registry
 from gcp_rehearsal.apis.artifactregistry import upstream
 from gcp_rehearsal.apis.billingbudgets import budgets
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 _MODULES: tuple[ModuleType, ...] = (
-    accounts, alerting, budgets, builds, certificates, compute, dns, endpoints, executions, jobs, keys, knative, logs, networks, projects, quotas, queries, registry,
+    accounts, alerting, api_keys, budgets, builds, certificates, compute, dns, endpoints, executions, gateways, jobs, keys, knative, logs, networks, projects, quotas, queries, registry,
     revisions, roles, scheduled, secrets, services,
     services_usage, storage, templates, tokens, upstream,
 )  # fmt: skip

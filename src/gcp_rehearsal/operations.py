@@ -20,6 +20,8 @@ _PACKAGES = {
     "networkservices": "google.cloud.networkservices", "networkconnectivity": "google.cloud.networkconnectivity.v1",
 }  # fmt: skip
 """Of the types by which typed clients read what an operation holds."""
+_AT_THE_ROOT = frozenset(("apikeys",))
+"""APIs whose operations are of no place, though their things are."""
 Finish = Callable[[], JsonObject | ApiError]
 """Ends the work of an operation: what came of it, or why it failed."""
 
@@ -35,8 +37,9 @@ def begin(
 
 def pending(call: Call, target: str, metadata: JsonObject) -> StoredResource:
     """Return an AIP operation without an end, until `conclude` gives it one."""
+    place = "" if call.api in _AT_THE_ROOT else _location_of(target)
     operation = call.cloud.keep(
-        call, f"{_location_of(target)}{COLLECTION}/{call.cloud.uuid()}", COLLECTION, {"metadata": metadata}
+        call, f"{place}{COLLECTION}/{call.cloud.uuid()}", COLLECTION, {"metadata": metadata}
     )
     operation.body["name"] = operation.name
     return operation

@@ -23,12 +23,14 @@ from gcp_rehearsal.runtime.launch_adaptation import HOST
 from gcp_rehearsal.runtime.processes import INSTANCES, METRICS, Engines
 
 if TYPE_CHECKING:
+    from gcp_rehearsal.runtime.api_gateway_front import ApiGatewayFront
     from gcp_rehearsal.runtime.edge_front import EdgeFront
     from gcp_rehearsal.runtime.envoy import EnvoyFront
     from gcp_rehearsal.runtime.front_end import Front
     from gcp_rehearsal.runtime.managed_prometheus import ManagedPrometheus
 
 _TICK_S = 0.2
+_GATEWAYS = ".gateway.dev"
 _OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
               "compute": "compute", "dns": "dns", "apis": "run"}  # fmt: skip
 """APIs whose paths tell which one is meant, for clients that send no host of Google's."""
@@ -63,7 +65,7 @@ class App:
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
         try:
-            target = DOOR.asked(scope["raw_path"].decode("latin-1"), headers, balanced=self._balancers.names)
+            target = DOOR.asked(scope["raw_path"].decode("latin-1"), headers, balanced=self._stands)
             within = (scope.get("server") or ("", 0))[1] == self._inside
             if target.balanced:
                 await self._balanced(scope, receive, send, target.host, headers, within=within)
@@ -92,6 +94,16 @@ class App:
         return Front(self._cloud)
 
     @cached_property
+    def _gateways(self) -> ApiGatewayFront:
+        from gcp_rehearsal.runtime.api_gateway_front import ApiGatewayFront
+
+        return ApiGatewayFront(self._cloud)
+
+    def _stands(self, host: str) -> bool:
+        """Tell whether a load balancer or a gateway that was made here answers to a host."""
+        return self._balancers.names(host) or (host.endswith(_GATEWAYS) and self._gateways.names(host))
+
+    @cached_property
     def _edge(self) -> EdgeFront:
         from gcp_rehearsal.runtime.edge_front import EdgeFront
 
@@ -107,6 +119,9 @@ class App:
         self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, headers: list[tuple[str, str]],
         *, within: bool,
     ) -> None:  # fmt: skip  # Any: ASGI
+        if self._gateways.names(host):
+            await self._gateways(scope, receive, send, host, self._front)
+            return
         if not self._program:
             await self._edge(scope, receive, send, host, within=within)
             return

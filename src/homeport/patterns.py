@@ -20,6 +20,7 @@ NETWORK = rf"^(?:projects/{_PROJECT}/global/networks/)?{_RESOURCE}$"
 SUBNETWORK = rf"^(?:projects/{_PROJECT}/regions/[a-z0-9-]+/subnetworks/)?{_RESOURCE}$"
 KEY = rf"^projects/{_PROJECT}/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{{1,63}}/cryptoKeys/[A-Za-z0-9_-]{{1,63}}$"
 REGION = r"^[a-z]+(?:-[a-z]+)+[0-9]{1,2}$"
+REGION_OR_AUTO = r"^auto$|^[a-z]+(?:-[a-z]+)+[0-9]{1,2}$"
 WORD = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 """A name of an engine's: of a parser, or of a quantization."""
 AUDIENCE = r"^[A-Za-z0-9][A-Za-z0-9._~:/?&=%+@-]{0,255}$"
@@ -52,6 +53,7 @@ MEANINGS = {
     SUBNETWORK: "the name of a subnetwork, or projects/P/regions/R/subnetworks/S",
     KEY: "projects/P/locations/R/keyRings/K/cryptoKeys/N",
     REGION: "a region of Google Cloud, such as europe-west1",
+    REGION_OR_AUTO: "auto, or a region of Google Cloud, such as europe-west1",
     WORD: "letters, digits, dots, dashes and underscores",
     AUDIENCE: "an address, such as https://models.example.com",
     MEMBER: "as IAM writes it: user:…, group:…, serviceAccount:…, domain:…, principal:… or principalSet:…",

@@ -103,6 +103,8 @@ class Status:
     """Ends in `/v1`."""
     behind: Mapping[str, str] | None = None
     """What else its load balancer leads to, in words with the address: by the first part of the path."""
+    gateway: str | None = None
+    """Where clients with a key ask, by an API gateway; ends in `/v1`."""
     model: str | None = None
     engine: str | None = None
     context: int | None = None

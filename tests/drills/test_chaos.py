@@ -54,6 +54,28 @@ def test_with_a_startup_cache_an_agents_secret_and_a_budget_it_is_the_same(
 
 
 @pytest.mark.drill
+@pytest.mark.parametrize("part", LARGE_PARTS, ids=str)
+@pytest.mark.parametrize("work", ["up", "change", "down"])
+def test_with_an_api_gateway_and_keys_it_is_the_same(
+    work: Work,
+    part: tuple[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    came = cells(task("ollama", work, tmp_path, keyed=True), part=part[0], of=part[1], sample=not ALL)
+    for cell in came:
+        record_property("chaos", (f"{work} ollama, with keys", ALL, cell.kind, cell.method, not cell.wrong))
+    methods = " ".join(cell.method for cell in came)
+    wanted = ("apigateway.",) if work == "change" else ("apigateway.", "apikeys.")
+    assert all(one in methods for one in wanted), methods
+    assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]
+
+
+@pytest.mark.drill
 @pytest.mark.parametrize(("way", "work", "part"), TASKS)
 def test_whichever_call_goes_wrong_all_ends_as_if_nothing_had(
     way: Way, work: Work, part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record

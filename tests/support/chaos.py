@@ -89,9 +89,15 @@ LARGE: dict[str, Any] = {  # Any: tables of homeport.toml
 """A startup cache, an agent that is given a secret of the user's, alerts and a budget."""
 
 
-def task(way: Way, work: Work, folder: Path, *, large: bool = False) -> Task:
-    """One of the six, or of the larger graph. `folder` is for weights of this machine."""
-    first = wanted(way, folder, **(LARGE if large else {}))
+KEYED: dict[str, Any] = {  # Any: as LARGE
+    "edge": {"kind": "api-gateway", "clients": ["alice", "bob"], "gateway_region": "europe-west1"}
+}
+"""An API gateway with two clients."""
+
+
+def task(way: Way, work: Work, folder: Path, *, large: bool = False, keyed: bool = False) -> Task:
+    """One of the six, or of a larger graph. `folder` is for weights of this machine."""
+    first = wanted(way, folder, **(LARGE if large else {}), **(KEYED if keyed else {}))
     return Task(work=work, first=first, then=later(first))
 
 
@@ -305,7 +311,7 @@ def _there(cloud: Cloud) -> Iterator[str]:
     for api, name, role, member in cloud.access.grants():
         yield f"{member} has {role} on {api}/{name}"
     for _, api in cloud.enabled:
-        yield f"{api} is enabled"
+        yield f"{_MANAGED.sub('home', api)} is enabled"
     for kept in cloud.store.of("cloudbuild", "cloudbuild.projects.locations.builds"):
         if kept.body["status"] not in {"FAILURE", "CANCELLED"}:
             yield f"build {kept.body['status']} {' '.join(kept.body['tags'])}"
@@ -315,5 +321,6 @@ def _there(cloud: Cloud) -> Iterator[str]:
         yield f"traffic {sorted(shares(service.body).values())}, {len(receipts(service.body))} receipts"
 
 
-_BY_CHANCE = re.compile(r"(default-route-|serverless-ipv4-)\w+")
+_BY_CHANCE = re.compile(r"(default-route-|serverless-ipv4-|global/keys/k)\w+")
+_MANAGED = re.compile(r"^home-\w+(?=\.apigateway\.)")
 """Names of which Google makes up a part."""

@@ -23,6 +23,7 @@ from homeport.resources.google.release import Prove
 from homeport.secret import Secret
 from homeport.targets.cloudrun.adapters import PinnedModel
 from homeport.targets.cloudrun.agent import with_agent
+from homeport.targets.cloudrun.api_gateway_proof import with_api_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.observe_target import with_observe
@@ -62,7 +63,17 @@ class Wanted:
             else None,
             canary=self.canary,
         )
-        return with_agent(with_observe(made))
+        whole = with_agent(with_observe(made))
+        if self.spec.edge is None or not self.spec.edge.is_api_gateway:
+            return whole
+        keyed = with_api_gateway(whole)
+        assert keyed.api_gateway is not None
+        return replace(keyed, api_gateway=replace(keyed.api_gateway, ask=_answers))
+
+
+async def _answers(_: str) -> str:
+    """A gateway that answers at once: nothing is sent in a cloud of the test's own process."""
+    return ""
 
 
 def wanted(way: Way, folder: Path, **sections: Any) -> Wanted:  # Any: tables of homeport.toml
@@ -91,8 +102,10 @@ def later(before: Wanted) -> Wanted:
     """A change that makes a new revision, released in steps: more at once where it is baked, else other weights."""
     if before.spec.engine.kind == "vllm":
         return replace(other_weights(before), canary=(50, 100))
-    engine = before.spec.engine.model_copy(update={"parallel": 2})
-    return replace(before, spec=before.spec.model_copy(update={"engine": engine}), canary=(50, 100))
+    change: dict[str, Any] = {"engine": before.spec.engine.model_copy(update={"parallel": 2})}
+    if before.spec.edge is not None:
+        change["edge"] = before.spec.edge.model_copy(update={"requests_per_minute": 60})
+    return replace(before, spec=before.spec.model_copy(update=change), canary=(50, 100))
 
 
 def other_weights(before: Wanted) -> Wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 @json_option
 @click.option("--for", "client", type=click.Choice(CLIENTS), help="What this client reads.")
 @click.option(
+    "--as", "as_client", metavar="CLIENT", help="Whose key is printed, of the clients of an API gateway."
+)
+@click.option(
     "--shell", type=click.Choice(SHELLS), default="bash", show_default=True, help="Whose words are printed."
 )
 @click.option(
@@ -37,14 +41,23 @@ def command(
     """
     Print what OpenAI clients read: eval "$(homeport env)". The key, if there is one, is printed in clear.
 
-    For a private endpoint on Cloud Run they name the local port that `homeport proxy` has opened, and its key.
+    For a private endpoint on Cloud Run they name the local port that `homeport proxy` has opened, and its key; with --as those
+    of a client of its API gateway.
     """
     from homeport.cli.session import with_endpoint
 
     if how["write"] and how["client"] is None:
         raise click.UsageError("--write wants --for CLIENT: it writes the file that this client reads.")
 
+    if how["as_client"] is not None and how["client"] is not None:
+        raise click.UsageError(
+            "--as prints what a client of an API gateway comes with, and --for writes of a key as a token: not both."
+        )
     terminal = app.terminal(json_output=json_output)
+    if how["as_client"] is not None:
+        keyed = with_endpoint(terminal, name, file, on, partial(_come_as, how["as_client"]))
+        terminal.secret_result(exported(keyed, how["shell"]), keyed)
+        return
     endpoint, public = with_endpoint(terminal, name, file, on, _connect)
     if endpoint.identity is None:
         data = variables = endpoint.env()
@@ -87,6 +100,12 @@ def _tell_client(
         client.file.parent.mkdir(parents=True, exist_ok=True)
     write_private(client.file, client.text)
     terminal.say(f"wrote {client.file}")
+
+
+async def _come_as(client: str, deployment: Deployment) -> dict[str, str]:
+    from homeport.targets.cloudrun.api_gateway_client import client_variables
+
+    return await client_variables(deployment.target, client)
 
 
 async def _connect(deployment: Deployment) -> tuple[Endpoint, bool]:

@@ -283,6 +283,7 @@ def status_text(status: Status) -> str:
         ("region", status.region or ""),
         ("url", status.url or ""),
         *(("behind it", text) for text in (status.behind or {}).values()),
+        *([("gateway", f"{status.gateway}, for clients with a key")] if status.gateway else []),
         ("model", f"{status.model or 'not known'} by {status.engine or 'an engine that it does not name'}"),
         ("image", status.image or ""),
         ("weights", weights or "in the image"),

@@ -1,4 +1,4 @@
-"""What a load balancer before the endpoint costs: a month of it, whatever the traffic, and what comes with traffic."""
+"""What a load balancer or an API gateway before the endpoint costs: a month of it, whatever the traffic, and what comes with traffic."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _PROXIES = (
 
 def edge_month(prices: Prices, edge: Edge) -> Figure:
     """Return a month of it while nobody asks anything: its forwarding rules, and Cloud Armor's policy and rule."""
+    if edge.is_api_gateway:
+        return Figure(value=0.0, unit="USD/month", how="an API gateway costs by the call")
     rules = prices.rates["load_balancer_hour"]
     figure = Figure(
         value=rules.usd * MONTH_HOURS,
@@ -38,6 +40,10 @@ def edge_month(prices: Prices, edge: Edge) -> Figure:
 
 def with_traffic(prices: Prices, edge: Edge) -> str:
     """Return in words what comes with traffic, such as `$0.008 a GiB each way`, and what of it all nobody could reckon."""
+    if edge.is_api_gateway:
+        calls = prices.rates["api_gateway_million_calls"]
+        guess = f" ({calls.key} not confirmed)" if calls.unconfirmed else ""
+        return f"{usd(calls.usd)} a million calls beyond the first two million a month{guess}, and what Google charges for what goes out to the internet"
     rates = f"{usd(prices.rates['load_balancer_gib'].usd)} a GiB each way"
     if edge.requests_per_minute is not None:
         rates += f" and {usd(prices.rates['armor_million_requests'].usd)} a million requests"

@@ -135,6 +135,7 @@ def _needed(things: Things) -> set[str]:
         "screen-way": ResourceKind.ENDPOINT in kinds,
         "edge": False,  # No export has a load balancer: a file with [edge] is refused.
         "edge-regional": False,
+        "api-gateway": False,
     }
     return {
         permission

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _ROLES = (
+    ("apigateway.", "roles/apigateway.admin"),
+    ("apikeys.", "roles/serviceusage.apiKeysAdmin"),
     ("artifactregistry.", "roles/artifactregistry.admin"),
     ("artifactregistry.repositories.downloadArtifacts", "roles/artifactregistry.reader"),
     ("artifactregistry.repositories.uploadArtifacts", "roles/artifactregistry.writer"),

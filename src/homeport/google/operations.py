@@ -43,6 +43,7 @@ _COMPUTE_WAIT_S = 120.0
 """Compute's own wait answers after two minutes at the latest."""
 _VERSIONED = re.compile(r"(?:compute/|dns/|storage/)?v\d\w*/")
 _VERSIONS = {
+    "apikeys": "v2",
     "run": "v2",
     "cloudresourcemanager": "v3",
     "logging": "v2",

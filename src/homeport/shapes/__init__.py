@@ -40,6 +40,7 @@ from homeport.shapes.results import (
 )
 from homeport.targets.cloudrun import facts as of_cloudrun
 from homeport.targets.cloudrun.agent_fact import AgentFact
+from homeport.targets.cloudrun.api_gateway_fact import ApiGatewayFact
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.guard import GuardCostFact
 from homeport.targets.cloudrun.observe_fact import ObserveFact
@@ -70,6 +71,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_cloudrun.CompanionsFact,
     AgentFact,
     EdgeFact,
+    ApiGatewayFact,
     ObserveFact,
     of_cloudrun.ConcurrencyFact,
     of_cloudrun.QuotasFact,

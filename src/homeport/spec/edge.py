@@ -1,4 +1,4 @@
-"""The load balancer of the file, and what of one is not built yet."""
+"""The load balancer of the file or its API gateway, and what of one is not built yet."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from homeport.spec.table import SpecTable
 
 KEY_BYTES = 128
 """Cloud Armor tells keys apart by so many bytes of a header's value."""
-_UNBUILT_KINDS = {
-    "api-gateway": "API Gateway's streaming is a preview that nobody has checked for this",
-}
 _UNBUILT_KEYS = {
     "regions": "one endpoint in several regions",
     "iap": "Identity-Aware Proxy",
@@ -25,14 +22,16 @@ _OWN_PATHS = frozenset((
     "tokenize", "v1", "v2", "version",
 ))  # fmt: skip
 """Beginnings of paths that an engine has: another endpoint there would take what is this one's."""
+_OF_BALANCERS = ("domain", "certificate", "private_key", "key_header", "preview", "backends")
+"""What an API gateway does not have."""
 _SHARED_BEGINNINGS = ("authorization", "x-serverless-authorization", "proxy-authorization")
 
 
 class Edge(SpecTable):
-    """A load balancer before the endpoint on Cloud Run, under a domain of yours. The service's own address is closed then."""
+    """A load balancer before the endpoint on Cloud Run, under a domain of yours: the service's own address is closed then. Or an API gateway, with keys for clients."""
 
-    kind: Literal["global", "regional", "internal"] = "global"
-    """Google's Application Load Balancer: external, global or in the service's region alone, or internal to the network of `[cloudrun]`."""
+    kind: Literal["global", "regional", "internal", "api-gateway"] = "global"
+    """Google's Application Load Balancer: external, global or in the service's region alone, or internal to the network of `[cloudrun]`; or API Gateway, which takes keys."""
     domain: str | None = Field(
         default=None, max_length=253, pattern=patterns.DOMAIN, examples=["llm.example.com"]
     )
@@ -46,7 +45,7 @@ class Edge(SpecTable):
     )
     """Where the key of your own certificate is: file:PATH, or env:NAME, as PEM without a passphrase."""
     requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000, examples=[60])
-    """What one key may ask in a minute, by Cloud Armor; more is answered with 429. Requests are counted, not tokens."""
+    """What one key may ask in a minute, by Cloud Armor; more is answered with 429. Requests are counted, not tokens. An API gateway counts all keys of a project together."""
     key_header: str = Field(default="x-api-key", pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$")
     """The header that says whose request it is, for that limit. All requests without it count together."""
     preview: bool = False
@@ -56,17 +55,18 @@ class Edge(SpecTable):
     ] = Field(default={}, max_length=20, examples=[{"/small": "small"}])
     """Other endpoints of the project behind this address, by the first part of the path, which they do not see. Each has a file of its own."""
 
+    clients: list[Annotated[str, Field(pattern=patterns.NAME)]] = Field(
+        default=[], max_length=50, examples=[["alice", "bob"]]
+    )
+    """Who has a key of an API gateway: `homeport env --as NAME` prints it. Whoever is no more in the list has none."""
+    gateway_region: str = Field(default="auto", pattern=patterns.REGION_OR_AUTO)
+    """Where the API gateway is; auto is the service's region, and not all of these have API Gateway."""
+
     @model_validator(mode="before")
     @classmethod
     def _is_built(cls, value: Any) -> Any:  # Any: what stands in the file
         if not isinstance(value, Mapping):
             return value
-        why = _UNBUILT_KINDS.get(str(value.get("kind", "")))
-        if why is not None:
-            raise ValueError(
-                f'kind = "{value["kind"]}" is not built yet: {why}. Set kind = "global", "regional" or "internal", or leave [edge] out: the '
-                "service's own address has TLS and asks for a token, too"
-            )
         for key, reason in _UNBUILT_KEYS.items():
             if key in value:
                 raise ValueError(f"{key} is not built yet: {reason}. Remove it")
@@ -74,6 +74,12 @@ class Edge(SpecTable):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Edge:
+        if self.is_api_gateway:
+            self._refuse_keys_of_others()
+            return self
+        for key, value in (("clients", self.clients), ("gateway_region", self.gateway_region != "auto")):
+            if value:
+                raise ValueError(f'{key} is about an API gateway: set kind = "api-gateway", or remove it')
         if not self.domain:
             raise ValueError(
                 'a load balancer needs a domain of yours, as in domain = "llm.example.com". Without one leave [edge] '
@@ -100,9 +106,27 @@ class Edge(SpecTable):
             )
         return self
 
+    def _refuse_keys_of_others(self) -> None:
+        """Raise `ValueError` for what an API gateway does not have, and for one that nobody has a key of."""
+        for key in _OF_BALANCERS:
+            if getattr(self, key) != type(self).model_fields[key].get_default(call_default_factory=True):
+                raise ValueError(
+                    f'{key} is about a load balancer: set kind = "global" for one, or remove {key}, since an API gateway has an address of '
+                    "Google's, and takes keys in a header of its own"
+                )
+        if not self.clients:
+            raise ValueError('an API gateway needs somebody with a key: name them, as in clients = ["alice"]')
+        if len(set(self.clients)) != len(self.clients):
+            raise ValueError("clients names somebody twice: each has one key")
+
+    @property
+    def is_api_gateway(self) -> bool:
+        """Tell whether it is API Gateway, and no load balancer."""
+        return self.kind == "api-gateway"
+
     @property
     def address(self) -> str:
-        """Return the address that clients use, without `/v1`."""
+        """Return the address of a load balancer that clients use, without `/v1`. An API gateway's is known when it is made."""
         return f"https://{self.domain}"
 
 

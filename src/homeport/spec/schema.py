@@ -325,6 +325,10 @@ class Spec(SpecTable):
             raise ValueError(
                 "[edge] is a way in from the internet, and access.isolated = true says that there is none; remove one of the two"
             )
+        if self.edge is not None and self.edge.is_api_gateway and self.access.public:
+            raise ValueError(
+                "an API gateway guards nothing where [access] lets anybody call the service at its own address; remove one of the two"
+            )
         if self.edge is not None and self.name in self.edge.backends.values():
             raise ValueError(
                 f"edge.backends names {self.name}, which is this endpoint: it has the address itself already; remove it there"

@@ -295,6 +295,7 @@ def test_the_script_writes_values_and_sources_and_keeps_comments(
         "gpu_second.tier-2.nvidia-rtx-pro-6000.zonal",
         "storage_gib_month",
         "zone_month",
+        "api_gateway_million_calls",
         "armor_policy_month",
         "armor_rule_month",
         "armor_million_requests",

@@ -7,6 +7,7 @@ from functools import cache
 from hashlib import sha256
 
 from gcp_rehearsal import generic
+from gcp_rehearsal.apis.apigateway.gateways import managed_services
 from gcp_rehearsal.apis.compute.auto_mode import default_network
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.discovery import NAMES, described, load
@@ -157,18 +158,20 @@ def _typed(kind: str, body: JsonObject) -> JsonObject:
 def _service_body(call: Call, service: str) -> JsonObject:
     project = call.cloud.project(call.project)
     assert project is not None
-    on = call.cloud.was_enabled(call.project, service.removesuffix(_SUFFIX))
+    on = call.cloud.was_enabled(call.project, service.removesuffix(_SUFFIX)) or (
+        (call.project, service) in call.cloud.enabled
+    )
     parent = f"projects/{project.number}"
     return {
         "name": f"{parent}/services/{service}",
-        "config": {"name": service, "title": _titles()[service]},
+        "config": {"name": service, "title": {**_titles(), **managed_services(call)}[service]},
         "state": "ENABLED" if on else "DISABLED",
         "parent": parent,
     }
 
 
 def _checked(call: Call, service: str) -> str:
-    if service in _titles():
+    if service in _titles() or service in managed_services(call):
         return service
     raise ApiError(
         403,

@@ -322,11 +322,13 @@ CLOUD_CHECKS: tuple[Check[SeenDeployment], ...] = (
 
 AGENT = "agent"
 """The check of the agent beside the model, which is asked as a client of its own."""
+CLIENTS = "clients"
+"""The check of an API gateway, which is asked as each of its clients."""
 
 
 def check_names(task: Task | None = None) -> list[str]:
     """Return the names of all checks of an endpoint here that serves for `task`; for any where it is None."""
-    return [*names_of(task), *(check.name for check in CLOUD_CHECKS), AGENT]
+    return [*names_of(task), *(check.name for check in CLOUD_CHECKS), AGENT, CLIENTS]
 
 
 async def _refused(
@@ -377,6 +379,7 @@ def _most(deployed: SeenDeployment) -> int | None:
 
 __all__ = [
     "AGENT",
+    "CLIENTS",
     "CLOUD_CHECKS",
     "INGRESS_ALL",
     "ExpectedDeployment",

@@ -12,6 +12,7 @@ from homeport.google.credentials import GoogleIdentity
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.resources.google.release import Prove
 from homeport.resources.google.traffic import CLOSED, OPEN, Body, is_closed, is_tagged
+from homeport.targets.cloudrun.api_gateway_proof import with_api_gateway
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import find_backends
 from homeport.targets.cloudrun.edge_names import EdgeNames
@@ -29,13 +30,15 @@ _FROM_CLOUD_RUN = frozenset({401, 403})
 
 async def with_edge(target: CloudRunTarget, prove: Prove, *, via: str = "") -> CloudRunTarget:
     """
-    Return the target with the load balancer of its file's `[edge]`; as it is where there is none.
+    Return the target with the load balancer of its file's `[edge]`, or its API gateway; as it is where there is none.
 
     Looks for the other endpoints that it leads to, if there are any.
     """
     edge = target.spec.edge
     if edge is None:
         return target
+    if edge.is_api_gateway:
+        return with_api_gateway(target, via=via)
     behind = await find_backends(target.google, edge, target.names.region)
     parts = EdgeParts(
         google=target.google,

@@ -10,10 +10,11 @@ from typing import NamedTuple
 from homeport.catalog import prices
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import Prices
-from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError, StateError
+from homeport.errors import ApiDisabled, HomeportError, NoCredentials, NotFound, SpecError, StateError
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.listing import ListedEndpoint
+from homeport.resources.google.api_gateway import address_of_gateway
 from homeport.resources.google.release import way_back
 from homeport.resources.google.service import role_of
 from homeport.resources.google.traffic import Body, address_of, behind_of, foremost, latest, receipts, shares
@@ -27,6 +28,7 @@ from homeport.targets.cloudrun.inventory import (
     take_inventory,
 )
 from homeport.targets.cloudrun.marks import ADAPTED, CACHED, WEIGHTS
+from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.verification import least_instances
 
@@ -89,6 +91,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
     }
     context = marks.get(f"{ANNOTATION}context", "")
     back = await _way_back(google, service, ensure_fit)
+    gateway, unseen = await _gateway(google, service)
     adapters = (adapter.partition("=") for adapter in marks.get(ADAPTED, "").split())
     return Status(
         name=name,
@@ -101,6 +104,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
             for path, other in behind_of(service).items()
         }
         or None,
+        gateway=gateway,
         model=marks.get(f"{ANNOTATION}model"),
         engine=marks.get(f"{ANNOTATION}engine"),
         context=int(context) if context.isdecimal() else None,
@@ -115,7 +119,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         usd_per_hour=_price_of(serving, region_there),
         also_in=services.others,
         parts=services.parts,
-        unread=tuple(unread.text for unread in services.unread),
+        unread=(*(unread.text for unread in services.unread), *unseen),
         rollback_to=back.to or None,
         rollback_unknown=back.unknown,
         rollback_refused=back.refused,
@@ -125,6 +129,24 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
 def _weights(marks: Mapping[str, str]) -> Mapping[str, str]:
     source = marks.get(f"{ANNOTATION}weights-source", "")
     return {"source": source, "revision": "", "digest": marks.get(WEIGHTS, "")}
+
+
+async def _gateway(google: Google, service: Body) -> tuple[str | None, tuple[str, ...]]:
+    """Return where clients with keys ask, None for nowhere; and what of it could not be read."""
+    region = service.get("labels", {}).get(API_GATEWAY_LABEL)
+    if not region:
+        return None, ()
+    path = service["name"].replace(
+        f"/locations/{service['name'].split('/')[3]}/services/", f"/locations/{region}/gateways/"
+    )
+    try:
+        return f"{address_of_gateway(await google.get('apigateway', f'v1/{path}'))}/v1", ()
+    except NoCredentials:
+        raise
+    except (NotFound, ApiDisabled):
+        return None, ()
+    except HomeportError as error:
+        return None, (f"the API gateway: {error}",)
 
 
 class ToldWayBack(NamedTuple):

@@ -26,7 +26,7 @@ from homeport.spec import CloudRun, Spec, ensure_no_weights, parse
 from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
 from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.agent import with_agent
-from homeport.targets.cloudrun.agent_check import and_agent
+from homeport.targets.cloudrun.api_gateway_check import and_more
 from homeport.targets.cloudrun.checks import check_names
 from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
 from homeport.targets.cloudrun.edge_proof import expected_at, with_edge
@@ -148,7 +148,8 @@ class CloudRunLifecycle:
         expectation = await self._expectation(graph, service, "")
         refuse_other(graph, expectation, serving, await serving_annotations(self.google, service))
         verifier = replace(self._verifier(on_result, only), progress=progress)
-        report = await and_agent(await verifier.report(expectation, service, serving), verifier, graph)
+        report = await verifier.report(expectation, service, serving)
+        report = await and_more(report, verifier, expectation.subject.endpoint, graph)
         if not options.cold:
             return report
         called = (self.google, self.names.region, self.names.name)

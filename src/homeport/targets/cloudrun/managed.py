@@ -23,6 +23,7 @@ from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun, Guard, Spec
 from homeport.targets.cloudrun.agent_secrets import perhaps_given
+from homeport.targets.cloudrun.api_gateway_found import find_api_gateway, tells_of_api_gateway
 from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
 from homeport.targets.cloudrun.edge_found import needs_by_kind
 from homeport.targets.cloudrun.foundations import Foundations
@@ -111,6 +112,9 @@ async def find_managed(
     """
     inventory = await take_inventory(google, regions=regions, tables=tables)
     things = _resources(google, name, inventory, budgeted=BUDGET in tables)
+    gateway, not_listed = await find_api_gateway(google, name, inventory)
+    if not_listed:  # As with a schedule: the account tells of it, and stays until all of it can go.
+        things = {id_: thing for id_, thing in things.items() if not _tells_of_gateway(inventory, thing)}
     schedule, unlisted = await find_schedule(google, name, inventory)
     if unlisted:  # What is there of it is known by its account alone, which stays until all of it can go.
         things = {id_: thing for id_, thing in things.items() if not _keeps_warm(inventory, thing)}
@@ -120,8 +124,8 @@ async def find_managed(
     return FoundResources(
         name=name,
         regions=tuple(sorted({thing.region for thing in inventory.of(name)} - {""})),
-        resources=(*(_before(thing, grants) for thing in things.values()), *grants),
-        unread=(*inventory.unread, *unlisted, *unread),
+        resources=(*(_before(thing, grants) for thing in things.values()), *gateway, *grants),
+        unread=(*inventory.unread, *not_listed, *unlisted, *unread),
         others=tuple(endpoint for endpoint in inventory.endpoints if endpoint != name),
     )
 
@@ -135,11 +139,17 @@ def _keeps_warm(inventory: Inventory, resource: RestResource) -> bool:
     )
 
 
+def _tells_of_gateway(inventory: Inventory, resource: RestResource) -> bool:
+    return resource.kind == _ACCOUNT and tells_of_api_gateway(inventory, _short(resource))
+
+
 def tables_of(spec: Spec) -> list[str]:
     """Return what of a file makes things that others do not: its tables, and the budget, which no list of the project has."""
     budget = spec.observe is not None and spec.observe.budget is not None
-    regional = spec.edge is not None and spec.edge.kind != "global"
-    tables = [name for name, table in spec if table and not (name == "edge" and regional)]
+    kind = spec.edge.kind if spec.edge is not None else ""
+    regional = kind in {"regional", "internal"}
+    # An API gateway is told of by its account, which is always looked for.
+    tables = [name for name, table in spec if table and not (name == "edge" and kind != "global")]
     return [*tables, *([REGIONAL_EDGE] if regional else []), *([BUDGET] if budget else [])]
 
 

@@ -15,7 +15,7 @@ _BUCKET_MOST = 63
 _SERVICE_MOST = 49
 _REPOSITORY_MOST = 63
 _ROLE_MOST = 64
-_OWN_ACCOUNTS = frozenset({"build", "cache", "carry", "run", "warm"})
+_OWN_ACCOUNTS = frozenset({"build", "cache", "carry", "edge", "run", "warm"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +99,11 @@ class Names:
     def warmer(self) -> str:
         """Return the service account that keeps instances warm at some hours."""
         return self._account("warm")
+
+    @property
+    def edge_account(self) -> str:
+        """Return the service account that an API gateway calls the service as."""
+        return self._account("edge")
 
     @property
     def warm_role(self) -> str:

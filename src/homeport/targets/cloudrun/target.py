@@ -13,12 +13,16 @@ from homeport.fit.cold_start import ColdStart
 from homeport.json_types import Json
 from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
+from homeport.resources.google.rest import RestResource
 from homeport.resources.google.startup_cache import NONE
 from homeport.targets.cloudrun import facts
 from homeport.targets.cloudrun.agent_secrets import unwanted_readers
+from homeport.targets.cloudrun.api_gateway import EndpointApiGateway
+from homeport.targets.cloudrun.api_gateway_found import unwanted_api_gateway
 from homeport.targets.cloudrun.docker_login import login_findings
 from homeport.targets.cloudrun.durations import duration_fact
 from homeport.targets.cloudrun.edge_found import unwanted_parts
+from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
@@ -28,7 +32,7 @@ from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.observe_found import unwanted_observing
 from homeport.targets.cloudrun.prebuilt import PREBUILT
 from homeport.targets.cloudrun.preflight import Findings, PreflightInput, PreflightVerdict, preflight
-from homeport.targets.cloudrun.service_labels import labels_there
+from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, labels_there
 from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
 from homeport.targets.cloudrun.startup_cache_found import unwanted_cache
 from homeport.targets.facts import ModelFact
@@ -42,6 +46,33 @@ class CloudRunTarget(CloudRunGraph):
     """What a plan tells beside what every plan does."""
     notes: tuple[str, ...] = ()
     """What the reader of a plan should know of where it is."""
+    api_gateway: EndpointApiGateway | None = None
+    """What takes clients' keys before the service, which stays as it is without one."""
+
+    @property
+    def foundations(self) -> Foundations:
+        """Return what stands before anything is served."""
+        foundations = super().foundations
+        apis = self.api_gateway.apis if self.api_gateway else ()
+        return replace(foundations, more_apis=(*foundations.more_apis, *apis))
+
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """Return the members that may call the model's service, an API gateway's account among them."""
+        return (*super().callers, *((self.api_gateway.member,) if self.api_gateway else ()))
+
+    @property
+    def service(self) -> RestResource:
+        """Return the model's service, with a label that tells where its API gateway is."""
+        service = super().service
+        if self.api_gateway is None:
+            return service
+        labels = {**service.wanted.get("labels", {}), API_GATEWAY_LABEL: self.api_gateway.region}
+        return replace(service, wanted={**service.wanted, "labels": labels})
+
+    def resources(self) -> list[Resource]:
+        """Return everything that is wanted, as resources."""
+        return [*super().resources(), *(self.api_gateway.resources() if self.api_gateway else ())]
 
     async def plan(self) -> tuple[Plan, Findings]:
         """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
@@ -100,6 +131,7 @@ class CloudRunTarget(CloudRunGraph):
         labels = live_labels or {}
         parts = await unwanted_parts(self.google, self.names, self.edge, labels)
         watched = await unwanted_observing(self.google, self.names, self.observing, labels)
+        parts += await unwanted_api_gateway(self.google, self.names, self.api_gateway)
         parts += await unwanted_screen(self.foundations, labels)
         if live_labels is None:
             parts += await left_behind(self.foundations, observed=self.observing is not None)
@@ -127,6 +159,7 @@ class CloudRunTarget(CloudRunGraph):
         findings = await preflight(self.google, self.asked())
         guarded = self.spec.guard is not None
         more = (*login_findings(self.settings, self.names.project),)
+        more += await self.api_gateway.findings() if self.api_gateway else ()
         return Findings((*findings.all, *more, *(self.edge.findings(guarded=guarded) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
@@ -172,6 +205,7 @@ class CloudRunTarget(CloudRunGraph):
         yield facts.CallersFact(public=access.public, callers=self.callers)
         yield from self.told
         yield from self.edge.facts(load_prices()) if self.edge else ()
+        yield from self.api_gateway.facts(load_prices()) if self.api_gateway else ()
         yield from self.observing.facts(load_prices()) if self.observing else ()
         yield from facts.of_companions(self.companions, self.names)
 
@@ -194,7 +228,7 @@ class CloudRunTarget(CloudRunGraph):
             zonal_redundancy=settings.zonal_redundancy,
             public=access.public,
             isolated=access.isolated,
-            edge=self.edge.parts.edge.kind if self.edge else "",
+            edge=self.edge.parts.edge.kind if self.edge else "api-gateway" if self.api_gateway else "",
             observed=self.observing is not None,
             screened=armored(self.spec.guard) is not None,
             callers=access.callers,

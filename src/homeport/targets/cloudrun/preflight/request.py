@@ -56,7 +56,7 @@ class PreflightInput:
     screened: bool = False
     """Whether Model Armor screens what is said."""
     edge: str = ""
-    """The kind of the load balancer before it; '' for none."""
+    """The kind of the load balancer before it, or `api-gateway`; '' for none."""
     observed: bool = False
     """Whether its metrics go to Cloud Monitoring."""
     callers: tuple[str, ...] = ()
@@ -78,7 +78,8 @@ class PreflightInput:
             "secret": self.secret or self.observed,
             "given-secret": bool(self.given_secrets),
             "edge": self.edge == "global",
-            "edge-regional": self.edge not in {"", "global"},
+            "edge-regional": self.edge in {"regional", "internal"},
+            "api-gateway": self.edge == "api-gateway",
             "observe": self.observed,
             "screen": self.screened,
             "screen-way": self.screened and not self.network,

@@ -1,0 +1,139 @@
+"""What API Gateway took for an endpoint, found again: listed where the account is that it was made after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from homeport.errors import ApiDisabled, HomeportError, Incomplete, NoCredentials, NotFound
+from homeport.google import Google
+from homeport.json_types import Json
+from homeport.reconcile import Resource
+from homeport.resources.google import api_gateway as parts
+from homeport.resources.google.rest import LABEL, RestResource
+from homeport.targets.cloudrun.api_gateway import WORD, EndpointApiGateway, account_of
+from homeport.targets.cloudrun.inventory import Inventory, Unread
+from homeport.targets.cloudrun.names import Names
+
+
+async def unwanted_api_gateway(
+    google: Google, names: Names, wanted: EndpointApiGateway | None
+) -> list[Resource]:
+    """
+    Return what another state of the file has left: all of it without a gateway, else configs, keys and gateways of before.
+
+    Nothing is asked of API Gateway where there is no account that it was made after. Raises `Incomplete` where something could not be read.
+    """
+    who = account_of(google, names)
+    live = await who.read()
+    if live is None or not who.is_managed(live):
+        return []
+    there = await _there(google, names.name, (who.id,))
+    if wanted is None:
+        return [*there, who]
+    paths = {part.address.path for part in (wanted.api, wanted.config, wanted.gateway)}
+    kept = {key.id for key in wanted.keys}
+    left = [part for part in there if part.id not in kept and _path(part) not in paths]
+    # A gateway in another region has the id of the wanted one.
+    return [
+        replace(part, id=f"{part.id} in {_place(part)}") if isinstance(part, parts.Gateway) else part
+        for part in left
+    ]
+
+
+async def find_api_gateway(
+    google: Google, name: str, inventory: Inventory
+) -> tuple[Sequence[Resource], tuple[Unread, ...]]:
+    """Return what there is of the gateway of an endpoint whose account carries its mark, and what could not be read."""
+    accounts = [
+        thing for thing in inventory.of(name) if WORD in str(thing.body.get("description", "")).split()
+    ]
+    if not accounts:
+        return (), ()
+    try:
+        ids = tuple(f"service-account/{account.name}" for account in accounts)
+        return await _there(google, name, (*ids, f"service/{name}")), ()
+    except NoCredentials:
+        raise
+    except HomeportError as error:
+        return (), (Unread(kind=parts.GATEWAY, region="", what="API gateways and keys", error=error),)
+
+
+def tells_of_api_gateway(inventory: Inventory, account: str) -> bool:
+    """Tell whether the account of that id is what tells of a gateway."""
+    return any(
+        thing.name == account and WORD in str(thing.body.get("description", "")).split()
+        for thing in inventory.things
+        if thing.kind == "service account"
+    )
+
+
+async def _there(google: Google, name: str, after: tuple[str, ...]) -> list[Resource]:
+    """Return all that carries the mark, each before what it was made after, and `after` all of it."""
+    root = f"v1/projects/{google.project}/locations"
+    gateways = await _listed(google, f"{root}/-/gateways", "gateways", name)
+    apis = await _listed(google, f"{root}/global/apis", "apis", name)
+    configs: list[Json] = []
+    for owner in apis:
+        configs += await _listed(google, f"v1/{owner['name']}/configs", "apiConfigs", "")
+    found_apis = [_at(parts.api(google, name), owner, f"api/{_last(owner)}", after) for owner in apis]
+    above = (*after, *(owner.id for owner in found_apis))
+    found_configs = [
+        _at(parts.config(google, name, _last(each), "", "", {}), each, f"api-config/{_last(each)}", above)
+        for each in configs
+    ]
+    serving = (*above, *(each.id for each in found_configs))
+    keys = await parts.keys_of(google, name)
+    clients = sorted({str(key["annotations"][parts.CLIENT]) for key in keys})
+    return [
+        *found_apis,
+        *found_configs,
+        *(
+            _at(parts.gateway(google, name, "-", ""), each, f"api-gateway/{_last(each)}", serving)
+            for each in gateways
+        ),
+        *(parts.ClientKey(google=google, name=name, client=client, after=above) for client in clients),
+    ]
+
+
+async def _listed(google: Google, path: str, items: str, name: str) -> list[Json]:
+    """Return the things of a list that carry the mark of `name`; '' for all. Raises `Incomplete` for a list that lacks some."""
+    found: list[Json] = []
+    token: str | None = None
+    while True:
+        try:
+            page = await google.get("apigateway", path, pageToken=token)
+        except (ApiDisabled, NotFound):
+            return found
+        if page.get("unreachableLocations"):
+            raise Incomplete(
+                f"Google could not reach {', '.join(page['unreachableLocations'])}: what API Gateway has there is not known",
+                hint="wait a few minutes, then run the same command again",
+            )
+        found += [
+            each for each in page.get(items) or () if not name or each.get("labels", {}).get(LABEL) == name
+        ]
+        token = page.get("nextPageToken")
+        if not token:
+            return found
+
+
+def _at(resource: RestResource, live: Json, id_: str, after: tuple[str, ...]) -> RestResource:
+    """Return a resource at the address of what was found: enough of it to be read and taken away."""
+    address = replace(resource.address, path=f"v1/{live['name']}")
+    return replace(resource, id=id_, address=address, wanted={}, after=after)
+
+
+def _last(live: Json) -> str:
+    return str(live["name"]).rpartition("/")[2]
+
+
+def _path(part: Resource) -> str:
+    return part.address.path if isinstance(part, RestResource) else ""
+
+
+def _place(part: RestResource) -> str:
+    return part.address.path.partition("/locations/")[2].partition("/")[0]
+
+
+__all__ = ["find_api_gateway", "tells_of_api_gateway", "unwanted_api_gateway"]
