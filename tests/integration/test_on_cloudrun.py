@@ -66,6 +66,18 @@ def for_another_audience(cloud: OnCloudRun, report: Any) -> None:  # Any: JSON
     cloud.rehearsal.gcloud("projects", "remove-iam-policy-binding", *owner)
 
 
+def who_may_only_call_it_wakes_it_too(cloud: OnCloudRun) -> None:
+    assert cloud.asked_by("friend@example.com") == 200
+    assert cloud.asked_by("stranger@example.com") == 403
+    refused = cloud.run("chat", "hi", code=35, caller="friend@example.com").err
+    assert "run.services.get" in refused, "who may only call it uses `homeport proxy --url`"
+    address = cloud.status["url"].removesuffix("/v1")
+    woken = cloud.run("wake", "--url", address, caller="friend@example.com")
+    assert "its token came after" in woken.out + woken.err
+    refused = cloud.run("wake", "--url", address, code=22, caller="stranger@example.com").err
+    assert "you are stranger@example.com, who lacks roles/run.invoker" in refused
+
+
 def a_model_that_does_not_load_changes_nothing(cloud: OnCloudRun) -> None:
     before = cloud.status["traffic"]
     broken = cloud.user.folder / "broken.gguf"
@@ -101,10 +113,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
     stranger_and_cold_start(cloud, came["report"])
     assert "Paris" in cloud.run("chat", "What is the capital of France?", "--temperature", "0").out
     for_another_audience(cloud, came["report"])
-    assert cloud.asked_by("friend@example.com") == 200
-    assert cloud.asked_by("stranger@example.com") == 403
-    refused = cloud.run("chat", "hi", code=35, caller="friend@example.com").err
-    assert "run.services.get" in refused, "who may only call it uses `homeport proxy --url`"
+    who_may_only_call_it_wakes_it_too(cloud)
 
     cloud.rehearsal.gcloud("run", "services", "update", "demo", "--region=europe-west4", "--timeout=77")
     assert "timeout: 77s → 900s" in cloud.run("plan").out

@@ -1,7 +1,7 @@
 """
 What a startup cache saves, as it is expected and as it was published: the pairs with and without one that were found.
 
-`python tests/unit/fit/test_startup_cache_terms.py` writes both tables into docs/cold-start.md.
+`PYTHONPATH=tests/support python tests/unit/fit/test_startup_cache_terms.py` writes the three tables into docs/cold-start.md.
 """
 
 from __future__ import annotations
@@ -129,7 +129,38 @@ def table() -> str:
         for delivery in ("gcsfuse-buffered", "stream"):
             without, kept = (start(size, kept=kept, delivery=delivery) for kept in (False, True))
             lines.append(f"| {model.title}, {gpu} | {delivery} | {seconds(without)} | {seconds(kept)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_terms()]) + "\n"
+
+
+def _terms() -> list[str]:
+    """What the sums of streamed weights are made of, each term with who published its figures."""
+    sizes, titles = [], []
+    for name, gpu in SHOWN:
+        model = catalog.find(name)
+        assert model is not None
+        sizes.append(catalog.published(model, "vllm")[0].size)
+        titles.append(f"{model.title}, {gpu}")
+    lines = [
+        f"| term, weights streamed | {' | '.join(titles)} | measured on Cloud Run | source |",
+        "|---|---|---|---|---|",
+    ]
+    both = [
+        {
+            **{term.name: term for term in start(size, kept=False, delivery="stream").terms},
+            **{
+                f"{term.name}, with a cache": term
+                for term in start(size, kept=True, delivery="stream").terms
+                if term.name in {"restore", "compile"}
+            },
+        }
+        for size in sizes
+    ]
+    for name, term in both[0].items():
+        cells = " | ".join(
+            f"{one[name].likely:.1f} s ({one[name].low:.1f} to {one[name].high:.1f})" for one in both
+        )
+        lines.append(f"| {name} | {cells} | {'yes' if term.checked else 'no'} | {term.source} |")
+    return lines
 
 
 def test_the_page_shows_these_tables() -> None:
