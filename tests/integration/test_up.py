@@ -8,6 +8,7 @@ import pty
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -49,6 +50,16 @@ def test_a_second_up_does_nothing(served: User) -> None:
     again = served.run("up", "--yes", "--no-verify")
     assert "nothing to do" in again.err
     assert pid(served) == before
+
+
+def test_a_second_up_asks_for_its_token_without_a_library_of_http_or_of_checks(served: User) -> None:
+    heavy = "('httpx2', 'rich', 'homeport.verify', 'homeport.google', 'homeport.engines.vllm.engine')"
+    program = f"import sys\nfrom homeport.cli import run\nrun(['up', '--no-verify'])\nprint([m for m in {heavy} if m in sys.modules])"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=served.folder
+    )
+    assert "nothing to do" in ran.stderr
+    assert ran.stdout.splitlines()[-1] == "[]"
 
 
 def test_status_finds_the_endpoint_from_any_directory(served: User, tmp_path: Path) -> None:

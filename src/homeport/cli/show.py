@@ -18,7 +18,6 @@ from homeport.reconcile.resource import shown
 from homeport.reconcile.teardown import Teardown
 from homeport.results import Status, UpResult
 from homeport.terminal import pairs
-from homeport.verify import Outcome, Report, Result
 
 _SIGNS = {
     ActionKind.CREATE: "+",
@@ -33,7 +32,6 @@ _VERBS = {
     ActionKind.REPLACE: "replace",
     ActionKind.DELETE: "delete",
 }
-_MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.NOTED: "!", Outcome.SKIPPED: "–"}
 _MOST_SAME = 5
 """More things than these that stay as they are have one line together."""
 _WIDEST = 44
@@ -167,20 +165,6 @@ def _served(model: Model, engine: str) -> str:
     plain, more = modalities(model, engine), modalities(model, engine, projector=True)
     besides = [modality for modality in more if modality not in plain]
     return ", ".join(plain) + (f" ({', '.join(besides)} with engine.projector)" if besides else "")
-
-
-def result_line(result: Result) -> str:
-    """Describe the outcome of one check, in a line."""
-    detail = printable(" ".join(result.detail.split()), keep="")
-    return f"  {_MARKS[result.outcome]} {result.title}: {detail} ({result.seconds:.1f} s)"
-
-
-def report_summary(report: Report) -> str:
-    """Return how many checks passed, failed and were skipped."""
-    counts = {outcome: sum(result.outcome is outcome for result in report.results) for outcome in Outcome}
-    verdict = "verified" if report.passed else "NOT verified"
-    parts = [f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome]]
-    return f"{verdict}: {', '.join(parts)} in {report.seconds:.0f} s"
 
 
 def timeline(seconds: dict[str, float]) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from homeport.results import UpResult
     from homeport.targets.base import UpOptions
     from homeport.terminal import Terminal
+    from homeport.verify import Result
 
 
 @click.command("up")
@@ -102,11 +103,18 @@ async def told(
 ) -> UpResult:
     """Return what `up`, or with a `model` `swap`, comes to: the plan shown and asked about, each check told."""
     from homeport.cli.approval import asking
-    from homeport.cli.show import plan_text, result_line
+    from homeport.cli.show import plan_text
     from homeport.cli.show_duration import expected_of
 
     verb = partial(one.swap, model) if model else one.up
     agreed = asking(terminal, yes=yes, text=plan_text)
+
+    def tell_result(result: Result) -> None:
+        from homeport.cli.show_report import (
+            result_line,
+        )  # Late: a plan is shown before, by what knows no checks.
+
+        terminal.say(result_line(result))
 
     def approve(plan: Plan) -> bool:
         if not agreed(plan):
@@ -119,7 +127,7 @@ async def told(
             options,
             approve=approve,
             progress=terminal,
-            on_result=lambda result: terminal.say(result_line(result)),
+            on_result=tell_result,
         )
     finally:
         terminal.expect("")
@@ -127,7 +135,7 @@ async def told(
 
 def tell(terminal: Terminal, result: UpResult) -> int:
     """Print the result; returns the exit code."""
-    from homeport.cli.show import report_summary, timeline, up_text
+    from homeport.cli.show import timeline, up_text
     from homeport.errors import VerificationFailed
 
     if result.timeline:
@@ -135,6 +143,8 @@ def tell(terminal: Terminal, result: UpResult) -> int:
     elif not result.changed and result.report is None:
         terminal.say("nothing to do: it is as the file says")
     if result.report is not None:
+        from homeport.cli.show_report import report_summary
+
         terminal.say(f"  {report_summary(result.report)}")
     terminal.result(up_text(result), result.as_json())
     if result.report is not None and not result.report.passed:

@@ -18,7 +18,8 @@ def bring_up(terminal: Terminal, files: tuple[Path, ...], up: Callable[[Path], U
     Raises before anything is started where they do not go together. Where one cannot be brought up, those before it stay.
     """
     from homeport.cli.session import with_file
-    from homeport.cli.show import report_summary, up_text
+    from homeport.cli.show import up_text
+    from homeport.cli.show_report import report_summary
     from homeport.errors import HomeportError, VerificationFailed
     from homeport.targets.local.together import ensure_together
 

@@ -38,7 +38,7 @@ def command(
 ) -> int:
     """Check that an endpoint is what it promises. Exits with 3 where a check failed."""
     from homeport.cli.session import with_endpoint
-    from homeport.cli.show import report_summary, result_line
+    from homeport.cli.show_report import report_summary, result_line
     from homeport.deployment import ensure_checks
     from homeport.errors import VerificationFailed
     from homeport.home import writing

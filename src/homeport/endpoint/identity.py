@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from homeport.catalog.cloudrun import limits
 from homeport.secret import Secret
 
 INVOKER = "roles/run.invoker"
@@ -53,6 +52,8 @@ def refused_as(status: int, who: str) -> str:
 
 def too_large() -> str:
     """Return what to do about a request that is larger than Cloud Run takes over HTTP/1."""
+    from homeport.catalog.cloudrun import limits  # Late: endpoints on this machine have no such limits.
+
     most = limits().request_bytes
     return (
         f"Cloud Run takes at most {most // 2**20} MiB in one request: send smaller images, or fewer at once"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from homeport import verify
 from homeport.catalog.served_for import served_for
 from homeport.endpoint import Endpoint
 from homeport.engines.registry import module
@@ -17,7 +17,9 @@ from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.targets.base import OnResult
 from homeport.targets.local.guard import is_behind_gateway
 from homeport.targets.local.target import LocalTarget
-from homeport.verify import Report, VerificationSubject
+
+if TYPE_CHECKING:
+    from homeport.verify import Report, VerificationSubject
 
 
 async def check(
@@ -28,6 +30,8 @@ async def check(
 
     Raises `NotRunning`; `SpecError` or `WrongKey` where the engine's key is not available here.
     """
+    from homeport import verify  # Late: an endpoint that is only reached needs no checks.
+
     remembered = running(graph)
     subject = _subject(graph, remembered, await endpoint_of(graph, remembered))
     report = await verify.verify(subject, only=only, on_result=on_result)
@@ -73,6 +77,8 @@ async def endpoint_of(graph: LocalTarget, remembered: EndpointRecord) -> Endpoin
 
 
 def _subject(graph: LocalTarget, remembered: EndpointRecord, endpoint: Endpoint) -> VerificationSubject:
+    from homeport.verify import VerificationSubject
+
     weights, launch = graph.weights, remembered.launch
     manifest = graph.store.manifest(weights.source, weights.format) if weights else None
     digest = remembered.weights["digest"]
