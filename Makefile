@@ -78,10 +78,10 @@ else
 	HOMEPORT_REHEARSAL_VLLM=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -m bench $(ARGS)
 endif
 
-CLIENTS ?= openai openai-npm vercel-ai pydantic-ai adk openai-agents langchain llama-index instructor smolagents litellm llm aider
-test-clients: $(STAMP) ## Let a dozen real clients, each in an environment of its own, use an endpoint of this machine (KEEP=1: docs/clients.md says what was seen).
+CLIENTS ?= openai openai-npm vercel-ai pydantic-ai adk openai-agents langchain llama-index instructor smolagents litellm llm aider ollama ollama-npm
+test-clients: $(STAMP) ## Let a dozen real clients, each in an environment of its own, use an endpoint of this machine, and Ollama's own two judge what stands for it (KEEP=1: docs/clients.md says what was seen).
 	@PYTHON=$(PYTHON) sh scripts/clients_env.sh .cache/clients $(CLIENTS)
-	CLIENTS="$(CLIENTS)" KEEP=$(KEEP) $(BIN)/python -m pytest -n 2 --dist worksteal -m clients tests/contract/test_checked_clients.py $(ARGS)
+	CLIENTS="$(CLIENTS)" KEEP=$(KEEP) $(BIN)/python -m pytest -n 2 --dist worksteal -m clients tests/contract/test_checked_clients.py tests/contract/test_ollama_clients.py $(ARGS)
 	@$(if $(KEEP),$(BIN)/python scripts/generate.py)
 
 test-observe: $(STAMP) weights ## Let a real Prometheus scrape endpoints, and judge the files that homeport writes for it; a real collector (rotel) takes spans.

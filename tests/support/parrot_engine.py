@@ -52,11 +52,22 @@ class Parrot:
             await self._say_raw(send)
             return
         if scope["method"] == "GET":
-            await self._reply(send, json.dumps({"object": "list", "data": [{"id": "parrot"}]}).encode())
+            native = {"models": [{"name": "parrot", "model": "parrot"}]}
+            listed = (
+                native if scope["path"] == "/api/tags" else {"object": "list", "data": [{"id": "parrot"}]}
+            )
+            await self._reply(send, json.dumps(listed).encode())
             return
         native = scope["path"].startswith("/api/")
-        if not request.get("stream", native):
-            await self._reply(send, json.dumps(self.whole(scope["path"])).encode())
+        if not request.get("stream", native and "/embed" not in scope["path"]):
+            whole = self.whole(scope["path"])
+            if scope["path"] == "/api/embed":
+                texts = request.get("input")
+                whole = {
+                    "model": "parrot",
+                    "embeddings": [[0.1, 0.2]] * (len(texts) if isinstance(texts, list) else 1),
+                }
+            await self._reply(send, json.dumps(whole).encode())
             return
         await self._stream(scope["path"], LINES if native else SSE, receive, send)
 
@@ -100,7 +111,7 @@ class Parrot:
         """The answer at once."""
         said, usage = self.says, {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
         head = {"id": "c1", "created": 1, "model": "parrot"}
-        if path.endswith("embeddings") or path == "/api/embed":
+        if path.endswith("embeddings"):
             return {
                 "object": "list",
                 "data": [{"index": 0, "embedding": [0.1, 0.2]}],

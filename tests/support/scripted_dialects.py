@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -50,9 +51,7 @@ def response_events(response: Mapping[str, Any]) -> Iterator[str]:
     for item in response["output"]:
         for part in item.get("content", ()):
             kind = "reasoning_text" if item["type"] == "reasoning" else "output_text"
-            events += [
-                {"type": f"response.{kind}.delta", "delta": piece} for piece in part["text"].split(" ")
-            ]
+            events += [{"type": f"response.{kind}.delta", "delta": piece} for piece in pieces(part["text"])]
         events.append({"type": "response.output_item.done", "item": item})
     events.append({"type": f"response.{response['status']}", "response": response})
     for event in events:
@@ -62,7 +61,8 @@ def response_events(response: Mapping[str, Any]) -> Iterator[str]:
 def asked_natively(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return what Ollama's `/api/chat` asks for as a request to chat completions."""
     asked = {key: request[key] for key in ("model", "messages", "tools") if key in request}
-    return {**asked, "max_tokens": request["options"]["num_predict"]}
+    most = request.get("options", {}).get("num_predict")
+    return asked if most is None else {**asked, "max_tokens": most}
 
 
 def natively(message: Mapping[str, Any], *, cut: bool) -> dict[str, Any]:
@@ -85,6 +85,11 @@ def natively(message: Mapping[str, Any], *, cut: bool) -> dict[str, Any]:
 
 def native_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """Return the lines of a streamed answer of Ollama's."""
-    for piece in answer["message"]["content"].split(" "):
+    for piece in pieces(answer["message"]["content"]):
         yield json.dumps({"message": {"role": "assistant", "content": piece}, "done": False})
     yield json.dumps({**answer, "message": {**answer["message"], "content": ""}})
+
+
+def pieces(text: str) -> list[str]:
+    """Return a text word by word, each with the space before it."""
+    return re.findall(r"\s*\S+", text)

@@ -32,6 +32,7 @@ from scripted_dialects import (
 
 MODEL, WEIGHTS, KEY, CONTEXT = "rote", "/weights/rote.gguf", "sk-right", 400
 ADAPTER = "tone"
+LINES = "application/x-ndjson"
 _TEMPLATE_TOKENS = 6
 _OF_A_PICTURE = 60
 _NUMBERS = (
@@ -291,23 +292,24 @@ class Engine:
 
     def _native(self, request: Any) -> _Reply:
         """Ollama's `/api/chat`."""
-        if "options" not in request:
-            return _Reply(400, _error("options: field required"))
+        if request["model"] != MODEL:
+            return _Reply(404, {"error": f"model {request['model']!r} not found"})
         asked = asked_natively(request)
         if self.has(Defect.NATIVE_LOOP):
             asked["messages"] = asked["messages"][:1]
-        said = self._answered({**asked, **({"stream": True} if request["stream"] else {})})
+        streamed = request.get("stream", True)
+        said = self._answered({**asked, **({"stream": True} if streamed else {})})
         if isinstance(said, _Reply):
             return said
         answer = natively(said.message, cut=said.reason == "length")
-        if not request["stream"]:
+        if not streamed:
             return _Reply(200, answer)
         lines = list(native_lines(answer))
         if self.has(Defect.NATIVE_UNENDED):
             lines.pop()
         if self.has(Defect.NATIVE_ERROR):
             lines[1:] = ['{"error": "out of memory"}']
-        return _Reply(200, kind="application/x-ndjson", stream=tuple(lines))
+        return _Reply(200, kind=LINES, stream=tuple(lines))
 
     def _answered(self, request: Any) -> _Said | _Reply:
         """What comes for a request to chat completions that another API made, or what comes instead."""
@@ -592,8 +594,10 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.stream:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
+            # An event ends with an empty line; where lines are JSON, each is one by itself.
+            end = "\n" if reply.kind == LINES else "\n\n"
             for line in reply.stream:
-                event = f"{line}\n\n".encode()
+                event = f"{line}{end}".encode()
                 self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
             if reply.broken:
                 self._hang_up()
