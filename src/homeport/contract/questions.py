@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from homeport.catalog.images import engine_image
 from homeport.catalog.prebuilt import every_prebuilt_image
 from homeport.contract.place import REGION, SEEN_S, ContractPlace, expect
 from homeport.errors import Conflict, HomeportError, InvalidArgument
@@ -141,9 +142,10 @@ async def _validated(
     await place.google.finish("run", begun, progress=Silent(), key=place.name)
 
 
-async def _whether_google_s_images_with_a_model_in_them_are_there(place: ContractPlace) -> str:
+async def _whether_google_s_images_are_there(place: ContractPlace) -> str:
     lines = []
-    for reference in (image.reference for image in every_prebuilt_image()):
+    beside = (engine_image("metrics").reference, engine_image("traces").reference)
+    for reference in (*(image.reference for image in every_prebuilt_image()), *beside):
         host, _, path_and_tag = reference.partition("/")
         path, _, tag = path_and_tag.partition(":")
         try:
@@ -166,6 +168,6 @@ QUESTIONS: tuple[Callable[[ContractPlace], Awaitable[str]], ...] = (
     _whether_an_l4_may_be_deployed_in_us_central1,
     _whether_an_rtx_pro_6000_is_generally_available,
     _whether_a_startup_on_a_gpu_may_take_28_minutes,
-    _whether_google_s_images_with_a_model_in_them_are_there,
+    _whether_google_s_images_are_there,
 )
 """What is asked, after all that is relied on. Each tells what it found, and none can break."""

@@ -13,6 +13,7 @@ from homeport.fit.cold_start import ColdStart
 from homeport.json_types import Json
 from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
+from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.startup_cache import NONE
 from homeport.targets.cloudrun import facts
@@ -31,7 +32,13 @@ from homeport.targets.cloudrun.left_behind import left_behind
 from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.observe_found import unwanted_observing
 from homeport.targets.cloudrun.prebuilt import PREBUILT
-from homeport.targets.cloudrun.preflight import Findings, PreflightInput, PreflightVerdict, preflight
+from homeport.targets.cloudrun.preflight import (
+    Findings,
+    GivenImage,
+    PreflightInput,
+    PreflightVerdict,
+    preflight,
+)
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, labels_there
 from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
 from homeport.targets.cloudrun.startup_cache_found import unwanted_cache
@@ -237,4 +244,13 @@ class CloudRunTarget(CloudRunGraph):
             secret=self.token is not None,
             given_secrets=tuple(sorted(self._agents_secrets)),
             gates=self.gates,
+            image=self._given_image,
         )
+
+    @property
+    def _given_image(self) -> GivenImage | None:
+        """Return the image of the model's service, where it is taken from Google's registry as it is."""
+        taken = self.image
+        if not isinstance(taken, MirroredImage) or taken.through:
+            return None
+        return GivenImage(host=taken.host, path=taken.path, tag=taken.tag)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from cloud import act
 from deployers import Deployer
 from deployment import google_for
+from gcp_rehearsal.faults import Fault
 from homeport import spec
 from homeport.catalog import find
 from homeport.catalog.prebuilt import prebuilt_images
@@ -19,6 +21,7 @@ from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.prebuilt import prebuilt_base
+from homeport.targets.cloudrun.preflight import PreflightFinding
 
 THEIRS = "us-docker.pkg.dev/cloudrun/container/gemma/gemma3-1b"
 
@@ -56,6 +59,36 @@ def test_it_is_deployed_by_its_digest_without_a_build_or_a_transfer_and_then_not
     assert [one["mountPath"] for one in container["volumeMounts"]] == ["/homeport"]
     assert {name.partition("/")[0] for name in deployer.objects} == {"files"}, "no weights were carried"
     assert not then.pending
+
+
+def looked_at(deployer: Deployer, wish: spec.Spec) -> list[PreflightFinding]:
+    """What preflight finds of the image."""
+    chosen = asyncio.run(choose(wish, Path("/x/homeport.toml"), find_home(), Silent()))
+    found = act(deployer.target(google_for(deployer.cloud), chosen, wish).preflight())
+    return [one for one in found.all if one.subject.startswith("image")]
+
+
+def test_plan_says_before_anything_is_made_whether_the_image_is_there() -> None:
+    (found,) = looked_at(Deployer("ollama"), wanted())
+    assert (found.verdict, found.subject) == ("ok", "image/gemma3-1b")
+    (missing,) = looked_at(Deployer("ollama"), wanted(image="us-docker.pkg.dev/my-org/missing/gemma:v1"))
+    assert missing.verdict == "problem"
+    assert "us-docker.pkg.dev has no my-org/missing/gemma at v1" in missing.text
+    assert missing.hint == "cloudrun.image in homeport.toml names another one"
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(403, "problem"), (500, "not checked")])
+def test_a_registry_that_does_not_give_it_is_told_from_one_that_does_not_answer(
+    status: int, verdict: str
+) -> None:
+    deployer = Deployer("ollama")
+    deployer.cloud.faults.append(Fault(method="docker.manifests.get", status=status, times=99))
+    (found,) = looked_at(deployer, wanted())
+    assert found.verdict == verdict, found
+
+
+def test_of_an_image_that_a_repository_of_ours_fetches_preflight_says_nothing() -> None:
+    assert looked_at(Deployer("ollama"), wanted("gemma-3-270m", image="ghcr.io/my-org/gemma:v1")) == []
 
 
 def test_from_baked_to_prebuilt_is_one_change_that_is_proven_first() -> None:

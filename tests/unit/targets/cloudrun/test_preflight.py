@@ -35,6 +35,7 @@ from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.preflight import (
     CHECKS,
     GatedFile,
+    GivenImage,
     PreflightFinding,
     PreflightInput,
     PreflightVerdict,
@@ -86,10 +87,17 @@ def test_a_check_that_breaks_hides_no_other(check: str) -> None:
         "subnetwork": "compute.subnetworks.get",
         "proxies": "compute.subnetworks.list",
         "secret": "secretmanager.projects.secrets.get",
+        "image": "docker.manifests.get",
     }
     cloud = ready()
+    given = GivenImage(host="us-docker.pkg.dev", path="cloudrun/container/gemma/gemma3-1b", tag="latest")
     asked = replace(
-        ASKED, network="office", subnetwork="office", given_secrets=("tools-token",), edge="internal"
+        ASKED,
+        network="office",
+        subnetwork="office",
+        given_secrets=("tools-token",),
+        edge="internal",
+        image=given,
     )
     cloud.faults.append(Fault(method=methods[check], status=500, times=1000))
     findings = looked(cloud, asked)

@@ -28,6 +28,17 @@ class GatedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GivenImage:
+    """An image that is taken from Google's own registry as it is."""
+
+    host: str
+    path: str
+    """`PROJECT/REPOSITORY/NAME`."""
+    tag: str
+    """Or a digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightInput:
     """One deployment."""
 
@@ -70,6 +81,7 @@ class PreflightInput:
     given_secrets: tuple[str, ...] = ()
     """Secrets of the project's own that a container is given, by name."""
     gates: tuple[GatedFile, ...] = ()
+    image: GivenImage | None = None
 
     @property
     def needs(self) -> frozenset[str]:

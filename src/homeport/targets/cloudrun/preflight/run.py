@@ -11,6 +11,7 @@ from homeport.google import Google
 from homeport.targets.cloudrun.preflight import (
     availability,
     hub_access,
+    images,
     networks,
     permissions,
     policies,
@@ -57,6 +58,7 @@ CHECKS = (
     PreflightCheck("firewall", networks.opened),
     PreflightCheck("secret", secrets.given),
     PreflightCheck("hub", hub_access.gate),
+    PreflightCheck("image", images.image),
 )
 
 
