@@ -33,6 +33,10 @@ class Home:
         """Return the folder of the endpoint `name`."""
         return self.root / "endpoints" / name
 
+    def benches(self, name: str) -> Path:
+        """Return the folder of the benches of the endpoint `name`."""
+        return self.endpoint(name) / "benches"
+
     def endpoints(self) -> list[str]:
         """Return the names of the endpoints that have a folder here."""
         try:

@@ -59,6 +59,15 @@ def test_a_plan_of_this_machine_loads_no_check_and_nothing_of_google(tmp_path: P
     assert ran.stderr.strip() == "[]"
 
 
+def test_a_price_of_what_was_never_measured_loads_no_load_generator(tmp_path: Path) -> None:
+    heavy = "('homeport.bench', 'httpx2', 'homeport.google')"
+    program = f"import sys\nfrom homeport.cli import run\nrun(['cost', 'gemma-4-31b'])\nprint([m for m in {heavy} if m in sys.modules], file=sys.stderr)"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ran.stderr.strip().splitlines()[-1] == "[]"
+
+
 def test_a_rehearsal_begins_without_an_http_client_and_without_engines() -> None:
     program = "import sys\nimport gcp_rehearsal.server\nprint([m for m in ('httpx2', 'pydantic', 'homeport.engines.base') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

@@ -14,8 +14,6 @@ from homeport.errors import SpecError, StateError
 from homeport.home import Home, private_folder, write_private
 from homeport.json_types import JsonObject
 
-FOLDER = "benches"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptBench:
@@ -45,7 +43,8 @@ class KeptBench:
 
 def keep(home: Home, result: BenchResult) -> Path:
     """Write a result into its endpoint's folder; returns the file. Raises `StateError` where that cannot be."""
-    folder = home.prepare(result.setting.endpoint) / FOLDER
+    home.prepare(result.setting.endpoint)
+    folder = home.benches(result.setting.endpoint)
     try:
         private_folder(folder)
     except OSError as error:
@@ -62,7 +61,7 @@ def keep(home: Home, result: BenchResult) -> Path:
 def kept(home: Home, name: str | None = None) -> Iterator[KeptBench]:
     """Yield the benches of the endpoint `name`, or of all, oldest first."""
     for endpoint in [name] if name is not None else home.endpoints():
-        for path in sorted((home.endpoint(endpoint) / FOLDER).glob("*.json")):
+        for path in sorted(home.benches(endpoint).glob("*.json")):
             try:
                 yield KeptBench(path=path, result=read(path))
             except SpecError as error:

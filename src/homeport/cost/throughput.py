@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homeport import naming, spec
-from homeport.bench import kept
 from homeport.home import Home
 
 ON = "cloudrun"
@@ -31,6 +30,10 @@ def measured(home: Home, file: Path, engine: str) -> Throughput:
     One of this machine is not taken: it says nothing of an instance.
     """
     name = spec.load(file).name or naming.name_from_folder(file)
+    if not home.benches(name).exists():
+        return Throughput(tokens_per_second=None, source="")
+    from homeport.bench import kept  # Late: the load generator, and a tenth of what `cost` takes.
+
     newest = kept.newest(home, name, on=ON)
     result = newest.result if newest is not None else None
     best = result.best if result is not None else None
