@@ -48,6 +48,7 @@ RESOURCES = (
     "google_monitoring_dashboard",
     "google_monitoring_alert_policy",
     "google_monitoring_notification_channel",
+    "google_monitoring_uptime_check_config",
     "google_billing_budget",
     "google_compute_region_network_endpoint_group",
     "google_compute_backend_service",

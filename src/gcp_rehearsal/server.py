@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from gcp_rehearsal.apis.monitoring.alerting import UPTIME_CHECKS
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.cloud import Cloud, Dropped
 from gcp_rehearsal.door import DOOR, RequestTarget
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.runtime.envoy import EnvoyFront
     from gcp_rehearsal.runtime.front_end import Front
     from gcp_rehearsal.runtime.managed_prometheus import ManagedPrometheus
+    from gcp_rehearsal.runtime.uptime_probes import UptimeProbes
 
 _TICK_S = 0.2
 _GATEWAYS = ".gateway.dev"
@@ -115,6 +117,12 @@ class App:
 
         return EnvoyFront(self._cloud, self._balancers, self._front, self._program)
 
+    @cached_property
+    def _uptime(self) -> UptimeProbes:
+        from gcp_rehearsal.runtime.uptime_probes import UptimeProbes
+
+        return UptimeProbes(self._cloud, self._front)
+
     async def _balanced(
         self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, headers: list[tuple[str, str]],
         *, within: bool,
@@ -164,6 +172,7 @@ class App:
             text = containers.counts.text(
                 [(instance.revision, instance.works) for instance in containers.running()]
             )
+        text += self._uptime.text()
         return Reply(body=text.encode(), headers={"content-type": "text/plain; version=0.0.4"})
 
     async def _tick(self) -> None:
@@ -172,6 +181,8 @@ class App:
             await asyncio.sleep(_TICK_S)
             self._cloud.clock.settle()
             self._each_time()
+            if next(self._cloud.store.of("monitoring", UPTIME_CHECKS), None) is not None:
+                self._uptime.look()
 
 
 def listen(port: int) -> socket.socket:

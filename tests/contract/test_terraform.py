@@ -37,7 +37,7 @@ from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
-from homeport.targets.cloudrun.observe_target import with_observe
+from observed import fully_observed
 from second_service import AGENT
 from terraformed import READY, REASON, Folder, Key, requests, root_of, unordered, waits
 
@@ -79,7 +79,7 @@ class Variant:
     def resources(self) -> list[Resource]:
         target = self._deployer.target(google_for(self._deployer.cloud), self._chosen, self._spec)
         made = replace(target, token=self._token, companions=self._companions)
-        return with_agent(with_gateway(with_observe(made))).resources()
+        return with_agent(with_gateway(fully_observed(made))).resources()
 
     def up(self) -> Outputs:
         """Bring it up in a rehearsal: what everything turned out to be."""
@@ -110,6 +110,11 @@ VARIANTS: dict[str, Table] = {
     "observed": {
         "engine": "vllm",
         "tables": {"observe": {"alerts": ["mailto:ops@example.com"], "slo": {"ttft": "2s"}, "budget": 50}},
+    },
+    "asked_from_outside": {
+        "engine": "ollama",
+        "scaling": {"min": 1},
+        "tables": {"observe": {"uptime": True, "alerts": ["mailto:ops@example.com"]}},
     },
     "guarded": {"engine": "vllm", "tables": {"guard": {}}},
     "guarded_isolated": {

@@ -62,6 +62,10 @@ class Deployer:
             google=google, spec=wanted, spec_file=Path("/x/homeport.toml"), chosen=chosen, prove=prove, canary=canary
         )  # fmt: skip
 
+    async def finished(self, target: CloudRunTarget) -> CloudRunTarget:
+        """The target with what has to be asked for first."""
+        return target
+
     def wanted(self, **engine: Any) -> spec.Spec:  # Any: values of homeport.toml
         return spec.parse(
             {
@@ -79,7 +83,7 @@ class Deployer:
 
         async def work() -> tuple[Plan, Plan]:
             google = google_for(self.cloud)
-            target = self.target(google, chosen, wanted, canary=canary)
+            target = await self.finished(self.target(google, chosen, wanted, canary=canary))
             plan = await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
             await apply(plan, Silent())
             return plan, await make_plan("home", "cloudrun", target.resources(), await target.unwanted())

@@ -18,6 +18,7 @@ class Observed(OnCloudRun):
 
     def looked(self) -> dict[str, Any]:  # Any: JSON
         found = self.run("observe", "check", "--json", code=None)
+        assert found.out, found.err
         assert isinstance(found.json, list), found.err
         seen = {one["what"]: one for one in found.json}
         assert found.code == (3 if self.failed(seen) else 0)

@@ -365,13 +365,15 @@ def _watched(collection: str) -> Callable[[Values], tuple[Key, Json]]:
             }
             kept = {key: value for key, value in values.kept.items() if key in {"labels", "user_labels"}}
             body, labels = {**_sent(plain), **_camel(kept)}, "userLabels"
+        if collection.endswith("/uptimeCheckConfigs"):
+            body["disabled"] = False  # Of which the provider has no word: a check that it makes is on.
         part = body[labels]["homeport-part"]
         return ("monitoring", f"{collection.format(PROJECT)}/{part}"), body
 
     return read
 
 
-_SEVERAL = frozenset(("conditions", "threshold_rules"))
+_SEVERAL = frozenset(("conditions", "threshold_rules", "accepted_response_status_codes"))
 """Blocks of which there may be several; all others of these stand for one message each."""
 
 
@@ -460,6 +462,7 @@ _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
     "google_monitoring_alert_policy": _watched("v3/projects/{}/alertPolicies"),
     "google_monitoring_dashboard": _watched("v1/projects/{}/dashboards"),
     "google_monitoring_notification_channel": _watched("v3/projects/{}/notificationChannels"),
+    "google_monitoring_uptime_check_config": _watched("v3/projects/{}/uptimeCheckConfigs"),
     "google_network_connectivity_regional_endpoint": _endpoint,
     "google_project_iam_member": _grant(
         "cloudresourcemanager", lambda values: f"v3/projects/{values.take('project')}"

@@ -40,7 +40,7 @@ _MORE_READS = (
 _NOT_PLANS = (
     "cloudbuild.", "compute.globalOperations.", "compute.regionOperations.", "dns.resourceRecordSets.list",
     "iam.serviceAccounts.getIamPolicy", "logging.", "modelarmor.templates.list", "monitoring.alertPolicies.get", "monitoring.dashboards.get",
-    "monitoring.notificationChannels.get", "networkconnectivity.regionalEndpoints.list", "run.executions.", "run.jobs.", "run.operations.", "run.revisions.", "secretmanager.versions.",
+    "monitoring.notificationChannels.get", "monitoring.uptimeCheckConfigs.get", "networkconnectivity.regionalEndpoints.list", "run.executions.", "run.jobs.", "run.operations.", "run.revisions.", "secretmanager.versions.",
     "serviceusage.operations.", "serviceusage.services.list", "storage.objects.",
 )  # fmt: skip
 """What only `up` or `down` reads, what a plan finds in lists, or what is content: a secret's value and a bucket's objects, which are granted one by one."""
@@ -131,6 +131,7 @@ def _needed(things: Things) -> set[str]:
         "startup-cache": ResourceKind.STARTUP_CACHE in kinds,
         "given-secret": bool(_list_given(things)),
         "observe": ResourceKind.DASHBOARD in kinds,
+        "uptime": ResourceKind.UPTIME_CHECK in kinds,
         "screen": ResourceKind.TEMPLATE in kinds,
         "screen-way": ResourceKind.ENDPOINT in kinds,
         "edge": False,  # No export has a load balancer: a file with [edge] is refused.

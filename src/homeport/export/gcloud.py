@@ -109,7 +109,12 @@ _TOLD: Mapping[str, Callable[[RestResource, Fields], GcloudCommands]] = {
     **gcloud_commands.KNOWS,
     **gcloud_network.KNOWS,
     **dict.fromkeys(
-        (ResourceKind.DASHBOARD, ResourceKind.ALERT_POLICY, ResourceKind.CHANNEL),
+        (
+            ResourceKind.DASHBOARD,
+            ResourceKind.ALERT_POLICY,
+            ResourceKind.CHANNEL,
+            ResourceKind.UPTIME_CHECK,
+        ),
         gcloud_observe.monitoring_part,
     ),
     ResourceKind.BUDGET: gcloud_observe.budget,

@@ -15,7 +15,7 @@ NAMED = "__NAMED__"
 
 
 def monitoring_part(one: RestResource, body: Fields) -> GcloudCommands:
-    """Return the calls for a dashboard, an alert policy or a channel."""
+    """Return the calls for a dashboard, an alert policy, a channel or an uptime check."""
     assert isinstance(one, MonitoringPart)
     remaining = body.rest()
     file = f"{one.kind.replace(' ', '-')}-{one.part}.json".replace("dashboard-dashboard", "dashboard")

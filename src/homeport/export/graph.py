@@ -58,6 +58,7 @@ class ResourceKind(StrEnum):
     DASHBOARD = "dashboard"
     ALERT_POLICY = "alert policy"
     CHANNEL = "notification channel"
+    UPTIME_CHECK = "uptime check"
     BUDGET = "budget"
 
 

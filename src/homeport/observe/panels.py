@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from homeport.engines.metric_names import PARTS, MetricNames, selected
 from homeport.observe.chart import LABEL, Alert, Curve, Panel
 from homeport.observe.objectives import ServiceLevels
+from homeport.observe.uptime import UptimeWatch
 
 WINDOW = "5m"
 SLOW_S = 10.0
@@ -28,6 +29,7 @@ class Watched:
     name: str
     names: MetricNames
     levels: ServiceLevels | None = None
+    uptime: UptimeWatch | None = None
 
     @property
     def selector(self) -> str:
@@ -42,7 +44,8 @@ class Watched:
     def panels(self) -> tuple[Panel, ...]:
         """Return the charts, those alone that the engine has series for."""
         own = tuple(panel for panel in self._panels() if panel.curves)
-        return (*own, *(self.levels.panels() if self.levels else ()))
+        reached = (self.uptime.panel(),) if self.uptime else ()
+        return (*own, *(self.levels.panels() if self.levels else ()), *reached)
 
     def alerts(self) -> tuple[Alert, ...]:
         """
@@ -50,7 +53,8 @@ class Watched:
 
         None but the first fires where nothing is known: no series is no queue, and no full cache.
         """
-        return (*self._alerts(), *(self.levels.alerts() if self.levels else ()))
+        unreachable = (self.uptime.alert(),) if self.uptime else ()
+        return (*self._alerts(), *(self.levels.alerts() if self.levels else ()), *unreachable)
 
     def _panels(self) -> Iterator[Panel]:
         names = self.names

@@ -165,7 +165,7 @@ async def at_address(url: str) -> AsyncIterator[PrometheusApi]:
                 ) from error
             try:
                 parsed: Json = json.loads(bytes(content))
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise _no_answer(base) from None
             return parsed
 

@@ -78,6 +78,9 @@ class Observe(SpecTable):
     slo: ObserveSlo | None = Field(default=None, examples=[{"ttft": "2s", "availability": 0.99}])
     """Objectives of the endpoint, and alerts on how fast their error budgets are used up; also in `homeport export prometheus`."""
 
+    uptime: bool = False
+    """Whether Google asks the endpoint from three places of the world every five minutes, and an alert fires where two of them get no answer. Each question would wake a GPU, so that it wants scaling.min of 1 or more."""
+
     budget: int | None = Field(default=None, ge=1, le=10_000_000, examples=[50])
     """What the whole project may cost in a month, in the billing account's currency: at 50, 90 and 100 % Google writes to those who manage the account, and to `alerts`. It stops nothing. It needs `billing.budgets.*` on the billing account."""
 
@@ -96,7 +99,12 @@ class Observe(SpecTable):
 
     @model_validator(mode="after")
     def _has_something_to_tell(self) -> Observe:
-        for key, value in {"alerts": self.alerts, "slo": self.slo, "budget": self.budget}.items():
+        for key, value in {
+            "alerts": self.alerts,
+            "slo": self.slo,
+            "uptime": self.uptime,
+            "budget": self.budget,
+        }.items():
             if value and not self.metrics:
                 raise ValueError(
                     f"{key} goes by the metrics, and metrics = false: set it to true, or remove {key}"

@@ -336,6 +336,26 @@ class Spec(SpecTable):
         return self
 
     @model_validator(mode="after")
+    def _uptime_is_asked_of_what_is_awake_and_open(self) -> Spec:
+        if self.observe is None or not self.observe.uptime:
+            return self
+        if self.scaling.min == 0:
+            raise ValueError(
+                "observe.uptime asks the endpoint every five minutes, which at zero instances would wake a GPU each time and have it "
+                "billed all day: set scaling.min to 1 or more, or remove uptime"
+            )
+        for key, there in {
+            "access.isolated = true": self.access.isolated,
+            "[edge]": self.edge is not None,
+        }.items():
+            if there:
+                raise ValueError(
+                    f"observe.uptime asks the service's own address from the internet, and {key} says that it does not answer there; "
+                    "remove one of the two"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _text_is_asked_of_what_writes_it(self) -> Spec:
         if self.task == "embed":
             for key, value in {

@@ -37,7 +37,7 @@ from homeport.spec import CloudRun
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
-from homeport.targets.cloudrun.observe_target import with_observe
+from observed import fully_observed
 from places import TAUGHT
 from user import User
 
@@ -262,16 +262,16 @@ def _tf_first(path: Path) -> tuple[bool, str]:
     return (path.suffix != ".tf", path.name)
 
 
-OBSERVED = {"alerts": ["mailto:ops@example.com"], "budget": 50}
+OBSERVED = {"alerts": ["mailto:ops@example.com"], "budget": 50, "uptime": True}
 
 
 @pytest.mark.parametrize("engine", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_export_carries_what_observe_takes_or_lets_a_pipeline_make_it(kind: str, engine: str) -> None:
     deployer = Deployer(engine)
-    wanted = spec.parse({**deployer.wanted().model_dump(), "observe": OBSERVED})
+    wanted = spec.parse({**deployer.wanted().model_dump(), "observe": OBSERVED, "scaling": {"min": 1}})
     chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
-    made = with_observe(deployer.target(google_for(deployer.cloud), chosen, wanted))
+    made = fully_observed(deployer.target(google_for(deployer.cloud), chosen, wanted))
     files = export(kind, with_gateway(made).resources())
     text = " ".join("\n".join(files.values()).replace("\\\n", " ").replace("\n#", " ").split())
     script = (
@@ -279,17 +279,25 @@ def test_every_export_carries_what_observe_takes_or_lets_a_pipeline_make_it(kind
         "rest FIND monitoring.googleapis.com",
         "dashboard.json",
         "budget.json",
+        "uptime-check-uptime.json",
     )
-    pipeline = ("monitoring.editor", "monitoring.dashboards.list", "roles/billing.costsManager")
+    pipeline = (
+        "monitoring.editor",
+        "monitoring.dashboards.list",
+        "monitoring.uptimeCheckConfigs.list",
+        "roles/billing.costsManager",
+    )
     words = {
         "gcloud": script,
         "cloudbuild": script[:1],
         "terraform": (
             'resource "google_monitoring_dashboard" "dashboard"',
+            'resource "google_monitoring_uptime_check_config" "uptime"',
+            'type = "OIDC_TOKEN"',
             "google_billing_budget",
             "var.billing_account",
         ),
-        "knative": ("alert policy", "notification channel"),
+        "knative": ("alert policy", "notification channel", "uptime check"),
     }
     for word in words.get(kind, pipeline):
         assert word in text, word

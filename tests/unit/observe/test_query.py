@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import httpx2
 import pytest
 
-from homeport.errors import HomeportError, PermissionDenied
+from homeport.errors import HomeportError, NetworkError, PermissionDenied
 from homeport.google import Google
 from homeport.google.credentials import given
 from homeport.json_types import Json
-from homeport.observe.query import PrometheusApi, of_project
+from homeport.observe import query
+from homeport.observe.query import PrometheusApi, at_address, of_project
 
 VECTOR = {
     "status": "success",
@@ -93,3 +97,60 @@ def test_who_may_not_read_metrics_is_told_so_and_does_not_read_no_data() -> None
     }
     with pytest.raises(PermissionDenied):
         asyncio.run(of_project(google_that(httpx2.Response(403, json=refusal), [])).instant("up"))
+
+
+@contextmanager
+def prometheus(body: bytes, *, never: threading.Event | None = None) -> Iterator[str]:
+    """A server that answers every query with this, or does not before an event."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            if never is not None:
+                never.wait(30)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        if never is not None:
+            never.set()
+        server.shutdown()
+        server.server_close()
+
+
+def asked_at(url: str) -> None:
+    async def ask() -> None:
+        async with at_address(url) as there:
+            await there.instant("up")
+
+    asyncio.run(ask())
+
+
+def test_a_prometheus_that_does_not_answer_in_time_is_told_as_one_that_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(query, "_TIMEOUT_S", 0.2)
+    with (
+        prometheus(b"", never=threading.Event()) as url,
+        pytest.raises(NetworkError, match=rf"no Prometheus answers at {url}.*Timeout"),
+    ):
+        asked_at(url)
+
+
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query, "MOST_BYTES", 2**20)
+    with prometheus(b" " * (2**20 + 1)) as url, pytest.raises(HomeportError, match="more than 1 MiB"):
+        asked_at(url)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_prometheus_at_an_address_is_told_as_that(body: bytes) -> None:
+    with prometheus(body) as url, pytest.raises(HomeportError, match="not what a Prometheus answers"):
+        asked_at(url)

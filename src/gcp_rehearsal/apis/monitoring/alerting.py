@@ -1,4 +1,4 @@
-"""Cloud Monitoring's alert policies, notification channels and dashboards: what it looks at before it takes one."""
+"""Cloud Monitoring's alert policies, notification channels, dashboards and uptime checks: what it looks at before it takes one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gcp_rehearsal.state import StoredResource
 
 _POLICIES = "monitoring.projects.alertPolicies"
 _CHANNELS = "monitoring.projects.notificationChannels"
+UPTIME_CHECKS = "monitoring.projects.uptimeCheckConfigs"
 _MOST_CONDITIONS, _INTERVAL_S, _LEAST_CLOSE_S = 6, 30, 1800
 _CHANNEL_LABELS = {"email": {"email_address"}}
 """What a channel of a type says of itself; the rehearsal knows no other types, and takes them as they are."""
@@ -137,8 +138,63 @@ def _labels(labels: Mapping[str, Json], field: str) -> None:
             raise invalid(f"Field {field} has an invalid label {key}: {value}.", (field, "is invalid"))
 
 
+_PERIODS_S = (60, 300, 600, 900)
+_LONGEST_CHECK_S, _LEAST_LOCATIONS = 60, 3
+_LOCATIONS = {"USA": 3}
+"""How many checkers a region has; each other one has one."""
+_WHERE = {"uptime_url": ("host",), "cloud_run_revision": ("location", "service_name")}
+"""Labels without which nobody knows what to ask."""
+
+
+def _uptime(call: Call, body: JsonObject, before: StoredResource | None) -> None:
+    field = "uptime_check_config"
+    if not body.get("displayName"):
+        raise invalid(f"Field {field}.display_name must be set.", (f"{field}.display_name", "is missing"))
+    kinds = [kind for kind in ("httpCheck", "tcpCheck", "syntheticMonitor") if body.get(kind)]
+    if len(kinds) != 1:
+        raise invalid(f"Field {field}.check_request_type must be set, and to one type.")
+    if not 1 <= seconds(body.get("timeout"), 0) <= _LONGEST_CHECK_S:
+        raise invalid(
+            f"Field {field}.timeout must be between 1 and 60 seconds.", (f"{field}.timeout", "is invalid")
+        )
+    if seconds(body.setdefault("period", "60s"), 0) not in _PERIODS_S:
+        raise invalid(
+            f"Field {field}.period must be 60s, 300s, 600s or 900s.", (f"{field}.period", "is invalid")
+        )
+    regions = body.get("selectedRegions") or ()
+    if regions and sum(_LOCATIONS.get(str(region), 1) for region in set(regions)) < _LEAST_LOCATIONS:
+        raise invalid(f"Field {field}.selected_regions must include at least 3 locations.")
+    resource = body.get("monitoredResource") or {}
+    if "syntheticMonitor" not in kinds:
+        missing = [
+            key
+            for key in _WHERE.get(str(resource.get("type")), ())
+            if not (resource.get("labels") or {}).get(key)
+        ]
+        if not resource.get("type") or missing:
+            raise invalid(f"Field {field}.monitored_resource has no {', '.join(missing) or 'type'}.")
+    if before is not None and before.body.get("monitoredResource") != body.get("monitoredResource"):
+        raise invalid(f"Field {field}.monitored_resource cannot be changed.")
+    if "httpCheck" in kinds:
+        _asked(body["httpCheck"], f"{field}.http_check")
+    _labels(body.get("userLabels") or {}, f"{field}.user_labels")
+    body.setdefault("checkerType", "STATIC_IP_CHECKERS")
+
+
+def _asked(http: JsonObject, field: str) -> None:
+    if http.setdefault("requestMethod", "GET") == "GET" and http.get("body"):
+        raise invalid(f"Field {field}.body must not be set where request_method is GET.")
+    if http.get("authInfo") and http.get("serviceAgentAuthentication"):
+        raise invalid(
+            f"Fields {field}.auth_info and {field}.service_agent_authentication must not both be set."
+        )
+    http.setdefault("path", "/")
+    http.setdefault("port", 443 if http.get("useSsl") else 80)
+
+
 KINDS: Mapping[str, Kind] = {
     _POLICIES: Kind(prepare=_policy),
+    UPTIME_CHECKS: Kind(prepare=_uptime),
     _CHANNELS: Kind(prepare=_channel, remove=_used),
     "monitoring.projects.dashboards": Kind(prepare=_dashboard, whole=True),
 }

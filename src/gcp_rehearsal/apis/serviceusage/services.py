@@ -23,7 +23,8 @@ _OTHERS = ("cloudapis", "containerregistry", "servicemanagement", "telemetry")
 
 
 _AGENTS = {
-    "compute": "compute-system", "containerregistry": "containerregistry", "networkservices": "gcp-sa-dep",
+    "compute": "compute-system", "containerregistry": "containerregistry", "monitoring": "gcp-sa-monitoring-notification",
+    "networkservices": "gcp-sa-dep",
     "run": "serverless-robot-prod", "servicenetworking": "service-networking", "storage": "gs-project-accounts",
 }  # fmt: skip
 """Where agents live, if their addresses do not follow the rule `gcp-sa-NAME`."""

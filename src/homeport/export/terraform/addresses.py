@@ -45,6 +45,7 @@ TYPES: Mapping[str, str] = {
     ResourceKind.DASHBOARD: "google_monitoring_dashboard",
     ResourceKind.ALERT_POLICY: "google_monitoring_alert_policy",
     ResourceKind.CHANNEL: "google_monitoring_notification_channel",
+    ResourceKind.UPTIME_CHECK: "google_monitoring_uptime_check_config",
     ResourceKind.BUDGET: "google_billing_budget",
     ResourceKind.TEMPLATE: "google_model_armor_template",
     ResourceKind.ENDPOINT: "google_network_connectivity_regional_endpoint",

@@ -54,6 +54,12 @@ def as_it_is(_: Addresses, __: RestResource, body: Fields) -> list[Item]:
     return fields(body.rest())
 
 
+def uptime_check(_: Addresses, __: RestResource, body: Fields) -> list[Item]:
+    """Return the arguments of an uptime check. The provider, in its version 8.7.0, has none to switch one off."""
+    body.take("disabled")
+    return fields(body.rest())
+
+
 def budget(_: Addresses, __: RestResource, body: Fields) -> list[Item]:
     """Return the arguments of a budget, which lies with the billing account."""
     scope = {**body.take("budgetFilter"), "projects": [joined("projects/", PROJECT)]}
@@ -70,6 +76,7 @@ OBSERVE: Mapping[str, Blocks] = {
     ResourceKind.DASHBOARD: dashboard,
     ResourceKind.ALERT_POLICY: as_it_is,
     ResourceKind.CHANNEL: as_it_is,
+    ResourceKind.UPTIME_CHECK: uptime_check,
     ResourceKind.BUDGET: budget,
 }
 GUARD: Mapping[str, Blocks] = {

@@ -1,4 +1,4 @@
-"""Dashboards, alert policies and notification channels: Cloud Monitoring names them itself, so each is known by its labels."""
+"""Dashboards, alert policies, notification channels and uptime checks: Cloud Monitoring names them itself, so each is known by its labels."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from homeport.resources.google.propagation import patient
 from homeport.resources.google.rest import LABEL, Address, RestResource
 from homeport.resources.google.unnamed import UnnamedResource, one_of
 
-DASHBOARD, POLICY, CHANNEL = "dashboard", "alert policy", "notification channel"
+DASHBOARD, POLICY, CHANNEL, UPTIME = "dashboard", "alert policy", "notification channel", "uptime check"
 COLLECTIONS: Mapping[str, tuple[str, str]] = {
     DASHBOARD: ("v1", "dashboards"),
     POLICY: ("v3", "alertPolicies"),
     CHANNEL: ("v3", "notificationChannels"),
+    UPTIME: ("v3", "uptimeCheckConfigs"),
 }
 """The version of the API that has a kind, and its collection there."""
 PART = "homeport-part"
 """The label that tells the things of one kind of an endpoint apart."""
 _API = "monitoring"
 _RULES = Rules(
-    immutable=frozenset(("type",)),
+    immutable=frozenset(("type", "monitoredResource")),
     keys={"conditions": "displayName"},
     references=frozenset(("notificationChannels[]",)),
-    unordered=frozenset(("notificationChannels",)),
+    unordered=frozenset(("notificationChannels", "selectedRegions")),
 )
 
 
@@ -141,6 +142,7 @@ __all__ = [
     "DASHBOARD",
     "PART",
     "POLICY",
+    "UPTIME",
     "MonitoringPart",
     "labels_key",
     "monitoring_part",

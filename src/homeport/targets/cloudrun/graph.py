@@ -358,11 +358,6 @@ class CloudRunGraph:
         return WarmSchedule(google=self.google, names=self.names, hours=self.spec.scaling.warm_hours)
 
     @property
-    def callers(self) -> tuple[str, ...]:
-        """Return the members that may call the model's service: those of the file, and services of the endpoint."""
-        return (*self.spec.access.callers, *self.beside_it.callers)
-
-    @property
     def beside_size(self) -> CpuAndMemory:
         """Return what the other containers of an instance have together, beyond what the engine gives up for them."""
         return beside_size(self.shape, self.beside)

@@ -41,7 +41,7 @@ from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, exp
 from homeport.targets.cloudrun.name_rules import ensure_possible
 from homeport.targets.cloudrun.names import Names, names_of
 from homeport.targets.cloudrun.observe_check import ObserveFindings, look
-from homeport.targets.cloudrun.observe_target import with_observe
+from homeport.targets.cloudrun.observe_target import with_observe, with_uptime
 from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.proof_access import let_in
 from homeport.targets.cloudrun.region import where_it_stands
@@ -276,7 +276,8 @@ class CloudRunLifecycle:
             google=self.google.telling(progress.note), spec=self.spec, spec_file=self.spec_file, chosen=chosen, token=token,
             prove=prove, canary=canary, notes=self.notes,
         )  # fmt: skip
-        target = await with_edge(with_agent(with_gateway(with_observe(bare_target))), prove, via=self.via)
+        observed = await with_uptime(with_observe(bare_target))
+        target = await with_edge(with_agent(with_gateway(observed)), prove, via=self.via)
         if asking:
             target = await self._asked(target)
         return target

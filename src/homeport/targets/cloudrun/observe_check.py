@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from homeport.engines.metric_names import selected
 from homeport.errors import ApiDisabled, PermissionDenied, SpecError
@@ -21,6 +21,7 @@ from homeport.observe.check import (
 )
 from homeport.observe.panels import Watched
 from homeport.observe.query import LoadedRule, PrometheusApi, of_project
+from homeport.reconcile import Resource
 from homeport.reconcile.plan import ActionKind, action_for
 from homeport.resources.google.monitoring import COLLECTIONS, POLICY
 from homeport.resources.google.rest import LABEL
@@ -59,7 +60,16 @@ async def look(google: Google, observing: Observing | None, service: Body) -> Ob
     policies = await _policies(google, watched.name)
     for expected in watched.alerts():
         findings.append(await _alert(expected, policies.get(expected.name), observing, api, why))
-    return (*findings, *await _traces(google, observing, service))
+    return (*findings, *await _uptime(observing), *await _traces(google, observing, service))
+
+
+async def _uptime(observing: Observing) -> ObserveFindings:
+    """Return whether Google may ask, and does; nothing where nobody wants that. What it was answered is told by panel and alert."""
+    if observing.probe is None:
+        return ()
+    if wrong := await _deviations(observing.probe.resources()):
+        return (failed("uptime", f"Google does not ask as it should: {wrong}", _AGAIN),)
+    return (ok("uptime", "the check is there and switched on, and who asks may call the service"),)
 
 
 async def _traces(google: Google, observing: Observing, service: Body) -> ObserveFindings:
@@ -142,8 +152,13 @@ async def _engines(api: PrometheusApi, watched: Watched, count: int) -> ObserveF
 
 async def _wrong(observing: Observing) -> str:
     """Return what of the sidecar's settings and of its rights is not as `up` makes it; '' where all is."""
+    return await _deviations(observing.before)
+
+
+async def _deviations(resources: Iterable[Resource]) -> str:
+    """Return which of these are not as `up` makes them; '' where all are."""
     deviations = []
-    for resource in observing.before:
+    for resource in resources:
         kind = action_for(resource, await resource.read(), {}).kind
         if kind is not ActionKind.NONE:
             deviations.append(

@@ -37,6 +37,8 @@ class ObserveFact(Fact):
     """What requests are to keep, in words, with the bound by which that is judged."""
     traces: str = ""
     """The image of the collector that takes spans to Cloud Trace, as it is asked for; '' where none are sent."""
+    uptime: str = ""
+    """What is asked from outside, and by whom; '' where nothing is."""
     budget: int | None = None
     """What the project may cost in a month, in the billing account's currency."""
 
@@ -80,6 +82,8 @@ class ObserveFact(Fact):
             f"objective: {objective}; alerts on how fast its error budget is used up"
             for objective in self.objectives
         ]
+        if self.uptime:
+            extras.append(f"uptime: {self.uptime}")
         if self.traces:
             extras.append(
                 "traces: a span of each request that Cloud Run samples, one in 10 s of each instance at most where clients ask for none, "

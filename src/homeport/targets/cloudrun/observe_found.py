@@ -16,6 +16,7 @@ from homeport.resources.google.monitoring import (
     DASHBOARD,
     PART,
     POLICY,
+    UPTIME,
     MonitoringPart,
     labels_key,
     monitoring_part,
@@ -40,6 +41,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     DASHBOARD: frozenset(("service",)),
     CHANNEL: frozenset(("service",)),
     POLICY: frozenset(("service", CHANNEL)),
+    UPTIME: frozenset(("service",)),
     BUDGET: frozenset(("service", CHANNEL)),
 }
 """What each is made after, and so taken away before; a service goes all the same where one of these stays: it costs, and they do not."""

@@ -12,8 +12,16 @@ from homeport.google import Google
 from homeport.json_types import JsonObject
 from homeport.observe.chart import Alert, Panel
 from homeport.observe.panels import Watched
+from homeport.observe.uptime import EVERY_S, PLACES, TIMEOUT_S
 from homeport.reconcile import Ref
-from homeport.resources.google.monitoring import CHANNEL, DASHBOARD, POLICY, MonitoringPart, monitoring_part
+from homeport.resources.google.monitoring import (
+    CHANNEL,
+    DASHBOARD,
+    POLICY,
+    UPTIME,
+    MonitoringPart,
+    monitoring_part,
+)
 
 _COLUMNS, _WIDTH, _HEIGHT = 48, 24, 16
 _UNITS = {"s": "s", "percentunit": "10^2.%", "reqps": "1/s", "ops": "1/s"}
@@ -33,6 +41,35 @@ def observe_parts(
     policies = [_policy(google, watched, alert, channels) for alert in watched.alerts()]
     dashboard = monitoring_part(google, watched.name, DASHBOARD, "dashboard", _dashboard(watched))
     return [replace(part, after=(after,)) for part in (dashboard, *channels, *policies)]
+
+
+def uptime_check(
+    google: Google, name: str, region: str, path: str, *, public: bool, after: str
+) -> MonitoringPart:
+    """Return what asks a service from outside; one that is not public is asked with a token of Cloud Monitoring's own account."""
+    http: dict[str, Any] = {  # Any: JSON
+        "requestMethod": "GET",
+        "path": path,
+        "port": 443,
+        "useSsl": True,
+        "acceptedResponseStatusCodes": [{"statusClass": "STATUS_CLASS_2XX"}],
+    }
+    if not public:
+        http["serviceAgentAuthentication"] = {"type": "OIDC_TOKEN"}
+    body = {
+        "displayName": f"homeport {name}: does it answer",
+        # Of a revision, such as the one that serves now, nothing is said: it is the service that is asked.
+        "monitoredResource": {
+            "type": "cloud_run_revision",
+            "labels": {"project_id": google.project, "location": region, "service_name": name},
+        },
+        "httpCheck": http,
+        "disabled": False,
+        "period": f"{EVERY_S}s",
+        "timeout": f"{TIMEOUT_S}s",
+        "selectedRegions": list(PLACES),
+    }
+    return replace(monitoring_part(google, name, UPTIME, "uptime", body), after=(after,))
 
 
 def _channel(google: Google, name: str, address: str) -> MonitoringPart:

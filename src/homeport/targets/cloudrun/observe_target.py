@@ -8,6 +8,7 @@ from homeport.engines.registry import module
 from homeport.errors import Unsupported
 from homeport.observe.objectives import service_levels
 from homeport.observe.panels import Watched
+from homeport.observe.uptime import UptimeWatch
 from homeport.targets.cloudrun.front import (
     counts_in_front,
     has_front,
@@ -16,6 +17,7 @@ from homeport.targets.cloudrun.front import (
 )
 from homeport.targets.cloudrun.observing import Observing
 from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.targets.cloudrun.uptime import uptime_probe
 
 
 def with_observe(target: CloudRunTarget) -> CloudRunTarget:
@@ -50,3 +52,18 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
         in_front=counts_in_front(target.spec, engine),
     )  # fmt: skip
     return replace(target, observing=observing, beside=(*target.beside, *observing.containers))
+
+
+async def with_uptime(target: CloudRunTarget) -> CloudRunTarget:
+    """
+    Return the target with the uptime check of its file's `[observe]`; as it is where none is wanted.
+
+    Raises whatever keeps the project's number from being read, by which the account that asks is named.
+    """
+    observing = target.observing
+    if observing is None or not observing.observe.uptime:
+        return target
+    names, public = target.names, target.spec.access.public
+    probe = await uptime_probe(target.google, names, public=public)
+    watched = replace(observing.watched, uptime=UptimeWatch(names.name, names.region))
+    return replace(target, observing=replace(observing, probe=probe, watched=watched))

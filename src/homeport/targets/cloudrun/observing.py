@@ -29,6 +29,7 @@ from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_fact import ObserveFact
 from homeport.targets.cloudrun.observe_parts import observe_parts
 from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, OBSERVE_LABEL, TRACES_LABEL
+from homeport.targets.cloudrun.uptime import UptimeProbe
 
 METRICS_PORT = 9464
 """Where an engine tells its metrics within the instance."""
@@ -66,6 +67,8 @@ class Observing:
     watched: Watched
     in_front: bool = False
     """Whether the gateway counts, since the engine tells nothing."""
+    probe: UptimeProbe | None = None
+    """What asks the service from outside; None where nothing does."""
 
     @property
     def apis(self) -> tuple[str, ...]:
@@ -118,11 +121,22 @@ class Observing:
     def resources(self) -> list[Resource]:
         """Return everything that is wanted beside the container."""
         images = [self._image(SIDECAR), *([self._image(COLLECTOR)] if self.observe.traces else [])]
-        return [*self.before, *images, *self.parts, *self._budget]
+        asking = self.probe.resources() if self.probe else []
+        return [*self.before, *images, *self._watching, *asking, *self._budget]
 
     @property
     def parts(self) -> list[MonitoringPart]:
-        """Return the dashboard, the alerts, and who is told of them: there once the service is, and gone before it."""
+        """Return what there is of it in Cloud Monitoring: there once the service is, and gone before it."""
+        return [*self._watching, *([self.probe.check] if self.probe else [])]
+
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """Return who may call the service for its sake."""
+        return self.probe.callers if self.probe else ()
+
+    @property
+    def _watching(self) -> list[MonitoringPart]:
+        """Return the dashboard, the alerts, and who is told of them."""
         return observe_parts(self.google, self.watched, self.observe.alerts, f"service/{self.names.name}")
 
     def grants(self) -> Iterator[Grant]:
@@ -141,7 +155,8 @@ class Observing:
         )  # fmt: skip
         objectives = levels.told() if levels else ()
         traces = engine_image(COLLECTOR).pinned if self.observe.traces else ""
-        yield replace(sent, objectives=objectives, budget=self.observe.budget, traces=traces)
+        asked = self.probe.text if self.probe else ""
+        yield replace(sent, objectives=objectives, budget=self.observe.budget, traces=traces, uptime=asked)
 
     def warnings(self, plan: Plan) -> Iterator[str]:
         """Yield what a plan cannot see of it."""

@@ -65,8 +65,10 @@ class CloudRunTarget(CloudRunGraph):
 
     @property
     def callers(self) -> tuple[str, ...]:
-        """Return the members that may call the model's service, an API gateway's account among them."""
-        return (*super().callers, *((self.api_gateway.member,) if self.api_gateway else ()))
+        """Return the members that may call the model's service: those of the file, services of the endpoint, its API gateway, and what watches it."""
+        watching = self.observing.callers if self.observing else ()
+        gateway = (self.api_gateway.member,) if self.api_gateway else ()
+        return (*self.spec.access.callers, *self.beside_it.callers, *gateway, *watching)
 
     @property
     def service(self) -> RestResource:
@@ -237,6 +239,7 @@ class CloudRunTarget(CloudRunGraph):
             isolated=access.isolated,
             edge=self.edge.parts.edge.kind if self.edge else "api-gateway" if self.api_gateway else "",
             observed=self.observing is not None,
+            uptime=self.observing is not None and self.observing.probe is not None,
             screened=armored(self.spec.guard) is not None,
             callers=access.callers,
             network=settings.network or "",

@@ -237,3 +237,45 @@ def test_spans_that_are_dropped_without_a_word_are_named() -> None:
 def test_a_file_without_it_is_refused(deployer: WithObserve) -> None:
     with pytest.raises(SpecError, match=r"no \[observe\]"):
         act(look(google_for(deployer.cloud), None, deployer.service))
+
+
+def test_an_uptime_check_that_is_gone_or_off_or_may_not_call_is_named() -> None:
+    deployer = WithObserve("vllm")
+    deployer.cloud.metrics = Measured(without=("uptime_check",))
+    wanted = deployer.uptimed()
+    deployer.up(wanted)
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    google = google_for(deployer.cloud)
+    made = act(deployer.finished(deployer.target(google, chosen, wanted))).observing
+    assert made is not None
+    assert made.probe is not None
+
+    def found() -> dict[str, ObserveFinding]:
+        return {one.what: one for one in act(look(google, made, deployer.service))}
+
+    seen = found()
+    assert seen["uptime"].verdict == "ok"
+    untried = "no check has been made in the last minutes"
+    assert (seen["alert: HomeportUnreachable"].verdict, untried in seen["alert: HomeportUnreachable"].text) == (
+        "unknown", True,
+    )  # fmt: skip
+    assert seen["panel: Places from which it answers"].verdict == "unknown"
+    measured(deployer).without = ()
+    assert found()["alert: HomeportUnreachable"].verdict == "ok"
+    measured(deployer).holds = "uptime_check"
+    assert "from two places or more" in found()["alert: HomeportUnreachable"].text
+
+    (check,) = [one.body for one in things(deployer.cloud) if "/uptimeCheckConfigs/" in one.name]
+    check["disabled"] = True
+    assert found()["uptime"].text == "Google does not ask as it should: uptime-check/uptime was changed"
+    act(google.delete("monitoring", f"v3/{check['name']}"))
+    assert found()["uptime"].text == "Google does not ask as it should: uptime-check/uptime is not there"
+    assert found()["uptime"].hint.startswith("`homeport up --on cloudrun`")
+    deployer.up(wanted)
+    (member,) = made.probe.callers
+    on = IamResource(api="run", path=f"v2/{deployer.service['name']}")
+    act(revoke(google, on, [Binding(role="roles/run.servicesInvoker", members=(member,))]))
+    seen = found()
+    assert re.fullmatch(
+        r"Google does not ask as it should: grant/.*service/home is not there", seen["uptime"].text
+    )

@@ -89,10 +89,20 @@ def test_every_permission_that_a_call_asks_for_is_on_the_list_and_no_other(tmp_p
     for way, isolated in (("ollama", True), ("vllm", True)):
         called |= life(new_cloud(), "vllm" if way == "vllm" else "ollama", tmp_path, isolated=isolated)
     asked_for = {one for method in called for one in required(method)}
-    # A load balancer's are in test_edge.py and test_edge_of_a_region.py, an API gateway's in test_api_gateway.py, those of alerts in test_observe.py, a given secret's in
+    # A load balancer's are in test_edge.py and test_edge_of_a_region.py, an API gateway's in test_api_gateway.py, those of alerts in test_observe.py, those of
+    # uptime checks in test_uptime.py, a given secret's in
     # test_agent_secrets.py, a screen's in test_guard_on_cloudrun.py,
     # which make them.
-    elsewhere = {"api-gateway", "edge", "edge-regional", "observe", "screen", "screen-way", "given-secret"}
+    elsewhere = {
+        "api-gateway",
+        "edge",
+        "edge-regional",
+        "observe",
+        "uptime",
+        "screen",
+        "screen-way",
+        "given-secret",
+    }
     listed = {one for name, need in needs().items() if name not in elsewhere for one in need.permissions}
     assert asked_for - listed - WITHOUT_WHICH_IT_GOES_ON == set()
     assert listed - asked_for == NOT_CALLED_HERE

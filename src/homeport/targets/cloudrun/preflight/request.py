@@ -70,6 +70,8 @@ class PreflightInput:
     """The kind of the load balancer before it, or `api-gateway`; '' for none."""
     observed: bool = False
     """Whether its metrics go to Cloud Monitoring."""
+    uptime: bool = False
+    """Whether it is asked from outside."""
     callers: tuple[str, ...] = ()
     """Members that may call it, such as `user:YOU@EXAMPLE.COM`."""
     network: str = ""
@@ -93,6 +95,7 @@ class PreflightInput:
             "edge-regional": self.edge in {"regional", "internal"},
             "api-gateway": self.edge == "api-gateway",
             "observe": self.observed,
+            "uptime": self.uptime,
             "screen": self.screened,
             "screen-way": self.screened and not self.network,
             "network": not self.network,
