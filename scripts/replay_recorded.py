@@ -107,7 +107,7 @@ class Replay:
     def __post_init__(self) -> None:
         projects = (Project(id=PROJECT, number=NUMBER, default_network=True),)
         self.cloud = Cloud(projects=projects, delays=AT_ONCE, clock=Clock(start=WHEN))
-        for api in APIS:
+        for api in discovery.described() | APIS:
             self.cloud.enabled[PROJECT, f"{api}.googleapis.com"] = float("-inf")
         access: Any = self.cloud.access  # Any: what nobody is refused is not what is judged here
         access.demand = lambda _: None

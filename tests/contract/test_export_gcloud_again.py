@@ -228,6 +228,25 @@ def test_what_google_is_too_busy_to_say_is_asked_again_and_what_it_refuses_is_no
     assert not [one for one in pending(here.plan()) if one.startswith("create network/")]
 
 
+def test_in_a_new_project_it_waits_until_an_api_that_it_switched_on_answers(
+    here: There, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, refused = here.cloud.is_enabled, iter("ab")
+
+    def twice_later(project: str, api: str) -> bool:
+        spreads = api == "compute" and here.cloud.was_enabled(project, api) and next(refused, None)
+        return not spreads and answers(project, api)
+
+    monkeypatch.setattr(here.cloud, "is_enabled", twice_later)
+    part(here, "9 APIs", f"network {NAME}\n")
+    said = here.run("bash", "deploy.sh").err
+    assert len(re.findall("waiting, for 5[0-9][0-9] s at most: .*has not been used in project", said)) == 2, (
+        said
+    )
+    made = [one.status for one in here.cloud.log if one.method == "compute.networks.insert"]
+    assert made == [200]
+
+
 def test_without_a_terminal_it_wants_the_token_from_the_environment_and_says_which(here: There) -> None:
     asyncio.run(_all_before(here.cloud, "secret-version/"))
     part(here, f"a version of secret {NAME}-token\n")

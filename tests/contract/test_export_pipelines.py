@@ -303,7 +303,12 @@ def test_the_real_gcloud_sets_up_what_lets_githubs_workflow_in(here: There) -> N
     resources = wanted(here.cloud).resources()
     for name, text in export("github", resources).items():
         (here.folder / Path(name).name).write_text(text)
+    script(here, "github-setup.sh", REPOSITORY="me/app", REPOSITORY_ID="77")
+    before, grants = _made_in_iam(here.cloud), set(here.cloud.access.grants())
     said = script(here, "github-setup.sh", REPOSITORY="me/app", REPOSITORY_ID="77")
+    assert (_made_in_iam(here.cloud), set(here.cloud.access.grants())) == (before, grants), (
+        "again it is the same"
+    )
     number = here.cloud.projects[0].number
     pool = f"projects/{number}/locations/global/workloadIdentityPools/homeport-home"
     assert f"HOMEPORT_IDENTITY_PROVIDER={pool}/providers/github" in said
@@ -372,12 +377,17 @@ def test_the_real_gcloud_imports_the_triggers_as_they_are(here: There) -> None:
         await google.post("cloudbuild", f"v2/{CONNECTION}/repositories", {"remoteUri": "https://github.com/me/app.git"}, repositoryId="app")  # fmt: skip
 
     asyncio.run(before())
-    script(here, "trigger-setup.sh", REPOSITORY=LINK, HOMEPORT_PACKAGE=PACKAGE)
+    for _ in "ab":  # Run again, it changes what it made.
+        script(here, "trigger-setup.sh", REPOSITORY=LINK, HOMEPORT_PACKAGE=PACKAGE)
     kept = {one.body["name"]: one.body for one in here.cloud.store.of("cloudbuild", "cloudbuild.projects.locations.triggers")}  # fmt: skip
     for what, one in triggers().items():
         text = json.dumps(one).replace("__REPOSITORY__", LINK).replace("__HOMEPORT_PACKAGE__", PACKAGE)
         expected = json.loads(text)
         assert {key: kept[f"homeport-home-{what}"][key] for key in expected} == expected
+
+
+def _made_in_iam(cloud: Cloud) -> list[str]:
+    return sorted(one.name for one in cloud.store.of("iam") if "/operations/" not in one.name)
 
 
 def _step(job: Json, uses: str) -> Json:

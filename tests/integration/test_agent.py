@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,31 @@ def test_a_real_model_calls_a_tool_and_each_step_is_shown_escaped(taught: User) 
     assert "what home costs is not known" in unpriced.err
     again = taught.run("agent", "run", "--replay", str(file), code=ran.code)
     assert "the replay ends as the recorded run did" in again.err
+
+
+def test_ctrl_c_within_a_tool_ends_the_run_in_one_line_and_keeps_the_transcript(taught: User) -> None:
+    (taught.folder / "slow.py").write_text(
+        'import time\n\ndef get_weather(city: str) -> str:\n    """Get the current weather in a city."""\n'
+        '    time.sleep(600)\n    return "late"\n\nget_weather.changes = False\n'
+    )
+    process = taught.begin(
+        "agent", "run", "What is the weather in Paris?", "--tool", "slow.py:get_weather", "--max-steps", "3",
+        "--temperature", "0", "--system", "", "--transcript", "t.jsonl",
+    )  # fmt: skip
+    assert process.stderr is not None
+    said = ""
+    while "call     get_weather(" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.send_signal(signal.SIGINT)
+    out, rest = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in rest
+    assert rest.split()[-3:] == ["transcript:", "t.jsonl", "interrupted"], rest
+    events = [json.loads(line) for line in (taught.folder / "t.jsonl").read_text().splitlines()]
+    assert [one["event"] for one in events] == ["run", "step", "end"]
+    assert events[-1]["outcome"] == "interrupted"
 
 
 def test_with_the_model_of_the_demo_it_says_at_once_that_it_cannot_and_which_can(user: User) -> None:

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import uvicorn
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Image, MCPServer
 from mcp_types import ToolAnnotations
 
 server = MCPServer("tests")
@@ -42,6 +42,18 @@ def slow() -> str:
 def fails() -> str:
     """Fail."""
     raise ValueError("no such thing")
+
+
+@server.tool()
+def large() -> str:
+    """Return ten megabytes."""
+    return "x" * 10_000_000
+
+
+@server.tool()
+def picture() -> Image:
+    """Return a picture."""
+    return Image(data=b"\x89PNG\r\n\x1a\n", format="png")
 
 
 class Locked:

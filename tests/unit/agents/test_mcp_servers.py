@@ -13,6 +13,7 @@ import pytest
 
 from homeport.agents import mcp_servers
 from homeport.agents.budget import Budget
+from homeport.agents.calls import LONGEST_RESULT
 from homeport.agents.loop import AgentSetup, answer
 from homeport.agents.mcp_servers import McpServer
 from homeport.agents.transcript import Transcript, read
@@ -147,6 +148,22 @@ def test_a_result_that_is_not_what_was_promised_is_told_to_the_model(tmp_path: P
     with ToolScript([("add", {})], "It lies.") as engine:
         assert asked(engine, f"{LIAR} output", tmp_path / "t") == "It lies."
         assert "not what it promised" in engine.results()[0]
+
+
+@pytest.mark.parametrize(
+    ("tool", "told"),
+    [
+        ("large", f"(cut: {LONGEST_RESULT} of 10000000 characters)"),
+        ("picture", "(a block of type image, which is no text)"),
+    ],
+)
+def test_ten_megabytes_and_a_picture_are_told_as_what_they_are(tool: str, told: str, tmp_path: Path) -> None:
+    with ToolScript([(tool, {})], "I see.") as engine:
+        assert asked(engine, SERVER, tmp_path / "t") == "I see."
+        (result,) = engine.results()
+    assert result.endswith(told)
+    assert len(result) < LONGEST_RESULT + 100
+    assert [one["outcome"] for one in read(tmp_path / "t") if one["event"] == "result"] == ["ok"]
 
 
 @pytest.mark.parametrize(

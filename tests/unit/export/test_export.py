@@ -126,6 +126,15 @@ def test_each_export_tells_who_must_be_let_use_the_key_and_by_which_commands(kin
     assert "cryptoKeyEncrypterDecrypter" not in "\n".join(export(kind, things).values())
 
 
+def test_a_hubs_token_is_asked_for_as_one_and_any_other_secret_by_its_own_name() -> None:
+    script = export("gcloud", resources())["deploy.sh"]
+    asked = [line.split(maxsplit=3) for line in script.splitlines() if line.startswith("secret_version ")]
+    assert asked == [
+        ["secret_version", "home-hub-token", "HF_TOKEN", "'a token of the hub that may read the model'"]
+    ]
+    assert "openssl" not in script, "no hub gives a random one"
+
+
 def test_terraform_tells_how_its_first_apply_a_failed_create_and_a_destroy_go_on() -> None:
     files = export("terraform", resources())
     head = " ".join(files["main.tf"].replace("#", "").split())
