@@ -64,7 +64,8 @@ def _costs(answer: CostAnswer) -> Iterator[str]:
             rows = [*_steady(cost.always_on), *rows]
     yield _table((title, "likely", "from … to") if len(rows) > 2 else (title, "", ""), rows)
     if answer.edge_with_traffic:
-        yield f"With traffic the load balancer costs more: {answer.edge_with_traffic}."
+        what = "the API gateway" if answer.cost.edge is None else "the load balancer"
+        yield f"With traffic {what} costs more: {answer.edge_with_traffic}."
     if answer.guard_with_traffic:
         yield f"With traffic the screen costs at least {answer.guard_with_traffic} more."
     if cost.tokens is None:

@@ -128,7 +128,8 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
         instances=what.instances,
     )
     hourly = rates.hourly(what.shape, what.region, zonal=what.zonal)
-    edge = None if wished.edge is None else edge_month(rates, wished.edge)
+    balanced = wished.edge is not None and not wished.edge.is_api_gateway
+    edge = edge_month(rates, wished.edge) if wished.edge is not None and balanced else None
     guard = guard_month(rates, wished.guard, wished.cloudrun.network)
     costs = cost(rates, hourly, usage, edge, guard)
     comparison = None
@@ -195,5 +196,5 @@ def _what(wished: Wish, question: Question, rates: Prices) -> What:
         weights_gib=0 if baked or others else weights,
         image_gib=0 if others else image_bytes(engine) / cloudrun.GIB + (weights if baked else 0),
         build_minutes=0 if others else BUILD_MINUTES,
-        edge=wished.edge is not None,
+        edge=wished.edge is not None and not wished.edge.is_api_gateway,
     )

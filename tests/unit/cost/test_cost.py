@@ -552,6 +552,12 @@ def test_the_load_balancer_of_the_file_is_in_every_month_and_its_traffic_is_told
         assert f"With traffic the load balancer costs more: {traffic}." in text
         assert "forwarding rules, 730 h × $0.025" in text
     assert "? armor_policy_month is unconfirmed" in cost_text.text(limited, explain=False)
+    keyed = asked('[edge]\nkind = "api-gateway"\nclients = ["alice"]\n')
+    assert keyed.cost.edge is None, "it costs by the call alone"
+    assert (
+        "$3 a million calls beyond the first two million a month (api_gateway_million_calls not confirmed)"
+        in keyed.edge_with_traffic
+    )
     regional = asked('[edge]\ndomain = "llm.example.com"\nkind = "regional"\n')
     assert "; not counted: what Google may charge for the instances of its proxies" in cost_text.text(
         regional, explain=False

@@ -195,7 +195,10 @@ class ManagedService(DependentResource):
         owner = await api(self.google, self.name).read()
         if owner is None:
             return None
-        live = await self.google.get("serviceusage", self._path(owner))
+        try:
+            live = await self.google.get("serviceusage", self._path(owner))
+        except NotFound:
+            return None
         return live if live.get("state") == "ENABLED" else None
 
     def unchanged_after_update(self, live: Json) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from homeport.errors import ApiDisabled, HomeportError, Incomplete, NoCredentials, NotFound
@@ -14,23 +14,25 @@ from homeport.resources.google.rest import LABEL, RestResource
 from homeport.targets.cloudrun.api_gateway import WORD, EndpointApiGateway, account_of
 from homeport.targets.cloudrun.inventory import Inventory, Unread
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL
 
 
 async def unwanted_api_gateway(
-    google: Google, names: Names, wanted: EndpointApiGateway | None
+    google: Google, names: Names, wanted: EndpointApiGateway | None, labels: Mapping[str, str]
 ) -> list[Resource]:
     """
     Return what another state of the file has left: all of it without a gateway, else configs, keys and gateways of before.
 
-    Nothing is asked of API Gateway where there is no account that it was made after. Raises `Incomplete` where something could not be read.
+    Nothing is asked of API Gateway where neither the account tells of one that it was made after nor the service, in its `labels`. Raises `Incomplete` where something could not be read.
     """
     who = account_of(google, names)
     live = await who.read()
-    if live is None or not who.is_managed(live):
+    ours = live is not None and who.is_managed(live)
+    if not ours and API_GATEWAY_LABEL not in labels:
         return []
-    there = await _there(google, names.name, (who.id,))
+    there = await _there(google, names.name, (who.id,) if ours else ())
     if wanted is None:
-        return [*there, who]
+        return [*there, *([who] if ours else [])]
     paths = {part.address.path for part in (wanted.api, wanted.config, wanted.gateway)}
     kept = {key.id for key in wanted.keys}
     left = [part for part in there if part.id not in kept and _path(part) not in paths]
@@ -44,11 +46,12 @@ async def unwanted_api_gateway(
 async def find_api_gateway(
     google: Google, name: str, inventory: Inventory
 ) -> tuple[Sequence[Resource], tuple[Unread, ...]]:
-    """Return what there is of the gateway of an endpoint whose account carries its mark, and what could not be read."""
+    """Return what there is of the gateway of an endpoint whose account or service tells of one, and what could not be read."""
     accounts = [
         thing for thing in inventory.of(name) if WORD in str(thing.body.get("description", "")).split()
     ]
-    if not accounts:
+    labelled = any(API_GATEWAY_LABEL in thing.body.get("labels", {}) for thing in inventory.of(name))
+    if not accounts and not labelled:
         return (), ()
     try:
         ids = tuple(f"service-account/{account.name}" for account in accounts)

@@ -140,7 +140,7 @@ class CloudRunTarget(CloudRunGraph):
         labels = live_labels or {}
         parts = await unwanted_parts(self.google, self.names, self.edge, labels)
         watched = await unwanted_observing(self.google, self.names, self.observing, labels)
-        parts += await unwanted_api_gateway(self.google, self.names, self.api_gateway)
+        parts += await unwanted_api_gateway(self.google, self.names, self.api_gateway, labels)
         parts += await unwanted_screen(self.foundations, labels)
         if live_labels is None:
             parts += await left_behind(self.foundations, observed=self.observing is not None)

@@ -162,6 +162,22 @@ def test_down_leaves_nothing_and_takes_the_gateway_before_the_service() -> None:
     assert deployer.down(wanted, purge=True) == ()
 
 
+def test_where_somebody_took_the_account_the_services_label_still_tells_of_a_gateway() -> None:
+    for wanted in ("down", "up"):
+        deployer = WithGateway()
+        deployer.up(deployer.keyed())
+        account = f"projects/rehearsal/serviceAccounts/{ACCOUNT.partition(':')[2]}"
+        kept = deployer.cloud.store.get("iam", account)
+        assert kept is not None
+        deployer.cloud.forget(kept)
+        if wanted == "down":
+            deployer.down(deployer.wanted(), purge=True)
+        else:
+            deployer.up(deployer.wanted())
+        assert deployer.left("apigateway") == []
+        assert keys_of(deployer) == {}
+
+
 def test_down_keeps_the_account_that_tells_of_a_gateway_which_could_not_be_looked_for() -> None:
     deployer = WithGateway()
     deployer.up(deployer.keyed())
