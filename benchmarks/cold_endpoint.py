@@ -45,6 +45,8 @@ WHOLE, OURS_S, OURS = 0.8, 5.0, 0.1
 """What is promised: of a whole start without a cache, and what our own part may take."""
 BUSY = 0.2
 """Of all its processors: where others take more of a machine, seconds of the clock are theirs, too."""
+LEAST_S = 0.1
+"""Of less a log tells nothing that could be compared."""
 MODES = ("off", "auto")
 FILE = """
 name = "cold"
@@ -192,7 +194,7 @@ def table(starts: Mapping[str, Sequence[ColdStart]], day: str) -> str:
     rows.append(("seconds of the processor", [[one.worked for one in starts[mode]] for mode in MODES]))
     for name, (off, auto) in rows:
         before = statistics.median(off) if off and auto else 0.0
-        ratio = f"{statistics.median(auto) / before:.2f}" if before else ""
+        ratio = f"{statistics.median(auto) / before:.2f}" if before >= LEAST_S else ""
         lines.append(f"| {name} | {spread(off)} | {spread(auto)} | {ratio} |")
     return "\n".join(lines) + "\n"
 

@@ -83,7 +83,7 @@ def test_both_starts_of_an_endpoint_are_told_term_by_term_with_how_busy_the_mach
 
     starts = {
         "off": [
-            start(60.0, 0.02, compile=30.0),
+            start(60.0, 0.02, fetch=0.04, compile=30.0),
             start(80.0, 0.55, compile=50.0),
             start(70.0, 0.1, compile=40.0),
         ],
@@ -100,6 +100,7 @@ def test_both_starts_of_an_endpoint_are_told_term_by_term_with_how_busy_the_mach
     assert "2 starts each" in text
     assert "at most 55% of the processors" in text
     assert "| compile | 40.0 (30.0 to 50.0) | 4.0 (4.0 to 4.0) | 0.10 |" in text
+    assert "| fetch | 0.0 |  |  |" in text
     assert "| restore |  | 0.5 (0.5 to 0.5) |  |" in text
     assert text.index("| the rest |") > text.index("| restore |")
     assert (
