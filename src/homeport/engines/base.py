@@ -9,14 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from homeport.catalog import Model
-from homeport.catalog.safetensors_header import SafetensorsTensor
-from homeport.engines.conformance import Conformance, Feature
 from homeport.engines.footprint import Footprint, MemoryTerm, Sizing
-from homeport.engines.image import ImageContents, Recipe
-from homeport.engines.metric_names import MetricNames
 from homeport.errors import HomeportError
 from homeport.hardware import Machine
 from homeport.json_types import Json, JsonObject
@@ -24,6 +20,12 @@ from homeport.spec import Delivery, Engine
 from homeport.task import Task
 from homeport.weights.manifest import Format as FileFormat
 from homeport.weights.selection import is_quantization
+
+if TYPE_CHECKING:
+    from homeport.catalog.safetensors_header import SafetensorsTensor
+    from homeport.engines.conformance import Conformance, Feature
+    from homeport.engines.image import ImageContents, Recipe
+    from homeport.engines.metric_names import MetricNames
 
 Format = Literal["gguf", "safetensors", "library"]
 """Which weights an engine takes; "library" means that it fetches and keeps its own (Ollama's tags)."""

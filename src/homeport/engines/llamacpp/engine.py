@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from homeport.child_environment import PYTHON
 from homeport.engines.base import (
@@ -21,12 +22,14 @@ from homeport.engines.base import (
     template_of,
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
-from homeport.engines.image import ImageContents, Recipe
 from homeport.engines.llamacpp import adapter, fields, honours, memory, metrics
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.json_types import Json
 from homeport.spec import Delivery, Engine
 from homeport.weights.manifest import Format as FileFormat
+
+if TYPE_CHECKING:
+    from homeport.engines.image import ImageContents, Recipe
 
 TITLE = "llama.cpp"
 FORMAT: Format = "gguf"
