@@ -382,7 +382,12 @@ def _sent(value: Any, key: str = "") -> Any:  # Any: JSON
         several = [_sent(one) for one in value]
         return several if key in _SEVERAL else several[0]
     if isinstance(value, dict):
-        return {camel(name): _sent(inner, name) for name, inner in value.items() if not _is_empty(inner)}
+        # The keys of labels are no fields of the API's.
+        return {
+            name if key == "labels" else camel(name): _sent(inner, name)
+            for name, inner in value.items()
+            if not _is_empty(inner)
+        }
     return value
 
 

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from homeport.usage.report import By, UsageReport
 
 
+_UNNAMED = {
+    "here": "all callers of an endpoint on this machine share its key",
+    "there": "neither what Cloud Run counts nor what engines and the gateway tell has a caller's name",
+}
+"""Why no count is told by its caller."""
+
+
 @click.command("usage")
 @name_argument
 @file_option
@@ -78,6 +85,8 @@ def command(
         _print(terminal, usage, by_)
     elif not usage.unread:
         terminal.say(f"nothing was counted in the last {days} days")
+    if by_ == "caller":
+        terminal.say(f"who called is not known: {_UNNAMED['here' if on == registry.DEFAULT else 'there']}")
     for what in usage.unread:
         terminal.say(f"not known, could not be read: {what}", style="yellow")
     return Incomplete.exit_code if usage.unread else 0

@@ -125,6 +125,13 @@ def test_services_of_one_name_in_two_regions_have_a_line_and_a_price_each(told: 
     assert FAR in out
 
 
+def test_why_callers_are_not_known_is_said_beside_the_sum(told: Told) -> None:
+    code, out, err = told(served(NEAR), "--by", "caller", "--json")
+    (row,) = json.loads(out)
+    assert (code, row["key"], row["requests"]) == (0, "not known", 5)
+    assert "who called is not known: neither what Cloud Run counts" in err
+
+
 def test_a_region_that_cannot_be_read_is_named_beside_what_is_known(told: Told) -> None:
     code, out, err = told(served(NEAR, FAR, shut=FAR), "--json")
     assert code == 27
