@@ -7,8 +7,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import httpx2
 import pytest
 
+import homeport
 from homeport import reference
 from homeport.engines.conformance import Feature, Stance
 from homeport.engines.names import NAMES
@@ -23,6 +25,8 @@ CHECKS = {
     Feature.SECOND_TURN_NATIVE: "second-turn-native",
     Feature.RESPONSES_SCHEMA: "schema-responses",
     Feature.UNKNOWN_MODEL: "unknown-model",
+    Feature.MODEL_BY_NAME: "model-by-name",
+    Feature.NO_VECTORS: "no-vectors",
     Feature.IMAGES: "images",
     Feature.MISTAKES: "mistakes",
 }
@@ -53,6 +57,28 @@ def seen(user: User, engine: str, weights: object) -> Mapping[Feature, str]:
 def test_llamacpp_honours_what_the_table_says_and_nothing_else(user: User) -> None:
     said = {feature: one.standing.value for feature, one in module("llamacpp").HONOURS.items()}
     assert seen(user, "llamacpp", TAUGHT) == said
+
+
+_SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {"name": "a", "schema": {"type": "object", "properties": {"a": True}}},
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"messages": []}, {"response_format": _SCHEMA, "max_tokens": 4}],
+    ids=["no message", "a schema of true"],
+)
+def test_what_else_is_said_of_llamacpps_mistakes_is_so(user: User, wrong: dict[str, Any]) -> None:
+    """Where it mends one, its row in `honours.py` is to be changed."""
+    user.write(
+        f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 512\nparallel = 1\n[local]\nport = 0\napi_key = "none"\n'
+    )
+    user.run("up", "--yes", "--no-verify")
+    endpoint = homeport.connect("home")
+    request = {"model": endpoint.model, "messages": [{"role": "user", "content": "hi"}], **wrong}
+    assert httpx2.post(f"{endpoint.base_url}/chat/completions", json=request, timeout=60).status_code == 500
 
 
 @pytest.mark.vllm

@@ -116,6 +116,10 @@ class Defect(StrEnum):
     PICTURE_UNSEEN = "a picture that is passed over in silence"
     PICTURE_SEEN = "a picture that is seen although none was promised to be"
     PICTURE_TAKEN = "a picture seen, and what is none, too"
+    MODEL_UNTOLD = "a model that its own path does not tell of"
+    MODEL_OTHER = "another model under a model's own path"
+    VECTORS_501 = "vectors refused with 501 and a flag of the engine's own"
+    VECTORS_GIVEN = "vectors of a model of text"
     MISTAKE_500 = "a client's mistake answered with 500"
     MISTAKE_TAKEN = "a client's mistake answered with 200"
     THOUGHTS_ONLY = "reasoning without text"
@@ -152,6 +156,9 @@ class _Reply:
     stream: tuple[str, ...] = ()
     broken: bool = False
     """Whether the connection breaks before the stream has ended."""
+
+
+_OF_VECTORS = (Defect.VECTORS_501, Defect.VECTORS_GIVEN)
 
 
 @dataclass(frozen=True)
@@ -210,6 +217,7 @@ class Engine:
             "/invocations": self._chat,
             "/v1/completions": self._completion,
             "/api/chat": self._native,
+            **({"/v1/embeddings": self._vectors} if self.has(*_OF_VECTORS) else {}),
             **({} if self.has(Defect.RESPONSES_ABSENT) else {"/v1/responses": self._response}),
         }
         return answers[path](request) if path in answers else _Reply(404, _error("not found"))
@@ -222,6 +230,11 @@ class Engine:
             or (self.has(Defect.INVOCATIONS_OPEN) and path == "/invocations" and authorization != "")
         )
 
+    def _vectors(self, _: Any) -> _Reply:
+        if self.has(Defect.VECTORS_GIVEN):
+            return _Reply(200, {"object": "list", "data": [{"index": 0, "embedding": [1.0]}]})
+        return _Reply(501, _error("This server does not support embeddings. Start it with `--embeddings`"))
+
     def _shown(self, path: str) -> _Reply:
         weights = "/weights/other.gguf" if self.has(Defect.WRONG_WEIGHTS) else WEIGHTS
         if path == "/v1/models" and self.has(Defect.LIST_BROKEN):
@@ -232,6 +245,9 @@ class Engine:
             if not self.has(Defect.ADAPTER_UNLISTED):
                 listed.append({"id": ADAPTER, "object": "model", "root": "/adapters/tone"})
             return _Reply(200, {"object": "list", "data": listed})
+        if path == f"/v1/models/{MODEL}" and not self.has(Defect.MODEL_UNTOLD):
+            name = ADAPTER if self.has(Defect.MODEL_OTHER) else MODEL
+            return _Reply(200, {"id": name, "object": "model", "root": weights})
         if path == "/props":
             return _Reply(200, {"model_path": weights})
         if path == "/metrics":

@@ -22,7 +22,7 @@ from homeport.catalog.untrusted import read_json
 from homeport.errors import WeightsError
 from homeport.names import shown
 from homeport.weights import checkpoint, sentence_modules
-from homeport.weights.selection import choose, parts_beside
+from homeport.weights.selection import choose, instead, parts_beside
 
 if TYPE_CHECKING:
     from homeport.weights.manifest import Format, Pin, PinnedFile
@@ -38,6 +38,8 @@ _SETTINGS = (
     "chat_template.jinja",
     "chat_template.json",
     checkpoint.INDEX,
+    "adapter_config.json",
+    "params.json",
 )
 _MOST_SETTINGS = 1 << 25
 """Bytes; the index of a model with a hundred thousand tensors has a third of that."""
@@ -80,9 +82,10 @@ def of_path(path: Path, *, name: str) -> Described:
             (gguf, *_) = choose((file.name for file in path.glob("*.gguf")), "gguf", where=str(path))
             return of_path(path / gguf, name=name)
         if not files:
+            names_here = [file.relative_to(path).as_posix() for file in path.rglob("*")]
             raise WeightsError(
                 f"{path} holds no safetensors and no GGUF file",
-                hint="name a folder with a model, or a GGUF file",
+                hint=instead(names_here) or "name a folder with a model, or a GGUF file",
             )
         beside = (file.name for file in path.iterdir() if file.is_file() or checkpoint.is_dangling(file))
         chosen = choose(beside, "safetensors", where=str(path))

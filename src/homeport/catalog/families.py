@@ -19,7 +19,7 @@ UNIFORM = frozenset(
 """Families whose layers all see the whole context, or all the same window. Each was looked up in vLLM 0.32's own code."""
 ENCODERS = frozenset(
     {
-        *("bert", "roberta", "xlm-roberta", "camembert", "modernbert"),
+        *("bert", "roberta", "xlm-roberta", "camembert", "modernbert", "nomic_bert"),
         *(
             "modern-bert",
             "nomic-bert",
@@ -96,6 +96,19 @@ _ALONE = frozenset({"gemma3_text"})
 """Families whose own config.json leaves its defaults out, too; of any other one that lacks them is damaged."""
 
 
+_SPELLED: Mapping[str, Mapping[str, str]] = {
+    "nomic_bert": {
+        "n_embd": "hidden_size",
+        "n_layer": "num_hidden_layers",
+        "n_head": "num_attention_heads",
+        "n_inner": "intermediate_size",
+        "n_positions": "max_position_embeddings",
+    }
+}
+"""Families whose published config.json calls it otherwise."""
+
+
 def filled(text: Table, kind: str, *, part: bool) -> Table:
     """Return the settings of a language model with the defaults of its family; `part` where they are a part of a config.json."""
+    text = text.renamed({**_SPELLED.get(kind, {})})
     return text.over(DEFAULTS.get(kind, {})) if part or kind in _ALONE else text

@@ -7,7 +7,6 @@ a guess would size it wrongly, and be believed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from homeport.catalog import Architecture, Gate, Model, gguf_parts, keys_of
 from homeport.catalog.families import COUNTED_FROM, ENCODERS, PERIODS, UNIFORM, filled
 from homeport.catalog.gguf_header import Array, Header
+from homeport.catalog.made_for import ensure_is_model, task_of
 from homeport.catalog.untrusted import Table, read_json
 from homeport.errors import WeightsError
 from homeport.task import Task
@@ -25,11 +25,6 @@ _NO_TEMPLATE = (
     "It has no chat template, as a pretrained model has none: vLLM refuses chats without a chat_template.jinja beside "
     "the weights, and other engines take a general one, which it was not trained on."
 )
-_EMBEDS = re.compile(
-    r"^(?:Bert|Roberta|XLMRoberta|ModernBert|NomicBert|Gemma3Text|DistilBert|MPNet|JinaBert|Qwen[23])\w*Model$"
-    r"|Embedding(?:Model)?$"
-)
-_JUDGES = re.compile(r"ForMaskedLM$|ForSequenceClassification$")
 _EMBEDDING_GGUFS = ENCODERS | {"gemma-embedding"}
 _RANKS = 4
 """llama.cpp's `pooling_type` of a reranker."""
@@ -87,8 +82,9 @@ def from_header(header: Header, *, where: str, name: str) -> Model:
 
 def from_folder(path: Path, *, name: str) -> Model:
     """Return the model in a folder with a config.json, as the hub has them, called `name`."""
+    ensure_is_model(path)
     config = read_json(path / "config.json")
-    task = _task(path, config)
+    task = task_of(path, config)
     part = config.part("text_config")
     text = part or config
     kind = text.text("model_type") or config.text("model_type")
@@ -336,7 +332,7 @@ def _parser(kind: str, *, instruct: bool) -> str | None:
 
 
 def _note(kind: str, architecture: Architecture | None, *more: str, instruct: bool) -> str:
-    known = f"How {kind or 'it'} keeps its KV cache is not known here, so it cannot be sized."
+    known = f"What a {kind or 'model of its kind'} keeps in memory is not known here, so it cannot be sized."
     return " ".join(filter(None, ("" if instruct else _NO_TEMPLATE, "" if architecture else known, *more)))
 
 
@@ -346,20 +342,6 @@ def _kv_dtype(quantization: Table) -> str:
     if scheme is not None and scheme.number("num_bits") == 8 and scheme.text("type") == "float":
         return "fp8"
     return "fp8" if quantization.text("kv_cache_quant_algo").upper() == "FP8" else ""
-
-
-def _task(path: Path, config: Table) -> Task:
-    """Return what the model was made for. Raises `WeightsError` for one that gives neither text nor vectors."""
-    named = config.values.get("architectures")
-    kinds = [str(kind) for kind in named] if isinstance(named, list) else []
-    if kinds and all(_JUDGES.search(kind) for kind in kinds):
-        raise WeightsError(
-            f"{path} is a {kinds[0]}: it scores texts, and a model that writes text or gives vectors was expected",
-            hint="`homeport models` lists some",
-        )
-    embeds = bool(kinds) and all(_EMBEDS.search(kind) for kind in kinds)
-    # Some are kept as the network of text that they were made of, with how they are pooled beside it.
-    return "embed" if embeds or sentence_modules.pools(path) else "generate"
 
 
 def _dtype(*tables: Table) -> str:

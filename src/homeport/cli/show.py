@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 
 from homeport.catalog import Model
-from homeport.engines.registry import modalities, of_files, with_weights
+from homeport.engines.registry import UNTRIED, modalities, of_files, with_weights
 from homeport.keys import Whereabouts
 from homeport.printable import printable
 from homeport.reconcile import KNOWN_AFTER_APPLY, ActionKind, Change, Plan
@@ -164,7 +164,8 @@ def _served(model: Model, engine: str) -> str:
     """Return which of its modalities an engine serves, and which it would with a key of the file."""
     plain, more = modalities(model, engine), modalities(model, engine, projector=True)
     besides = [modality for modality in more if modality not in plain]
-    return ", ".join(plain) + (f" ({', '.join(besides)} with engine.projector)" if besides else "")
+    named = [f"{modality} (not tried here)" if modality in UNTRIED else modality for modality in plain]
+    return ", ".join(named) + (f" ({', '.join(besides)} with engine.projector)" if besides else "")
 
 
 def timeline(seconds: dict[str, float]) -> str:

@@ -42,14 +42,14 @@ def _rows(looked: Looked) -> list[tuple[str, ...]]:
 
 def _row(row: FitRow, contexts: tuple[int, ...]) -> tuple[str, ...]:
     fit = row.fit
-    left = max(0, fit.footprint.cache_bytes) if fit.footprint else 0
+    left = max(0, fit.footprint.cache_bytes) if fit.footprint and fit.footprint.cache.grows else 0
     return (
         "✓" if fit.fits else _mark(fit),
         fit.place.name,
         fit.what.engine,
         f"{gib(_weights(fit))} {fit.what.settings.quantization or fit.what.weights.quantization}",
         gib(left) if left else "–",
-        *(_count(fit.at(context)) for context in contexts),
+        *(_count(fit, context) for context in contexts),
         _price(row),
         fit.binds,
     )
@@ -71,8 +71,12 @@ def _weights(fit: Fit) -> int:
     return fit.footprint.weights if fit.footprint else fit.what.weights.size
 
 
-def _count(count: int | None) -> str:
-    return "–" if not count else f"{count}×"
+def _count(fit: Fit, context: int) -> str:
+    """Return how many requests of so many tokens have room at once, as `4×`; `✓` where none of them takes room."""
+    count = fit.at(context)
+    if not count:
+        return "–"
+    return f"{count}×" if fit.footprint and fit.footprint.cache.grows else "✓"
 
 
 def tokens(count: int) -> str:
@@ -126,6 +130,8 @@ def _estimate(estimate: Estimate) -> list[str]:
 def _most(best: Fit) -> str:
     """Return how far the place goes, and what the engine is told to go there."""
     settings = best.what.settings
+    if best.footprint is not None and not best.footprint.cache.grows:
+        return f"texts of {best.what.most_context:,} tokens; no cache grows with requests at once, so memory sets no number of them"
     users, length = best.wanting(parallel=best.concurrency), best.wanting(context=best.longest_context())
     return (
         f"{users.what.settings.parallel} × {settings.context:,} tokens{_told_for(users, best)}, "
@@ -184,6 +190,8 @@ def _explained(fit: Fit) -> str:
     left = MemoryTerm("left for the KV cache", budget.cache_bytes, "")
     lines.append(_term("=", left))
     cache = budget.cache
+    if not cache.grows:
+        return "\n".join([*lines, f"    {cache.how}"])
     lines.append(f"    a sequence of {cache.context:,} tokens takes {gib(cache.sequence_bytes)}: {cache.how}")
     lines.append(f"    the cache holds {budget.sequences} of them, {max(0, budget.tokens):,} tokens in all")
     if fit.host:

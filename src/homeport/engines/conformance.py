@@ -17,6 +17,8 @@ class Feature(StrEnum):
     CHOICE_NAMED = "`tool_choice` that names a function: that one is called"
     RESPONSES_SCHEMA = "a JSON schema over `/v1/responses` (`text.format`) is obeyed"
     UNKNOWN_MODEL = "the name of a model that is not there is refused"
+    MODEL_BY_NAME = "`/v1/models/NAME` tells of a model that `/v1/models` lists"
+    NO_VECTORS = "vectors asked of a model of text are refused with 400 or its like, and with no advice that leads nowhere"
     IMAGES = "a picture where none can be seen, and what is no picture, get 400 or its like, not 500"
     MISTAKES = "a client's mistake is answered with 400 or its like, not with 500"
 

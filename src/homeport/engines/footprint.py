@@ -62,6 +62,8 @@ class KvCache:
     spare_blocks: int = 0
     """Blocks that the engine keeps for itself."""
     how: str
+    grows: bool = True
+    """Whether requests at once take room; False of a model that sees a text at once, and keeps nothing."""
 
     @property
     def sequence_bytes(self) -> int:
@@ -95,6 +97,7 @@ def no_cache(hidden: int, context: int) -> KvCache:
         block_bytes=hidden * 4,
         blocks_per_sequence=1,
         how=f"no cache: a text is seen at once, and a vector of {hidden} × 4 bytes is kept",
+        grows=False,
     )
 
 

@@ -48,6 +48,10 @@ def loaders(format_: str) -> str:
     return " or ".join(name for name in of_files(format_) if module(name).FORMAT != "library")
 
 
+UNTRIED = frozenset({"audio"})
+"""What no test of ours has sent to an engine that should understand it."""
+
+
 def modalities(model: Model, name: str, *, projector: bool = False) -> tuple[str, ...]:
     """Return what the engine `name` serves of what the model reads; with `projector`, beside its encoder of images."""
     engine = module(name)

@@ -107,6 +107,8 @@ class Fit:
             return "weights"
         if self.host_bytes > self.place.host_memory:
             return "memory beside the GPU"
+        if not self.footprint.cache.grows:
+            return "no cache that grows"
         if self.sequences <= self._most:
             return "KV cache"
         return (
@@ -192,10 +194,17 @@ def fit(what: Serving, place: Place) -> Fit:
     return replace(result, problems=tuple(_problems(result)))
 
 
+def unknown_size(model: Model, engine: str = "an engine") -> str:
+    """Return what it is that nobody here knows of a model that cannot be sized."""
+    if model.task == "embed":
+        return f"whether {engine} serves a model of the family {model.family or 'that it is of'} is not known"
+    return f"how {model.name} keeps its KV cache is new to homeport"
+
+
 def size_unknown(model: Model) -> SizeUnknown:
     """Return the error of a model whose memory nobody here can work out: that is not to say that it does not fit."""
     return SizeUnknown(
-        f"how much memory {model.name} takes is not known: how it keeps its KV cache is new to homeport",
+        f"how much memory {model.name} takes is not known: {unknown_size(model)}",
         hint="`homeport up` on a machine of yours tries it all the same; `homeport models` lists those that are sized",
     )
 
@@ -212,7 +221,7 @@ def _problems(result: Fit) -> Iterable[str]:
         most = result.what.most_context
         yield f"{result.what.engine} serves {most:,} tokens of {result.what.model.name}, not {settings.context:,}"
     if footprint is None:
-        yield f"how {result.what.model.name} keeps its KV cache is not known, so it cannot be sized"
+        yield f"{unknown_size(result.what.model, result.what.engine)}, so it cannot be sized"
     elif footprint.cache_bytes < 0:
         lacks = gib(-footprint.cache_bytes)
         yield f"{gib(footprint.fixed_bytes)} are taken before any KV cache, {lacks} more than {gib(footprint.usable.size)}"
@@ -240,4 +249,4 @@ def _cache_json(budget: Footprint) -> JsonObject:
     }
 
 
-__all__ = ["LADDER", "Fit", "Serving", "fit", "ladder", "size_unknown"]
+__all__ = ["LADDER", "Fit", "Serving", "fit", "ladder", "size_unknown", "unknown_size"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from homeport.catalog import cloudrun
 from homeport.engines.registry import module, published
 from homeport.errors import SpecError
-from homeport.fit import Fit, Serving, fit
+from homeport.fit import Fit, Serving, fit, unknown_size
 from homeport.fit.devices import Place, cloud
 from homeport.spec import Engine
 
@@ -73,7 +73,7 @@ def choose(what: Serving, *, price: Price, region: str | None = None, gpu: str =
 
 def _why(best: Fit | None, runner_up: Fit | None, tried: list[Fit], price: Price) -> str:
     if not any(result.known for result in tried):
-        return f"not known: how {tried[-1].what.model.name} keeps its KV cache is new to homeport"
+        return f"not known: {unknown_size(tried[-1].what.model, tried[-1].what.engine)}"
     if best is None:
         return f"nothing fits: {tried[-1].problems[0]}"
     cheaper = [result for result in tried if price(result.place) < price(best.place)]

@@ -45,6 +45,8 @@ CHECKS = (
     Check("mistakes", "a client's mistake is called one", honesty.mistakes),
     Check("adapters", "an adapter changes what the base model says", adapters.difference, 600),
     Check("images", "a picture arrives, or is refused as a mistake", images.picture, 600),
+    Check("model-by-name", "a model is told of under its own path", honesty.model_by_name),
+    Check("no-vectors", "a model of text refuses to give vectors", honesty.no_vectors),
     Check("key", "a wrong or absent key is refused on every path", access.keys),
     Check("context", "the promised context is really there", context.needle, 900),
     Check("too-long", "a prompt that is too long is refused, not cut", context.too_long, 900),
@@ -59,7 +61,7 @@ _OF_VECTORS = (
     Check("too-long", "a text that is too long is refused, not cut", vectors.too_long, 900),
     Check("parallel", "requests at once all finish", vectors.at_once, 600),
 )
-_OF_BOTH = frozenset({"identity", "key"})
+_OF_BOTH = frozenset({"identity", "key", "model-by-name"})
 
 
 def checks_of(task: Task) -> tuple[Check[VerificationSubject], ...]:

@@ -13,6 +13,7 @@ from homeport.weights.manifest import Format
 _SPLIT = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
 _QUANTIZED = re.compile(r"(?:^|[-._])(?:I?Q\d\w*|BF16|F16|F32|MXFP4\w*|TQ\d_\d)(?=[-._]|$)", re.IGNORECASE)
 _BESIDE = frozenset({".json", ".model", ".jinja", ".txt", ".tiktoken"})
+_PICKLES = frozenset({".bin", ".pt", ".pth"})
 _OURS = "homeport-manifest.json"
 """What homeport writes last beside weights in a bucket: a source of that name would vouch for itself."""
 _OTHER_RUNTIMES = frozenset({"original", "onnx", "openvino", "coreml", "gguf", "metal"})
@@ -106,7 +107,7 @@ def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
         hint = (
             "choose an engine that loads its safetensors (engine.kind)"
             if _has_safetensors(names)
-            else "choose another source"
+            else instead(names) or "choose another source"
         )
         raise NotThisFormat(f"{where} has no GGUF file, which is what this engine loads", hint=hint)
     if len(heads) > 1:
@@ -151,10 +152,23 @@ def _safetensors(names: list[str], file: str | None, where: str) -> list[str]:
     tensors = [name for name in tensors if not name.startswith("consolidated")] or tensors
     if not tensors:
         has_gguf = any(name.endswith(".gguf") for name in names)
-        hint = "choose an engine that loads its GGUF (engine.kind)" if has_gguf else "choose another source"
+        hint = instead(names) or "choose another source"
+        hint = "choose an engine that loads its GGUF (engine.kind)" if has_gguf else hint
         raise NotThisFormat(f"{where} has no safetensors, which is what this engine loads", hint=hint)
     layers = [name for name in names if sentence_modules.is_weights(name)]
     return sorted([*tensors, *layers, *(name for name in names if _is_beside(name))])
+
+
+def instead(names: Iterable[str]) -> str:
+    """Return what to do with a source that has no weights that can be loaded, by its files; '' where these tell nothing."""
+    known = set(names)
+    if "model_index.json" in known:
+        return "it is a pipeline that makes pictures (model_index.json): name a model that writes text"
+    if any(PurePosixPath(name).suffix in _PICKLES for name in known):
+        return "its weights are pickles, which run code as they are loaded: take a revision or a copy of it with safetensors"
+    if any(name.endswith(".onnx") for name in known):
+        return "its weights are for ONNX: take the repository that it was made from"
+    return ""
 
 
 def _is_beside(name: str) -> bool:

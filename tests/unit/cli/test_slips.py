@@ -155,6 +155,28 @@ def test_where_there_is_nothing_to_list_it_is_said_and_nothing_is_printed(
     assert json.loads(capsys.readouterr().out) == []
 
 
+def test_of_a_log_the_last_200_lines_are_shown_unless_others_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "home" / "endpoints" / "own"
+    folder.mkdir(parents=True)
+    lines = [f"line {number}" for number in range(450)]
+    (folder / "engine.log").write_text("\n".join(lines) + "\n")
+    for more, shown in (
+        ((), lines[-200:]),
+        (("-n", "3"), lines[-3:]),
+        (("--lines", "0"), []),
+        (("--all",), lines),
+    ):
+        assert cli.run(["logs", "own", *more]) == 0
+        assert capsys.readouterr().out.splitlines() == shown
+        assert cli.run(["logs", "own", "--json", *more]) == 0
+        assert json.loads(capsys.readouterr().out) == {"lines": shown}
+    Path("homeport.toml").write_text('name = "own"\n')
+    assert cli.run(["logs"]) == 0
+    assert capsys.readouterr().out.splitlines() == lines[-200:]
+
+
 def test_windows_is_refused_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,12 +11,17 @@ import pytest
 from homeport.catalog import Published
 from homeport.catalog.inspect import from_folder
 from homeport.catalog.served_for import served_for
+from homeport.cli.show_fit import _count
 from homeport.engines.footprint import Device, Sizing
 from homeport.engines.vllm import memory
 from homeport.engines.vllm.engine import COMPACT_JSON, _compact_json
 from homeport.errors import SpecError, WeightsError
+from homeport.fit import Serving, fit, unknown_size
+from homeport.fit.devices import cloud
 from homeport.spec import Engine
 from homeport.verify.checks.structure import endless
+from homeport.weights.manifest import Format
+from homeport.weights.selection import choose
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 32, "hidden_size": 4096,
@@ -175,6 +180,92 @@ def test_a_model_of_embeddings_is_told_as_one(tmp_path: Path, kind: str) -> None
     with pytest.raises(SpecError, match="model of embeddings: it gives vectors") as refused:
         served_for(found, "generate")
     assert 'task = "embed"' in str(refused.value.hint)
+
+
+_FORMATS: tuple[Format, ...] = ("safetensors", "gguf")
+NOMIC: dict[str, Any] = {
+    "model_type": "nomic_bert", "architectures": ["NomicBertModel"], "n_embd": 768, "n_layer": 12, "n_head": 12,
+    "n_inner": 3072, "n_positions": 8192, "vocab_size": 30528,
+}  # fmt: skip
+
+
+def test_an_encoder_keeps_no_cache_and_sets_no_number_of_requests(tmp_path: Path) -> None:
+    found = sized(tmp_path, NOMIC, "float32", context=8192)
+    assert not found.cache.grows
+    assert found.cache.how.startswith("no cache")
+    assert sized(tmp_path, LLAMA, "bfloat16").cache.grows
+    shape = next(place for place in cloud("europe-west4") if place.device.gpu)
+    model = from_folder(tmp_path, name="x")
+    weights = Published(source="x", size=1 << 28, quantization="float32", how="")
+    text = fit(Serving(model=model, weights=weights, engine="vllm", settings=Engine()), shape)
+    (tmp_path / "config.json").write_text(json.dumps(NOMIC))
+    model = served_for(from_folder(tmp_path, name="x"), "embed")
+    vectors = fit(Serving(model=model, weights=weights, engine="vllm", settings=Engine()), shape)
+    assert vectors.fits
+    assert (vectors.binds, text.binds) == ("no cache that grows", "KV cache")
+    assert (_count(vectors, 4096), _count(text, 4096)[-1]) == ("✓", "×")
+
+
+def test_a_network_of_masked_words_with_a_pooling_beside_it_gives_vectors(tmp_path: Path) -> None:
+    config = {**LLAMA, "model_type": "roberta", "architectures": ["RobertaForMaskedLM"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    pooling = {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
+    (tmp_path / "modules.json").write_text(json.dumps([pooling]))
+    assert from_folder(tmp_path, name="x").task == "embed"
+
+
+def test_what_an_engine_is_not_known_to_serve_is_said_of_a_model_of_embeddings(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        json.dumps({**LLAMA, "model_type": "mpnet", "architectures": ["MPNetModel"]})
+    )
+    model = from_folder(tmp_path, name="x")
+    assert (model.task, model.architecture) == ("embed", None)
+    assert unknown_size(model, "vllm") == "whether vllm serves a model of the family mpnet is not known"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "T5EncoderModel",
+        "MT5Model",
+        "BartForConditionalGeneration",
+        "WhisperForConditionalGeneration",
+        "CLIPModel",
+    ],
+)
+def test_an_encoder_with_a_decoder_and_what_reads_no_text_are_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": [kind]}))
+    with pytest.raises(WeightsError, match=f"is a {kind}, which homeport does not serve"):
+        from_folder(tmp_path, name="x")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["pytorch_model.bin", "config.json"], "are pickles"),
+        (["model_index.json", "unet/diffusion_pytorch_model.bin"], "a pipeline that makes pictures"),
+        (["onnx/model.onnx", "config.json"], "for ONNX"),
+        (["README.md"], "choose another source"),
+    ],
+)
+def test_a_source_without_weights_that_can_be_loaded_is_told_by_what_it_has(
+    names: list[str], told: str
+) -> None:
+    for wanted in _FORMATS:
+        with pytest.raises(WeightsError, match="which is what this engine loads") as refused:
+            choose(names, wanted, where="hf:o/r")
+        assert told in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("adapter_config.json", "a LoRA adapter"), ("params.json", "its maker's own form")]
+)
+def test_a_folder_of_something_else_is_told_as_that(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(
+        WeightsError, match=f"{told} \\({name}\\), and a model with a config.json was expected"
+    ):
+        from_folder(tmp_path, name="x")
 
 
 @pytest.mark.parametrize("kind", ["XLMRobertaForSequenceClassification", "BertForMaskedLM"])

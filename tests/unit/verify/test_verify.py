@@ -105,6 +105,8 @@ TALKS = tuple(
         "second-turn-native",
         "schema-responses",
         "unknown-model",
+        "model-by-name",
+        "no-vectors",
         "mistakes",
         "adapters",
     }
@@ -235,6 +237,10 @@ FOUND: dict[Defect, Mapping[str, str]] = {
     Defect.PICTURE_UNSEEN: {},
     Defect.PICTURE_SEEN: {},
     Defect.PICTURE_TAKEN: {},
+    Defect.MODEL_UNTOLD: {},
+    Defect.MODEL_OTHER: {},
+    Defect.VECTORS_501: {},
+    Defect.VECTORS_GIVEN: {},
     Defect.MISTAKE_500: {},
     Defect.MISTAKE_TAKEN: {},
     Defect.THOUGHTS_ONLY: {
@@ -331,6 +337,12 @@ NOTED: dict[Defect, Mapping[str, str]] = {
     Defect.PICTURE_UNSEEN: {"images": f"{PASSED_OVER} 14 with it {KNOWN}"},
     Defect.PICTURE_SEEN: {"images": f"{PASSED_OVER} 74 with it {KNOWN}"},
     Defect.PICTURE_TAKEN: {"images": f"{PASSED_OVER} 74 with it {KNOWN}"},
+    Defect.MODEL_UNTOLD: {"model-by-name": f"/v1/models/rote gets 404 {KNOWN}"},
+    Defect.MODEL_OTHER: {"model-by-name": f"it tells of 'tone' {KNOWN}"},
+    Defect.VECTORS_501: {
+        "no-vectors": f'501, with the advice --embeddings, which is no key of homeport.toml (task = "embed" is) {KNOWN}'
+    },
+    Defect.VECTORS_GIVEN: {"no-vectors": f"vectors come with 200, of a model that was made for text {KNOWN}"},
     Defect.MISTAKE_500: {"mistakes": f"{TOOK.format(500)} {KNOWN}"},
     Defect.MISTAKE_TAKEN: {"mistakes": f"{TOOK.format(200)} {KNOWN}"},
     Defect.THOUGHTS_ONLY: {"schema-responses": IGNORED},

@@ -13,10 +13,15 @@ HONOURS = {
     Feature.CHOICE_NAMED: not_honoured("taken as `auto`: the model calls what it likes"),
     Feature.RESPONSES_SCHEMA: not_honoured("ignored, prose comes: use `response_format` of chat completions"),
     Feature.UNKNOWN_MODEL: not_honoured("any name is answered, by the one model that is loaded"),
+    Feature.MODEL_BY_NAME: not_honoured("404 for each: look for it in the list"),
+    Feature.NO_VECTORS: not_honoured(
+        '501, with a flag of its own (`--embeddings`), which is no key here: `task = "embed"` is'
+    ),
     Feature.IMAGES: not_honoured(
         "500 for a picture where `engine.projector` is not set; 400 for what is no picture"
     ),
     Feature.MISTAKES: not_honoured(
-        "500 for some: tools that are no list, a role that is no text, a call without arguments in the history"
+        "500 for some: tools that are no list, a role that is no text, a call without arguments in the history, no message "
+        "at all, `true` in the place of a schema"
     ),
 }

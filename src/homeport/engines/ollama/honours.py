@@ -15,6 +15,8 @@ HONOURS = {
     Feature.CHOICE_NAMED: _CHOICE,
     Feature.RESPONSES_SCHEMA: unchecked("its documentation does not list it"),
     Feature.UNKNOWN_MODEL: unchecked("its documentation says 404"),
+    Feature.MODEL_BY_NAME: unchecked("its documentation lists it"),
+    Feature.NO_VECTORS: unchecked("it may give a mean of the model's states"),
     Feature.IMAGES: unchecked(),
     Feature.MISTAKES: unchecked(),
 }

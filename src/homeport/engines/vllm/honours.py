@@ -1,6 +1,6 @@
 """What vLLM honours, as far as it was seen: vLLM 0.32 on a CPU, with small models of the tests."""
 
-from homeport.engines.conformance import ABSENT, Feature, honoured, not_honoured
+from homeport.engines.conformance import ABSENT, Feature, honoured, not_honoured, unchecked
 
 HONOURS = {
     Feature.SECOND_TURN: honoured(
@@ -19,6 +19,8 @@ HONOURS = {
     ),
     Feature.RESPONSES_SCHEMA: honoured(),
     Feature.UNKNOWN_MODEL: honoured(),
+    Feature.MODEL_BY_NAME: not_honoured("404 for each, by its routes: look for it in the list"),
+    Feature.NO_VECTORS: unchecked("404, by its routes"),
     Feature.IMAGES: honoured(
         "for a picture where the model sees none, for what is no picture, and for more of them than the limit"
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 from homeport.endpoint.refusals import refusal
 from homeport.engines.conformance import Feature, Stance
@@ -19,6 +20,8 @@ from homeport.verify.report import Finding, VerificationSubject, skipped
 _OTHER = "get_time"
 _CALL = re.compile(rf"{weather.NAME}[\"']?\s*[({{,]")
 """A call that was left in the text, as the model writes it: whatever the family, the name and then its arguments."""
+_FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]+")
+"""A flag of a program: whoever asks over HTTP cannot set one."""
 _PLAIN = "What is the capital of France?"
 _NOBODY = "a-model-that-is-not-there"
 _MISTAKES: dict[str, dict[str, Any]] = {
@@ -117,6 +120,47 @@ async def unknown_model(subject: VerificationSubject) -> Finding:
         return told(subject, {}, f"refused with {error.status}", status=error.status)
     problem = f"{_NOBODY!r} is asked for, and {response.get('model')!r} answers with 200"
     return told(subject, {feature: problem}, "", model=response.get("model"))
+
+
+async def model_by_name(subject: VerificationSubject) -> Finding:
+    """Check that the served model, which is in the list, is told of under its own path."""
+    feature, path = Feature.MODEL_BY_NAME, f"/v1/models/{quote(subject.endpoint.model, safe='')}"
+    async with subject.endpoint.client(timeout_s=60) as client:
+        response = await client.get(path)
+    if response.status_code in {401, 403}:
+        raise refusal(response.status_code, response.text)
+    if not response.is_success:
+        return told(
+            subject, {feature: f"{path} gets {response.status_code}"}, "", status=response.status_code
+        )
+    return await judged(subject, feature, _own_name(subject, feature, response.text))
+
+
+async def _own_name(subject: VerificationSubject, feature: Feature, body: str) -> Finding:
+    name = json.loads(body)["id"]
+    troubles = {} if name == subject.endpoint.model else {feature: f"it tells of {name!r}"}
+    return told(subject, troubles, f"it tells of {name}")
+
+
+async def no_vectors(subject: VerificationSubject) -> Finding:
+    """Check that a model of text refuses to give vectors as a client's mistake, and says nothing that leads nowhere."""
+    feature = Feature.NO_VECTORS
+    async with subject.endpoint.client(timeout_s=60) as client:
+        response = await client.post(
+            "/v1/embeddings", json={"model": subject.endpoint.model, "input": "a text"}
+        )
+    status = response.status_code
+    if status in {401, 403}:
+        raise refusal(status, response.text)
+    flag = _FLAG.search(response.text)
+    problem = ""
+    if status < 400:
+        problem = f"vectors come with {status}, of a model that was made for text"
+    elif flag is not None:
+        problem = f'{status}, with the advice {flag[0]}, which is no key of homeport.toml (task = "embed" is)'
+    elif status >= 500:
+        problem = f"refused with {status}, not with 4xx"
+    return told(subject, {feature: problem} if problem else {}, f"refused with {status}", status=status)
 
 
 async def mistakes(subject: VerificationSubject) -> Finding:

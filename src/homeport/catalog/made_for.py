@@ -1,0 +1,67 @@
+"""What a folder of files is, and what its model was made for: text, vectors, or what nobody here serves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from homeport.catalog.untrusted import Table
+from homeport.errors import WeightsError
+from homeport.task import Task
+from homeport.weights import sentence_modules
+
+_EMBEDS = re.compile(
+    r"^(?:Bert|Roberta|XLMRoberta|ModernBert|NomicBert|Gemma3Text|DistilBert|MPNet|JinaBert|Qwen[23])\w*Model$"
+    r"|Embedding(?:Model)?$"
+)
+_APART = re.compile(
+    r"^(?:U?MT5|T5|M?Bart|Pegasus|Marian|M2M100|BlenderBot|Whisper|Wav2Vec2|SpeechT5|CLIP|Siglip|ViT|Dino|Bark|VITS)(?=[A-Z]|v?2)"
+)
+"""An encoder with a decoder behind it, or no model of text at all."""
+_SOMETHING_ELSE = {
+    "adapter_config.json": (
+        "a LoRA adapter",
+        "name it in [[engine.lora]], and in `model` the model that it was trained on",
+    ),
+    "params.json": (
+        "a model in its maker's own form",
+        "take the repository, or the folder of it, that has a config.json: transformers' form",
+    ),
+}
+"""By a file that tells of it: what a folder without a config.json is, and what to do."""
+_JUDGES = re.compile(r"ForMaskedLM$|ForSequenceClassification$")
+
+
+def ensure_is_model(path: Path) -> None:
+    """Raise `WeightsError` for a folder that holds something else, by the files that tell of it."""
+    found = next((name for name in _SOMETHING_ELSE if (path / name).is_file()), None)
+    if found is None or (path / "config.json").is_file():
+        return
+    what, hint = _SOMETHING_ELSE[found]
+    raise WeightsError(f"{path} is {what} ({found}), and a model with a config.json was expected", hint=hint)
+
+
+def task_of(path: Path, config: Table) -> Task:
+    """Return what the model was made for. Raises `WeightsError` for one that gives neither text nor vectors."""
+    named = config.values.get("architectures")
+    kinds = [str(kind) for kind in named] if isinstance(named, list) else []
+    pools = sentence_modules.pools(
+        path
+    )  # Some are kept as the network that they were made of, with how they are pooled.
+    if kinds and all(_APART.search(kind) for kind in kinds):
+        raise WeightsError(
+            f"{path} is a {kinds[0]}, which homeport does not serve: a model that writes text by a decoder alone, or gives "
+            "vectors, was expected",
+            hint="`homeport models` lists some",
+        )
+    if (
+        kinds
+        and all(_JUDGES.search(kind) for kind in kinds)
+        and not (pools and kinds[0].endswith("ForMaskedLM"))
+    ):
+        raise WeightsError(
+            f"{path} is a {kinds[0]}: it scores texts, and a model that writes text or gives vectors was expected",
+            hint="`homeport models` lists some",
+        )
+    embeds = bool(kinds) and all(_EMBEDS.search(kind) for kind in kinds)
+    return "embed" if embeds or pools else "generate"
