@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from gcp_rehearsal.apis.compute.references import at, reference
@@ -11,6 +12,8 @@ from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import StoredResource
 
 MANAGER = "//certificatemanager.googleapis.com/"
+_NAMED = re.compile(r"(?:https?:)?//certificatemanager\.googleapis\.com/(?:v1/)?(.+)")
+"""As gcloud names them, too: by their whole addresses."""
 _MANAGED_AFTER = 900.0
 _MOST = 15
 _MOST_OF_MANAGER = 100
@@ -60,7 +63,7 @@ def of_proxy(call: Call, body: JsonObject) -> None:
     if chosen:
         body["certificateMap"] = _managed(call, "certificateMap", str(chosen), "certificateMaps")
     named = [str(name) for name in body.get("sslCertificates") or ()]
-    managers = [name for name in named if name.startswith(MANAGER)]
+    managers = [name for name in named if _NAMED.fullmatch(name)]
     if managers and len(managers) < len(named):
         raise invalid(
             "Invalid value for field 'resource.sslCertificates': certificates of Compute Engine and of Certificate "
@@ -91,10 +94,11 @@ def _of_compute(call: Call, field: str, named: str) -> str:
 
 
 def _managed(call: Call, field: str, named: str, kind: str) -> str:
-    path = call.cloud.by_id(named.removeprefix(MANAGER))
+    match = _NAMED.fullmatch(named)
+    path = call.cloud.by_id(match[1]) if match else ""
     parts = path.split("/")
     place = call.params.get("region", "global")
-    if not named.startswith(MANAGER) or len(parts) != 6 or parts[2::2] != ["locations", kind]:
+    if len(parts) != 6 or parts[2::2] != ["locations", kind]:
         raise invalid(f"Invalid value for field 'resource.{field}': '{named}'. The URL is malformed.")
     if call.cloud.store.get("certificatemanager", path) is None:
         raise not_found(f"The resource '{path}' was not found")
