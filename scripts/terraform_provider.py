@@ -3,13 +3,14 @@ A stand-in for Terraform's Google provider: `terraform_provider.py SCHEMA`, star
 
 It has the real one's schema (see `terraform_schema.py`), so that Terraform's own `validate` and `plan` judge a module
 as they would with it; and it makes nothing: it has no `apply`. What the real provider would find out only when a thing
-is there stands in a plan as `TYPE/NAME#ATTRIBUTE`, which tells what refers to what.
+is there stands in a plan as `TYPE/NAME#ATTRIBUTE`, which tells what refers to what, and a number as the checksum of that.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,11 +74,26 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated code has
 def _told(kind: str, block: Json, asked: Json) -> Json:
     """Values of what was not asked for."""
     name = next((asked[key] for key in _NAMED_BY if isinstance(asked.get(key), str)), "")
-    return {
-        key: f"{kind}/{name}#{key}"
+    told = {
+        key: _word(f"{kind}/{name}#{key}", one["type"])
         for key, one in block["attributes"].items()
-        if one.get("computed") and one["type"] == "string" and asked.get(key) is None
-    } | {key: None for key, one in block["attributes"].items() if one.get("write_only")}
+        if one.get("computed")
+        and asked.get(key) is None
+        and (one["type"] == "string" or not one.get("optional"))
+    }
+    return {key: value for key, value in told.items() if value is not None} | {
+        key: None for key, one in block["attributes"].items() if one.get("write_only")
+    }
+
+
+def _word(text: str, kind: Any) -> Any:  # Any: a type as Terraform writes it, and a value of it
+    if kind == "string":
+        return text
+    if kind == "number":
+        return zlib.crc32(text.encode())
+    if isinstance(kind, list) and kind[0] == "list" and isinstance(kind[1], list) and kind[1][0] == "object":
+        return [{key: _word(f"{text}.{key}", inner) for key, inner in kind[1][1].items()}]
+    return None
 
 
 def _schema(given: Json) -> Any:

@@ -59,6 +59,14 @@ RESOURCES = (
     "google_compute_global_address",
     "google_compute_ssl_certificate",
     "google_compute_security_policy",
+    "google_compute_region_backend_service",
+    "google_compute_region_url_map",
+    "google_compute_region_target_https_proxy",
+    "google_compute_region_target_http_proxy",
+    "google_compute_forwarding_rule",
+    "google_compute_address",
+    "google_compute_region_ssl_certificate",
+    "google_compute_region_security_policy",
     "google_certificate_manager_dns_authorization",
     "google_certificate_manager_certificate",
     "google_certificate_manager_certificate_map",
@@ -75,7 +83,9 @@ _TOLD = re.compile(
 )
 _FUNCTION = re.compile(r"^function (\w+)ToHclTerraform\(struct\) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 _WRITE_ONLY = re.compile(r"^ +(\w+): this\.markWriteOnlyAttribute\(", re.MULTILINE)
-_INNER = re.compile(r"new (\w+?)(List|Map|OutputReference)\(this, \"\w+\"")
+_INNER = re.compile(r"new (?:index_\d+\.|structs\d+_\d+\.)?(\w+?)(List|Map|OutputReference)\(this, \"\w+\"")
+_STRUCTS = re.compile(r"(package/lib/[\w-]+/index)-structs/structs\d+\.js")
+"""Where the blocks of a large resource stand, beside its module."""
 _TYPES: Mapping[str, Any] = {  # Any: a type as Terraform writes it
     "getStringAttribute": "string",
     "getNumberAttribute": "number",
@@ -114,11 +124,12 @@ def schema(wheel: Path) -> Json:
         name = next(name for name in packed.namelist() if name.endswith(".jsii.tgz"))
         inner = packed.read(name)
     wanted = {f"package/lib/{_folder(one)}/index.js": one for one in RESOURCES}
-    made: dict[str, Json] = {}
+    texts: dict[str, str] = {}
     provider: Json = {}
     with tarfile.open(fileobj=io.BytesIO(inner), mode="r|gz") as files:
         for member in files:
-            one = wanted.get(member.name)
+            beside = _STRUCTS.fullmatch(member.name)
+            one = wanted.get(f"{beside[1]}.js" if beside else member.name)
             if one is None and member.name != "package/lib/provider/index.js":
                 continue
             opened = files.extractfile(member)
@@ -130,7 +141,8 @@ def schema(wheel: Path) -> Json:
                     "block": {"attributes": _Module(text).block("GoogleProvider")["attributes"]},
                 }
             else:
-                made[one] = {"version": 0, "block": _Module(text).resource()}
+                texts[one] = texts.get(one, "") + text
+    made = {one: {"version": 0, "block": _Module(text).resource()} for one, text in texts.items()}
     missing = set(RESOURCES) - set(made)
     if missing or not provider:
         raise ValueError(f"{wheel.name} has no {', '.join(sorted(missing)) or 'provider'}")
@@ -179,6 +191,8 @@ class _Module:
     def _nested(self, field: Field, nesting: str) -> Json:
         inner = _INNER.search(field.code)
         if inner is None:
+            if self._root:
+                raise ValueError(f"{self._root} has no class for its block {field.name}")
             return {
                 "nesting_mode": _NESTING[nesting],
                 "block": {},
