@@ -19,6 +19,7 @@ import yaml
 
 from deployers import Deployer
 from deployment import google_for
+from edges import behind_its_edge
 from homeport import spec
 from homeport.export import KINDS, export
 from homeport.home import find_home
@@ -43,6 +44,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "isolated": {"engine": "vllm", "access": {"isolated": True}},
     "observed": {"engine": "vllm", "observe": {"alerts": ["mailto:ops@example.com"], "budget": 50}},
     "guarded": {"engine": "vllm", "access": {"isolated": True}, "guard": {}},
+    "edge": {"engine": "vllm", "edge": {"domain": "llm.example.com", "requests_per_minute": 60}},
+    "edge_regional": {
+        "engine": "vllm",
+        "edge": {"domain": "llm.example.com", "requests_per_minute": 60, "kind": "regional"},
+    },
 }
 
 
@@ -54,7 +60,7 @@ def files(engine: str, **sections: Any) -> Iterator[tuple[str, str]]:  # Any: ta
     chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
     target = deployer.target(google_for(deployer.cloud), chosen, wanted)
     with_token = replace(target, token=HubToken(value=Secret(TOKEN), source="env:HF_TOKEN"))
-    things = with_gateway(with_observe(with_token)).resources()
+    things = with_gateway(with_observe(behind_its_edge(with_token))).resources()
     if engine == "vllm":
         things = [
             replace(one, folder=None, pin=replace(one.pin, source="hf:own/model"))
@@ -62,7 +68,7 @@ def files(engine: str, **sections: Any) -> Iterator[tuple[str, str]]:  # Any: ta
             else one
             for one in things
         ]
-    for kind in KINDS:
+    for kind in set(KINDS) - ({"knative"} if wanted.edge else set()):
         for name, text in export(kind, things).items():
             if not name.endswith(
                 ".whl.b64"

@@ -50,6 +50,8 @@ FILES: tuple[tuple[bool, Json], ...] = (
     (False, {}),
     (True, {}),
     (True, {"guard": {}, "observe": {"alerts": ["mailto:ops@example.com"]}}),
+    (False, {"edge": {"domain": "llm.example.com", "requests_per_minute": 60}}),
+    (False, {"edge": {"domain": "llm.example.com", "requests_per_minute": 60, "kind": "regional"}}),
 )
 """Whether it is isolated, and its further tables."""
 
@@ -202,7 +204,18 @@ def test_every_role_of_the_account_that_deploys_is_needed_and_nothing_of_up_is_m
     asked = {
         one
         for name, need in needs().items()
-        if name not in {"isolation", "warm", "edge", "edge-regional", "observe", "screen", "screen-way"}
+        if name
+        not in {
+            "isolation",
+            "warm",
+            "edge",
+            "edge-regional",
+            "api-gateway",
+            "uptime",
+            "observe",
+            "screen",
+            "screen-way",
+        }
         for one in need.permissions
     }
     assert asked <= frozenset().union(*held.values())

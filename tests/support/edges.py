@@ -72,6 +72,25 @@ def shown_before_it_goes(plan: Plan) -> None:
     )
 
 
+def behind_its_edge(target: CloudRunTarget, *behind: NamedBackend) -> CloudRunTarget:
+    """
+    The target with the load balancer of its file, which is taken to answer; as it is where it has none. A certificate of its own
+    is no more than a text.
+    """
+    edge = target.spec.edge
+    if edge is None:
+        return target
+
+    async def ask(_: Body) -> str:
+        return ""
+
+    parts = EdgeParts(
+        google=target.google, names=target.names, edge=edge, base=Path(), read=lambda reference, *_: f"{reference} as PEM",
+        behind=behind, network=paths_of(target.asked()) if edge.kind == "internal" else ("", ""),
+    )  # fmt: skip
+    return replace(target, edge=EndpointEdge(parts=parts, ask=ask, prove=target.prove))
+
+
 class WithEdge(Deployer):
     """Deploys a model behind a load balancer, which says what stands in `answers` until that is used up, and then answers."""
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edges import behind_its_edge
 from homeport import spec
 from homeport.google import Google
 from homeport.home import find_home
@@ -73,4 +74,4 @@ def target(
         google=google, spec=file, spec_file=FILE, chosen=what, prove=prove,
         token=HubToken(value=Secret(token), source="env:HF_TOKEN") if token else None,
     )  # fmt: skip
-    return with_gateway(with_observe(made))
+    return with_gateway(with_observe(behind_its_edge(made)))

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import zlib
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ TERRAFORM = shutil.which("terraform") or shutil.which("terraform", path=str(_ENV
 REASON = "there is no Terraform, or no provider for it: `make test-terraform` makes both"
 READY = TERRAFORM is not None and (_ENV / "homeport-stamp").is_file()
 PROJECT, ACCOUNT = "rehearsal", "012345-6789AB-CDEF01"
+ADDRESS = "34.120.0.10"
 _RUN = discovery.load("run.v2").schemas
 
 Json = dict[str, Any]  # Any: JSON
@@ -63,11 +65,30 @@ class Folder:
         return found
 
 
-def root_of(modules: Mapping[str, Mapping[str, str]], *, without_image: Container[str] = ()) -> str:
-    """A root module with all of them in it, so that one plan plans all."""
-    blocks = ['variable "hub_token" {\n  type      = string\n  ephemeral = true\n  sensitive = true\n}\n']
+def number_of(kind: str, name: str, key: str) -> int:
+    """The number that the stand-in tells of what Google alone would number."""
+    return zlib.crc32(f"{kind}/{name}#{key}".encode())
+
+
+def root_of(
+    modules: Mapping[str, Mapping[str, str]],
+    *,
+    without_image: Container[str] = (),
+    closing: Mapping[str, str] | None = None,
+) -> str:
+    """A root module with all of them in it, so that one plan plans all; `closing` has addresses that are closed, by module."""
+    closing = closing or {}
+    blocks = [
+        f'variable "{one}" {{\n  type      = string\n  ephemeral = true\n  sensitive = true\n}}\n'
+        for one in ("hub_token", "edge_private_key")
+    ]
     for name, files in modules.items():
-        token = "  hub_token = var.hub_token\n" if 'variable "hub_token"' in files["variables.tf"] else ""
+        token = "".join(
+            f"  {one} = var.{one}\n"
+            for one in ("hub_token", "edge_private_key")
+            if f'variable "{one}"' in files["variables.tf"]
+        )
+        closed = f'  back_door = "{closing[name]}"\n' if name in closing else ""
         image = "" if name in without_image else f"  image = var.{name}\n"
         more = re.findall(r'variable "(image_\w+)"', files["variables.tf"])
         others = "".join(f"  {one} = var.{name}_{one}\n" for one in more)
@@ -78,7 +99,9 @@ def root_of(modules: Mapping[str, Mapping[str, str]], *, without_image: Containe
             if 'variable "billing_account"' in files["variables.tf"]
             else ""
         )
-        blocks.append(f'module "{name}" {{\n  source = "./{name}"\n{image}{others}{token}{billed}}}\n')
+        blocks.append(
+            f'module "{name}" {{\n  source = "./{name}"\n{image}{others}{token}{billed}{closed}}}\n'
+        )
     return "\n".join(blocks)
 
 
@@ -137,7 +160,10 @@ class Values:
         self._left = {
             key: _meant(value)
             for key, value in resource["values"].items()
-            if not _is_empty(value) and not re.fullmatch(rf"{kind}/.*#{key}", str(value))
+            if not _is_empty(value)
+            and not re.fullmatch(rf"{kind}/.*#{key}", str(value))
+            and value != number_of(kind, str(resource["values"].get("name")), key)
+            and not (isinstance(value, list) and f"'{kind}/" in str(value) and f"#{key}." in str(value))
         }
 
     @property
@@ -175,6 +201,23 @@ _MEANINGS = {
     "google_monitoring_notification_channel#name": "projects/{project}/notificationChannels/{name}",
     # The second of the subnetwork that is free: Google keeps the first two.
     "google_network_connectivity_regional_endpoint#address": "10.8.0.2",
+    **{
+        f"google_compute_{kind}#id": f"https://www.googleapis.com/compute/v1/projects/{{project}}/{place}/{collection}/{{name}}"
+        for region, place in (("", "global"), ("region_", "regions/europe-west4"))
+        for kind, collection in (
+            (f"{region}backend_service", "backendServices"),
+            (f"{region}url_map", "urlMaps"),
+            (f"{region}target_https_proxy", "targetHttpsProxies"),
+            (f"{region}target_http_proxy", "targetHttpProxies"),
+            (f"{region}ssl_certificate", "sslCertificates"),
+            (f"{region}security_policy", "securityPolicies"),
+        )
+    },
+    "google_compute_region_network_endpoint_group#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/europe-west4/networkEndpointGroups/{name}",
+    "google_compute_global_address#address": ADDRESS,
+    "google_compute_address#address": ADDRESS,
+    "google_certificate_manager_certificate_map#id": "projects/{project}/locations/global/certificateMaps/{name}",
+    "google_certificate_manager_certificate_map#name": "{name}",
     "google_compute_subnetwork#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/europe-west4/subnetworks/{name}",
     "google_compute_network#id": "https://www.googleapis.com/compute/v1/projects/{project}/global/networks/{name}",
     "google_secret_manager_secret#id": "projects/{project}/secrets/{name}",
@@ -197,7 +240,15 @@ def _meant(value: Any) -> Any:  # Any: JSON
         known = _MEANINGS.get(f"{found[1]}#{found[3]}")
         return known.format(name=found[2], project=PROJECT) if known else found[0]
 
-    return re.sub(r"(google_\w+)/([\w.-]*)#(\w+)", told, value)
+    value = re.sub(r"(google_\w+)/([\w.-]*)#(\w+)", told, value)
+    # Google's certificates and proofs of a load balancer in a region have a checksum in their names, which all others lack.
+    return re.sub(r"google_certificate_manager_(\w+)/([\w-]+)#id", _of_manager, value)
+
+
+def _of_manager(found: re.Match[str]) -> str:
+    kind = {"certificate": "certificates", "dns_authorization": "dnsAuthorizations"}[found[1]]
+    place = "global" if found[2].endswith("-edge") else "europe-west4"
+    return f"projects/{PROJECT}/locations/{place}/{kind}/{found[2]}"
 
 
 def _is_empty(value: Any) -> bool:  # Any: JSON
@@ -436,6 +487,73 @@ def _endpoint(values: Values) -> tuple[Key, Json]:
     return ("networkconnectivity", path), body
 
 
+_PARTS = {
+    "backend_service": "backendServices",
+    "url_map": "urlMaps",
+    "target_https_proxy": "targetHttpsProxies",
+    "target_http_proxy": "targetHttpProxies",
+    "forwarding_rule": "forwardingRules",
+    "address": "addresses",
+    "ssl_certificate": "sslCertificates",
+    "security_policy": "securityPolicies",
+    "network_endpoint_group": "networkEndpointGroups",
+}
+_SINGULAR = {
+    "backend": "backends",
+    "host_rule": "hostRules",
+    "path_matcher": "pathMatchers",
+    "test": "tests",
+    "rule": "rules",
+}
+_LISTS = {*_SINGULAR.values(), "route_rules", "match_rules", "header_matches", "headers", "rules"}
+
+
+def _part(kind: str) -> Callable[[Values], tuple[Key, Json]]:
+    """A part of a load balancer, by its type."""
+
+    def read(values: Values) -> tuple[Key, Json]:
+        region = values.take("region")
+        place = f"regions/{region}" if region else "global"
+        body = _of_compute({_SINGULAR.get(key, key): value for key, value in values.rest().items()})
+        if kind == "ssl_certificate":
+            assert body.pop("privateKeyWoVersion") == "1"
+            body |= {"type": "SELF_MANAGED", "selfManaged": {"certificate": body.pop("certificate")}}
+        for each in body.get("backends", ()):
+            # What Google means by itself.
+            assert each.pop("capacityScaler", 1) == 1
+        if "certificateManagerCertificates" in body:
+            body["sslCertificates"] = body.pop("certificateManagerCertificates")
+        return ("compute", f"compute/v1/projects/{PROJECT}/{place}/{_PARTS[kind]}/{body['name']}"), body
+
+    return read
+
+
+def _of_compute(value: Any, key: str = "") -> Any:  # Any: JSON
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        several = [_of_compute(one) for one in value]
+        return several if key in _LISTS else several[0]
+    if isinstance(value, dict):
+        names = {"ip_address": "IPAddress", "ip_protocol": "IPProtocol"}
+        return {
+            names.get(name, camel(name)): _of_compute(inner, name)
+            for name, inner in value.items()
+            if not _is_empty(inner) and name != "timeouts"
+        }
+    return value
+
+
+def _proof(collection: str) -> Callable[[Values], tuple[Key, Json]]:
+    """What makes a certificate of Google's."""
+
+    def read(values: Values) -> tuple[Key, Json]:
+        where, name, within = values.take("location") or "global", values.take("name"), values.take("map")
+        path = f"v1/projects/{PROJECT}/locations/{where}"
+        path += f"/certificateMaps/{within}" if within else ""
+        return ("certificatemanager", f"{path}/{collection}/{name}"), _of_compute(values.rest())
+
+    return read
+
+
 def _grant(api: str, path: Callable[[Values], str]) -> Callable[[Values], tuple[Key, Json]]:
     def read(values: Values) -> tuple[Key, Json]:
         return (api, path(values), values.take("role"), values.take("member")), {}
@@ -454,6 +572,15 @@ _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
     ),
     "google_cloud_run_v2_service": _service,
     "google_cloud_run_v2_service_iam_member": _grant("run", lambda values: f"v2/{_located(values, 'name', 'services')}"),
+    **{
+        f"google_compute_{place}{kind}": _part(kind)
+        for kind in _PARTS
+        for place in ("", "region_", "global_")
+    },
+    "google_certificate_manager_dns_authorization": _proof("dnsAuthorizations"),
+    "google_certificate_manager_certificate": _proof("certificates"),
+    "google_certificate_manager_certificate_map": _proof("certificateMaps"),
+    "google_certificate_manager_certificate_map_entry": _proof("certificateMapEntries"),
     "google_compute_firewall": _firewall,
     "google_compute_network": _network,
     "google_compute_subnetwork": _subnetwork,
@@ -486,7 +613,7 @@ _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
 
 
 def unordered(found: Mapping[Key, Any]) -> dict[Key, Any]:  # Any: JSON
-    """The same with what has no order in one: variables by name, ranges by address."""
+    """The same with what has no order in one: variables by name, ranges by address, rules by priority."""
     return {key: _sorted(body) for key, body in found.items()}
 
 
@@ -495,5 +622,9 @@ def _sorted(value: Any, key: str = "") -> Any:  # Any: JSON
         return {name: _sorted(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         inner = [_sorted(one) for one in value]
-        return sorted(inner, key=json.dumps) if key in {"env", "destinationRanges"} else inner
+        return sorted(inner, key=_text) if key in {"env", "destinationRanges", "rules"} else inner
     return value
+
+
+def _text(value: Any) -> str:  # Any: JSON
+    return json.dumps(value, sort_keys=True)

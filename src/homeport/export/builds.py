@@ -23,6 +23,11 @@ from homeport.weights.transfer import MANIFEST
 
 BEYOND_S = 900
 """For the queue of Cloud Build, beyond a build's own time."""
+_OF_COMPUTE: Mapping[tuple[str, str], str] = {
+    (ResourceKind.BACKEND, "id"): "backend-services",
+    (ResourceKind.ADDRESS, "address"): "addresses",
+}
+"""What Google alone knows of parts of a load balancer, and gcloud's word for these."""
 _ORDER = (
     "serviceAccount",
     "timeout",
@@ -126,13 +131,27 @@ def told_by_shell(thing: Resource | None, ref: Ref) -> str:
     if isinstance(thing, Service) and ref.path == "uri":
         question = f"gcloud run services describe {shlex.quote(thing.own_name)} --region={thing.region}"
         return f"\"$({question} --format='value(status.url)')\""
-    if isinstance(thing, RestResource) and (thing.kind, ref.path) == (ResourceKind.ENDPOINT, "address"):
-        name, region = thing.address.path.rpartition("/")[2], thing.address.path.split("/")[4]
-        question = command("gcloud", "network-connectivity", "regional-endpoints", "describe", name)
-        return f"\"$({question} --region={region} --format='value(address)')\""
+    if isinstance(thing, RestResource) and (question := _described(thing, ref.path)):
+        return f"\"$({question} --format='value({ref.path})')\""
     if isinstance(thing, MonitoringPart) and ref.path == "name":
         return f"\"$({command(*found(thing))} | sed -n 's/^name: //p')\""
     raise TypeError(f"no shell can tell what {ref.id} has at {ref.path!r}")
+
+
+def _described(thing: RestResource, path: str) -> str:
+    """Return the command that describes what Google alone knows something of; '' for all else."""
+    name, steps = thing.address.path.rpartition("/")[2], thing.address.path.split("/")
+    if (thing.kind, path) == (ResourceKind.ENDPOINT, "address"):
+        where = f"--region={steps[4]}"
+        return command("gcloud", "network-connectivity", "regional-endpoints", "describe", name, where)
+    group = _OF_COMPUTE.get((thing.kind, path))
+    return command("gcloud", "compute", group, "describe", name, scope(thing)) if group else ""
+
+
+def scope(one: RestResource) -> str:
+    """Return gcloud's flag for where a thing of Compute Engine is: a region, or everywhere."""
+    steps = one.address.path.split("/")
+    return "--global" if steps[4] == "global" else f"--region={steps[5]}"
 
 
 def found(one: MonitoringPart) -> tuple[str, ...]:

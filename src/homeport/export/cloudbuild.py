@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from homeport.export import encryption, gcloud, knative, shell
 from homeport.export.builds import Blanks, ExportedBuild, build_yaml, builds, left_behind, seconds, there
-from homeport.export.graph import ResourceKind, Things
+from homeport.export.graph import OF_EDGE, ResourceKind, Things
+from homeport.export.held import MARK, door, held
 from homeport.export.text import comment, head, listed, to_yaml
 from homeport.google import IamResource
 from homeport.json_types import Json, JsonObject
@@ -33,7 +34,6 @@ _LONGEST_S = 86400
 """Of any build, by Cloud Build's rule."""
 _ORDER = ("name", "id", "waitFor", "timeout", "entrypoint", "secretEnv")
 _VERSION = re.compile(r"(projects/[^/]+/secrets/[^/]+/versions)/(.+)")
-_RECEIPTS = "__RECEIPTS__"
 
 _LOOSE = {"substitutionOption": "ALLOW_LOOSE"}
 """Whether Cloud Build counts a substitution as used that stands in a secret's version alone is not documented."""
@@ -163,6 +163,14 @@ def prepare(made: Pipeline) -> dict[str, str]:
             )
             lines += ["", f"if there {described}; then", *calls[1:], "else",
                       f'  echo "once {FILE} has run, run this again: nobody may call {service.own_name} yet" >&2', "fi"]  # fmt: skip
+    edge, files_of_edge = gcloud.making(things, [each for each in things.resources if each.kind in OF_EDGE])
+    if edge:
+        service = things.service
+        described = shell.command(
+            "gcloud", "run", "services", "describe", service.own_name, f"--region={service.region}"
+        )
+        lines += ["", f"if there {described}; then", *edge[1:], "else",
+                  f'  echo "once {FILE} has run, run this again: the load balancer comes after the service" >&2', "fi", "finish"]  # fmt: skip
     notes = [
         (
             f"Makes all that {FILE} needs: accounts, grants, repository, bucket, network. What is there is left as it "
@@ -175,6 +183,7 @@ def prepare(made: Pipeline) -> dict[str, str]:
     return {
         PREPARE: shell.script(things.project, head("cloudbuild", *notes, *encryption.notes(things)), lines),
         **needed,
+        **files_of_edge,
     }
 
 
@@ -227,7 +236,7 @@ def _before(things: Things) -> list[Resource]:
     return [
         resource
         for resource in things.resources
-        if not isinstance(resource, skipped) and resource not in last
+        if not isinstance(resource, skipped) and resource not in last and resource.kind not in OF_EDGE
     ]
 
 
@@ -273,7 +282,7 @@ def _deploy(things: Things, service: Service) -> str:
     body, file = knative.service(things, service, blanks.mark), knative.file_of(things, service)
     has_traffic = "traffic" in body["spec"]
     if not has_traffic:
-        body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), RECEIPTS: _RECEIPTS}
+        body["metadata"]["annotations"] = {**body["metadata"].get("annotations", {}), RECEIPTS: MARK}
     lines = [
         "#!/usr/bin/env bash",
         "set -euo pipefail",
@@ -294,46 +303,8 @@ def _deploy(things: Things, service: Service) -> str:
             f"gcloud run services replace {file} --region={region}",
         ]
     else:
-        lines += _held(shlex.quote(service.own_name), region, file)
+        lines += held(shlex.quote(service.own_name), region, file, door(things, service, body))
     return "".join(f"{line}\n" for line in lines)
-
-
-def _held(name: str, region: str, file: str) -> list[str]:
-    """Return the lines that put a service in place, of which a `Release` says who serves."""
-    # Of a service that is not there yet, a list says nothing, and is no error.
-    list_call = f"gcloud run services list --region={region} --filter=metadata.name={name} --flatten='status.traffic[]'"
-    # Receipts stand last, since they alone may hold what stands between.
-    columns = f'metadata.generation,status.traffic.revisionName,status.traffic.percent,metadata.annotations."{RECEIPTS}"'
-    return [
-        "# Who serves goes on serving, and what was found out of the revisions before this one stays with the service.",
-        "# All of it is read at once, and as late as can be.",
-        f"said=$({list_call} \\",
-        f"  --format='value[separator=\"|\"]({columns})')",
-        "generation='' receipts='' held=''",
-        "while IFS='|' read -r of revision percent found; do",
-        "  generation=$of receipts=$found",
-        '  [ -z "$percent" ] || printf -v held \'%s    - revisionName: %s\\n      percent: %s\\n\' "$held" "$revision" "$percent"',
-        'done <<< "$said"',
-        'receipts=${receipts:-{\\}} quote="\'"',
-        f'text=${{text//{_RECEIPTS}/"${{receipts//$quote/$quote$quote}}"}}',
-        "",
-        f"# A new revision comes up without traffic, under the tag {CANDIDATE}.",
-        "{",
-        "  printf '%s\\n' \"$text\"",
-        "  printf '  traffic:\\n%s' \"$held\"",
-        f"  printf '    - latestRevision: true\\n      tag: {CANDIDATE}\\n'",
-        '  [ -n "$held" ] || echo "      percent: 100"',
-        f"}} > {file}",
-        f"now=$(gcloud run services replace {file} --region={region} --format='value(metadata.generation)')",
-        "",
-        "# gcloud puts the version that it reads itself in place of one in the file, so that a change between both reads is",
-        "# not refused. Each change counts one: what was more than this one is told.",
-        'if [ -n "$generation" ] && [ "$now" -gt "$((generation + 1))" ]; then',
-        f'  echo "Somebody else changed the service {name} while this ran, which may have undone that change: see who"',
-        '  echo "serves (homeport status --on cloudrun). After a rollback or a release, do it again."',
-        "  exit 1",
-        "fi >&2",
-    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

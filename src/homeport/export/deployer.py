@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from homeport.errors import HomeportError
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.shell import command
 from homeport.export.text import comment
@@ -37,8 +38,9 @@ _MORE_READS = (
     # What is looked at before anything is made.
     "cloudquotas.quotas.get", "compute.firewalls.get", "orgpolicy.policy.get", "run.locations.list",
 )  # fmt: skip
+_NETWORKS = {"compute.networks.list", "compute.subnetworks.list"}
 _NOT_PLANS = (
-    "cloudbuild.", "compute.globalOperations.", "compute.regionOperations.", "dns.resourceRecordSets.list",
+    "certificatemanager.certmapentries.list", "certificatemanager.operations.", "cloudbuild.", "compute.globalOperations.", "compute.regionOperations.", "compute.regionSslCertificates.get", "compute.sslCertificates.get", "dns.resourceRecordSets.list",
     "iam.serviceAccounts.getIamPolicy", "logging.", "modelarmor.templates.list", "monitoring.alertPolicies.get", "monitoring.dashboards.get",
     "monitoring.notificationChannels.get", "monitoring.uptimeCheckConfigs.get", "networkconnectivity.regionalEndpoints.list", "run.executions.", "run.jobs.", "run.operations.", "run.revisions.", "secretmanager.versions.",
     "serviceusage.operations.", "serviceusage.services.list", "storage.objects.",
@@ -81,6 +83,15 @@ class DeployerAccount:
         return f"serviceAccount:{self.email}"
 
 
+def ensure_key_is_at_hand(things: Things) -> None:
+    """Raise `HomeportError` where `up` would need the key of a certificate of the user's own, which no pipeline has."""
+    if ResourceKind.CERTIFICATE in things.kinds():
+        raise HomeportError(
+            "a pipeline has no key for the certificate of [edge]: it lies with you, and in no repository",
+            hint="leave certificate and private_key out, so that Google makes one; or say `homeport up --on cloudrun` yourself",
+        )
+
+
 def package_note(things: Things) -> str:
     """Return what is said of the package that a pipeline installs, with the extras that this file's `up` needs."""
     more = [extra for id_, extra in _EXTRAS.items() if things.by_id(id_) is not None]
@@ -111,6 +122,8 @@ def reads(things: Things) -> tuple[str, ...]:
     every |= {"artifactregistry.tags.get"} if things.all(ContainerImage) else set()
     every |= {"artifactregistry.repositories.downloadArtifacts"} if things.all(MirroredImage) else set()
     more = {*_MORE_READS, *(("secretmanager.versions.get",) if _list_given(things) else ())}
+    # What a load balancer of a region has left is looked for among all networks.
+    more |= _NETWORKS if things.door is not None and things.door.edge_kind != "global" else set()
     # Which secrets the agent's revisions were given.
     more |= {"run.revisions.list"} if things.by_id("image/agent") is not None else set()
     return tuple(sorted({permission for permission in every if not permission.startswith(_NOT_PLANS)} | more))
@@ -134,9 +147,9 @@ def _needed(things: Things) -> set[str]:
         "uptime": ResourceKind.UPTIME_CHECK in kinds,
         "screen": ResourceKind.TEMPLATE in kinds,
         "screen-way": ResourceKind.ENDPOINT in kinds,
-        "edge": False,  # No export has a load balancer: a file with [edge] is refused.
-        "edge-regional": False,
-        "api-gateway": False,
+        "edge": things.door is not None and things.door.edge_kind == "global",
+        "edge-regional": things.door is not None and things.door.edge_kind != "global",
+        "api-gateway": False,  # No export has one: a file with it is refused.
     }
     return {
         permission

@@ -87,10 +87,11 @@ make() {
 # What gcloud has no words for, or finds by its name alone: Google's API itself is asked, and its answer printed as gcloud
 # prints one, a value a line. $1: GET, POST or PATCH, $2: the host, $3: the path with its query, $4: the file with the body.
 # $1: FIND, then host, path, what the list is called, and for each field that tells ours from others FIELD=VALUE.
+# $1: MERGE, then as PATCH: what the file does not name of an object stays, and null takes away. Operations are waited for.
 # The token is in no argument.
 rest() {
   gcloud auth print-access-token | python3 -c '
-import json, os, sys, urllib.parse as parse, urllib.request as web
+import json, os, sys, time, urllib.parse as parse, urllib.request as web
 
 ESCAPED = str.maketrans({"\\": "\\\\", "\"": "\\\"", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
@@ -121,8 +122,28 @@ def found(host, path, items, *fields):
         if not token:
             sys.exit("NOT_FOUND: none of " + items + " has " + " ".join(fields))
 
-def asked(method, host, path, *file):
-    body = open(file[0], "rb").read() if file else None
+def merged(host, path, file):
+    live, change = asked("GET", host, path), json.load(open(file))
+    for key, value in change.items():
+        if isinstance(value, dict):
+            change[key] = {name: one for name, one in {**live.get(key, {}), **value}.items() if one is not None}
+    body = json.dumps({**change, "etag": live.get("etag")}).encode()
+    return asked("PATCH", host, path + "?updateMask=" + ",".join(sorted(change)), body)
+
+def settled(host, path, answer):
+    if answer.get("kind") == "compute#operation":
+        wait = parse.urlsplit(answer["selfLink"]).path + "/wait"
+        while answer.get("status") != "DONE":
+            answer = asked("POST", host, wait, b"")
+    elif "/operations/" in answer.get("name", ""):
+        while not answer.get("done"):
+            time.sleep(1)
+            answer = asked("GET", host, "/%s/%s" % (path.split("/")[1], answer["name"]))
+    if answer.get("error"):
+        sys.exit("the operation failed: " + json.dumps(answer["error"]))
+    return answer
+
+def asked(method, host, path, body=None):
     request = web.Request(base(host) + path, body, {**head, "Host": host}, method=method)
     with web.urlopen(request, timeout=120) as answer:
         return json.loads(answer.read() or b"{}")
@@ -133,9 +154,14 @@ def base(host):
 method, host, *rest = sys.argv[1:]
 head = {"Authorization": "Bearer " + sys.stdin.read().strip(), "Content-Type": "application/json"}
 try:
-    made = found(host, *rest) if method == "FIND" else asked(method, host, *rest)
+    if method == "FIND":
+        made = found(host, *rest)
+    elif method == "MERGE":
+        made = settled(host, rest[0], merged(host, *rest))
+    else:
+        made = settled(host, rest[0], asked(method, host, rest[0], *(open(one, "rb").read() for one in rest[1:])))
     # Of what was made, only what it is called.
-    told({"name": made.get("name")} if method in ("POST", "PATCH") else made, "")
+    told(made if method in ("GET", "FIND") else {"name": made.get("name")}, "")
 except web.HTTPError as error:
     sys.exit("HTTPError %d: %s" % (error.code, error.read().decode(errors="replace")))
 except OSError as error:
@@ -143,14 +169,19 @@ except OSError as error:
 ' "$@"
 }
 
-# One line for each value, without a server's name.
-values() { sed -E -e '/^(---|#.*)$/d' -e 's|: https?://[^ ]*/(projects/)|: \1|' -e "${1-}"; }
+# One line for each value, without a server's name, and whole numbers without a point.
+values() { sed -E -e '/^(---|#.*)$/d' -e 's|: https?://[^ ]*/(projects/)|: \1|' -e 's/(: -?[0-9]+)\.0$/\1/' -e "${1-}"; }
 
-# Compares what is there ($said) with what stdin wants; leaves the lines that are wanting in $wanting. Of a service the
-# order of lists counts, and what is in a list beyond what is wanted.
+# Compares what is there ($said) with what stdin wants; leaves the lines that are wanting in $wanting. Of a service, a URL map
+# and a security policy the order of lists counts, and what is in a list beyond what is wanted.
 compare() {
-  local edit='' extra=0
-  if [ "$1" = service ]; then extra=1; else edit='s/\[[0-9]+\]/[]/g'; fi
+  local edit='' extra=''
+  case $1 in
+    service) extra='^spec[.]template[.]spec[.]' ;;
+    'URL map') extra='^(hostRules|pathMatchers|tests)' ;;
+    'security policy') extra='^rules' ;;
+    *) edit='s/\[[0-9]+\]/[]/g' ;;
+  esac
   values "$edit" >"$work/wanted"
   values "$edit" <<<"$said" >"$work/live"
   wanting=$(
@@ -167,7 +198,7 @@ compare() {
         # What is nothing, Google may leave out.
         if (!($0 in live) && !(empty($0) && !(path in paths))) print "wanted " $0
         path = item($0); while (path != "") { items[path] = 1; sub(/\]$/, "", path); path = item(path) } }
-      END { if (extra) for (i = 1; i <= count; i++) if (order[i] ~ /^spec\.template\.spec\./ && item(order[i]) != "" && !(item(order[i]) in items)) print "has " order[i] }
+      END { if (extra) for (i = 1; i <= count; i++) if (order[i] ~ extra && item(order[i]) != "" && !(item(order[i]) in items)) print "has " order[i] }
     ' "$work/live" "$work/wanted"
   )
 }
@@ -284,10 +315,29 @@ value_of() { awk -v path="$1: " 'index($0, path) == 1 { print substr($0, length(
 # The status of the condition Ready, and what it says.
 ready() { awk -F': ' '/^status\.conditions\[/ { key = $1; sub(/.*\./, "", key); if (key == "message") message = $0; if (key == "status") status = $2; if (key == "type") { if ($2 == "Ready") { sub(/^[^:]*: /, "", message); print status " " message; exit } message = "" } }' <<<"$said"; }
 
+# Ends all where another load balancer closes the service. $1: its address, $2: the wanted one, $3: the wanted kind.
+same_edge() {
+  local kind
+  kind=$(value_of metadata.annotations.homeport/edge-kind)
+  [ "${kind:-global}" = "$3" ] || die "a ${kind:-global} load balancer stands before it, and the domain leads there: take [edge] out of the file and say homeport up --on cloudrun; then put it in again"
+  [ "$1" = "$2" ] || die "$1 leads to the service, and would answer no more: another domain is put in its place by homeport up --on cloudrun alone"
+}
+# Prints the file of a service, closed as the one in $said is. $1: its text, $2: the address of its load balancer; without
+# one it is open again.
+as_closed() {
+  local text=$1 key value lines='' quote="'"
+  for key in run.googleapis.com/ingress run.googleapis.com/default-url-disabled homeport/edge homeport/back-door homeport/behind homeport/edge-kind; do
+    value=$(value_of "metadata.annotations.$key")
+    if [ -z "$2" ]; then case $key in */default-url-disabled) value=false ;; *) value='' ;; esac; fi
+    [ -z "$value" ] || grep -q "^    $key: " <<<"$text" || lines+=$'\n    '"$key: '${value//$quote/$quote$quote}'"
+  done
+  printf '%s\n' "${text/$'\n  annotations:'/$'\n  annotations:'"$lines"}"
+}
+
 # Puts a service in place, where it is not there, differs, or is not ready. $1: its name, $2: its region, $3: its file,
-# $4: its values, $5: `held` where `homeport up` says who serves.
+# $4: its values, $5: `held` where `homeport up` says who serves, $6: the address of the load balancer before it, $7: its kind.
 deploy() {
-  local name=$1 where="--region=$2" file=$3 quote="'" state begun=$SECONDS text receipts held='' revision percent place now generation
+  local name=$1 where="--region=$2" file=$3 quote="'" state begun=$SECONDS text receipts held='' revision percent place now generation edge
   if ! there gcloud run services describe "$name" "$where" '--format=flattened[no-pad]'; then
     make gcloud run services replace "$file" "$where"
     return
@@ -299,6 +349,8 @@ deploy() {
     there gcloud run services describe "$name" "$where" '--format=flattened[no-pad]' || die "service $name is gone"
     state=$(ready)
   done
+  edge=$(value_of metadata.annotations.homeport/edge)
+  [ -z "${6-}" ] || [ -z "$edge" ] || same_edge "$edge" "$6" "$7"
   compare service <"$4"
   if [ "${state%% *}" = True ] && [ -z "$wanting" ]; then say "= service $name: is ready, as the file says; left as it is"; return; fi
   text=$(<"$file")
@@ -321,6 +373,7 @@ deploy() {
     text+=$'\n  traffic:'"$held"$'\n    - latestRevision: true\n      tag: candidate'
     [ -n "$held" ] || text+=$'\n      percent: 100'
   fi
+  [ -z "$edge" ] || text=$(as_closed "$text" "${6-}")
   printf '%s\n' "$text" >"$file"
   say "+ gcloud run services replace $file $where"
   now=$(again gcloud run services replace "$file" "$where" '--format=value(metadata.generation)')

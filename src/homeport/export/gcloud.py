@@ -7,18 +7,19 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from homeport.export import encryption, gcloud_commands, gcloud_network, gcloud_observe, knative
+from homeport.export import encryption, gcloud_commands, gcloud_edge, gcloud_network, gcloud_observe, knative
 from homeport.export.builds import BEYOND_S, Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
 from homeport.export.gcloud_commands import GcloudCommands
 from homeport.export.gcloud_observe import NAMED
-from homeport.export.graph import ResourceKind, Things, beside
+from homeport.export.graph import OF_EDGE, ResourceKind, Things, beside
 from homeport.export.repositories import clean_up, upstream
 from homeport.export.shell import Lines, command, script, values, with_variables
 from homeport.export.text import CACHE_NOTE, comment, head, listed, to_yaml
 from homeport.json_types import Json
 from homeport.reconcile import Resource
 from homeport.resources.google.apis import Apis
+from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.object import Object
@@ -59,7 +60,11 @@ def making(things: Things, resources: Iterable[Resource]) -> tuple[Lines, dict[s
     """Return the commands that make `resources`, which are some of `things`, and the files that these read."""
     script = _Script(things, {build.thing.id: build for build in builds(things)})
     lines: Lines = []
-    for resource in resources:
+    some = list(resources)
+    if any(resource.kind in OF_EDGE for resource in some):
+        lines += ["", *gcloud_edge.functions()]
+    # The door is closed last: whoever is let in, and whatever else there is, is there before.
+    for resource in sorted(some, key=lambda one: one.kind == ResourceKind.DOOR):
         lines += ["", comment(resource.summary({})).rstrip(), *script.lines(resource)]
     return lines, script.files
 
@@ -108,6 +113,7 @@ def variables(version: SecretVersion) -> tuple[str, ...]:
 _TOLD: Mapping[str, Callable[[RestResource, Fields], GcloudCommands]] = {
     **gcloud_commands.KNOWS,
     **gcloud_network.KNOWS,
+    **gcloud_edge.KNOWS,
     **dict.fromkeys(
         (
             ResourceKind.DASHBOARD,
@@ -281,8 +287,15 @@ class _Script:
         return [
             *blanks.asked(),
             *(" ".join(("fill", name, f'"$work/{name}"', *blanks.pairs())) for name in (file, listed_in)),
-            f'deploy {shlex.quote(one.own_name)} {shlex.quote(one.region)} "$work/{file}" "$work/{listed_in}" {held}',
+            f'deploy {shlex.quote(one.own_name)} {shlex.quote(one.region)} "$work/{file}" "$work/{listed_in}" {held}{self._stands(one)}',
         ]
+
+    def _stands(self, one: Service) -> str:
+        """Return the words that say which load balancer stands before a service; '' for none."""
+        door = self._things.door
+        if door is None or one is not self._things.service:
+            return ""
+        return f" {shlex.quote(door.address)} {door.edge_kind}"
 
     def _kept(
         self,
@@ -332,6 +345,11 @@ class _Script:
                 marks["__WORK__"] = "$work"
         return [*first, *(with_variables(lines, marks) if marks else lines)]
 
+    def door(self, one: ClosedDoor, _: Fields) -> Lines:
+        lines, files = gcloud_edge.door(self._things, one)
+        self.files |= files
+        return lines
+
     def release(self, one: Release, _: Fields) -> Lines:
         return ["# Only `homeport up` can do this: see above."]
 
@@ -342,6 +360,7 @@ KNOWS: Mapping[str, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the res
     ResourceKind.OBJECT: _Script.object, ResourceKind.IMAGE: _Script.build,
     ResourceKind.CONFIGURATION: _Script.secret, **dict.fromkeys(_TOLD, _Script.told),
     ResourceKind.STARTUP_CACHE: _Script.startup_cache, ResourceKind.WEIGHTS: _Script.build, ResourceKind.SERVICE: _Script.service, ResourceKind.RELEASE: _Script.release,
+    ResourceKind.DOOR: _Script.door,
 }  # fmt: skip
 
 

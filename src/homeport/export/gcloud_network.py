@@ -26,10 +26,11 @@ def subnetwork(one: RestResource, body: Fields) -> GcloudCommands:
     """Return the commands for a subnetwork."""
     name, where = body.take("name"), f"--region={one.address.path.split('/')[5]}"
     private = ["--enable-private-ip-google-access"] if body.take("privateIpGoogleAccess") else []
+    for_what = [f"--{key}={value}" for key in ("purpose", "role") if (value := body.take(key))]
     return GcloudCommands(
         look=("gcloud", "compute", "networks", "subnets", "describe", name, where),
         make=("gcloud", "compute", "networks", "subnets", "create", name, where,
-              f"--network={body.take('network').rpartition('/')[2]}", f"--range={body.take('ipCidrRange')}", *private,
+              f"--network={body.take('network').rpartition('/')[2]}", f"--range={body.take('ipCidrRange')}", *private, *for_what,
               f"--description={body.take('description', '')}"),
     )  # fmt: skip
 

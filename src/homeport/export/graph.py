@@ -11,6 +11,7 @@ from homeport.errors import HomeportError
 from homeport.google.call import self_link
 from homeport.reconcile import KNOWN_AFTER_APPLY, Concat, Outputs, Ref, Resource, resolve
 from homeport.reconcile.graph import in_order
+from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
@@ -60,12 +61,53 @@ class ResourceKind(StrEnum):
     CHANNEL = "notification channel"
     UPTIME_CHECK = "uptime check"
     BUDGET = "budget"
+    GROUP = "endpoint group"
+    BACKEND = "backend service"
+    URL_MAP = "URL map"
+    HTTPS_PROXY = "HTTPS proxy"
+    HTTP_PROXY = "HTTP proxy"
+    RULE = "forwarding rule"
+    ADDRESS = "address"
+    CERTIFICATE = "TLS certificate"
+    POLICY = "security policy"
+    AUTHORIZATION = "DNS authorization"
+    MANAGED = "managed certificate"
+    CERTIFICATE_MAP = "certificate map"
+    ENTRY = "certificate map entry"
+    DOOR = "closed door"
+
+
+OF_EDGE: frozenset[ResourceKind] = frozenset(
+    (
+        ResourceKind.GROUP,
+        ResourceKind.BACKEND,
+        ResourceKind.URL_MAP,
+        ResourceKind.HTTPS_PROXY,
+        ResourceKind.HTTP_PROXY,
+        ResourceKind.RULE,
+        ResourceKind.ADDRESS,
+        ResourceKind.CERTIFICATE,
+        ResourceKind.POLICY,
+        ResourceKind.AUTHORIZATION,
+        ResourceKind.MANAGED,
+        ResourceKind.CERTIFICATE_MAP,
+        ResourceKind.ENTRY,
+        ResourceKind.DOOR,
+    )
+)
+"""What makes an `[edge]` beside networks."""
 
 
 _WITHIN = 16 * 1024
 """As many bytes of an object stand within a script or a module."""
 _TOLD_LATER = frozenset(
-    {(ResourceKind.SERVICE, "uri"), (ResourceKind.ENDPOINT, "address"), (ResourceKind.CHANNEL, "name")}
+    {
+        (ResourceKind.SERVICE, "uri"),
+        (ResourceKind.ENDPOINT, "address"),
+        (ResourceKind.CHANNEL, "name"),
+        (ResourceKind.BACKEND, "id"),
+        (ResourceKind.ADDRESS, "address"),
+    }
 )
 """What Google alone chooses."""
 
@@ -86,7 +128,23 @@ class Things:
             isinstance(resource, Service) and resource.role == ServiceRole.MODEL for resource in ordered
         ):
             raise HomeportError("there is no service to export", hint="add [cloudrun] to homeport.toml")
-        return cls(resources=ordered, outputs=outputs or {})
+        things = cls(resources=ordered, outputs=outputs or {})
+        things._ensure_found()
+        return things
+
+    def _ensure_found(self) -> None:
+        """Raise `HomeportError` for an endpoint behind the load balancer that was not found: its path would lead nowhere."""
+        maps = (each.wanted for each in self.all(RestResource) if each.kind == ResourceKind.URL_MAP)
+        rules = [
+            rule for one in maps for matcher in one.get("pathMatchers", ()) for rule in matcher["routeRules"]
+        ]
+        led = {match.get("prefixMatch", "") for rule in rules for match in rule["matchRules"]}
+        for path, endpoint in self.door.behind.items() if self.door else ():
+            if f"{path}/" not in led:
+                raise HomeportError(
+                    f"edge.backends gives {path} to {endpoint}, of which no service was found",
+                    hint=f"say `homeport up --on cloudrun` with the file of {endpoint} first, or take {path} out of edge.backends",
+                )
 
     @property
     def service(self) -> Service:
@@ -97,6 +155,11 @@ class Things:
     def services(self) -> list[Service]:
         """Return all services, each after what it needs."""
         return self.all(Service)
+
+    @property
+    def door(self) -> ClosedDoor | None:
+        """Return what closes the service's own address; None without a load balancer."""
+        return next(iter(self.all(ClosedDoor)), None)
 
     def callers_of(self, service: Service) -> list[Grant]:
         """Return the grants on a service."""
@@ -192,7 +255,7 @@ def beside(one: Object) -> str:
     return one.name.replace("/", "-")
 
 
-def _computed(thing: Resource, path: str) -> str:  # noqa: PLR0911 - one answer for each class that tells something
+def _computed(thing: Resource, path: str) -> str:
     if isinstance(thing, SecretVersion) and path == "name":
         return f"projects/{thing.google.project}/secrets/{thing.secret_id}/versions/latest"
     built = isinstance(thing, ContainerImage | MirroredImage) and path in {"reference", "digest"}
@@ -211,10 +274,18 @@ def _computed(thing: Resource, path: str) -> str:  # noqa: PLR0911 - one answer 
             return fixed[path]
     if isinstance(thing, StartupCache) and path in {"fingerprint", "manifest"}:
         return NONE  # Only `up` makes it: until then a start finds none, says so, and goes on.
-    if isinstance(thing, RestResource):
-        short = thing.address.path.rpartition("/")[2]
-        if (thing.kind, path) == (ResourceKind.ACCOUNT, "email") or path == "name":
-            return short
-        if path == "selfLink" and thing.address.api == "compute":
-            return self_link(thing.address.path)
+    known = _of_rest(thing, path) if isinstance(thing, RestResource) else ""
+    if known:
+        return known
     raise TypeError(f"no export knows what {thing.id} has at {path!r}")
+
+
+def _of_rest(thing: RestResource, path: str) -> str:
+    """Return what a thing is called, or its address, by the rules of names; '' for all else."""
+    if path == "selfLink" and thing.address.api == "compute":
+        return self_link(thing.address.path)
+    if path == "name" and thing.address.api == "certificatemanager":
+        return thing.address.path.removeprefix("v1/")
+    if (thing.kind, path) == (ResourceKind.ACCOUNT, "email") or path == "name":
+        return thing.address.path.rpartition("/")[2]
+    return ""

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from homeport.export import encryption
 from homeport.export.fields import Fields
-from homeport.export.graph import ResourceKind, Things
+from homeport.export.graph import OF_EDGE, ResourceKind, Things
 from homeport.export.text import head, listed, to_yaml
 from homeport.json_types import Json, JsonObject
 from homeport.reconcile import Ref
@@ -17,7 +17,8 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.service import Service
 
-KNOWS: frozenset[str] = frozenset(ResourceKind)
+KNOWS: frozenset[str] = frozenset(ResourceKind) - OF_EDGE
+"""All but a load balancer: the service alone would be put in place with an open door."""
 _RUN, _SCALE = "run.googleapis.com", "autoscaling.knative.dev"
 _INGRESS = {
     "INGRESS_TRAFFIC_ALL": "all",

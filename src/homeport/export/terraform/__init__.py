@@ -9,8 +9,8 @@ from textwrap import wrap
 from homeport.export import encryption
 from homeport.export.builds import builds, left_behind, told_by_shell
 from homeport.export.graph import ResourceKind, Things
-from homeport.export.terraform import service, variables
-from homeport.export.terraform.addresses import Addresses, image_variable
+from homeport.export.terraform import edge, service, variables
+from homeport.export.terraform.addresses import Addresses, image_variable, is_early
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import FoundationBlocks
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
@@ -20,6 +20,7 @@ from homeport.export.text import CACHE_NOTE, WIDTH, head, listed
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.service import Service
 from homeport.resources.google.startup_cache import StartupCache
 
 KNOWS: frozenset[str] = frozenset(
@@ -31,6 +32,7 @@ KNOWS: frozenset[str] = frozenset(
         ResourceKind.STARTUP_CACHE,
         ResourceKind.SERVICE,
         ResourceKind.RELEASE,
+        ResourceKind.DOOR,
     }
 )
 VALUES = "image.auto.tfvars"
@@ -57,6 +59,7 @@ def files(things: Things) -> dict[str, str]:
         "network.tf": ordered.blocks(NETWORK),
         "guard.tf": ordered.blocks(set(GUARD)),
         "observe.tf": ordered.blocks(set(OBSERVE)),
+        "edge.tf": ordered.blocks(set(edge.KNOWS)),
         "service.tf": [*ordered.services(), *service.callers(things, addresses)],
         "outputs.tf": variables.outputs(things, addresses),
         "versions.tf": variables.versions(),
@@ -69,7 +72,7 @@ def files(things: Things) -> dict[str, str]:
     note = "As `homeport up` submits it: gcloud builds submit --no-source --region={} --config={}"
     for build in builds(things):
         written[build.file] = head("terraform", note.format(build.thing.region, build.file)) + build.yaml
-    return written | things.beside
+    return written | things.beside | edge.beside(things)
 
 
 class _Ordered:
@@ -109,6 +112,7 @@ class _Ordered:
         needed = {
             needed_address
             for need in resource.needs
+            if not (is_early(resource) and isinstance(self._things.by_id(need), Service))
             if (needed_address := self._addresses.known(need)) is not None
         }
         wanting = sorted(needed - reached)
@@ -217,8 +221,22 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
         (first, [enabled, "terraform init && terraform apply"]),
         (done, submitted),
         (served, [*written, "terraform apply"]),
+        *_closing(things),
         (proof, ["homeport up --on cloudrun"]),
     ]
+
+
+def _closing(things: Things) -> list[tuple[str, list[str]]]:
+    door = things.door
+    if door is None:
+        return []
+    when = (
+        f"Once {door.address}/v1/models answers (the output dns says which records the domain wants; a new load balancer takes some "
+        "minutes): the service's own address is closed. Not before, since Terraform does not ask. To open it, as before "
+        f"[edge] leaves homeport.toml: remove {edge.CLOSING} and apply."
+    )
+    told = f'printf \'back_door = "%s"\\n\' "$(terraform output -raw url)" > {edge.CLOSING}'
+    return [(when, [told, "terraform apply"])]
 
 
 __all__ = ["KNOWS", "files"]

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from homeport.export.fields import Fields
-from homeport.export.graph import ResourceKind, Things
+from homeport.export.graph import OF_EDGE, ResourceKind, Things
 from homeport.export.terraform.hcl import Code, joined
 from homeport.reconcile import Concat, Ref, Resource
+from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.dns import RecordSet
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
@@ -49,7 +50,37 @@ TYPES: Mapping[str, str] = {
     ResourceKind.BUDGET: "google_billing_budget",
     ResourceKind.TEMPLATE: "google_model_armor_template",
     ResourceKind.ENDPOINT: "google_network_connectivity_regional_endpoint",
+    ResourceKind.GROUP: "google_compute_region_network_endpoint_group",
+    ResourceKind.BACKEND: "google_compute_backend_service",
+    ResourceKind.URL_MAP: "google_compute_url_map",
+    ResourceKind.HTTPS_PROXY: "google_compute_target_https_proxy",
+    ResourceKind.HTTP_PROXY: "google_compute_target_http_proxy",
+    ResourceKind.RULE: "google_compute_global_forwarding_rule",
+    ResourceKind.ADDRESS: "google_compute_global_address",
+    ResourceKind.CERTIFICATE: "google_compute_ssl_certificate",
+    ResourceKind.POLICY: "google_compute_security_policy",
+    ResourceKind.AUTHORIZATION: "google_certificate_manager_dns_authorization",
+    ResourceKind.MANAGED: "google_certificate_manager_certificate",
+    ResourceKind.CERTIFICATE_MAP: "google_certificate_manager_certificate_map",
+    ResourceKind.ENTRY: "google_certificate_manager_certificate_map_entry",
 }
+_OF_REGIONS: Mapping[str, str] = {
+    ResourceKind.BACKEND: "google_compute_region_backend_service",
+    ResourceKind.URL_MAP: "google_compute_region_url_map",
+    ResourceKind.HTTPS_PROXY: "google_compute_region_target_https_proxy",
+    ResourceKind.HTTP_PROXY: "google_compute_region_target_http_proxy",
+    ResourceKind.RULE: "google_compute_forwarding_rule",
+    ResourceKind.ADDRESS: "google_compute_address",
+    ResourceKind.CERTIFICATE: "google_compute_region_ssl_certificate",
+    ResourceKind.POLICY: "google_compute_region_security_policy",
+}
+"""Those of a region that are types of their own."""
+_RENAMED = frozenset((ResourceKind.CERTIFICATE, ResourceKind.AUTHORIZATION, ResourceKind.MANAGED))
+"""What has another name with each change: its address in Terraform stays, so that one takes the place of the other."""
+_EARLY = frozenset(
+    {*_RENAMED, ResourceKind.ADDRESS, ResourceKind.CERTIFICATE_MAP, ResourceKind.ENTRY, ResourceKind.DOOR}
+)
+"""What of a load balancer is made before the service, so that the DNS can be set meanwhile, and certificates come."""
 _GRANTED_ON: Mapping[str, str] = {
     "artifactregistry": "google_artifact_registry_repository_iam_member",
     "cloudresourcemanager": "google_project_iam_member",
@@ -66,6 +97,10 @@ _ATTRIBUTES: Mapping[tuple[str, str], str] = {
     (ResourceKind.NETWORK, "selfLink"): "id",
     (ResourceKind.SUBNETWORK, "name"): "name",
     (ResourceKind.SUBNETWORK, "selfLink"): "id",
+    (ResourceKind.BACKEND, "id"): "generated_id",
+    (ResourceKind.ADDRESS, "address"): "address",
+    **{(kind, "selfLink"): "id" for kind in OF_EDGE},
+    **{(kind, "name"): "id" for kind in OF_EDGE},
 }
 """What a reference of the graph's reads, and Terraform's attribute for it."""
 
@@ -78,7 +113,7 @@ class Addresses:
     """The addresses of one deployment's things, such as `google_storage_bucket.weights`."""
 
     def __init__(self, things: Things) -> None:
-        self._things = things
+        self.things = self._things = things
         self._of = {
             resource.id: address
             for resource in things.resources
@@ -125,7 +160,7 @@ class Addresses:
 
     def code(self, one: Resource, attribute: str) -> Code:
         """Return the expression for an attribute of a resource."""
-        return Code(f"{self.of(one)}.{attribute}")
+        return Code(f"{self.of(one)}{'[0]' if is_counted(one) else ''}.{attribute}")
 
     def by_id(self, id: str, attribute: str) -> Code:
         """Return the address of the resource of that id. Raises `TypeError` where there is none."""
@@ -191,6 +226,16 @@ class Addresses:
         return self.code(thing, attribute)
 
 
+def is_counted(one: Resource) -> bool:
+    """Return True for a part of a load balancer that is made once its service is."""
+    return one.kind in OF_EDGE - _EARLY
+
+
+def is_early(one: Resource) -> bool:
+    """Return True for a part of a load balancer that is made before its service."""
+    return one.kind in _EARLY
+
+
 def type_of(grant: Grant) -> str:
     """Return the type of resource that a grant is. Raises `TypeError` for one on something else."""
     if grant.on.api not in _GRANTED_ON:
@@ -215,6 +260,16 @@ def awaited_images(things: Things, service: Service) -> list[str]:
     return list(dict.fromkeys(variables))
 
 
+def images_of(things: Things, service: Service) -> list[str]:
+    """Return the variables of those images, as expressions."""
+    return [f"var.{variable}" for variable in awaited_images(things, service)]
+
+
+def unset(things: Things, service: Service) -> str:
+    """Return the condition under which a service is not made yet."""
+    return " || ".join(f"{image} == null" for image in images_of(things, service)) or "false"
+
+
 def is_ours(things: Things, member: str) -> bool:
     """Return True if a member of a policy is a service account among the things."""
     who = member.partition(":")[2]
@@ -230,11 +285,15 @@ def snake(name: str) -> str:
 
 
 def _address(things: Things, resource: Resource) -> str | None:
-    if isinstance(resource, ContainerImage | MirroredImage | StoredWeights | StartupCache | Release):
+    if isinstance(
+        resource, ContainerImage | MirroredImage | StoredWeights | StartupCache | Release | ClosedDoor
+    ):
         return None
     if isinstance(resource, Grant):
         return f"{type_of(resource)}.{_granted(things, resource)}"
-    return f"{TYPES[resource.kind]}.{_label(things, resource)}"
+    is_regional = isinstance(resource, RestResource) and "/regions/" in resource.address.path
+    types = {**TYPES, **_OF_REGIONS} if is_regional else TYPES
+    return f"{types[resource.kind]}.{_label(things, resource)}"
 
 
 def _label(things: Things, resource: Resource) -> str:
@@ -242,6 +301,8 @@ def _label(things: Things, resource: Resource) -> str:
     kind = resource.kind
     if kind in _SHARED:
         return _SHARED[kind]
+    if kind in _RENAMED:
+        return "edge"
     if isinstance(resource, SecretVersion):
         return _short(things, resource.secret_id)
     if isinstance(resource, RecordSet):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from homeport.export.fields import Fields
 from homeport.export.terraform.addresses import snake
 from homeport.export.terraform.hcl import Block, Item, attributes, block
 
@@ -57,3 +58,20 @@ def upstream(config: Mapping[str, Any]) -> Block:  # Any: JSON
             block("upstream_credentials", body=[block("username_password_credentials", body=login_body)])
         ]
     return block("remote_repository_config", body=[*described, source, *credentials])
+
+
+def clean_up(policy: Mapping[str, Any]) -> Block:  # Any: JSON
+    """Return a clean-up policy of a repository."""
+    body = Fields(policy, "a clean-up policy")
+    arguments: list[Item] = attributes({"id": body.take("id"), "action": body.take("action")})
+    for key, name, inner in (
+        ("condition", "condition", {"olderThan": "older_than"}),
+        ("mostRecentVersions", "most_recent_versions", {"keepCount": "keep_count"}),
+    ):
+        part = Fields(body.take(key, {}), key)
+        values = {inner[field]: part.take(field) for field in inner}
+        part.done()
+        if any(value is not None for value in values.values()):
+            arguments.append(block(name, body=attributes(values)))
+    body.done()
+    return block("cleanup_policies", body=arguments)

@@ -8,8 +8,17 @@ from typing import Any
 from homeport.errors import HomeportError
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things, beside
-from homeport.export.terraform.addresses import PROJECT, REGION, Addresses, of_a_zone, type_of
-from homeport.export.terraform.bodies import upstream
+from homeport.export.terraform.addresses import (
+    PROJECT,
+    REGION,
+    Addresses,
+    of_a_zone,
+    type_of,
+    unset,
+)
+from homeport.export.terraform.bodies import clean_up, upstream
+from homeport.export.terraform.edge import KNOWS as EDGE
+from homeport.export.terraform.edge import counted
 from homeport.export.terraform.hcl import (
     Attribute,
     Block,
@@ -45,6 +54,8 @@ class FoundationBlocks:
         make = TABLES.get(one.kind)
         arguments = make(self._addresses, one, body) if make else KNOWS[one.kind](self, one, body)
         body.done()
+        if one.kind in EDGE:
+            arguments = [*counted(one, unset(self._things, self._things.service)), *(arguments or ())]
         return [] if arguments is None else [self._block(one, arguments)]
 
     def _block(self, resource: Any, body: list[Item]) -> Block:  # Any: a resource
@@ -117,7 +128,7 @@ class FoundationBlocks:
         config = body.take("remoteRepositoryConfig")
         if config:
             arguments.append(upstream(config))
-        return [*arguments, *(self._policy(each) for each in body.take("cleanupPolicies", {}).values())]
+        return [*arguments, *(clean_up(each) for each in body.take("cleanupPolicies", {}).values())]
 
     def bucket(self, one: RestResource, body: Fields) -> list[Item]:
         access = Fields(body.take("iamConfiguration"), one.id)
@@ -177,8 +188,12 @@ class FoundationBlocks:
                 "network": body.take("network"),
                 "region": self._addresses.place(one.address.path.split("/")[5]),
                 "ip_cidr_range": body.take("ipCidrRange"),
+                "purpose": body.take("purpose"),
+                "role": body.take("role"),
             }
         )
+        if one.wanted.get("purpose"):
+            return arguments  # Of the proxies of a load balancer, which has nothing else in it.
         private = Attribute("private_ip_google_access", body.take("privateIpGoogleAccess"))
         return [*arguments, Note("Google's APIs are reached without the internet."), private]
 
@@ -334,21 +349,6 @@ class FoundationBlocks:
         name = _last(bucket)
         start = f"{self._things.project}-"
         return joined(Code("var.project"), f"-{name.removeprefix(start)}") if name.startswith(start) else name
-
-    def _policy(self, policy: Body) -> Block:
-        body = Fields(policy, "a clean-up policy")
-        arguments: list[Item] = attributes({"id": body.take("id"), "action": body.take("action")})
-        for key, name, inner in (
-            ("condition", "condition", {"olderThan": "older_than"}),
-            ("mostRecentVersions", "most_recent_versions", {"keepCount": "keep_count"}),
-        ):
-            part = Fields(body.take(key, {}), key)
-            values = {inner[field]: part.take(field) for field in inner}
-            part.done()
-            if any(value is not None for value in values.values()):
-                arguments.append(block(name, body=attributes(values)))
-        body.done()
-        return block("cleanup_policies", body=arguments)
 
 
 KNOWS: Mapping[str, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]] = {  # Any: the resource of that kind

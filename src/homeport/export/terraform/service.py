@@ -8,11 +8,13 @@ from homeport.export.terraform.addresses import (
     LABELS,
     REGION,
     Addresses,
-    awaited_images,
+    images_of,
     is_ours,
     type_of,
+    unset,
 )
 from homeport.export.terraform.bodies import fields
+from homeport.export.terraform.edge import of_service
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
 from homeport.export.text import listed
 from homeport.resources.google.iam_binding import Grant
@@ -30,6 +32,10 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
         "location": REGION,
         "labels": LABELS if labels == {LABEL: things.name} else labels,
     }
+    door = things.door if one is things.service else None
+    if door is not None:
+        body.take("defaultUriDisabled")
+        known |= of_service(door)
     kind, _, label = addresses.of(one).partition(".")
     moved = [] if "traffic" in one.wanted else [Code("traffic")]
     scheduled = ResourceKind.SCHEDULE in things.kinds() and one is things.service
@@ -47,37 +53,31 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
             Attribute("ignore_changes", [Code("client"), Code("client_version"), *moved, *rescaled]),
         ],
     )
+    return block(
+        "resource",
+        kind,
+        label,
+        body=[
+            Attribute("count", Code(f"{unset(things, one)} ? 0 : 1")),
+            *fields({**known, **body.rest()}),
+            *(_staged(stage) if stage else ()),
+            Note(f"A plan without {listed(images_of(things, one))} would take it away."),
+            Attribute("deletion_protection", Code("var.deletion_protection")),
+            _patient(),
+            ignored,
+        ],
+    )
+
+
+def _patient() -> Block:
     limit = f"{DEADLINE_S / 60:.0f}m"
-    patient = block(
+    return block(
         "timeouts",
         body=[
             Note("Longer than the startup probe may take; the provider's own limit is shorter."),
             *attributes({"create": limit, "update": limit}),
         ],
     )
-    return block(
-        "resource",
-        kind,
-        label,
-        body=[
-            Attribute("count", Code(f"{_unset(things, one)} ? 0 : 1")),
-            *fields({**known, **body.rest()}),
-            *(_staged(stage) if stage else ()),
-            Note(f"A plan without {listed(_images(things, one))} would take it away."),
-            Attribute("deletion_protection", Code("var.deletion_protection")),
-            patient,
-            ignored,
-        ],
-    )
-
-
-def _images(things: Things, service: Service) -> list[str]:
-    return [f"var.{variable}" for variable in awaited_images(things, service)]
-
-
-def _unset(things: Things, service: Service) -> str:
-    """Return the condition under which a service is not made yet."""
-    return " || ".join(f"{image} == null" for image in _images(things, service)) or "false"
 
 
 def _staged(stage: str) -> list[Item]:
@@ -105,7 +105,7 @@ def _callers(things: Things, service: Service, addresses: Addresses) -> list[Blo
         if len(roles) != 1:
             raise TypeError(f"callers have several roles: {', '.join(sorted(roles))}")
         variable = addresses.label(members[0])
-        each = Attribute("for_each", Code(f"{_unset(things, service)} ? toset([]) : var.{variable}"))
+        each = Attribute("for_each", Code(f"{unset(things, service)} ? toset([]) : var.{variable}"))
         arguments = attributes({**where, "role": members[0].role, "member": Code("each.value")})
         blocks.append(block("resource", type_of(members[0]), variable, body=[each, *arguments]))
     for grant in things.callers_of(service):
@@ -113,7 +113,7 @@ def _callers(things: Things, service: Service, addresses: Addresses) -> list[Blo
             arguments = attributes(
                 {**where, "role": addresses.expressed(grant.role), "member": addresses.member(grant.member)}
             )
-            count = Attribute("count", Code(f"{_unset(things, service)} ? 0 : 1"))
+            count = Attribute("count", Code(f"{unset(things, service)} ? 0 : 1"))
             blocks.append(block("resource", type_of(grant), addresses.label(grant), body=[count, *arguments]))
     return blocks
 

@@ -8,6 +8,7 @@ from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind
 from homeport.export.terraform.addresses import BILLING, PROJECT, Addresses
 from homeport.export.terraform.bodies import fields
+from homeport.export.terraform.edge import KNOWS as EDGE
 from homeport.export.terraform.hcl import Code, Item, attributes, expression, joined
 from homeport.resources.google.rest import RestResource
 
@@ -83,7 +84,7 @@ GUARD: Mapping[str, Blocks] = {
     ResourceKind.TEMPLATE: template,
     ResourceKind.ENDPOINT: regional_endpoint,
 }
-KNOWS: Mapping[str, Blocks] = {**GUARD, **OBSERVE}
+KNOWS: Mapping[str, Blocks] = {**GUARD, **OBSERVE, **EDGE}
 
 
 def _last(resource: RestResource) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from homeport.export.graph import Things
+from homeport.export.terraform import edge
 from homeport.export.terraform.addresses import (
     BILLING,
     KEY,
@@ -90,6 +91,12 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
         blocks.append(
             _variable("encryption_key", "The key of Cloud KMS for what is kept.", default=_key(things))
         )
+    if things.door is not None:
+        blocks.append(_back_door(things.door.address))
+    if edge.KEY.text in used:
+        read = "The key of your own certificate, as PEM: export TF_VAR_edge_private_key, or be asked. It is in no file and no state."
+        secrecy = attributes({"sensitive": True, "ephemeral": True})
+        blocks.append(block("variable", "edge_private_key", body=[*_describe(read, "string"), *secrecy]))
     if BILLING.text in used:
         description = f"The billing account: gcloud billing projects describe {things.project} --format='value(billingAccountName)'"
         blocks.append(block("variable", "billing_account", body=_describe(description, "string")))
@@ -121,7 +128,24 @@ def outputs(things: Things, addresses: Addresses) -> list[Item]:
         for bucket in things.all(Bucket)
         if bucket.wanted["name"] not in caches
     ]
-    return [*urls, *buckets]
+    records = [code.text for code in edge.records(things, addresses)]
+    dns = [_output("dns", "What the domain's DNS must say.", Code(f"concat({', '.join(records)})"))] if records else []  # fmt: skip
+    return [*urls, *buckets, *dns]
+
+
+def _back_door(address: str) -> Block:
+    told = (
+        f"The service's own address, as the output url says it, once {address} answers: from then on requests come through that "
+        "alone. Empty while it is open."
+    )
+    valid = attributes(
+        {
+            "condition": Code('var.back_door == "" || startswith(var.back_door, "https://")'),
+            "error_message": "Name the service's own address: https://...",
+        }
+    )
+    body = [*_describe(told, "string"), *attributes({"default": "", "nullable": False})]
+    return block("variable", "back_door", body=[*body, block("validation", body=valid)])
 
 
 _WEIGHTS = "The digest that the weights' manifest tells, for the revision's annotation."

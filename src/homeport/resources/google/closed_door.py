@@ -192,14 +192,19 @@ class ClosedDoor(DependentResource):
     def _closing(self, service: Body) -> JsonObject:
         own = str(service.get("uri") or service.get("annotations", {}).get(BACK_DOOR, ""))
         annotations = service.get("annotations", {}).items()
-        others = {key: value for key, value in annotations if key not in {BEHIND, EDGE_KIND}}
-        behind = {BEHIND: self._behind} if self.behind else {}
-        behind |= {EDGE_KIND: self.edge_kind} if self.edge_kind != "global" else {}
-        return {
-            "ingress": CLOSED,
-            "defaultUriDisabled": not self.keeps_address,
-            "annotations": {**others, EDGE: self.address, BACK_DOOR: own, **behind},
+        change = self.closed(own)
+        told = {**dict(annotations), **change["annotations"]}
+        return {**change, "annotations": {key: value for key, value in told.items() if value is not None}}
+
+    def closed(self, own: str) -> JsonObject:
+        """Return what closes a service that had the address `own`; None takes an annotation away."""
+        told = {
+            EDGE: self.address,
+            BACK_DOOR: own,
+            BEHIND: self._behind or None,
+            EDGE_KIND: self.edge_kind if self.edge_kind != "global" else None,
         }
+        return {"ingress": CLOSED, "defaultUriDisabled": not self.keeps_address, "annotations": told}
 
     @property
     def _behind(self) -> str:

@@ -1,0 +1,103 @@
+# What a load balancer is made with, where one command of gcloud does not do it.
+
+# Puts a backend service in place as a file has it, and the policy before it. $1: its name, $2: its scope, $3: the file,
+# $4: the policy, or nothing.
+backend() {
+  gcloud compute backend-services import "$1" "$2" --source "$3" --quiet || return
+  if [ -n "$4" ] || grep -q '^securityPolicy: ' <<<"$said"; then
+    gcloud compute backend-services update "$1" "$2" "--security-policy=$4"
+  fi
+}
+
+# Changes a URL map, if it is still as it was read into $said. $1: its name, $2: its scope, $3: the file.
+remap() {
+  { printf 'fingerprint: %s\n' "$(value_of fingerprint)" && cat "$3"; } >"$work/map.yaml" &&
+    gcloud compute url-maps import "$1" "$2" --source "$work/map.yaml" --quiet
+}
+
+# Lets a proxy lead to its map and show its certificates; what it showed before goes after that. $1: its name, $2: its
+# scope, $3: the flag by which the former go, or nothing, then flags.
+show() {
+  gcloud compute target-https-proxies update "$1" "$2" "${@:4}" || return
+  [ -z "$3" ] || gcloud compute target-https-proxies update "$1" "$2" "$3"
+}
+
+# Makes a certificate of your own. Its key stays in the file that TLS_KEY_FILE names. All: gcloud's arguments.
+certificate() {
+  local key=${TLS_KEY_FILE-}
+  [ -n "$key" ] || die "TLS_KEY_FILE is not set: export TLS_KEY_FILE=…, the file with the certificate's key as PEM"
+  # The path is meant from where this was called.
+  [[ $key == /* ]] || key=$OLDPWD/$key
+  [ -r "$key" ] || die "TLS_KEY_FILE is $key, which cannot be read: it is the file with the certificate's key as PEM"
+  gcloud compute ssl-certificates create "$@" "--private-key=$key"
+}
+
+# Gives a security policy its rules, one by one, and no others. $1: its name, then its scope if it is of a region, and of each
+# rule the word `rule`, its priority and its flags.
+rules() {
+  local policy=$1 of=() flags one verb priority kept=' '
+  shift
+  while [ "$1" != rule ]; do of+=("$1"); shift; done
+  while [ $# -gt 0 ]; do
+    priority=$2 flags=() verb=create
+    shift 2
+    while [ $# -gt 0 ] && [ "$1" != rule ]; do flags+=("$1"); shift; done
+    ! grep -q "^rules\[[0-9]*\]\.priority: $priority\$" <<<"$said" || verb=update
+    kept+="$priority "
+    gcloud compute security-policies rules "$verb" "$priority" "--security-policy=$policy" ${of[@]+"${of[@]}"} "${flags[@]}" || return
+  done
+  while IFS= read -r one; do
+    [[ $kept == *" $one "* ]] || gcloud compute security-policies rules delete "$one" "--security-policy=$policy" ${of[@]+"${of[@]}"} </dev/null || return
+  done < <(sed -nE 's/^rules\[[0-9]+\]\.priority: //p' <<<"$said")
+}
+
+# Asks the edge for its models, at each path, as the one who runs this, and says what came instead of an answer. That Cloud
+# Run itself refuses somebody shows that the way to it is there. $1: the edge's address, then paths.
+ask() {
+  local token
+  token=$(gcloud auth print-identity-token "--audiences=$1" 2>/dev/null) || token=$(gcloud auth print-identity-token 2>/dev/null) || token=''
+  python3 -c '
+import http.client, os, sys, urllib.request as web
+
+token, (address, *paths) = sys.stdin.read().strip(), sys.argv[1:]
+head = {"Host": address.partition("//")[2], **({"Authorization": "Bearer " + token} if token else {})}
+base = (os.environ.get("HOMEPORT_GOOGLE_URL") or address).rstrip("/")
+for path in ["", *paths]:
+    try:
+        with web.urlopen(web.Request(base + path + "/v1/models", headers=head), timeout=60) as answer:
+            status = answer.status
+            answer.read()  # One that breaks off is no answer.
+    except web.HTTPError as error:
+        status = error.code
+    except (OSError, http.client.HTTPException) as error:
+        sys.exit(print("%s%s: %s" % (address, path, getattr(error, "reason", error))))
+    if status not in (200, 401, 403):
+        sys.exit(print("%s%s says %d" % (address, path, status)))
+' "$@" <<<"$token"
+}
+
+# Lets the service take requests from its load balancer and from within its network alone, once the edge answers. $1: the
+# service's path, $2: the file with the change, $3: how many seconds the edge may take, $4: its address, then paths. Stdin has
+# the values that are wanted.
+door() {
+  local begun=$SECONDS pause=5 why own
+  there rest GET run.googleapis.com "$1" || die "there is no service at $1"
+  compare door
+  if [ -z "$wanting" ]; then say "= requests come through $4 alone, as the file says"; return; fi
+  if [ "$differs" -gt 0 ]; then
+    say "! the service's own address stays as it is: what differs above comes first"
+    return
+  fi
+  say "waiting until $4 answers, for $3 s at most: a new load balancer takes some minutes, and a certificate of Google's the record that proves the domain"
+  # Where it could not be asked, it has not answered.
+  while ! why=$(ask "${@:4}") || [ -n "$why" ]; do
+    [ $((SECONDS - begun)) -lt "$3" ] || die "${why:-$4 could not be asked}; the service is reached as before. Run this again: it goes on from here"
+    sleep "$pause"
+    pause=$((pause < 30 ? pause + 5 : 30))
+  done
+  there rest GET run.googleapis.com "$1" || die "there is no service at $1"
+  own=$(value_of uri)
+  [ -n "$own" ] || own=$(value_of annotations.homeport/back-door)
+  fill "$2" "$work/$2" __BACK_DOOR__ "$own"
+  make rest MERGE run.googleapis.com "$1" "$work/$2"
+}

@@ -1,0 +1,84 @@
+"""What the exports of a file with an `[edge]` promise, and what needs no tool to be seen."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployers import Deployer
+from deployment import google_for
+from edges import behind_its_edge
+from homeport import spec
+from homeport.errors import HomeportError
+from homeport.export import export
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.reconcile import Resource
+from homeport.resources.google.closed_door import ClosedDoor
+from homeport.targets.cloudrun.model_selection import choose
+
+DOMAIN = "llm.example.com"
+OWN = {"certificate": "file:own.pem", "private_key": "file:own.key"}
+KEY = "file:own.key as PEM"
+
+
+def resources(**edge: Any) -> list[Resource]:  # Any: values of homeport.toml
+    deployer = Deployer("vllm")
+    wanted = spec.parse({**deployer.wanted().model_dump(), "edge": {"domain": DOMAIN, **edge}})
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    return behind_its_edge(deployer.target(google_for(deployer.cloud), chosen, wanted)).resources()
+
+
+@pytest.mark.parametrize("kind", ["gcloud", "terraform", "cloudbuild", "trigger", "github"])
+@pytest.mark.parametrize("edge", [{}, {"kind": "regional", "requests_per_minute": 60}])
+def test_an_edge_is_exported_the_same_each_time(kind: str, edge: dict[str, Any]) -> None:
+    files = export(kind, resources(**edge))
+    assert files == export(kind, resources(**edge))
+    for name, text in files.items():
+        if name.endswith(".sh"):
+            subprocess.run(["bash", "-n"], input=text, text=True, check=True, timeout=20)
+
+
+@pytest.mark.parametrize("kind", ["gcloud", "terraform", "cloudbuild"])
+def test_the_certificate_is_a_file_and_its_key_is_in_none(kind: str) -> None:
+    files = export(kind, resources(**OWN))
+    assert not [name for name, text in files.items() if KEY in text]
+    assert "file:own.pem as PEM" in [text.strip() for text in files.values()]
+
+
+@pytest.mark.parametrize("kind", ["trigger", "github"])
+def test_a_pipeline_is_refused_a_certificate_of_ones_own_whose_key_it_has_not(kind: str) -> None:
+    with pytest.raises(HomeportError, match="a pipeline has no key for the certificate") as refused:
+        export(kind, resources(**OWN))
+    assert "Google makes one" in refused.value.hint
+
+
+def test_knative_has_no_words_for_it_and_says_which_table_it_is() -> None:
+    with pytest.raises(HomeportError, match=r"closed-door/home \(a closed door\)") as refused:
+        export("knative", resources())
+    assert "a file without [edge] is exported" in refused.value.hint
+
+
+def test_the_script_closes_the_door_after_all_else() -> None:
+    lines = export("gcloud", resources())["deploy.sh"].splitlines()
+    (door,) = [place for place, line in enumerate(lines) if line.startswith("door /v2/")]
+    made = [place for place, line in enumerate(lines) if line.startswith(("  make ", "deploy ", "grant "))]
+    assert len(made) > 20
+    assert max(made) < door
+
+
+def test_who_calls_the_model_from_within_leaves_it_its_address() -> None:
+    kept = [replace(one, keeps_address=True) if isinstance(one, ClosedDoor) else one for one in resources()]
+    door = export("gcloud", kept)["door-home.json"]
+    assert '"defaultUriDisabled": false' in door
+    assert "default_uri_disabled = false" in " ".join(export("terraform", kept)["service.tf"].split())
+
+
+def test_a_path_to_an_endpoint_that_was_not_found_is_refused() -> None:
+    with pytest.raises(HomeportError, match="gives /small to small, of which no service was found"):
+        export("gcloud", resources(backends={"/small": "small"}))
