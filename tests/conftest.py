@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["hub_fixtures", "made_wheels"]
+pytest_plugins = ["hub_fixtures", "made_wheels", "process_ban"]
 
 # A shell starts what is in its background without it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,6 +27,7 @@ sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
 from places import FETCHED  # noqa: E402
+from typist import Typist  # noqa: E402
 from user import User  # noqa: E402
 
 
@@ -120,6 +121,12 @@ def gcloud_folder() -> Iterator[Path]:
 
     with forked() as folder:
         yield folder
+
+
+@pytest.fixture
+def typist(tmp_path: Path) -> Typist:
+    """A user in an empty folder, whose commands are typed in this very process."""
+    return Typist(tmp_path / "work")
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import psutil
@@ -20,12 +18,12 @@ from gcp_rehearsal.runtime.run_monitoring import read
 from homeport.engines.registry import module
 from homeport.observe.panels import Watched
 from homeport.observe.sidecar import run_monitoring
+from patience import until
 from prometheus import program
 
 pytestmark = pytest.mark.observe
 
 API = "v1/projects/rehearsal/location/global/prometheus/api/v1"
-LONGEST_S = 60.0
 
 
 def asked(
@@ -38,16 +36,6 @@ def asked(
     return httpx2.post(
         f"{rehearsal.url}/{API}/{path}", headers=headers, json=form, trust_env=False, timeout=30
     )
-
-
-def until(look: Callable[[], Any], good: Callable[[Any], bool]) -> Any:  # Any: what is looked at
-    """What was seen once it is good, or at the end of patience."""
-    end = time.monotonic() + LONGEST_S
-    while True:
-        seen = look()
-        if good(seen) or time.monotonic() > end:
-            return seen
-        time.sleep(0.2)
 
 
 def measuring() -> set[int]:

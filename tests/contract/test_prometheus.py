@@ -6,8 +6,7 @@ import json
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from homeport.observe import files as of_metrics
 from homeport.observe.chart import Alert
 from homeport.observe.files import Scraped
 from homeport.observe.panels import Watched
+from patience import until
 from places import TAUGHT
 from processes_of import spec
 from prometheus import program, promtool
@@ -30,7 +30,6 @@ from user import User
 pytestmark = pytest.mark.observe
 
 TELLING = [name for name in NAMES if module(name).METRICS is not None]
-_LONGEST_S = 60.0
 
 
 def watched(engine: str) -> Watched:
@@ -152,21 +151,11 @@ def prometheus(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             stderr=log,
         )
     try:
-        assert until(lambda: _ready(port), bool), (folder / "log").read_text()
+        until(lambda: _ready(port), told=(folder / "log").read_text)
         yield f"http://127.0.0.1:{port}", process
     finally:
         process.terminate()
         process.wait(30)
-
-
-def until(look: Callable[[], Any], good: Callable[[Any], bool]) -> Any:  # Any: what is looked at
-    """What was seen once it is good, or at the end of patience."""
-    end = time.monotonic() + _LONGEST_S
-    while True:
-        seen = look()
-        if good(seen) or time.monotonic() > end:
-            return seen
-        time.sleep(0.5)
 
 
 STALLED = "alert: HomeportStalled"

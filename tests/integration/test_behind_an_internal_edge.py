@@ -18,7 +18,7 @@ from behind_edges import EDGE, BehindEdge
 from commands_on_cloudrun import FILE
 from edges import DOMAIN
 from gcloud import served
-from observed_by_commands import until
+from observed_by_commands import until_observed
 from places import ROOT
 from user import Ran, User
 
@@ -46,7 +46,7 @@ class Within(BehindEdge):
         headers = {"host": f"{host}.googleapis.com", "authorization": f"Bearer {self.rehearsal.token()}"}
         with httpx2.Client(base_url=self.rehearsal.url, trust_env=False, timeout=60) as client:
             # An API that was just switched on is refused for a while, as Google's is.
-            begun = until(
+            begun = until_observed(
                 lambda: client.post(path, json=body, headers=headers), lambda came: came.status_code != 403
             )
             assert begun.status_code == 200, begun.text

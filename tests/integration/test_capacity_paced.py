@@ -33,6 +33,7 @@ from homeport.capacity.step_time import paced
 from homeport.endpoint import Endpoint
 from homeport.traffic import Arrival, Lengths, poisson
 from noise import judge
+from patience import until
 from places import ROOT
 from rehearsed import REGION, Running, image, rehearsing
 from stepped_server import STEP_TOKENS, Body
@@ -181,9 +182,7 @@ def test_queue_and_429s_are_those_of_the_rehearsed_front_end(replicas: int, load
         # So many at once that each replica is needed. When the last of several starts hangs on milliseconds otherwise.
         burst = [Arrival(0.0, INPUT, OUTPUT) for _ in range(SEQUENCES * replicas)]
         replayed(running, burst)
-        running.until(
-            running.instances, lambda found: len(found) == replicas and all(one["ready"] for one in found)
-        )
+        until(running.instances, lambda found: len(found) == replicas and all(one["ready"] for one in found))
         arrivals = traffic(load * FULL * replicas, SECONDS[load])
         real = replayed(running, arrivals)
         started = engines.pool(running.api("GET", f"/v2/{running.service()['latestReadyRevision']}"))

@@ -14,7 +14,7 @@ import pytest
 
 from commands_on_cloudrun import FILE
 from gcloud import served
-from observed_by_commands import Observed, until
+from observed_by_commands import Observed, until_observed
 from prometheus import program
 from user import User
 
@@ -52,7 +52,7 @@ def test_the_whole_life_of_an_engine_that_tells_nothing_and_is_watched_all_the_s
     assert outcomes["metrics"] == "passed"
     assert cloud.run("plan", "--json").json["changes_pending"] is False
 
-    good = until(
+    good = until_observed(
         cloud.asked_and_looked,
         lambda seen: {what for what, one in seen.items() if one["verdict"] != "ok"} <= {"alert: HomeportStalled"},
     )  # fmt: skip
@@ -67,7 +67,7 @@ def test_the_whole_life_of_an_engine_that_tells_nothing_and_is_watched_all_the_s
     assert 0 < seen["rates"]["ttft_s"] < 60
 
     # What a counter had when it was first seen is no increase: so it is asked again, as those who use it do.
-    (day,) = until(
+    (day,) = until_observed(
         lambda: used(cloud),
         lambda rows: (
             rows and rows[0]["starts"] and rows[0]["prompt_tokens"] and rows[0]["output_tokens"] >= 4

@@ -16,7 +16,7 @@ import pytest
 
 from commands_on_cloudrun import FILE
 from gcloud import served
-from observed_by_commands import Observed, until
+from observed_by_commands import Observed, until_observed
 from prometheus import program
 from user import User
 
@@ -82,7 +82,7 @@ def take_role(cloud: Observed, host: str, path: str, role: str, member: str) -> 
 
 
 def well(cloud: Observed) -> dict[str, Any]:
-    seen: dict[str, Any] = until(
+    seen: dict[str, Any] = until_observed(
         cloud.asked_and_looked,
         lambda seen: {what for what, one in seen.items() if one["verdict"] != "ok"} <= {STALLED},
     )
@@ -131,7 +131,9 @@ def _what_stands_in_cloud_monitoring(cloud: Observed) -> None:
         STALLED: "its alert policy would fire, and writes to nobody",
         "traces": "cloudtrace.googleapis.com is off: spans are dropped, and nobody is told",
     }
-    failed = until(lambda: cloud.failed(cloud.looked()), lambda seen: set(seen) >= {*named, "uptime"})
+    failed = until_observed(
+        lambda: cloud.failed(cloud.looked()), lambda seen: set(seen) >= {*named, "uptime"}
+    )
     assert {what: failed.get(what) for what in named} == named
     assert "uptime-check/uptime was changed" in failed["uptime"]
     assert "gcp-sa-monitoring-notification" in failed["uptime"]
@@ -155,7 +157,7 @@ def _what_keeps_samples_away(cloud: Observed) -> None:
 
 
 def _told_of_samples(cloud: Observed, words: str) -> dict[str, Any]:  # Any: JSON
-    seen = until(cloud.looked, lambda seen: words in seen["samples"]["text"])
+    seen = until_observed(cloud.looked, lambda seen: words in seen["samples"]["text"])
     assert words in seen["samples"]["text"], seen["samples"]
     assert seen["samples"]["verdict"] == "failed"
     return dict(seen["samples"])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gcloud import served
-from observed_by_commands import Observed, until
+from observed_by_commands import Observed, until_observed
 from places import TAUGHT_FOLDER, VLLM_PYTHON
 from prometheus import program
 from user import User
@@ -50,7 +50,7 @@ def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def test_check_and_top_ask_a_rehearsed_cloud_as_they_ask_google(cloud: Observed) -> None:
     cloud.run("up", "--yes")
-    good = until(
+    good = until_observed(
         cloud.asked_and_looked,
         lambda seen: {what for what, one in seen.items() if one["verdict"] != "ok"} <= {"alert: HomeportStalled"},
     )  # fmt: skip
@@ -90,11 +90,11 @@ def _settings_with_another_port(cloud: Observed) -> None:
     }
     data = base64.b64encode(json.dumps(told).encode()).decode()
     cloud.google("POST", "secretmanager", SECRET, {"payload": {"data": data}})
-    seen = until(cloud.looked, lambda seen: seen["samples"]["verdict"] == "failed")
+    seen = until_observed(cloud.looked, lambda seen: seen["samples"]["verdict"] == "failed")
     assert "gets no metrics" in seen["samples"]["text"]
     assert "secret-version/demo-observe was changed" in seen["samples"]["hint"]
     cloud.run("up", "--yes")
-    until(cloud.looked, lambda seen: not cloud.failed(seen))
+    until_observed(cloud.looked, lambda seen: not cloud.failed(seen))
 
 
 def _a_role_that_was_taken_away(cloud: Observed) -> None:
@@ -105,6 +105,6 @@ def _a_role_that_was_taken_away(cloud: Observed) -> None:
             binding["members"] = [one for one in binding["members"] if "demo-run@" not in one]
     policy["bindings"] = [one for one in policy["bindings"] if one["members"]]
     cloud.google("POST", "cloudresourcemanager", f"{place}:setIamPolicy", {"policy": policy})
-    seen = until(cloud.looked, lambda seen: seen["samples"]["verdict"] == "failed")
+    seen = until_observed(cloud.looked, lambda seen: seen["samples"]["verdict"] == "failed")
     assert "grant/monitoring.metricWriter/demo-run/project/rehearsal is not there" in seen["samples"]["text"]
     assert seen["samples"]["hint"].startswith("`homeport up --on cloudrun`")

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from homeport.engines.ollama import engine as ollama
 from homeport.resources.local.process_tree import free_port
+from patience import until
 
 HOST = "127.0.0.1"
 SCRIPT = Path(ollama.__file__).parent / "server" / "serve.sh"
@@ -107,13 +107,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     yield begin
     for one in all_of_them:
         one.stop()
-
-
-def until(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_the_probes_port_opens_when_a_token_came_out_and_not_before(start: Callable[..., Running]) -> None:

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -26,6 +25,7 @@ from homeport.supervisor import journal, judge, pulse
 from homeport.supervisor.judge import Judge
 from homeport.supervisor.memory import COUNTS_MEMORY, own_bytes
 from homeport.supervisor.order import MOST, Order
+from patience import until
 from places import TAUGHT
 from processes_of import all_of, pid, spec
 from user import User
@@ -50,12 +50,14 @@ def status(user: User) -> Any:  # Any: JSON
     return user.run("status", "--json", code=None).json[0]
 
 
-def until(user: User, wanted: Callable[[Any], bool]) -> Any:  # Any: JSON
+def so(user: User, wanted: Callable[[Any], bool]) -> Any:  # Any: JSON
     """The endpoint's status once it is so."""
-    end = time.monotonic() + _DEADLINE_S
-    while not wanted(seen := status(user)):
-        assert time.monotonic() < end, f"{seen}\n{user.run('logs').out[-2000:]}"
-    return seen
+    return until(
+        lambda: status(user),
+        wanted,
+        within_s=_DEADLINE_S,
+        told=lambda: user.run("logs").out[-2000:],
+    )
 
 
 def post(url: str, *, timeout: float = 120.0, **body: Any) -> int:  # Any: JSON
@@ -71,7 +73,7 @@ def post(url: str, *, timeout: float = 120.0, **body: Any) -> int:  # Any: JSON
 def test_a_grammar_that_kills_llamacpp_costs_one_restart(served: User) -> None:
     before = status(served)
     assert post(before["url"], grammar=f'root ::= {"(" * 40_000}"a"{")" * 40_000}') == 0
-    after = until(served, lambda now: now["state"] == "ready" and now["pid"] != before["pid"])
+    after = so(served, lambda now: now["state"] == "ready" and now["pid"] != before["pid"])
     assert after["restarts"] == 1
     assert "SIG" in after["last_restart"]["reason"]
     assert after["supervisor_pid"] == before["supervisor_pid"]
@@ -93,7 +95,7 @@ def test_a_request_that_takes_all_memory_is_ended_by_the_plans_limit(served: Use
         )
     )
     hostile.start()
-    after = until(served, lambda now: now["state"] == "ready" and now["pid"] != before["pid"])
+    after = so(served, lambda now: now["state"] == "ready" and now["pid"] != before["pid"])
     hostile.join()
     assert list(answered) == [0]
     assert "GiB of memory of its own" in after["last_restart"]["reason"]
@@ -119,7 +121,7 @@ def test_contexts_full_to_their_limit_stay_within_the_plan(
     most = 0
     while any(one.is_alive() for one in full):
         most = max(most, own_bytes([before["pid"]]))
-    after = until(user, lambda now: now["state"] == "ready")
+    after = so(user, lambda now: now["state"] == "ready")
     assert (after["pid"], after["restarts"]) == (before["pid"], 0)
     assert most > 100 * 2**20
     record_property(
@@ -131,7 +133,7 @@ def test_an_engine_that_neither_answers_nor_works_is_ended_and_started_again(ser
     before = pid(served)
     os.kill(before, signal.SIGSTOP)
     assert status(served)["state"] == "unresponsive"
-    after = until(served, lambda now: now["state"] == "ready")
+    after = so(served, lambda now: now["state"] == "ready")
     assert after["pid"] != before
     assert "does nothing" in after["last_restart"]["reason"]
 
@@ -157,7 +159,7 @@ def test_one_that_works_for_others_is_busy_and_left_alone(user: User) -> None:
 def test_when_the_supervisor_dies_the_engine_serves_on_and_up_gives_it_another(served: User) -> None:
     before = status(served)
     os.kill(before["supervisor_pid"], signal.SIGKILL)
-    now = until(served, lambda now: now["supervisor_pid"] is None)
+    now = so(served, lambda now: now["supervisor_pid"] is None)
     assert (now["state"], now["pid"]) == ("unsupervised", before["pid"])
     assert post(before["url"]) == 200
     assert "supervisor: none → restarts it: on-failure" in served.run("plan").out
@@ -165,7 +167,7 @@ def test_when_the_supervisor_dies_the_engine_serves_on_and_up_gives_it_another(s
     after = status(served)
     assert (after["state"], after["pid"]) == ("ready", before["pid"])
     os.kill(after["pid"], signal.SIGKILL)
-    last = until(served, lambda now: now["state"] == "ready" and now["pid"] != before["pid"])
+    last = so(served, lambda now: now["state"] == "ready" and now["pid"] != before["pid"])
     served.run("down", "--yes")
     asked = re.findall(REQUEST_LINE, Path(last["log"]).read_text(errors="replace"), re.MULTILINE)
     (day,) = served.run("usage", "--json").json
@@ -183,10 +185,10 @@ def test_who_changes_local_restart_gets_another_supervisor_and_keeps_the_engine(
     assert after["pid"] == before["pid"]
     assert after["supervisor_pid"] != before["supervisor_pid"]
     os.kill(after["pid"], signal.SIGKILL)
-    dead = until(served, lambda now: now["state"] == "failed")
+    dead = so(served, lambda now: now["state"] == "failed")
     assert 'local.restart is "never"' in dead["reason"]
     # The supervisor writes why before it ends.
-    until(served, lambda now: now["supervisor_pid"] is None)
+    so(served, lambda now: now["supervisor_pid"] is None)
     assert all_of(served) == []
     served.run("up", "--yes", "--no-verify")
     assert status(served)["state"] == "ready"
@@ -219,7 +221,7 @@ def test_the_key_is_in_memory_alone_and_holds_after_a_restart(user: User) -> Non
         assert key not in str(psutil.Process(one).environ())
     assert not any(key in path.read_text() for path in (user.home / "endpoints").glob("*/*"))
     os.kill(before["pid"], signal.SIGKILL)
-    after = until(user, lambda now: now["state"] == "ready" and now["pid"] != before["pid"])
+    after = so(user, lambda now: now["state"] == "ready" and now["pid"] != before["pid"])
     right = {"Authorization": f"Bearer {key}"}
     assert httpx2.get(f"{after['url']}/models", headers=right).status_code == 200
     assert httpx2.post(f"{after['url']}/completions", json={"prompt": "x"}).status_code == 401

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gcp_rehearsal.cloud import OWNER
+from patience import until
 from rehearsed import Running
 
 PLACE = "/compute/v1/projects/rehearsal"
@@ -21,7 +22,7 @@ class Balancer:
         """The path of a part of Compute Engine, once it is made."""
         self._running.api("POST", f"{PLACE}/{place}", body, host="compute")
         path = f"{PLACE}/{place}/{body['name']}"
-        self._running.until(lambda: self._status(path), lambda status: status == 200)
+        until(lambda: self._status(path), lambda status: status == 200)
         return path.removeprefix("/compute/v1/")
 
     def set(self, path: str, action: str, body: dict[str, Any]) -> None:  # Any: JSON

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
 from commands_on_cloudrun import OnCloudRun
+from patience import until
 
+_T = TypeVar("_T")
 LONGEST_S = 240.0
 
 
@@ -41,11 +42,6 @@ class Observed(OnCloudRun):
         return came.json()
 
 
-def until(look: Callable[[], Any], good: Callable[[Any], bool]) -> Any:  # Any: what is looked at
-    """What was seen once it is good, or at the end of patience."""
-    end = time.monotonic() + LONGEST_S
-    while True:
-        seen = look()
-        if good(seen) or time.monotonic() > end:
-            return seen
-        time.sleep(1.0)
+def until_observed(look: Callable[[], _T], good: Callable[[_T], object]) -> _T:
+    """What was seen once it is good: numbers are scraped, kept and asked for, each in its time."""
+    return until(look, good, within_s=LONGEST_S, every_s=1.0)

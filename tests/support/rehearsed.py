@@ -6,8 +6,7 @@ import hashlib
 import json
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.runtime.processes import Engines
 from gcp_rehearsal.server import App, listen
 from homeport.cli.rehearse_programs import programs
+from patience import until
 
 REGION = "projects/rehearsal/locations/europe-west4"
 SMALL_SERVER = """
@@ -99,18 +99,7 @@ class Running:
             if change
             else self.api("POST", f"{place}?serviceId={name}", body)
         )
-        return self.until(lambda: self.api("GET", f"/v2/{begun['name']}"), lambda op: op.get("done"))
-
-    @staticmethod
-    def until(
-        ask: Callable[[], Any], holds: Callable[[Any], Any], seconds: float = 60
-    ) -> Any:  # Any: whatever is asked
-        """What `ask` says when it holds at last."""
-        ends = time.monotonic() + seconds
-        while not holds(said := ask()):
-            assert time.monotonic() < ends, said
-            time.sleep(0.05)
-        return said
+        return until(lambda: self.api("GET", f"/v2/{begun['name']}"), lambda op: op.get("done"))
 
     def service(self, name: str = "home") -> Any:  # Any: JSON
         """A service as it is."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from runpy import run_path
 
 import pytest
 import yaml
 
-from homeport.clients import CLIENTS, SHELLS, exported, settings
+from homeport.clients import CLIENTS, settings
 from places import ROOT
 
 KEY = 'hp-a\'b $HOME \\ `x` "q"'
@@ -41,20 +39,6 @@ def test_a_file_of_a_client_is_yaml_that_says_the_same(client: str, tmp_path: Pa
     assert ENV["OPENAI_BASE_URL"] in model.values()
     assert ENV["OPENAI_MODEL"] in model.values()
     assert (KEY in told.text.replace("\\\\", "\\").replace('\\"', '"')) is (client == "continue")
-
-
-def test_a_shell_reads_what_was_meant() -> None:
-    assert set(SHELLS) == {"bash", "fish", "powershell"}
-    script = exported({"KEY": KEY}, "bash") + '\nprintf %s "$KEY"'
-    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout == KEY
-    assert exported({"KEY": "a'b\\c"}, "fish") == "set -gx KEY 'a\\'b\\\\c'"
-    assert exported({"KEY": "a'b"}, "powershell") == "$env:KEY = 'a''b'"
-
-
-@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish here")
-def test_fish_reads_what_was_meant() -> None:
-    script = exported({"KEY": KEY}, "fish") + '\nprintf %s "$KEY"'
-    assert subprocess.run(["fish", "-c", script], capture_output=True, text=True, check=True).stdout == KEY
 
 
 def test_the_page_has_the_clients_that_were_run_and_what_was_seen() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,60 +25,10 @@ from homeport.weights.selection import choose
 from homeport.weights.sources.gcs import BucketSource, bucket_source
 from homeport.weights.sources.registry import canonical, parse
 from homeport.weights.store import WeightsStore
+from hostile_names import HOSTILE
 from hub import Hub
 
 GGUF = b"GGUF of a stranger"
-HOSTILE = (
-    *(
-        "../out.gguf",
-        "a/../../out.gguf",
-        "..",
-        ".",
-        "",
-        "/etc/out.gguf",
-        "//out.gguf",
-        "a//b.gguf",
-        "a/./b.gguf",
-    ),
-    *(
-        "..\\out.gguf",
-        "\\\\server\\out.gguf",
-        "C:\\out.gguf",
-        "C:out.gguf",
-        "a/b.gguf:stream",
-        "~/../out.gguf",
-    ),
-    *(
-        "a\0.gguf",
-        "a\n.gguf",
-        "a\r\n.gguf",
-        "a\x1b[2J.gguf",
-        "a\x7f.gguf",
-        "a\u202efugg.gguf",
-        "a\u200b.gguf",
-    ),
-    *(
-        "a\u2028b.gguf",
-        "\ud800.gguf",
-        "\ufeffa.gguf",
-        "\uff0e\uff0e/out.gguf",
-        "..\uff0fout.gguf",
-        "\u2024\u2024/a.gguf",
-    ),
-    *(
-        "--help.gguf",
-        "a/-rf.gguf",
-        "NUL.gguf",
-        "a/con",
-        "Com1.gguf",
-        "lpt9.x.gguf",
-        " a.gguf",
-        "a.gguf ",
-        "a.gguf.",
-    ),
-    *("a /b.gguf", "a./b.gguf", "a" * 241 + ".gguf", "/".join(["abcdefgh"] * 120), "\u00e9" * 125 + ".gguf"),
-    *("a*.gguf", "a?.gguf", 'a".gguf', "a|b.gguf", "<a>.gguf"),
-)
 USUAL = (
     *(
         "model.gguf",
@@ -378,75 +326,3 @@ def test_a_record_that_was_tampered_with_removes_nothing(
 def test_our_own_manifest_is_never_a_file_of_a_model() -> None:
     listed = ["model.safetensors", "config.json", transfer.MANIFEST]
     assert choose(listed, "safetensors", where="x") == ["config.json", "model.safetensors"]
-
-
-def test_the_job_in_the_cloud_judges_names_itself(tmp_path: Path) -> None:
-    hostile = [*(name for name in HOSTILE if name), transfer.MANIFEST]
-    goals = {
-        (key, name): tmp_path / f"{key}-{at}" for at, name in enumerate(hostile) for key in ("path", "as")
-    }
-    files = {
-        "path": lambda name: {"path": name, "size": 1, "sha256": None},
-        "as": lambda name: {"path": "model.gguf", "as": name, "size": 1, "sha256": None},
-    }
-    ended = carry_each(tmp_path, [job_of(files[key](name), goal) for (key, name), goal in goals.items()])
-    for (case, goal), (code, told) in zip(goals.items(), ended, strict=True):
-        assert code == WeightsError.exit_code, (case, told)
-        assert case[0] == "as" or told.startswith("homeport: hf:org/model@1 names a file '"), (case, told)
-        assert not goal.exists(), case
-
-
-def test_the_job_in_the_cloud_follows_no_link_out_of_its_folder(tmp_path: Path, hub: Hub) -> None:
-    commit = hub.push("org/model", {"a/model.gguf": GGUF})
-    outside, goal = tmp_path / "outside", tmp_path / "workspace"
-    outside.mkdir()
-    goal.mkdir()
-    (goal / "a").symlink_to(outside)
-    file = {"path": "a/model.gguf", "size": len(GGUF), "sha256": None}
-    ran = carry(tmp_path, file, goal, origin=f"hf:org/model@{commit}", HF_ENDPOINT=hub.address)
-    assert ran.returncode == WeightsError.exit_code, ran.stdout
-    assert "through a link on the way" in ran.stdout
-    assert list(outside.iterdir()) == []
-
-
-EACH = """
-import contextlib, io, json, os, runpy, sys
-for job in json.load(sys.stdin):
-    os.environ["HOMEPORT_JOB"], told, code = job, io.StringIO(), 0
-    with contextlib.redirect_stdout(told):
-        try:
-            runpy.run_path(sys.argv[1], run_name="__main__")
-        except SystemExit as end:
-            code = end.code
-    print(json.dumps([code, told.getvalue()]))
-"""
-"""Runs a script once per job of standard input in one interpreter, since starting one takes longer than a refusal."""
-
-
-def job_of(file: dict[str, Any], goal: Path, origin: str = "hf:org/model@1") -> dict[str, Any]:
-    return {"from": origin, "to": str(goal), "source": "", "revision": "", "files": [file]}
-
-
-def carry(
-    folder: Path, file: dict[str, Any], goal: Path, *, origin: str = "hf:org/model@1", **env: str
-) -> subprocess.CompletedProcess[str]:
-    """The carrier's script with one file, as a step of a build runs it."""
-    return ran([step(folder)], {"HOMEPORT_JOB": json.dumps(job_of(file, goal, origin)), **env})
-
-
-def carry_each(folder: Path, jobs: list[dict[str, Any]]) -> list[tuple[int, str]]:
-    """How the carrier's script ends with each of these jobs, and what it says."""
-    came = ran(["-c", EACH, step(folder)], {}, json.dumps([json.dumps(job) for job in jobs]))
-    return [(code, told) for code, told in map(json.loads, came.stdout.splitlines())]
-
-
-def step(folder: Path) -> str:
-    (folder / "step.py").write_text(transfer.script())
-    return str(folder / "step.py")
-
-
-def ran(words: list[str], env: dict[str, str], given: str = "") -> subprocess.CompletedProcess[str]:
-    told = {"HOMEPORT_PAUSE_S": "0.01", "HF_ENDPOINT": "http://127.0.0.1:9"}
-    return subprocess.run(
-        [sys.executable, "-I", *words], input=given, env={**told, **env}, capture_output=True, text=True, timeout=60, check=False
-    )  # fmt: skip

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,35 +14,7 @@ from homeport import cli
 from homeport.errors import HomeportError
 from homeport.printable import json_text, printable, printable_answer, printable_log
 from homeport.terminal import Terminal, pairs
-from places import TAUGHT_FOLDER
-from user import HOMEPORT, User
-
-HOSTILE = {
-    "a sequence": "\x1b[2J",
-    "a window's title": "\x1b]0;owned\x07",
-    "the clipboard": "\x1b]52;c;b3duZWQ=\x07",
-    "a sequence of one byte": "\x9b2J",
-    "a bell": "\x07",
-    "a backspace": "a\x08b",
-    "a carriage return": "safe\rowned",
-    "a vertical tab": "\x0b",
-    "a delete": "\x7f",
-    "text turned around": "\u202egpj.exe",
-    "an isolate": "\u2066x\u2069",
-    "a mark of direction": "\u200f",
-    "no width": "ab\u200bcd",
-    "a byte order mark": "\ufeff",
-    "a line's separator": "\u2028",
-    "a paragraph's separator": "\u2029",
-    "a lone surrogate": "\ud800",
-    "a tag": "\U000e0041",
-    "a soft hyphen": "\u00ad",
-}
-BAD = [letter for text in HOSTILE.values() for letter in text if not letter.isprintable()]
-
-
-def is_clean(text: str, keep: str = "\n\t") -> bool:
-    return not any(letter in BAD and letter not in keep for letter in text)
+from unprintable import HOSTILE, is_clean
 
 
 @given(st.text())
@@ -124,48 +92,6 @@ def test_nothing_of_it_passes_wrong_usage_mistakes_and_tracebacks(
     cli.run(["--debug", "status"])
     out, err = capsys.readouterr()
     assert is_clean(out + err)
-
-
-def test_a_strangers_config_is_told_and_does_nothing_to_the_terminal(user: User, tmp_path: Path) -> None:
-    """`homeport fit` of a folder whose config.json holds sequences, read as a terminal gets it."""
-    model = tmp_path / "model"
-    model.mkdir()
-    for path in TAUGHT_FOLDER.iterdir():
-        os.link(path, model / path.name)
-    config = json.loads((model / "config.json").read_text())
-    (model / "config.json").unlink()
-    nasty = "Evil\x1b]0;owned\x07\u202eForCausalLM\x9b2J\r"
-    (model / "config.json").write_text(
-        json.dumps({**config, "architectures": [nasty], "model_type": nasty, "torch_dtype": nasty})
-    )
-    seen = as_a_terminal_sees_it(user, "fit", f"file:{model}")
-    assert "how file:" in seen
-    assert is_clean(seen.replace("\r\n", "\n"))
-    seen = as_a_terminal_sees_it(user, "fit", f"file:{tmp_path}/mo\x1b[31mdel")
-    assert "U+001B" in seen, "such a name is refused, and told"
-    assert is_clean(seen.replace("\r\n", "\n"))
-    for arguments in (("fit", f"file:{model}"), ("fit", f"file:{model}", "--json")):
-        ran = user.run(*arguments, code=None)
-        assert is_clean(ran.out + ran.err)
-
-
-def as_a_terminal_sees_it(user: User, *arguments: str) -> str:
-    """What homeport sends to a terminal without colours."""
-    master, slave = pty.openpty()
-    with subprocess.Popen([*HOMEPORT, *arguments], cwd=user.folder, stdin=slave, stdout=slave, stderr=slave,
-                          env={**os.environ, "TERM": "dumb"}):  # fmt: skip
-        os.close(slave)
-        seen = b""
-        while True:
-            try:
-                piece = os.read(master, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
-            seen += piece
-    os.close(master)
-    return seen.decode()
 
 
 def test_bars_are_drawn_with_names_that_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from file_modes import modes
 from homeport.errors import HomeportError
 from homeport.home import Home, private_folder, private_opener, rewrite, write_private
 from homeport.progress import Silent
 from homeport.weights.store import WeightsStore
 from places import TAUGHT
-from user import User
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o777], ids=lambda umask: f"umask {umask:03o}")
@@ -23,29 +23,6 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     before = os.umask(request.param)
     yield request.param
     os.umask(before)
-
-
-def modes(root: Path) -> dict[str, str]:
-    """The modes that are not those of a private folder or file, by path."""
-    found = {}
-    for path in (root, *root.rglob("*")):
-        mode = stat.S_IMODE(path.lstat().st_mode)
-        if not path.is_symlink() and mode != (0o700 if path.is_dir() else 0o600):
-            found[str(path.relative_to(root))] = f"{mode:03o}"
-    return found
-
-
-def test_an_endpoint_leaves_nothing_that_others_can_read(user: User) -> None:
-    user.write(f'model = "file:{TAUGHT}"\n[engine]\ncontext = 256\n[local]\nport = 0\n')
-    before = os.umask(0o000)
-    try:
-        user.run("up", "--yes", "--no-verify")
-        user.run("up", "--yes", "--no-verify")
-    finally:
-        os.umask(before)
-    assert (user.home / "endpoints").is_dir()
-    assert (user.home / "weights" / "manifests").is_dir()
-    assert modes(user.home) == {}
 
 
 def test_folders_and_files_are_private_whatever_the_umask(umask: int, tmp_path: Path) -> None:

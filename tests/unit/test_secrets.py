@@ -7,7 +7,6 @@ import inspect
 import io
 import json
 import os
-import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
@@ -31,11 +30,11 @@ from homeport.targets.cloudrun import hub_token
 from homeport.terminal import Terminal
 from homeport.weights import hub_token as found
 from places import TAUGHT
-from user import User
+from typist import Typist
+from unsendable import KINDS, PLAIN, bad, says_nothing
 
 PLANTED = 'sk-planted/4f"9c\\1e+77=a0'
 """With characters that JSON, URLs and Python's own texts write otherwise."""
-PLAIN = "sk-planted-4f9c1e77a0b35d2e"
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=60)
 AROUND = st.text(st.sampled_from(" \t\r\n\f\v\u00a0\u2028\ufeff"), max_size=4)
 UNSENDABLE = st.sampled_from("\r\n \t\0\x1b\x7f\x85é✓\u202e\u00a0")
@@ -59,45 +58,19 @@ def test_a_secret_that_cannot_be_sent_is_refused_and_nothing_of_it_is_told(
     assert "local.api_key (env:MINE)" in str(first.value)
 
 
-def bad(kind: str) -> str:
-    return {"inner newline": f"{PLAIN}\nMORE=1", "inner space": f"{PLAIN} x", "letters": f"{PLAIN}é",
-            "control": f"{PLAIN}\x1b[2Jx", "carriage return": f"{PLAIN}\rx"}[kind]  # fmt: skip
-
-
-KINDS = ("inner newline", "inner space", "letters", "control", "carriage return")
-
-
-def says_nothing(ran: str) -> None:
-    assert PLAIN not in ran
-    assert PLAIN[:10] not in ran
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("flags", [(), ("--json",), ("--debug",)], ids=str)
 def test_a_key_that_cannot_be_sent_is_named_by_its_reference(
-    user: User, kind: str, flags: tuple[str, ...]
+    typist: Typist, kind: str, flags: tuple[str, ...]
 ) -> None:
-    user.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[local]\nport = 0\napi_key = "env:MINE"\n')
+    typist.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[local]\nport = 0\napi_key = "env:MINE"\n')
     before, after = (
         [flag for flag in flags if flag == "--debug"],
         [flag for flag in flags if flag == "--json"],
     )
-    refused = user.run(*before, "up", "--yes", *after, code=10, MINE=bad(kind))
+    refused = typist.run(*before, "up", "--yes", *after, code=10, MINE=bad(kind))
     assert "local.api_key (env:MINE) is no key or token" in refused.err
     says_nothing(refused.out + refused.err)
-
-
-def test_a_key_from_a_file_of_another_system_serves(user: User) -> None:
-    """A carriage return at its end, a mark at its beginning: the engine, the checks and the client have the same key."""
-    (user.folder / "key").write_bytes(f"\ufeff{PLAIN}\r\n".encode())
-    user.write(f'model = "file:{TAUGHT}"\n[engine]\ncontext = 512\n[local]\nport = 0\napi_key = "file:key"\n')
-    up = user.run("up", "--yes", "--json", "--no-verify")
-    (user.folder / "key").write_text(f"  {PLAIN}\n\n")
-    user.run("chat", "hello")
-    assert "stopping" not in user.run("up", "--yes", "--no-verify").err
-    assert f"OPENAI_API_KEY={PLAIN}\n" in user.run("env").out, "the one command that is there to print it"
-    assert user.run("env", "--json").json["OPENAI_API_KEY"] == PLAIN
-    says_nothing(up.out + up.err + user.run("logs").out)
 
 
 def test_a_key_file_that_is_no_text_is_refused_by_its_name(tmp_path: Path) -> None:
@@ -157,7 +130,7 @@ def test_a_token_of_the_environment_is_judged_before_it_is_offered_to_the_hub() 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_token_of_googles_that_cannot_be_sent_is_refused(kind: str, tmp_path: Path) -> None:
+def test_a_token_of_googles_that_cannot_be_sent_is_refused(kind: str) -> None:
     import asyncio
 
     async def token(env: dict[str, str]) -> Secret:
@@ -168,15 +141,6 @@ def test_a_token_of_googles_that_cannot_be_sent_is_refused(kind: str, tmp_path: 
     says_nothing("".join(traceback.format_exception(refused.value)))
     given = {"CLOUDSDK_AUTH_ACCESS_TOKEN": f"{PLAIN}\r\n"}
     assert asyncio.run(token(given)).reveal() == PLAIN
-
-    (tmp_path / "said").write_text(bad(kind))
-    program = tmp_path / "gcloud"
-    program.write_text(f"#!/bin/sh\ncat {tmp_path / 'said'}\n")
-    program.chmod(0o755)
-    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "NO_GCE_CHECK": "true"}
-    with pytest.raises(NoCredentials) as refused:
-        asyncio.run(token(env))
-    says_nothing("".join(traceback.format_exception(refused.value)))
 
 
 def test_a_key_that_a_program_gives_an_endpoint_is_judged_too() -> None:
@@ -189,10 +153,12 @@ def test_a_key_that_a_program_gives_an_endpoint_is_judged_too() -> None:
 
 @pytest.mark.parametrize("line", ["[local]\napi_key = {}", "[cloudrun]\nhub_token = {}"])
 @pytest.mark.parametrize("value", [f'"{PLAIN}"', f'["{PLAIN}"]', f'{{a = "{PLAIN}"}}'])
-def test_a_secret_that_stands_in_the_file_itself_is_not_repeated(user: User, line: str, value: str) -> None:
-    user.write(f'model = "smollm2-135m"\n{line.format(value)}\n')
+def test_a_secret_that_stands_in_the_file_itself_is_not_repeated(
+    typist: Typist, line: str, value: str
+) -> None:
+    typist.write(f'model = "smollm2-135m"\n{line.format(value)}\n')
     for arguments in (("plan",), ("--debug", "plan"), ("plan", "--json")):
-        refused = user.run(*arguments, code=10)
+        refused = typist.run(*arguments, code=10)
         assert "does not belong in this file" in refused.err
         says_nothing(refused.out + refused.err)
 
@@ -289,39 +255,6 @@ def test_no_mistake_and_no_wrong_usage_shows_a_secret(
         out, err = capsys.readouterr()
         assert not shows(out + err)
         assert "***" in err
-
-
-def test_whoever_writes_to_standard_error_by_itself_writes_no_secret() -> None:
-    """Warnings, logging, a thread's traceback, one that nobody catches, a server's library, the interpreter."""
-    program = f"""
-import asyncio, logging, sys, threading, warnings
-from homeport.cli.last_line import guard_standard_error
-from homeport.secret import Secret
-guard_standard_error()
-key = Secret({PLAIN!r}).reveal()
-warnings.warn("a warning with " + key)
-logging.getLogger("x").warning("a line of a log with %s", key)
-logging.basicConfig()
-logging.getLogger("y").error("another with %s", key)
-import uvicorn.config
-logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
-logging.getLogger("uvicorn.error").error("of a server with %s", key)
-def fails(): raise ValueError("in a thread with " + key)
-thread = threading.Thread(target=fails); thread.start(); thread.join()
-class Unraisable:
-    def __del__(self): raise ValueError("unraisable with " + key)
-del (lambda: Unraisable())().__dict__
-async def task():
-    asyncio.get_running_loop().call_exception_handler({{"message": "in a loop with " + key}})
-asyncio.run(task())
-sys.stderr.writelines(["lines with " + key, "\\n"])
-raise ValueError("nobody catches " + key)
-"""
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    says_nothing(ran.stderr + ran.stdout)
-    for words in ("a warning with", "a line of a log with", "another with", "of a server with", "in a thread with",
-                  "unraisable with", "in a loop with", "lines with", "nobody catches"):  # fmt: skip
-        assert f"{words} ***" in ran.stderr, ran.stderr
 
 
 @given(VISIBLE, st.text(max_size=20), st.text(max_size=20), st.booleans())

@@ -14,6 +14,7 @@ import pytest
 from cloud import enable
 from gcp_rehearsal.apis.iam.tokens import id_token
 from gcp_rehearsal.cloud import OWNER
+from patience import until
 from rehearsed import SMALL_SERVER, Running, image, rehearsing
 
 EMAIL = "caller@rehearsal.iam.gserviceaccount.com"
@@ -68,7 +69,7 @@ class Keyed:
 
     def done(self, begun: Any, version: str = "v1", host: str = "apigateway") -> Any:  # Any: JSON
         """What an operation came to."""
-        asked = self.running.until(
+        asked = until(
             lambda: self.running.api("GET", f"/{version}/{begun['name']}", host=host),
             lambda op: op.get("done"),
         )

@@ -9,6 +9,7 @@ from cloud import enable
 from edges import DOMAIN, write_certificate
 from gcp_rehearsal.apis.iam.tokens import id_token
 from gcp_rehearsal.cloud import OWNER
+from patience import until
 from rehearsed import SMALL_SERVER, Running, image, rehearsing
 
 
@@ -50,7 +51,7 @@ def test_a_closed_service_is_reached_by_its_load_balancer_alone(tmp_path: Path) 
         }  # fmt: skip
         path = f"/v2/projects/rehearsal/locations/europe-west4/services/home?updateMask={','.join(change)}"
         begun = running.api("PATCH", path, change)
-        running.until(lambda: running.api("GET", f"/v2/{begun['name']}"), lambda op: op.get("done"))
+        until(lambda: running.api("GET", f"/v2/{begun['name']}"), lambda op: op.get("done"))
         assert asked(running) == 200
         assert asked(running, **{"x-new": "yes"}) == 404, "no revision has the tag yet"
         token = id_token(running.cloud, OWNER, f"https://{DOMAIN}")

@@ -21,7 +21,7 @@ from homeport.fit.subject import subject
 from homeport.spec import Engine, load
 from homeport.traffic import Arrival, Lengths, Trace, poisson
 from places import ROOT
-from user import User
+from typist import Typist
 
 CLOUD = '[cloudrun]\ngpu = "nvidia-l4"\n'
 
@@ -167,36 +167,36 @@ def test_the_pages_plans_are_of_steps_and_of_room_as_they_are_worked_out_now() -
         assert int(at_once) <= max(fit(served, one).concurrency or 0 for one in places)
 
 
-def traffic(user: User) -> None:
-    user.write(f'name = "x"\nmodel = "gemma-4-e4b"\n[engine]\nparallel = 64  # mine\n{CLOUD}')
+def traffic(typist: Typist) -> None:
+    typist.write(f'name = "x"\nmodel = "gemma-4-e4b"\n[engine]\nparallel = 64  # mine\n{CLOUD}')
     rows = "\n".join(f"{number},300,60" for number in range(120))
-    (user.folder / "trace.csv").write_text(f"seconds,input,output\n{rows}\n")
+    (typist.folder / "trace.csv").write_text(f"seconds,input,output\n{rows}\n")
 
 
-def test_the_cheapest_setting_is_written_into_the_file_when_told_to(user: User) -> None:
-    traffic(user)
+def test_the_cheapest_setting_is_written_into_the_file_when_told_to(typist: Typist) -> None:
+    traffic(typist)
     asked = ("capacity", "--trace", "trace.csv", "--engine", "vllm")
-    before = (user.folder / "homeport.toml").read_text()
-    user.run(*asked, "--slo", "ttft=2s")
-    assert (user.folder / "homeport.toml").read_text() == before
-    best = user.run(*asked, "--slo", "ttft=2s", "--write", "--json").json["best"]
-    written = load(user.folder / "homeport.toml")
+    before = (typist.folder / "homeport.toml").read_text()
+    typist.run(*asked, "--slo", "ttft=2s")
+    assert (typist.folder / "homeport.toml").read_text() == before
+    best = typist.run(*asked, "--slo", "ttft=2s", "--write", "--json").json["best"]
+    written = load(typist.folder / "homeport.toml")
     assert written.engine.parallel == best["concurrency"]
     assert (written.scaling.min, written.scaling.max) == (best["min_instances"], best["max_instances"])
     assert written.scaling.target_concurrency == best["target_concurrency"]
     assert written.cloudrun is not None
     assert written.cloudrun.gpu == "nvidia-l4"
-    again = user.run(*asked, "--json").json["as_written"]
+    again = typist.run(*asked, "--json").json["as_written"]
     assert (again["concurrency"], again["likely"]) == (best["concurrency"], best["likely"])
 
 
-def test_what_keeps_nothing_writes_nothing_and_writing_wants_objectives(user: User) -> None:
-    traffic(user)
-    before = (user.folder / "homeport.toml").read_text()
+def test_what_keeps_nothing_writes_nothing_and_writing_wants_objectives(typist: Typist) -> None:
+    traffic(typist)
+    before = (typist.folder / "homeport.toml").read_text()
     asked = ("capacity", "--trace", "trace.csv", "--engine", "vllm")
-    said = user.run(*asked, "--slo", "itl=1ms", "--write", code=1).out
+    said = typist.run(*asked, "--slo", "itl=1ms", "--write", code=1).out
     assert "note: as the file says, with 64 requests at once, it does not fit" in said
     assert "note: nothing that was tried keeps" in said
-    assert "and 64 requests at once" in user.run(*asked, code=18).err
-    assert "--write wants --slo" in user.run(*asked, "--write", code=64).err
-    assert (user.folder / "homeport.toml").read_text() == before
+    assert "and 64 requests at once" in typist.run(*asked, code=18).err
+    assert "--write wants --slo" in typist.run(*asked, "--write", code=64).err
+    assert (typist.folder / "homeport.toml").read_text() == before

@@ -24,7 +24,7 @@ from homeport.fit.devices import cloud
 from homeport.fit.subject import subject
 from homeport.spec import Engine
 from homeport.traffic import Arrival, Lengths, Trace, poisson
-from user import User
+from typist import Typist
 
 REAL = StepSpeed(bandwidth=180e9, flops=30e12, overhead_s=0.009)
 """Other than what is likely of an L4: 225 GB/s, 54 TFLOPS, 5 ms."""
@@ -183,20 +183,20 @@ def test_a_bench_wants_the_gpu_that_was_measured(tmp_path: Path) -> None:
         planned(tmp_path, gpu="", found=benches())
 
 
-def test_the_command_takes_the_files_of_benches(user: User) -> None:
-    user.write(
+def test_the_command_takes_the_files_of_benches(typist: Typist) -> None:
+    typist.write(
         'name = "x"\nmodel = "gemma-4-e4b"\n[engine]\ncontext = 8192\nparallel = 4\n[cloudrun]\ngpu = "nvidia-l4"\n'
     )
     rows = "\n".join(f"{number},300,60" for number in range(60))
-    (user.folder / "trace.csv").write_text(f"seconds,input,output\n{rows}\n")
+    (typist.folder / "trace.csv").write_text(f"seconds,input,output\n{rows}\n")
     names = []
     for number, one in enumerate(benches()):
-        (user.folder / f"{number}.json").write_text(json.dumps(one.as_json()))
+        (typist.folder / f"{number}.json").write_text(json.dumps(one.as_json()))
         names += ["--bench", f"{number}.json"]
-    ran = user.run("capacity", "--trace", "trace.csv", *names)
+    ran = typist.run("capacity", "--trace", "trace.csv", *names)
     assert "(measured; 5% either way)" in ran.out
-    (user.folder / "no.json").write_text("{}")
+    (typist.folder / "no.json").write_text("{}")
     assert (
         "is no result of a bench"
-        in user.run("capacity", "--trace", "trace.csv", "--bench", "no.json", code=10).err
+        in typist.run("capacity", "--trace", "trace.csv", "--bench", "no.json", code=10).err
     )

@@ -21,7 +21,7 @@ from homeport.cost.versus import load
 from homeport.errors import ExtraMissing, SpecError
 from pages import pattern, steps
 from places import ROOT
-from user import User
+from typist import Typist
 
 PRICES = prices.load()
 HOURLY = PRICES.hourly(cloudrun.gpus()[0].shapes[-1], "us-central1")
@@ -412,8 +412,8 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
 MODEL = "gemma-3-270m-pt"
 
 
-def test_the_command_tells_prices_date_and_source(user: User) -> None:
-    text = user.run("cost", MODEL, "--tokens-per-day", "2M", "--tokens-per-second", "800").out
+def test_the_command_tells_prices_date_and_source(typist: Typist) -> None:
+    text = typist.run("cost", MODEL, "--tokens-per-day", "2M", "--tokens-per-second", "800").out
     assert "list prices of 2026-10-08 in USD" in text
     assert "https://cloud.google.com/run/pricing" in text
     assert "at 800 tokens/s (your figure)" in text
@@ -422,45 +422,45 @@ def test_the_command_tells_prices_date_and_source(user: User) -> None:
     assert re.search(r"busy, 1 instance +[\d.]+ ", text), "that of an instance is"
 
 
-def test_the_command_marks_what_is_unconfirmed(user: User) -> None:
-    text = user.run("cost", MODEL, "--region", "us-east4").out
+def test_the_command_marks_what_is_unconfirmed(typist: Typist) -> None:
+    text = typist.run("cost", MODEL, "--region", "us-east4").out
     assert re.search(r"always on, 1 instance +[\d.]+\? ", text)
     assert "? region.us-east4 is unconfirmed: " in text
 
 
-def test_the_command_says_what_it_lacks_for_tokens(user: User) -> None:
-    text = user.run("cost", "gemma-3-270m-pt", "--tokens-per-day", "2M").out
+def test_the_command_says_what_it_lacks_for_tokens(typist: Typist) -> None:
+    text = typist.run("cost", "gemma-3-270m-pt", "--tokens-per-day", "2M").out
     assert "gemma-3-270m-pt on Cloud Run" in text
     assert "`homeport bench --on cloudrun`" in text
     assert "--tokens-per-second" in text
 
 
-def test_the_command_compares_explains_and_draws(user: User) -> None:
-    (user.folder / "apis.toml").write_text(APIS)
+def test_the_command_compares_explains_and_draws(typist: Typist) -> None:
+    (typist.folder / "apis.toml").write_text(APIS)
     options = ("--tokens-per-day", "2M", "--tokens-per-second", "800", "--versus", "apis.toml")
-    ran = user.run("cost", MODEL, *options, "--explain", "--plot", "out.svg", "--input-share", "0.75")
+    ran = typist.run("cost", MODEL, *options, "--explain", "--plot", "out.svg", "--input-share", "0.75")
     assert "cheaper than an API, 75% prompts" in ran.out
     assert "an instance, $1.0465/h = (4 CPU × $0.000018" in ran.out
     assert "drawn: out.svg" in ran.err
-    ET.parse(user.folder / "out.svg")  # noqa: S314 - our own
-    found = user.run("cost", MODEL, *options, "--json").json
+    ET.parse(typist.folder / "out.svg")  # noqa: S314 - our own
+    found = typist.run("cost", MODEL, *options, "--json").json
     assert found["versus"]["input_share"] == 0.5, "as the file says"
     assert found["scaling"]["value"] == pytest.approx(101.48, rel=1e-2)
     assert found["hourly"]["how"]
 
 
-def test_the_command_reads_the_spec_and_prices_of_ones_own(user: User) -> None:
-    user.write('model = "gemma-4-e2b"')
-    (user.folder / "mine.toml").write_text("[cpu_second]\ntier-1 = 0.0001\n")
-    found = user.run("cost", "--prices", "mine.toml", "--json").json
+def test_the_command_reads_the_spec_and_prices_of_ones_own(typist: Typist) -> None:
+    typist.write('model = "gemma-4-e2b"')
+    (typist.folder / "mine.toml").write_text("[cpu_second]\ntier-1 = 0.0001\n")
+    found = typist.run("cost", "--prices", "mine.toml", "--json").json
     assert found["what"]["title"] == "gemma-4-e2b"
     assert found["hourly"]["cpu"] == pytest.approx(4 * 0.0001 * 3600)
-    assert user.run("cost", "--json", HOMEPORT_PRICES="mine.toml").json["hourly"] == found["hourly"]
+    assert typist.run("cost", "--json", HOMEPORT_PRICES="mine.toml").json["hourly"] == found["hourly"]
 
 
 @pytest.mark.parametrize("text", ["many", "-1", "2G", "inf", "nan", "M"])
-def test_a_wrong_number_of_tokens_is_wrong_usage(user: User, text: str) -> None:
-    assert "say 500k, 2M, 1B or 1500000" in user.run("cost", MODEL, f"--tokens-per-day={text}", code=64).err
+def test_a_wrong_number_of_tokens_is_wrong_usage(typist: Typist, text: str) -> None:
+    assert "say 500k, 2M, 1B or 1500000" in typist.run("cost", MODEL, f"--tokens-per-day={text}", code=64).err
 
 
 @pytest.mark.parametrize(
@@ -475,31 +475,32 @@ def test_a_wrong_number_of_tokens_is_wrong_usage(user: User, text: str) -> None:
         (["--tokens-per-second", "nan"], 10, "tokens_per_second"),
     ],
 )
-def test_wrong_options_are_clear_errors(user: User, options: list[str], code: int, expected: str) -> None:
-    assert expected in user.run("cost", MODEL, *options, code=code).err
+def test_wrong_options_are_clear_errors(typist: Typist, options: list[str], code: int, expected: str) -> None:
+    assert expected in typist.run("cost", MODEL, *options, code=code).err
 
 
-def test_without_a_model_and_a_file_it_says_how_to_get_one(user: User) -> None:
-    assert "homeport init" in user.run("cost", code=10).err
-    assert "there is no " in user.run("cost", "-f", "other.toml", code=10).err
+def test_without_a_model_and_a_file_it_says_how_to_get_one(typist: Typist) -> None:
+    assert "homeport init" in typist.run("cost", code=10).err
+    assert "there is no " in typist.run("cost", "-f", "other.toml", code=10).err
 
 
 @pytest.mark.parametrize(
     ("text", "number"), [("500k", 5e5), ("2M", 2e6), ("1B", 1e9), ("1.5m", 1.5e6), ("1,500,000", 1.5e6)]
 )
-def test_numbers_of_tokens_are_understood(user: User, text: str, number: float) -> None:
+def test_numbers_of_tokens_are_understood(typist: Typist, text: str, number: float) -> None:
     assert (
-        user.run("cost", MODEL, "--tokens-per-day", text, "--json").json["usage"]["tokens_per_day"] == number
+        typist.run("cost", MODEL, "--tokens-per-day", text, "--json").json["usage"]["tokens_per_day"]
+        == number
     )
 
 
-def test_the_page_is_true(user: User) -> None:
+def test_the_page_is_true(typist: Typist) -> None:
     page = ROOT / "docs" / "cost.md"
     apis = re.search(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
     assert apis is not None
-    (user.folder / "apis.toml").write_text(apis[1])
+    (typist.folder / "apis.toml").write_text(apis[1])
     for command, expected in steps(page):
-        ran = user.run(*command.split()[1:])
+        ran = typist.run(*command.split()[1:])
         assert re.fullmatch(pattern(expected), re.sub(r"\n+", "\n", ran.out)), ran.out
 
 

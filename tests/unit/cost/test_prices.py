@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,6 +20,7 @@ from homeport.catalog import cloudrun, prices
 from homeport.catalog.cloudrun import Shape
 from homeport.errors import SpecError
 from places import ROOT
+from user import Ran
 
 L4, L4_LARGE = cloudrun.gpus()[0].shapes
 RTX = cloudrun.gpus()[1].shapes[0]
@@ -249,26 +249,32 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copy(prices.SHIPPED, tmp_path / "prices.toml"))
 
 
-def script(url: str, file: Path, *more: str, key: str = "secret-key") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "prices.py"), "--url", url, "--file", str(file), *more],
-        env={**os.environ, "GOOGLE_API_KEY": key},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Runs the script with a catalog's address, a file, and more words."""
+
+    def run(url: str, file: Path, *more: str, key: str = "secret-key") -> Ran:
+        monkeypatch.setenv("GOOGLE_API_KEY", key)
+        monkeypatch.setattr(sys, "argv", ["prices.py", "--url", url, "--file", str(file), *more])
+        with pytest.raises(SystemExit) as ended:
+            run_path(str(ROOT / "scripts" / "prices.py"), run_name="__main__")
+        assert isinstance(ended.value.code, int)
+        return Ran(ended.value.code, *capsys.readouterr())
+
+    return run
 
 
-def test_the_script_tells_what_changes_and_writes_nothing(catalog: tuple[Catalog, str], copy: Path) -> None:
+def test_the_script_tells_what_changes_and_writes_nothing(
+    catalog: tuple[Catalog, str], copy: Path, script: Callable[..., Ran]
+) -> None:
     found, url = catalog
     before = copy.read_bytes()
     ran = script(url, copy)
-    assert ran.returncode == 0, ran.stderr
-    assert "~ cpu_second.tier-2: $0.0000216 → $0.000025" in ran.stdout
-    assert "~ region.us-east4: tier-2 → tier-1" in ran.stdout
-    assert "? no SKU is called 'NVIDIA RTX Pro 6000 GPU with zonal redundancy in us-central1'" in ran.stdout
-    assert "cpu_second.tier-1:" not in ran.stdout, "it is as it was"
+    assert ran.code == 0, ran.err
+    assert "~ cpu_second.tier-2: $0.0000216 → $0.000025" in ran.out
+    assert "~ region.us-east4: tier-2 → tier-1" in ran.out
+    assert "? no SKU is called 'NVIDIA RTX Pro 6000 GPU with zonal redundancy in us-central1'" in ran.out
+    assert "cpu_second.tier-1:" not in ran.out, "it is as it was"
     assert copy.read_bytes() == before
     assert len(found.asked) == 3, "three pages"
     assert all(key == "secret-key" and "secret-key" not in path for path, key in found.asked)
@@ -276,11 +282,11 @@ def test_the_script_tells_what_changes_and_writes_nothing(catalog: tuple[Catalog
 
 
 def test_the_script_writes_values_and_sources_and_keeps_comments(
-    catalog: tuple[Catalog, str], copy: Path
+    catalog: tuple[Catalog, str], copy: Path, script: Callable[..., Ran]
 ) -> None:
     _, url = catalog
     before = copy.read_text()
-    assert script(url, copy, "--write").returncode == 0
+    assert script(url, copy, "--write").code == 0
     text = copy.read_text()
     assert [line for line in text.splitlines() if line.startswith("#")] == [
         line for line in before.splitlines() if line.startswith("#")
@@ -308,10 +314,12 @@ def test_the_script_writes_values_and_sources_and_keeps_comments(
     assert "Cloud Billing catalog" in found.rates["gpu_second.tier-2.nvidia-l4.no-zonal"].source
     assert "Cloud Billing catalog" not in found.rates["gpu_second.tier-2.nvidia-l4.zonal"].source
     assert "Cloud Billing catalog" not in found.storage_gib_month.source
-    assert "every price found is the one in the file" in script(url, copy).stdout
+    assert "every price found is the one in the file" in script(url, copy).out
 
 
-def test_the_script_guesses_nothing(catalog: tuple[Catalog, str], copy: Path) -> None:
+def test_the_script_guesses_nothing(
+    catalog: tuple[Catalog, str], copy: Path, script: Callable[..., Ran]
+) -> None:
     found, url = catalog
     for sku in found.skus:
         if sku["description"] == "Services CPU (Instance-based billing) in europe-west1":
@@ -319,8 +327,8 @@ def test_the_script_guesses_nothing(catalog: tuple[Catalog, str], copy: Path) ->
         if sku["description"] == "Services Memory (Instance-based billing) in us-central1":
             sku["pricingInfo"][0]["pricingExpression"]["usageUnit"] = "GBy.h"
     ran = script(url, copy, "--write")
-    assert "? cpu_second.tier-1: the regions of one tier differ: europe-west1 $0.000000001," in ran.stdout
-    assert "in us-central1' has no price in USD per GiBy.s for us-central1" in ran.stdout
+    assert "? cpu_second.tier-1: the regions of one tier differ: europe-west1 $0.000000001," in ran.out
+    assert "in us-central1' has no price in USD per GiBy.s for us-central1" in ran.out
     assert prices.load(copy).rates["cpu_second.tier-1"].usd == 0.000018
 
 
@@ -328,26 +336,28 @@ def test_the_script_guesses_nothing(catalog: tuple[Catalog, str], copy: Path) ->
     ("status", "expected"), [(403, "check the key in GOOGLE_API_KEY"), (500, "answered 500")]
 )
 def test_the_script_says_what_is_wrong(
-    catalog: tuple[Catalog, str], copy: Path, status: int, expected: str
+    catalog: tuple[Catalog, str], copy: Path, script: Callable[..., Ran], status: int, expected: str
 ) -> None:
     found, url = catalog
     found.status = status
     ran = script(url, copy, "--write")
-    assert ran.returncode == 1
-    assert expected in ran.stderr
-    assert "secret-key" not in ran.stderr
-    assert "Traceback" not in ran.stderr
+    assert ran.code == 1
+    assert expected in ran.err
+    assert "secret-key" not in ran.err
+    assert "Traceback" not in ran.err
 
 
-def test_the_script_says_that_nothing_is_there(catalog: tuple[Catalog, str], copy: Path) -> None:
+def test_the_script_says_that_nothing_is_there(
+    catalog: tuple[Catalog, str], copy: Path, script: Callable[..., Ran]
+) -> None:
     found, url = catalog
     found.skus = []
-    assert "nothing is changed" in script(url, copy, "--write").stderr
-    assert "GOOGLE_API_KEY is not set" in script(url, copy, key="").stderr
-    assert "is not https" in script("http://192.0.2.1", copy).stderr
+    assert "nothing is changed" in script(url, copy, "--write").err
+    assert "GOOGLE_API_KEY is not set" in script(url, copy, key="").err
+    assert "is not https" in script("http://192.0.2.1", copy).err
 
 
-def test_the_script_says_that_nobody_is_there(copy: Path) -> None:
+def test_the_script_says_that_nobody_is_there(copy: Path, script: Callable[..., Ran]) -> None:
     ran = script("http://127.0.0.1:9", copy)
-    assert ran.returncode == 1
-    assert "cannot be reached" in ran.stderr
+    assert ran.code == 1
+    assert "cannot be reached" in ran.err

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shlex
 import shutil
-import subprocess
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +21,6 @@ from homeport.cli import run
 from homeport.errors import HomeportError
 from homeport.export import KINDS, export
 from homeport.export.graph import OF_EDGE, ResourceKind
-from homeport.export.shell import with_variables
 from homeport.export.text import MARK
 from homeport.home import find_home
 from homeport.progress import Silent
@@ -313,21 +310,6 @@ def test_every_export_carries_what_observe_takes_or_lets_a_pipeline_make_it(kind
         assert word in text, word
     if kind == "gcloud":
         assert "HOME_OBSERVE" not in text, "settings are no secret, and nobody is asked for them"
-
-
-def test_variables_of_the_shell_take_the_place_of_marks_inside_quotes_and_out_of_them(tmp_path: Path) -> None:
-    ip, odd = "10.8.0.2", "a 'b' $c `d` \\e"
-    lines = [
-        f"printf '<%s>' {shlex.quote('one __IP__ two')} --ranges=__IP__/32 {shlex.quote('$HOME __ODD__')}",
-        "cat <<'END'",
-        "at: __IP__ $HOME `id` \\n",
-        "END",
-    ]
-    made = with_variables(lines, {"__IP__": "$IP", "__ODD__": "$ODD"})
-    ran = subprocess.run(["bash", "-eu"], input="\n".join(made), env={"IP": ip, "ODD": odd}, capture_output=True, text=True, check=True)  # fmt: skip
-    assert ran.stdout == f"<one {ip} two><--ranges={ip}/32><$HOME {odd}>at: {ip} $HOME `id` \\n\n"
-    with pytest.raises(TypeError, match="nobody can tell"):
-        with_variables([shlex.quote("it's __IP__")], {"__IP__": "$IP"})
 
 
 @pytest.mark.parametrize("kind", ["gcloud", "cloudbuild", "terraform"])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from homeport.fit.devices import Place, cloud, of_shape
 from homeport.spec import CloudRun, Engine, Scaling
 from made_headers import header_of
 from places import TAUGHT
-from user import User
+from typist import Typist
 
 GIB = 2**30
 MODELS = [model for model in catalog.models() if "vllm" in model.weights]
@@ -281,26 +280,26 @@ def test_a_model_of_unknown_architecture_is_not_guessed_at() -> None:
     assert result.at(4096) == 0
 
 
-def test_not_known_is_a_word_and_an_exit_code_of_its_own(user: User) -> None:
+def test_not_known_is_a_word_and_an_exit_code_of_its_own(typist: Typist) -> None:
     begin, size = header_of({"model.layers.0.mlp.up_proj.weight": ("BF16", (4, 4))})
-    (user.folder / "model.safetensors").write_bytes(begin + bytes(size - len(begin)))
-    (user.folder / "config.json").write_text(
+    (typist.folder / "model.safetensors").write_bytes(begin + bytes(size - len(begin)))
+    (typist.folder / "config.json").write_text(
         json.dumps({**LLAMA, "model_type": "mamba2", "num_hidden_layers": 1})
     )
     for more in ([], ["--gpu", "nvidia-l4"]):
-        shown = user.run("fit", ".", *more, code=42).out
+        shown = typist.run("fit", ".", *more, code=42).out
         assert "nothing fits" not in shown
         assert "✗" not in shown
         assert "vllm on Cloud Run: not known: how" in shown
-    answer = user.run("fit", ".", "--json", code=42).json
+    answer = typist.run("fit", ".", "--json", code=42).json
     assert answer["rows"][0]["fits"] is None
     assert answer["cloudrun"]["vllm"]["fits"] is None
-    assert "is not known: how . keeps its KV cache is new" in user.run("cost", ".", code=42).err
+    assert "is not known: how . keeps its KV cache is new" in typist.run("cost", ".", code=42).err
 
 
-def test_a_model_of_embeddings_is_said_to_give_vectors(user: User) -> None:
-    assert "it gives vectors" in user.run("fit", "embeddinggemma-300m").out
-    assert "it gives vectors" not in user.run("fit", "gemma-4-e2b").out
+def test_a_model_of_embeddings_is_said_to_give_vectors(typist: Typist) -> None:
+    assert "it gives vectors" in typist.run("fit", "embeddinggemma-300m").out
+    assert "it gives vectors" not in typist.run("fit", "gemma-4-e2b").out
 
 
 def test_quotas_say_what_a_new_project_lacks() -> None:
@@ -352,30 +351,25 @@ LLAMA = {
 
 
 @pytest.mark.parametrize("model", catalog.models(), ids=lambda model: model.name)
-def test_every_model_of_the_catalog_gets_a_table(user: User, model: catalog.Model) -> None:
-    shown = user.run("fit", model.name).out
+def test_every_model_of_the_catalog_gets_a_table(typist: Typist, model: catalog.Model) -> None:
+    shown = typist.run("fit", model.name).out
     assert "nvidia-l4 4 CPU 16 GiB" in shown
     assert "this machine" in shown
     assert re.search(r"[✓✗] +nvidia-rtx-pro-6000", shown)
 
 
-def test_fit_of_a_catalog_model_opens_no_socket_at_all(user: User) -> None:
-    program = (
-        "import socket, sys\n"
-        "def refused(*_, **__): raise AssertionError('a socket was opened')\n"
-        "socket.socket.__init__ = refused\n"
-        "from homeport.cli import run\n"
-        "sys.exit(run(['--debug', 'fit', 'gemma-4-31b']))"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", program], cwd=user.folder, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "nvidia-rtx-pro-6000" in ran.stdout
+def test_fit_of_a_catalog_model_opens_no_socket_at_all(
+    typist: Typist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "__init__", refused)
+    assert "nvidia-rtx-pro-6000" in typist.run("--debug", "fit", "gemma-4-31b").out
 
 
-def test_the_answer_as_json_has_what_the_table_shows(user: User) -> None:
-    answer = user.run("fit", "gemma-4-31b", "--gpu", "nvidia-rtx-pro-6000", "--context", "32768",
+def test_the_answer_as_json_has_what_the_table_shows(typist: Typist) -> None:
+    answer = typist.run("fit", "gemma-4-31b", "--gpu", "nvidia-rtx-pro-6000", "--context", "32768",
                       "--quantization", "fp8", "--kv-dtype", "fp8", "--json").json  # fmt: skip
     assert answer["context"] == 32768
     assert [row["engine"] for row in answer["rows"]] == ["vllm"]
@@ -386,83 +380,83 @@ def test_the_answer_as_json_has_what_the_table_shows(user: User) -> None:
     assert answer["cloudrun"]["vllm"]["cold_starts"]["stream"]["likely_s"] > 60
 
 
-def test_explain_shows_how_each_number_came_about(user: User) -> None:
-    shown = user.run("fit", "gemma-4-e4b", "--gpu", "nvidia-l4", "--engine", "vllm", "--explain").out
+def test_explain_shows_how_each_number_came_about(typist: Typist) -> None:
+    shown = typist.run("fit", "gemma-4-e4b", "--gpu", "nvidia-l4", "--engine", "vllm", "--explain").out
     for words in ("92% (--gpu-memory-utilization", "two bytes a number", "layers with a window of 512",
                   "global layers", "memory beside the GPU", "an allowance"):  # fmt: skip
         assert words in shown
 
 
-def test_what_an_engine_cannot_do_leaves_it_out_with_a_note(user: User) -> None:
-    shown = user.run("fit", "gemma-4-e2b", "--kv-dtype", "q8_0").out
+def test_what_an_engine_cannot_do_leaves_it_out_with_a_note(typist: Typist) -> None:
+    shown = typist.run("fit", "gemma-4-e2b", "--kv-dtype", "q8_0").out
     assert "vllm on Cloud Run is left out: engine.kv_dtype q8_0 cannot be honoured by vllm" in shown
     assert "ollama" in shown
 
 
-def test_a_model_of_ones_own_is_not_offered_its_own_weights_as_lighter_ones(user: User) -> None:
+def test_a_model_of_ones_own_is_not_offered_its_own_weights_as_lighter_ones(typist: Typist) -> None:
     begin, size = header_of(
         {f"model.layers.{at}.mlp.up_proj.weight": ("BF16", (4096, 4096)) for at in range(32)}
     )
-    with (user.folder / "model.safetensors").open("wb") as file:
+    with (typist.folder / "model.safetensors").open("wb") as file:
         file.write(begin)
         file.truncate(size)
-    (user.folder / "config.json").write_text(json.dumps(LLAMA))
-    answer = user.run("fit", ".", "--context", "32768", "--parallel", "30", "--json").json
+    (typist.folder / "config.json").write_text(json.dumps(LLAMA))
+    answer = typist.run("fit", ".", "--context", "32768", "--parallel", "30", "--json").json
     assert answer["cloudrun"]["vllm"]["remedies"]
     assert not any("weights" in remedy["settings"] for remedy in answer["cloudrun"]["vllm"]["remedies"])
 
 
-def test_a_file_of_tensors_wants_its_folder_and_all_its_layers(user: User) -> None:
+def test_a_file_of_tensors_wants_its_folder_and_all_its_layers(typist: Typist) -> None:
     begin, size = header_of({"model.layers.0.mlp.up_proj.weight": ("BF16", (4, 4))})
-    (user.folder / "model.safetensors").write_bytes(begin + bytes(size - len(begin)))
-    (user.folder / "config.json").write_text(json.dumps(LLAMA))
-    assert "name the folder" in user.run("fit", "./model.safetensors", code=12).err
-    assert "the tensors of 1 layers, and its config.json announces 32" in user.run("fit", ".", code=12).err
+    (typist.folder / "model.safetensors").write_bytes(begin + bytes(size - len(begin)))
+    (typist.folder / "config.json").write_text(json.dumps(LLAMA))
+    assert "name the folder" in typist.run("fit", "./model.safetensors", code=12).err
+    assert "the tensors of 1 layers, and its config.json announces 32" in typist.run("fit", ".", code=12).err
 
 
-def test_prices_of_nothing_and_redundancy_across_zones_are_no_mistake(user: User) -> None:
+def test_prices_of_nothing_and_redundancy_across_zones_are_no_mistake(typist: Typist) -> None:
     free = "[gpu_second.tier-1]\nnvidia-l4 = { no-zonal = 0, zonal = 0 }\n[cpu_second]\ntier-1 = 0\n[memory_gib_second]\ntier-1 = 0\n"
-    (user.folder / "free.toml").write_text(free)
-    assert "0.00" in user.run("fit", "gemma-4-e2b", "--gpu", "nvidia-l4", "--prices", "free.toml").out
-    shown = user.run("fit", "gemma-4-e2b", "--gpu", "nvidia-l4", "--zonal").out
+    (typist.folder / "free.toml").write_text(free)
+    assert "0.00" in typist.run("fit", "gemma-4-e2b", "--gpu", "nvidia-l4", "--prices", "free.toml").out
+    shown = typist.run("fit", "gemma-4-e2b", "--gpu", "nvidia-l4", "--zonal").out
     assert "1.42" in shown
     assert "quotas allow is not known" in shown
     assert "nobody says what a new project has" in shown
 
 
-def test_a_quantization_that_nobody_here_knows_is_said_to_count_as_published(user: User) -> None:
-    shown = user.run("fit", "gemma-4-e2b", "--quantization", "nonsense").out
+def test_a_quantization_that_nobody_here_knows_is_said_to_count_as_published(typist: Typist) -> None:
+    shown = typist.run("fit", "gemma-4-e2b", "--quantization", "nonsense").out
     assert "what nonsense makes of the weights is not known" in shown
 
 
-def test_no_more_requests_are_promised_than_cloud_run_sends(user: User) -> None:
-    shown = user.run("fit", "gemma-4-e2b", "--context", "128", "--parallel", "1024").out
+def test_no_more_requests_are_promised_than_cloud_run_sends(typist: Typist) -> None:
+    shown = typist.run("fit", "gemma-4-e2b", "--context", "128", "--parallel", "1024").out
     assert "Cloud Run gives an instance 1,000 requests at once at most" in shown
 
 
-def test_a_folder_with_two_ggufs_wants_to_be_told_which(user: User) -> None:
+def test_a_folder_with_two_ggufs_wants_to_be_told_which(typist: Typist) -> None:
     for name in ("a.gguf", "b.gguf"):
-        (user.folder / name).write_bytes(TAUGHT.read_bytes())
-    assert "several GGUF files" in user.run("fit", ".", code=12).err
+        (typist.folder / name).write_bytes(TAUGHT.read_bytes())
+    assert "several GGUF files" in typist.run("fit", ".", code=12).err
 
 
-def test_a_file_here_is_looked_at_with_its_own_settings(user: User) -> None:
-    user.write(
+def test_a_file_here_is_looked_at_with_its_own_settings(typist: Typist) -> None:
+    typist.write(
         'model = "gemma-4-e4b"\n[engine]\ncontext = 16384\nparallel = 6\n[cloudrun]\nregion = "europe-west4"\n'
     )
-    shown = user.run("fit").out
+    shown = typist.run("fit").out
     assert "6 × 16,384 tokens" in shown
     assert "europe-west4" in shown
-    plan = user.run("plan").out
+    plan = typist.run("plan").out
     assert "on Cloud Run  vllm on nvidia-l4" in plan
     assert re.search(r"price +\$1.05", plan)
     assert "cold start" in plan
     assert re.search(r"fits +yes: about", plan)
 
 
-def test_a_gguf_file_is_sized_by_its_header(user: User) -> None:
-    (user.folder / "mine.gguf").write_bytes(TAUGHT.read_bytes())
-    answer = user.run("fit", "mine.gguf", "--json").json
+def test_a_gguf_file_is_sized_by_its_header(typist: Typist) -> None:
+    (typist.folder / "mine.gguf").write_bytes(TAUGHT.read_bytes())
+    answer = typist.run("fit", "mine.gguf", "--json").json
     here = next(row for row in answer["rows"] if row["place"] == "this machine")
     assert here["fits"]
     assert here["weights"]["bytes"] == pytest.approx(TAUGHT.stat().st_size, rel=0.1)
@@ -483,22 +477,24 @@ def test_a_gguf_file_is_sized_by_its_header(user: User) -> None:
         (["cost", "gemma-4-31b", "--gpu", "nvidia-l4"], 18, "nvidia-rtx-pro-6000 20 CPU 80 GiB"),
     ],
 )
-def test_bad_questions_get_one_clear_answer(user: User, arguments: list[str], code: int, said: str) -> None:
-    refused = user.run(*arguments, code=code)
+def test_bad_questions_get_one_clear_answer(
+    typist: Typist, arguments: list[str], code: int, said: str
+) -> None:
+    refused = typist.run(*arguments, code=code)
     assert said in refused.err
     assert "Traceback" not in refused.err
 
 
-def test_up_refuses_what_cannot_fit_before_anything_is_fetched(user: User) -> None:
-    user.write('model = "gemma-4-e2b"\n[engine]\ncontext = 131072\nparallel = 256\n')
-    refused = user.run("up", "--yes", code=18)
+def test_up_refuses_what_cannot_fit_before_anything_is_fetched(typist: Typist) -> None:
+    typist.write('model = "gemma-4-e2b"\n[engine]\ncontext = 131072\nparallel = 256\n')
+    refused = typist.run("up", "--yes", code=18)
     assert "does not fit this machine" in refused.err
     assert "set engine.context to at most" in refused.err
-    assert not list(Path(user.home).rglob("*.gguf"))
+    assert not list(Path(typist.home).rglob("*.gguf"))
 
 
-def test_up_refuses_settings_before_anything_is_fetched(user: User) -> None:
-    user.write('model = "gemma-4-e2b"\n[engine]\nquantization = "fp8"\n')
-    assert "cannot be honoured by llamacpp" in user.run("up", "--yes", code=10).err
-    user.write('model = "gemma-4-e2b"\n[engine]\ncontext = 9000000\n')
-    assert "was made for" in user.run("plan", code=10).err
+def test_up_refuses_settings_before_anything_is_fetched(typist: Typist) -> None:
+    typist.write('model = "gemma-4-e2b"\n[engine]\nquantization = "fp8"\n')
+    assert "cannot be honoured by llamacpp" in typist.run("up", "--yes", code=10).err
+    typist.write('model = "gemma-4-e2b"\n[engine]\ncontext = 9000000\n')
+    assert "was made for" in typist.run("plan", code=10).err

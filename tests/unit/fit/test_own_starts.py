@@ -18,7 +18,7 @@ from homeport.fit.cold_start import expected
 from homeport.fit.own_starts import OwnStart, corrected, fold_in, forget, kept, read_report
 from homeport.home import Home
 from homeport.targets.cloudrun.cold_start_check import Measured, NotMeasured, finding
-from user import User
+from typist import Typist
 
 PUBLISHED = expected(engine="vllm", delivery="stream", weights_bytes=10**10)
 
@@ -121,12 +121,12 @@ def test_starts_are_forgotten_when_told_so_and_a_torn_file_says_how(home: Home) 
     assert forget(home)
 
 
-def test_the_command_folds_a_report_in_once_lists_it_and_forgets_it(user: User) -> None:
-    file = report(user.folder / "start.json", Measured(seconds=2 * PUBLISHED.likely, budget=PUBLISHED))
-    first = user.run("cold-start", "calibrate", str(file)).out
+def test_the_command_folds_a_report_in_once_lists_it_and_forgets_it(typist: Typist) -> None:
+    file = report(typist.folder / "start.json", Measured(seconds=2 * PUBLISHED.likely, budget=PUBLISHED))
+    first = typist.run("cold-start", "calibrate", str(file)).out
     assert "vllm, weights stream: 1 start of your own; times 1.00 before, times 2.00 now" in first
-    assert "times 2.00 before, times 2.00 now" in user.run("cold-start", "calibrate", str(file)).out
-    (listed,) = user.run("cold-start", "list", "--json").json
+    assert "times 2.00 before, times 2.00 now" in typist.run("cold-start", "calibrate", str(file)).out
+    (listed,) = typist.run("cold-start", "list", "--json").json
     assert (listed["engine"], listed["delivery"]) == ("vllm", "stream")
-    assert user.run("cold-start", "forget", "--json").json == {"forgotten": True}
-    assert "no start of yours" in user.run("cold-start", "list").out
+    assert typist.run("cold-start", "forget", "--json").json == {"forgotten": True}
+    assert "no start of yours" in typist.run("cold-start", "list").out

@@ -18,7 +18,7 @@ from homeport.deployment import Deployment
 from homeport.mcp.server import made
 from homeport.reconcile import Plan
 from homeport.targets.facts import ModelFact
-from user import User
+from typist import Typist
 
 READING = {"doctor", "fit", "cost", "plan", "status", "list", "verify", "logs"}
 CHANGING = {"up", "swap", "rollback", "down"}
@@ -85,15 +85,15 @@ def test_every_tool_has_typed_arguments_and_a_typed_answer(folder: Path) -> None
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_the_plan_is_that_of_the_command_line_in_both_protocols(user: User, mode: str) -> None:
-    user.write('name = "home"\nmodel = "gemma-3-270m-pt"\n[local]\nport = 0\n')
+def test_the_plan_is_that_of_the_command_line_in_both_protocols(typist: Typist, mode: str) -> None:
+    typist.write('name = "home"\nmodel = "gemma-3-270m-pt"\n[local]\nport = 0\n')
 
     async def plan(client: Client) -> Any:
         return await client.call_tool("plan", {})
 
-    answer = with_client(user.folder, plan, mode=mode)
+    answer = with_client(typist.folder, plan, mode=mode)
     assert json.loads(text(answer)) == answer.structured_content
-    typed = user.run("plan", "--json").json
+    typed = typist.run("plan", "--json").json
     for one in (answer.structured_content, typed):
         assert one["facts"].pop("fits")  # It tells how much memory is free, which moves.
     assert answer.structured_content == typed

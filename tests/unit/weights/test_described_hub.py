@@ -22,7 +22,7 @@ from hub import Hub
 from hub_fixtures import hub as hub_of_weights
 from made_headers import CONFIG, header_of
 from places import TAUGHT
-from user import User
+from typist import Typist
 
 
 @pytest.fixture
@@ -149,12 +149,10 @@ def test_settings_that_are_no_json_are_told(hub: Hub) -> None:
         ask()
 
 
-def test_fit_of_a_repository_shows_the_table_and_what_moved(user: User) -> None:
-    with Hub() as server:
-        server.push("org/model", repository())
-        shown = user.run("fit", "hf:org/model", HF_ENDPOINT=server.address).out
-        assert "kB of headers were fetched" in shown
-        assert "✓  nvidia-l4 4 CPU 16 GiB" in shown
-        server.repos["org/model"].gated = "manual"
-        refused = user.run("fit", "hf:org/model", HF_ENDPOINT=server.address, code=13)
-        assert "accept it on" in refused.err
+def test_fit_of_a_repository_shows_the_table_and_what_moved(hub: Hub, typist: Typist) -> None:
+    hub.push("org/model", repository())
+    shown = typist.run("fit", "hf:org/model").out
+    assert "kB of headers were fetched" in shown
+    assert "✓  nvidia-l4 4 CPU 16 GiB" in shown
+    hub.repos["org/model"].gated = "manual"
+    assert "accept it on" in typist.run("fit", "hf:org/model", code=13).err

@@ -5,11 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,42 +29,6 @@ FILES = {
     "model-00002-of-00002.safetensors": random.Random(9).randbytes(300_000),
 }
 SOURCE = "hf:org/model"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    from huggingface_hub import constants
-
-    with Hub() as server:
-        template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", server.address)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
-        monkeypatch.setattr(download, "PAUSES", (0, 0, 0))
-        # For processes that a test starts:
-        monkeypatch.setenv("HF_ENDPOINT", server.address)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        yield server
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> WeightsStore:
-    return WeightsStore(tmp_path / "weights")
-
-
-def another_process(tmp_path: Path) -> subprocess.Popen[str]:
-    """A process that makes sure of the same weights, as `homeport up` does."""
-    program = (
-        "import sys; from pathlib import Path; from homeport.progress import Silent;"
-        "from homeport.weights.store import WeightsStore\n"
-        "class Loud(Silent):\n"
-        "    def note(self, text): print(text, flush=True)\n"
-        f"print(WeightsStore(Path({str(tmp_path / 'weights')!r})).ensure({SOURCE!r}, 'gguf', Loud()).digest, flush=True)"
-    )
-    path = os.pathsep.join([str(Path(download.__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    env = {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen([sys.executable, "-c", program], env=env, stdout=subprocess.PIPE, text=True)
 
 
 def flip_a_byte(path: Path) -> None:
@@ -145,41 +104,6 @@ def test_a_glance_at_present_weights_asks_no_hub_and_reads_none_of_their_bytes(
     assert store.manifest(SOURCE, "safetensors") == manifest
     assert hub.requests == asked
     assert store.check(SOURCE, "safetensors") != []
-
-
-def test_killed_in_the_middle_the_next_run_goes_on_from_there(
-    hub: Hub, store: WeightsStore, tmp_path: Path
-) -> None:
-    hub.push("org/model", {"model.gguf": GGUF})
-    hub.faults("model.gguf").stall_after = 2_000_000
-    with another_process(tmp_path) as victim:
-        assert hub.stalled.wait(30)
-        _until(lambda: any(path.stat().st_size >= 1_900_000 for path in tmp_path.rglob("*.incomplete")))
-        victim.send_signal(signal.SIGKILL)
-        assert victim.wait(10) == -signal.SIGKILL
-    hub.release.set()
-    assert store.manifest(SOURCE, "gguf") is None
-    hub.served.clear()
-    manifest = store.ensure(SOURCE, "gguf", Silent())
-    assert manifest.gguf is not None
-    assert manifest.gguf.read_bytes() == GGUF
-    assert _resumed_at(hub) >= 1_900_000
-    assert hub.total() < len(GGUF) - 1_500_000
-
-
-def test_two_processes_fetch_every_byte_once(hub: Hub, tmp_path: Path) -> None:
-    hub.push("org/model", {"model.gguf": GGUF})
-    hub.faults("model.gguf").stall_after = 1_000_000
-    with another_process(tmp_path) as first:
-        assert hub.stalled.wait(30)
-        with another_process(tmp_path) as second:
-            assert second.stdout is not None
-            assert "another process is fetching hf:org/model" in second.stdout.readline()
-            hub.release.set()
-            said = {first.communicate(timeout=30)[0], second.communicate(timeout=30)[0]}
-    assert len(said) == 1
-    assert first.returncode == second.returncode == 0
-    assert hub.served == {"model.gguf": len(GGUF)}
 
 
 def test_an_interrupt_leaves_what_has_arrived(hub: Hub, store: WeightsStore) -> None:
@@ -423,11 +347,3 @@ def test_the_digest_does_not_depend_on_the_order_of_files(files: list[PinnedFile
 def _resumed_at(hub: Hub) -> int:
     """Where the last download began. Bytes served would not tell: some are in flight when a client goes away."""
     return int(hub.asked("GET", "Signature")[-1]["range"].removeprefix("bytes=").removesuffix("-"))
-
-
-def _until(true: object, seconds: float = 10) -> None:
-    assert callable(true)
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)

@@ -21,6 +21,7 @@ from gcp_rehearsal.apis.iam.tokens import verify_id_token
 from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.cloud import OWNER, Cloud
 from gcp_rehearsal.runtime import fuse, mount_namespace
+from patience import until
 from places import ROOT
 from rehearsed import REGION, SMALL_SERVER, Running, image, rehearsing
 
@@ -116,10 +117,10 @@ def test_whoever_was_let_in_may_call(running: Running, small: str) -> None:
 def test_it_scales_to_zero_and_back(running: Running, small: str) -> None:
     running.deploy(small)
     first = running.call("/").json()["pid"]
-    running.until(running.logs, bool)
+    until(running.logs, bool)
     running.cloud.clock.jump(901)
-    running.until(running.instances, lambda found: not found)
-    running.until(lambda: psutil.pid_exists(first), lambda there: not there)
+    until(running.instances, lambda found: not found)
+    until(lambda: psutil.pid_exists(first), lambda there: not there)
     assert running.call("/").json()["pid"] != first
 
 
@@ -134,9 +135,9 @@ def test_an_instance_finds_nothing_that_an_earlier_one_left(running: Running, sm
             assert list(folder.iterdir()) == []
             (folder / "left").touch()
         running.cloud.clock.jump(901)
-        running.until(running.instances, lambda found: not found)
+        until(running.instances, lambda found: not found)
     assert not set(places[0]) & set(places[1])
-    running.until(lambda: [one for one in places[0] if one.exists()], lambda left: not left)
+    until(lambda: [one for one in places[0] if one.exists()], lambda left: not left)
 
 
 def test_more_requests_start_more_instances_up_to_the_most(running: Running, small: str) -> None:
@@ -370,4 +371,4 @@ with server.listen(0) as listening:
         assert runs(instance["pid"])
         process.send_signal(sent)
         assert process.wait(30) == code
-    Running.until(lambda: runs(instance["pid"]), lambda there: not there)
+    until(lambda: runs(instance["pid"]), lambda there: not there)

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from homeport.targets.cloudrun import service_spec
+from patience import until
 from rehearsed import REGION, SMALL_SERVER, Running, image, rehearsing
 
 FRONT = """
@@ -87,7 +88,7 @@ def test_all_containers_run_in_their_order_share_loopback_and_memory_and_are_tol
     (instance,) = running.instances()
     assert [one["name"] for one in instance["containers"]] == ["front", "beside"]
     asked = {"resourceNames": ["projects/rehearsal"], "pageSize": 1000}
-    entries = running.until(
+    entries = until(
         lambda: running.api("POST", "/v2/entries:list", asked, host="logging").get("entries", []),
         lambda found: any(one.get("textPayload") == "front began" for one in found),
     )
@@ -104,15 +105,15 @@ def test_an_instance_goes_with_any_of_its_containers_and_the_next_request_starts
     (instance,) = running.instances()
     one, other = (container["pid"] for container in instance["containers"])
     os.kill(other, signal.SIGKILL)
-    running.until(running.instances, lambda found: not found)
-    running.until(lambda: psutil.pid_exists(one), lambda there: not there)
+    until(running.instances, lambda found: not found)
+    until(lambda: psutil.pid_exists(one), lambda there: not there)
     assert running.call("/").json()["pid"] != one
 
 
 def test_two_containers_cannot_listen_on_one_port(running: Running) -> None:
     taking = beside(running, args=["--port", "8080"], startupProbe={"tcpSocket": {"port": 8080}})
     deploy(running, front(running), taking)
-    running.until(running.logs, lambda said: any("Address already in use" in line for line in said))
+    until(running.logs, lambda said: any("Address already in use" in line for line in said))
 
 
 def test_a_container_whose_image_is_not_here_is_left_out_and_that_is_said(running: Running) -> None:
@@ -147,10 +148,10 @@ def test_the_deaf_are_shut_down_and_replaced_and_the_busy_are_not(running: Runni
     )
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(running.call, "/slow?s=50")
-        running.until(lambda: running.call("/").json()["pid"], lambda pid: pid == first)
+        until(lambda: running.call("/").json()["pid"], lambda pid: pid == first)
         os.kill(first, signal.SIGSTOP)
         assert waiting.result().status_code == 503
-    second = running.until(running.instances, lambda found: found and found[0]["pid"] != first)[0]["pid"]
+    second = until(running.instances, lambda found: found and found[0]["pid"] != first)[0]["pid"]
     assert running.call("/").json()["pid"] == second, "it was started before anybody asked"
     assert not psutil.pid_exists(first)
     told = 'LIVENESS HTTP probe failed 5 times consecutively for container "serving-1" on port 8080 path "/"'
@@ -163,8 +164,8 @@ def test_a_deaf_sidecar_takes_its_instance_with_it(running: Running) -> None:
     (instance,) = running.instances()
     one, other = (container["pid"] for container in instance["containers"])
     os.kill(other, signal.SIGSTOP)
-    running.until(running.instances, lambda found: found and found[0]["pid"] != one)
-    running.until(lambda: psutil.pid_exists(one) or psutil.pid_exists(other), lambda there: not there)
+    until(running.instances, lambda found: found and found[0]["pid"] != one)
+    until(lambda: psutil.pid_exists(one) or psutil.pid_exists(other), lambda there: not there)
 
 
 def test_what_cannot_run_together_is_refused_before_anything_starts(running: Running) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.runtime import mount_namespace
+from patience import until
 from rehearsed import REGION, Running, image, rehearsing
 
 JOB = """
@@ -69,7 +70,7 @@ def begun(
 
 
 def ended(running: Running, name: str) -> Any:  # Any: JSON
-    return running.until(lambda: running.api("GET", f"/v2/{name}"), lambda op: op.get("done"))
+    return until(lambda: running.api("GET", f"/v2/{name}"), lambda op: op.get("done"))
 
 
 def test_a_task_runs_to_its_end_and_what_it_wrote_lies_in_the_bucket(running: Running) -> None:
@@ -116,7 +117,7 @@ def test_a_task_that_takes_too_long_is_ended_and_so_is_one_that_is_cancelled(run
     assert "The configured timeout was reached." in running.logs()
     job = f"/v2/{REGION}/jobs/once"
     second = running.api("POST", f"{job}:run", {"overrides": {"timeout": "900s"}})
-    (instance,) = running.until(running.instances, bool)
+    (instance,) = until(running.instances, bool)
     running.api("DELETE", job)
     assert ended(running, str(second["name"]))["error"]["message"] == "Execution was cancelled."
-    running.until(lambda: psutil.pid_exists(instance["pid"]), lambda there: not there)
+    until(lambda: psutil.pid_exists(instance["pid"]), lambda there: not there)

@@ -1,0 +1,55 @@
+"""What a real terminal gets to see of a stranger's files."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+from places import TAUGHT_FOLDER
+from unprintable import is_clean
+from user import HOMEPORT, User
+
+
+def test_a_strangers_config_is_told_and_does_nothing_to_the_terminal(user: User, tmp_path: Path) -> None:
+    """`homeport fit` of a folder whose config.json holds sequences, read as a terminal gets it."""
+    model = tmp_path / "model"
+    model.mkdir()
+    for path in TAUGHT_FOLDER.iterdir():
+        os.link(path, model / path.name)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").unlink()
+    nasty = "Evil\x1b]0;owned\x07\u202eForCausalLM\x9b2J\r"
+    (model / "config.json").write_text(
+        json.dumps({**config, "architectures": [nasty], "model_type": nasty, "torch_dtype": nasty})
+    )
+    seen = as_a_terminal_sees_it(user, "fit", f"file:{model}")
+    assert "how file:" in seen
+    assert is_clean(seen.replace("\r\n", "\n"))
+    seen = as_a_terminal_sees_it(user, "fit", f"file:{tmp_path}/mo\x1b[31mdel")
+    assert "U+001B" in seen, "such a name is refused, and told"
+    assert is_clean(seen.replace("\r\n", "\n"))
+    for arguments in (("fit", f"file:{model}"), ("fit", f"file:{model}", "--json")):
+        ran = user.run(*arguments, code=None)
+        assert is_clean(ran.out + ran.err)
+
+
+def as_a_terminal_sees_it(user: User, *arguments: str) -> str:
+    """What homeport sends to a terminal without colours."""
+    master, slave = pty.openpty()
+    with subprocess.Popen([*HOMEPORT, *arguments], cwd=user.folder, stdin=slave, stdout=slave, stderr=slave,
+                          env={**os.environ, "TERM": "dumb"}):  # fmt: skip
+        os.close(slave)
+        seen = b""
+        while True:
+            try:
+                piece = os.read(master, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            seen += piece
+    os.close(master)
+    return seen.decode()

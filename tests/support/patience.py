@@ -1,0 +1,25 @@
+"""Waiting for what another process or thread does, where nothing tells of it but a look."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+def until(
+    look: Callable[[], _T],
+    good: Callable[[_T], object] = bool,
+    *,
+    within_s: float = 60.0,
+    every_s: float = 0.05,
+    told: Callable[[], str] = str,
+) -> _T:
+    """What `look` sees once it is good. One that never is fails the test, with what was seen last and what is `told`."""
+    end = time.monotonic() + within_s
+    while not good(seen := look()):
+        assert time.monotonic() < end, f"it never was: {seen!r}\n{told()}"
+        time.sleep(every_s)
+    return seen
