@@ -16,6 +16,7 @@ from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.discovery import Document, Method
 from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_state import ContainerState
@@ -114,6 +115,10 @@ class Cloud(Protocol):
     @property
     def quotas_at_first(self) -> dict[str, int]:
         """Return what the first service that counts in a quota brings of it."""
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Return what goes wrong."""
 
     @property
     def clock(self) -> Clock:

@@ -7,6 +7,9 @@ from fnmatch import fnmatchcase
 
 from gcp_rehearsal.errors import FaultError
 
+REQUESTS = "run.requests"
+"""What requests to services count as, followed by region and service: `run.requests.us-central1.home`."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
@@ -18,7 +21,7 @@ class Fault:
     """
 
     method: str = "*"
-    """The method's id, or a pattern such as `run.*.create`."""
+    """The method's id, or a pattern such as `run.*.create`; `run.requests.REGION.*` is every request to a service of a region."""
     nth: int = 1
     """At which of its calls, counted from one."""
     times: int = 1

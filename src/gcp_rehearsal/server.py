@@ -17,7 +17,8 @@ from gcp_rehearsal.apis.monitoring.alerting import UPTIME_CHECKS
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.cloud import Cloud, Dropped
 from gcp_rehearsal.door import DOOR, RequestTarget
-from gcp_rehearsal.errors import ApiError, PortError, RehearsalError
+from gcp_rehearsal.errors import ApiError, FaultError, PortError, RehearsalError, invalid
+from gcp_rehearsal.faults import parse as parse_fault
 from gcp_rehearsal.runtime import metadata_server
 from gcp_rehearsal.runtime.balancing import LoadBalancers
 from gcp_rehearsal.runtime.launch_adaptation import HOST
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from gcp_rehearsal.runtime.managed_prometheus import ManagedPrometheus
     from gcp_rehearsal.runtime.uptime_probes import UptimeProbes
 
+FAULTS = "/rehearsal/v1/faults"
+"""Where faults are planted while it runs: the text of one by POST, none any more by DELETE."""
 _TICK_S = 0.2
 _GATEWAYS = ".gateway.dev"
 _OWN_PATHS = {"storage": "storage", "upload": "storage", "download": "storage", "resumable": "storage",
@@ -146,6 +149,9 @@ class App:
 
     async def _reply(self, path: str, request: Request) -> Reply:
         containers = self._cloud.containers
+        if path == FAULTS:
+            self._cloud.access.caller(request.headers)
+            return self._faults(request)
         if path in {INSTANCES, METRICS}:
             self._cloud.access.caller(request.headers)
             return self._instances() if path == INSTANCES else self._metrics()
@@ -158,6 +164,18 @@ class App:
                 self._cloud, account, self._cloud.projects[0].id, f"/{rest}", request
             )
         return await self._cloud.handle(request)
+
+    def _faults(self, request: Request) -> Reply:
+        """Return the faults that are planted, with the one that a POST names; none after a DELETE. Raises `ApiError` for what is no fault."""
+        if request.verb == "DELETE":
+            self._cloud.faults.clear()
+        elif request.verb == "POST":
+            try:
+                self._cloud.faults.append(parse_fault((request.body or b"").decode()))
+            except (FaultError, UnicodeDecodeError) as error:
+                raise invalid(str(error)) from error
+        planted = {"faults": [fault.method for fault in self._cloud.faults]}
+        return Reply(body=json.dumps(planted).encode(), headers={"content-type": "application/json"})
 
     def _instances(self) -> Reply:
         containers = self._cloud.containers

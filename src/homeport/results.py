@@ -89,6 +89,37 @@ class EndpointPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegionState:
+    """The endpoint in one of several regions that serve it behind one address."""
+
+    region: str
+    state: str
+    """`ready`, or the cloud's own words."""
+    model: str | None
+    """What most of its requests are answered by; None where that could not be read."""
+    traffic: Mapping[str, int]
+    """Percent of the region's requests, by revision."""
+    verified: Mapping[str, Any] | None
+    """The last verification of what serves there; None where there was none. JSON, so Any."""
+    closed: bool
+    """Whether it takes requests from the load balancer alone."""
+
+    def as_json(self) -> JsonObject:
+        """Return the region as `--json` prints it."""
+        return {key: _plain(getattr(self, key)) for key in self.__slots__}
+
+    @property
+    def text(self) -> str:
+        """Return it in words."""
+        serving = ", ".join(f"{percent} % {name}" for name, percent in self.traffic.items()) or "no traffic"
+        proven = (
+            f"verified {self.verified['at']}" if self.verified and self.verified["passed"] else "not verified"
+        )
+        door = "" if self.closed else ", its own address is open"
+        return f"{self.state}, {self.model or 'a model that is not known'}, {serving}, {proven}{door}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """An endpoint as it is now. What its target does not have is None."""
 
@@ -144,6 +175,8 @@ class Status:
     """Why it is not known what it was used for; '' where it is, or where nothing was counted."""
     usd_per_hour: float | None = None
     """List price of one instance while it runs; None on this machine, and where there is no price for it."""
+    regions: tuple[RegionState, ...] = ()
+    """All regions that serve it behind one address, the first one first; none where there is one alone."""
     also_in: tuple[str, ...] = ()
     """Further regions in which there is one of this name, which is paid for, too."""
     parts: tuple[EndpointPart, ...] = ()
@@ -169,7 +202,7 @@ class Status:
 def _plain(value: Json) -> Json:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, EndpointPart):
+    if isinstance(value, EndpointPart | RegionState):
         return value.as_json()
     return [_plain(member) for member in value] if isinstance(value, tuple) else value
 

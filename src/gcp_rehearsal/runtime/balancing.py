@@ -146,7 +146,18 @@ class LoadBalancers:
         return self.behind(backend.body), way
 
     def behind(self, backend: Mapping[str, Json]) -> ServerlessGoal:
-        """Return the service behind a backend service. Raises `NoWay`."""
+        """
+        Return the service behind a backend service; where it has groups of several regions, that of the first, to which all clients here
+        are the nearest. Raises `NoWay`.
+        """
+        goals = self.members(backend)
+        if not goals:
+            raise NoWay(502, "the backend service has no serverless group of Cloud Run")
+        return goals[0]
+
+    def members(self, backend: Mapping[str, Json]) -> list[ServerlessGoal]:
+        """Return the services behind a backend service, one of each of its groups."""
+        goals = []
         for member in backend.get("backends") or ():
             group = at(self._cloud, str(member.get("group") or ""))
             target = (group.body.get("cloudRun") or {}) if group else {}
@@ -154,8 +165,8 @@ class LoadBalancers:
                 region = group.name.split("/")[3]
                 service = f"projects/{group.project}/locations/{region}/services/{target['service']}"
                 internal = backend.get("loadBalancingScheme") == _INTERNAL
-                return ServerlessGoal(service, str(target.get("tag") or ""), internal=internal)
-        raise NoWay(502, "the backend service has no serverless group of Cloud Run")
+                goals.append(ServerlessGoal(service, str(target.get("tag") or ""), internal=internal))
+        return goals
 
     def _is_active(self, name: str, host: str) -> bool:
         certificate = self._cloud.store.get("certificatemanager", name)

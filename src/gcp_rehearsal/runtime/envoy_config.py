@@ -7,7 +7,7 @@ everybody is here, by a local rate limit; where a URL map or a policy says what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gcp_rehearsal.apis.compute.references import at
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.balancing import Listener, LoadBalancers, NoWay, ServerlessGoal
+from gcp_rehearsal.runtime.envoy_regions import RegionalCluster
 from gcp_rehearsal.runtime.envoy_routes import rewritten, routes_of
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 
@@ -64,6 +65,8 @@ class EnvoyConfig:
 
     def whole(self, shown: Iterable[Shown]) -> JsonObject:
         """Return it, without an admin's port."""
+        exposed = list(shown)
+        several = list(self._several(exposed))
         upstream = {"address": {"socket_address": {"address": HOST, "port_value": self._way.port}}}
         cluster = {
             "name": _UPSTREAM,
@@ -75,10 +78,32 @@ class EnvoyConfig:
         }
         return {
             "static_resources": {
-                "listeners": [self._listener(exposed) for exposed in shown],
-                "clusters": [cluster],
+                "listeners": [
+                    *(self._listener(one) for one in exposed),
+                    *(member for one in several for member in one.listeners(GOAL_HEADER, _UPSTREAM)),
+                ],
+                "clusters": [cluster, *(made for one in several for made in one.clusters())],
             }
         }
+
+    def _several(self, exposed: Sequence[Shown]) -> Iterator[RegionalCluster]:
+        """Yield the backend services, among those that are led to, with groups of several regions."""
+        folder = next((one.socket.parent for one in exposed), Path("@"))
+        for url in sorted(set().union(*(_backends(one.listener.routes.body) for one in exposed))):
+            backend = at(self._cloud, url)
+            if backend is not None and (made := self._in_several(backend.body, folder)) is not None:
+                yield made
+
+    def _in_several(self, backend: Mapping[str, Json], folder: Path) -> RegionalCluster | None:
+        members = self._balancers.members(backend)
+        if len(members) < 2:
+            return None
+        return RegionalCluster(
+            name=str(backend["name"]),
+            members=[self._way.goal(goal) for goal in members],
+            ejected=backend.get("outlierDetection") or {},
+            folder=folder,
+        )
 
     def _listener(self, shown: Shown) -> JsonObject:
         chain: JsonObject = {
@@ -172,6 +197,10 @@ class EnvoyConfig:
         backend = at(self._cloud, str(share.get("backendService") or ""))
         if backend is None:
             raise NoWay(404, "no backend service of the URL map is there")
+        several = self._in_several(backend.body, Path())
+        if several is not None:
+            weight = int(share.get("weight") or 0)
+            return {"name": several.cluster, "weight": weight, "request_headers_to_remove": [_KEY_HEADER]}
         goal = self._balancers.behind(backend.body)
         header = {"key": GOAL_HEADER, "value": self._way.goal(goal)}
         return {

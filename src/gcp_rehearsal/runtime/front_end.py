@@ -17,9 +17,11 @@ import httpx2
 
 from gcp_rehearsal.apis.iam.tokens import verify_id_token
 from gcp_rehearsal.apis.run import revisions, services
+from gcp_rehearsal.cloud import Dropped
 from gcp_rehearsal.credentials import GCLOUD
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.facts import cloud_run
+from gcp_rehearsal.faults import REQUESTS
 from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.runtime.balancing import ServerlessGoal
 from gcp_rehearsal.runtime.instance import Instance
@@ -94,6 +96,7 @@ class Front:
                 service, tag = self._balanced(asked)
             else:
                 service, tag = self._service(asked.partition(":")[0], within=within)
+            await self._strike(service)
             headers = self._admitted(service, headers)
             revision = self._revision(service, tag)
             body = await read_body(receive, dict(headers))
@@ -101,6 +104,18 @@ class Front:
             await self.until_gone(receive, self._within(seconds, revision, scope, (headers, body), answer))
         except RequestRefused as why:
             await answer.refuse(why)
+
+    async def _strike(self, service: StoredResource) -> None:
+        """Let the faults strike that are planted for requests to a service. Raises `RequestRefused` or `Dropped`."""
+        _, _, _, region, _, name = service.name.split("/")
+        planted = [fault for fault in self._cloud.faults if fault.method.startswith(REQUESTS)]
+        for fault in [one for one in planted if one.strikes(f"{REQUESTS}.{region}.{name}")]:
+            if fault.delay:
+                await self._cloud.clock.sleep(fault.delay)
+            if fault.drop:
+                raise Dropped
+            if fault.status:
+                raise RequestRefused(fault.status, "Error", "The rehearsal was told to refuse it.")
 
     def _service(self, host: str, *, within: bool) -> tuple[StoredResource, str]:
         tag, split, rest = host.partition("---")

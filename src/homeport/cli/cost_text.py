@@ -63,11 +63,7 @@ def _costs(answer: CostAnswer) -> Iterator[str]:
         else:
             rows = [*_steady(cost.always_on), *rows]
     yield _table((title, "likely", "from … to") if len(rows) > 2 else (title, "", ""), rows)
-    if answer.edge_with_traffic:
-        what = "the API gateway" if answer.cost.edge is None else "the load balancer"
-        yield f"With traffic {what} costs more: {answer.edge_with_traffic}."
-    if answer.guard_with_traffic:
-        yield f"With traffic the screen costs at least {answer.guard_with_traffic} more."
+    yield from _besides(answer)
     if cost.tokens is None:
         yield f"{_NO_SPEED}{_not_taken(answer.throughput.source)}"
         return
@@ -137,6 +133,18 @@ def _speed(tokens: float | None) -> str:
 
 def _or_too_many(cost: float | None) -> str:
     return "too many" if cost is None else f"{cost:,.2f}"
+
+
+def _besides(answer: CostAnswer) -> Iterator[str]:
+    """Yield what comes on top of the figures: with traffic, and in further regions."""
+    if answer.edge_with_traffic:
+        what = "the API gateway" if answer.cost.edge is None else "the load balancer"
+        yield f"With traffic {what} costs more: {answer.edge_with_traffic}."
+    if answer.regions:
+        lines = "\n".join(f"  {region.text}" for region in answer.regions)
+        yield f"All of this is {answer.what.region} alone; a request is answered in one region. In further ones:\n{lines}"
+    if answer.guard_with_traffic:
+        yield f"With traffic the screen costs at least {answer.guard_with_traffic} more."
 
 
 def _explained(answer: CostAnswer) -> str:

@@ -292,6 +292,7 @@ def status_text(status: Status) -> str:
             ("rollback", f"would be refused: {status.rollback_refused}")
             for _ in range(bool(status.rollback_refused))
         ),
+        *(("in region", f"{place.region}: {place.text}") for place in status.regions),
         *(("also in", f"{region}: paid for, too; `homeport down` ends both") for region in status.also_in),
         *(("beside it", part.text) for part in status.parts),
         *(("not known", f"could not be read: {unread}") for unread in status.unread),

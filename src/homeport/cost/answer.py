@@ -12,7 +12,9 @@ from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Hourly, Prices
 from homeport.cost.bill import Cost, cost
 from homeport.cost.edge import edge_month, with_traffic
+from homeport.cost.figure import Figure
 from homeport.cost.guard import guard_month, screened_tokens
+from homeport.cost.regions import RegionCost, region_costs
 from homeport.cost.throughput import YOURS, Throughput, measured
 from homeport.cost.usage import Usage
 from homeport.cost.versus import INPUT_SHARE, Versus, compare, load
@@ -79,6 +81,8 @@ class CostAnswer:
     throughput: Throughput
     edge_with_traffic: str = ""
     """What its load balancer costs beside its month, in words; '' where there is none."""
+    regions: tuple[RegionCost, ...] = ()
+    """What each further region costs besides: all other figures are those of the first."""
     guard_with_traffic: str = ""
     """What its screen costs beside its month, in words; '' where there is none, or one that costs nothing."""
 
@@ -97,6 +101,7 @@ class CostAnswer:
             "throughput": asdict(self.throughput),
             "edge_with_traffic": self.edge_with_traffic,
             "guard_with_traffic": self.guard_with_traffic,
+            "regions": [asdict(region) for region in self.regions],
             "versus": None if self.versus is None else self.versus.as_json(),
         }
 
@@ -147,7 +152,14 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
         throughput=throughput,
         edge_with_traffic="" if wished.edge is None else with_traffic(rates, wished.edge),
         guard_with_traffic=screened_tokens(rates, wished.guard),
+        regions=_further(wished, what, rates, costs.storage),
     )
+
+
+def _further(wished: Wish, what: What, rates: Prices, storage: Figure) -> tuple[RegionCost, ...]:
+    """Return what each further region costs besides."""
+    regions, least = wished.edge.regions if wished.edge else (), what.min_instances
+    return region_costs(rates, what.shape, regions, zonal=what.zonal, min_instances=least, storage=storage)
 
 
 def _throughput(model: str | None, file: Path, question: Question, engine: str) -> Throughput:

@@ -10,10 +10,12 @@ from pydantic import Field, model_validator
 from homeport import patterns
 from homeport.spec.table import SpecTable
 
+MOST_REGIONS = 4
+"""Further regions of one endpoint: each has services, buckets and images of its own."""
+
 KEY_BYTES = 128
 """Cloud Armor tells keys apart by so many bytes of a header's value."""
 _UNBUILT_KEYS = {
-    "regions": "one endpoint in several regions",
     "iap": "Identity-Aware Proxy",
 }
 _OWN_PATHS = frozenset((
@@ -22,7 +24,7 @@ _OWN_PATHS = frozenset((
     "tokenize", "v1", "v2", "version",
 ))  # fmt: skip
 """Beginnings of paths that an engine has: another endpoint there would take what is this one's."""
-_OF_BALANCERS = ("domain", "certificate", "private_key", "key_header", "preview", "backends")
+_OF_BALANCERS = ("domain", "certificate", "private_key", "key_header", "preview", "backends", "regions")
 """What an API gateway does not have."""
 _SHARED_BEGINNINGS = ("authorization", "x-serverless-authorization", "proxy-authorization")
 
@@ -61,6 +63,10 @@ class Edge(SpecTable):
     """Who has a key of an API gateway: `homeport env --as NAME` prints it. Whoever is no more in the list has none."""
     gateway_region: str = Field(default="auto", pattern=patterns.REGION_OR_AUTO)
     """Where the API gateway is; auto is the service's region, and not all of these have API Gateway."""
+    regions: list[Annotated[str, Field(pattern=patterns.REGION)]] = Field(
+        default=[], max_length=MOST_REGIONS, examples=[["us-central1"]]
+    )
+    """Further regions that serve this endpoint behind the address, one after another, beside that of `[cloudrun]`: for a global one."""
 
     @model_validator(mode="before")
     @classmethod
@@ -104,6 +110,17 @@ class Edge(SpecTable):
             raise ValueError(
                 "preview is about requests_per_minute, which is not set: set it, or remove preview"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_regions_of_a_global_one(self) -> Edge:
+        if self.regions and self.kind != "global" and not self.is_api_gateway:
+            raise ValueError(
+                f'regions are for kind = "global": a {self.kind} load balancer leads to services of its own region alone. Set that kind, '
+                "or remove regions"
+            )
+        if len(set(self.regions)) < len(self.regions):
+            raise ValueError(f"regions names one twice: {', '.join(self.regions)}; name each once")
         return self
 
     def _refuse_keys_of_others(self) -> None:

@@ -15,6 +15,7 @@ from homeport.errors import SpecError
 from homeport.spec.agent import Agent
 from homeport.spec.edge import Edge
 from homeport.spec.observe import Observe
+from homeport.spec.regions import refusal
 from homeport.spec.scaling import Scaling
 from homeport.spec.table import SpecTable
 from homeport.task import Task
@@ -329,6 +330,8 @@ class Spec(SpecTable):
             raise ValueError(
                 "an API gateway guards nothing where [access] lets anybody call the service at its own address; remove one of the two"
             )
+        if why := refusal(self):
+            raise ValueError(why)
         if self.edge is not None and self.name in self.edge.backends.values():
             raise ValueError(
                 f"edge.backends names {self.name}, which is this endpoint: it has the address itself already; remove it there"

@@ -212,7 +212,7 @@ def test_an_adapter_of_a_hub_is_pinned_to_its_commit_and_carried_by_a_build(here
             wanted = spec.parse(
                 {**one.spec.model_dump(), "engine": {**one.spec.engine.model_dump(), "lora": [tone]}}
             )
-            target = await replace(one, spec=wanted)._graph(Silent())
+            target = await replace(one, spec=wanted).graph(Silent())
             adapter = replace(target.weights.adapters["tone"], account=ACCOUNT, bucket=BUCKET, token=None)
             assert await adapter.read() is None
             return await adapter.create({}, Silent())
@@ -226,7 +226,7 @@ def test_an_adapter_of_a_hub_is_pinned_to_its_commit_and_carried_by_a_build(here
 def test_the_build_is_given_the_very_version_that_was_made(here: Place) -> None:
     async def work() -> Any:  # Any: JSON
         async with here.google() as google:
-            target = await lifecycle(here, google, token=Secret(LET_IN))._graph(Silent(), asking=True)
+            target = await lifecycle(here, google, token=Secret(LET_IN)).graph(Silent(), asking=True)
             return target.weights.model.build if target.weights.model else None
 
     body = here.act(work())

@@ -137,6 +137,10 @@ class Release(DependentResource):
         await self._route(service, {target: 100}, "")
         return target
 
+    async def serve(self, revision: str) -> None:
+        """Send all traffic to a revision that was verified before."""
+        await self._route(await self._service(), {revision: 100}, "")
+
     async def _proven(self, service: Body, newest: str, before: Mapping[str, int]) -> Receipt:
         """Return the receipt of the newest revision; where it gets none, what served before has all traffic again."""
         try:

@@ -10,6 +10,7 @@ from homeport.reconcile import Plan, Resource
 from homeport.reconcile.duration_fact import DurationFact
 from homeport.reconcile.schedule import Span, schedule
 from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.targets.cloudrun.in_region import InRegion
 
 
 def duration_fact(plan: Plan, starts: Mapping[str, ColdStart], baked_bytes: int | None) -> DurationFact:
@@ -36,7 +37,8 @@ def duration_fact(plan: Plan, starts: Mapping[str, ColdStart], baked_bytes: int 
 def _spans(
     table: Durations, resources: Iterable[Resource], baked_bytes: int | None
 ) -> Iterable[tuple[str, Span]]:
-    for resource in resources:
+    for planned in resources:
+        resource = planned.thing if isinstance(planned, InRegion) else planned
         size, kind = 0, resource.kind
         if isinstance(resource, StoredWeights):
             if resource.folder is not None:  # From this machine: nobody knows how fast it sends.
@@ -46,4 +48,4 @@ def _spans(
             size, kind = baked_bytes, "image with weights"
         span = table.of(kind, size)
         if span is not None:
-            yield resource.id, span
+            yield planned.id, span

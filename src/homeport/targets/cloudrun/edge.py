@@ -17,15 +17,18 @@ from homeport.resources.google.closed_door import Ask, ClosedDoor
 from homeport.resources.google.network import network, proxy_subnetwork
 from homeport.resources.google.release import Prove
 from homeport.resources.google.rest import RestResource
-from homeport.resources.google.traffic import CANDIDATE, Body
+from homeport.resources.google.traffic import Body
 from homeport.secret import Secret
 from homeport.spec import Edge
 from homeport.targets.cloudrun.edge_backends import NamedBackend, findings
 from homeport.targets.cloudrun.edge_fact import EdgeFact
+from homeport.targets.cloudrun.edge_limit import policy_body
 from homeport.targets.cloudrun.edge_names import EdgeNames, read_pem
+from homeport.targets.cloudrun.edge_regions import EJECTED, told_apart
 from homeport.targets.cloudrun.edge_standing import standing_findings
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight import PreflightFinding
+from homeport.targets.cloudrun.service_labels import FURTHER_LABEL, region_labels
 
 APIS = ("certificatemanager",)
 """What a certificate of Google's needs beside what every endpoint needs."""
@@ -36,7 +39,6 @@ _TIER = {"networkTier": "STANDARD"}
 """Google's guide to regional ones makes address and rules so; another page lets them be PREMIUM, too."""
 _PROXIES = "10.9.0.0/23"
 """Of the proxies of a regional one: as many as Google's guide gives them. They are alone in a network of their own."""
-_LAST_RULE = 2**31 - 1
 _OWN_WITHIN_S, _MANAGED_WITHIN_S = 1200.0, 3600.0
 """
 How long a new load balancer may take to answer. No page of Google's has a figure; ten minutes are common, and a managed
@@ -67,25 +69,20 @@ class EdgeParts:
 
     def resources(self) -> list[RestResource]:
         """Return all parts, each after what it needs."""
-        main, candidate = self._groups()
+        groups = list(self._groups())
         policy = self._policy()
         others = self._others()
-        backends = [self._backend(group) for group in (main, candidate, *others)]
+        backends = [
+            self._serving(),
+            *(self._backend(group) for group in (*groups[len(self.regions) :], *others)),
+        ]
         if policy is not None:
             backends = [lb.guarded_by(backend, policy) for backend in backends]
         address = self._part(lb.ADDRESS, self._called.main, self._address())
         certificates = self._certificates()
         plain, secure = self._proxies(certificates)
-        own = [
-            main,
-            candidate,
-            *others,
-            *([policy] if policy else []),
-            *backends,
-            self._map(),
-            self._redirect(),
-            address,
-        ]
+        shown = [*backends, self._map(), self._redirect(), address]
+        own = [*groups, *others, *([policy] if policy else []), *shown]
         rules = [
             self._rule(self._called.main, "443", secure, address),
             self._rule(self._called.redirect, "80", plain, address),
@@ -136,14 +133,38 @@ class EdgeParts:
         google, name, called = self.google, self.names.name, self._called.main
         return [network(google, name, called), proxy_subnetwork(google, name, called, self.region, _PROXIES)]
 
-    def _groups(self) -> tuple[lb.BalancerPart, lb.BalancerPart]:
-        """Return the serverless groups: one leads to what serves, the other to the tag of a new revision."""
-        groups = []
-        for name, tag in ((self._called.main, {}), (self._called.candidate, {"tag": CANDIDATE})):
-            body = {"networkEndpointType": "SERVERLESS", "cloudRun": {"service": self.names.name, **tag}}
-            group = self._part(lb.GROUP, name, body, self.names.region)
-            groups.append(replace(group, after=(f"service/{self.names.name}",)))
-        return groups[0], groups[1]
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Return where the endpoint's services are, the first of which makes what all share."""
+        return (self.names.region, *self.edge.regions)
+
+    @property
+    def _told_apart(self) -> list[tuple[str, str, str]]:
+        return told_apart(self._called, self.names.region, self.edge.regions)
+
+    def _groups(self) -> Iterator[lb.BalancerPart]:
+        """Yield the serverless groups: those that clients are led to, one of each region, and those of the proof."""
+        for region in self.regions:
+            group = self._group(self._called.main, region, "")
+            further = region != self.names.region
+            yield replace(group, id=f"{group.id} in {region}") if further else group
+        for name, region, tag in self._told_apart:
+            yield self._group(name, region, tag)
+
+    def _group(self, name: str, region: str, tag: str) -> lb.BalancerPart:
+        target = {"service": self.names.name, **({"tag": tag} if tag else {})}
+        body = {"networkEndpointType": "SERVERLESS", "cloudRun": target}
+        service = f"service/{self.names.name}"
+        after = service if region == self.names.region else f"{service} in {region}"
+        return replace(self._part(lb.GROUP, name, body, region), after=(after,))
+
+    def _serving(self) -> lb.BalancerPart:
+        """Return what clients are led to: to the nearest region that answers."""
+        groups = list(self._groups())[: len(self.regions)]
+        backend = self._backend(groups[0])
+        members = [{"group": Ref(group.id, "selfLink")} for group in groups]
+        ejected = {"outlierDetection": EJECTED} if self.edge.regions else {}
+        return replace(backend, wanted={**backend.wanted, "backends": members, **ejected})
 
     def _others(self) -> list[lb.BalancerPart]:
         """Return a serverless group for each other endpoint, in the region of its service."""
@@ -171,28 +192,27 @@ class EdgeParts:
 
     def _map(self) -> lb.BalancerPart:
         """Return where requests go. Google refuses the map where it does not route as its own tests say."""
-        serving, candidate = (
-            f"backend-service/{name}" for name in (self._called.main, self._called.candidate)
-        )
-        number, domain = Ref(candidate, "id"), self.edge.domain
-        headers = [{"headerName": lb.CANDIDATE_HEADER, "exactMatch": number}]
+        serving, domain = f"backend-service/{self._called.main}", self.edge.domain
         rules, tests = self._ways()
-        # After them: a proof of a new revision finds the other endpoints where they always are.
-        rules.append({
-            "priority": len(rules) + 1,
-            "matchRules": [{"prefixMatch": "/", "headerMatches": headers}],
-            "service": Ref(candidate, "selfLink"),
-        })  # fmt: skip
         request = {"host": domain, "path": _TESTED_PATH}
-        tests += [
-            {"description": "serving", **request, "service": Ref(serving, "selfLink")},
-            {
-                "description": "candidate",
+        tests.append({"description": "serving", **request, "service": Ref(serving, "selfLink")})
+        # After them: a proof of a new revision finds the other endpoints where they always are.
+        for name, region, tag in self._told_apart:
+            backend = f"backend-service/{name}"
+            number, link = Ref(backend, "id"), Ref(backend, "selfLink")
+            headers = [{"headerName": lb.CANDIDATE_HEADER, "exactMatch": number}]
+            where = f" in {region}" if self.edge.regions else ""
+            rules.append({
+                "priority": len(rules) + 1,
+                "matchRules": [{"prefixMatch": "/", "headerMatches": headers}],
+                "service": link,
+            })  # fmt: skip
+            tests.append({
+                "description": f"{tag or 'serving'}{where}",
                 **request,
                 "headers": [{"name": lb.CANDIDATE_HEADER, "value": number}],
-                "service": Ref(candidate, "selfLink"),
-            },
-        ]
+                "service": link,
+            })  # fmt: skip
         matcher = {"name": _MATCHER, "defaultService": Ref(serving, "selfLink"), "routeRules": rules}
         body = {
             "defaultService": Ref(serving, "selfLink"),
@@ -233,30 +253,7 @@ class EdgeParts:
     def _policy(self) -> lb.BalancerPart | None:
         if self.edge.requests_per_minute is None:
             return None
-        everybody = {"versionedExpr": "SRC_IPS_V1", "config": {"srcIpRanges": ["*"]}}
-        limit = {
-            "rateLimitThreshold": {"count": self.edge.requests_per_minute, "intervalSec": 60},
-            "conformAction": "allow",
-            "exceedAction": "deny(429)",
-            "enforceOnKey": "HTTP_HEADER",
-            "enforceOnKeyName": self.edge.key_header,
-        }
-        throttle = {
-            "priority": 1000,
-            "description": f"at most {self.edge.requests_per_minute} requests a minute of each {self.edge.key_header}",
-            "match": everybody,
-            "action": "throttle",
-            "rateLimitOptions": limit,
-            "preview": self.edge.preview,
-        }
-        last = {
-            "priority": _LAST_RULE,
-            "description": "the rest",
-            "match": everybody,
-            "action": "allow",
-            "preview": False,
-        }
-        return self._part(lb.POLICY, self._called.main, {"type": "CLOUD_ARMOR", "rules": [throttle, last]})
+        return self._part(lb.POLICY, self._called.main, policy_body(self.edge))
 
     def _certificates(self) -> list[RestResource]:
         """Return the certificate, or what makes one: the last but one is the map of it."""
@@ -323,6 +320,8 @@ class EndpointEdge:
     parts: EdgeParts
     ask: Ask
     prove: Prove
+    of: Names | None = None
+    """Of the service whose door it is, in a further region; None for that of the first, which all of the load balancer belongs to."""
     service: Body = field(default_factory=dict)
     """The service as it is now; {} where there is none."""
     keeps_address: bool = False
@@ -337,6 +336,13 @@ class EndpointEdge:
     def apis(self) -> tuple[str, ...]:
         """Return the APIs that it needs beside what every endpoint needs."""
         return APIS if self.parts.edge.certificate is None else ()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return the labels of the service that tell of further regions: where it is repeated, or what it repeats."""
+        if self.of is not None:
+            return {FURTHER_LABEL: self.parts.names.region}
+        return region_labels(self.parts.edge.regions)
 
     def facts(self, prices: Prices) -> Iterator[Fact]:
         """Yield what a plan tells of it."""
@@ -362,7 +368,7 @@ class EndpointEdge:
         door = ClosedDoor(
             google=google,
             name=names.name,
-            path=f"v2/{names.service}",
+            path=f"v2/{(self.of or names).service}",
             address=edge.address,
             after=tuple(part.id for part in parts),
             ask=self.ask,

@@ -46,6 +46,14 @@ class EdgeNames:
         """Return the name of what leads to a revision that has no traffic yet."""
         return f"{self.name}-edge-candidate"
 
+    def candidate_in(self, region: str) -> str:
+        """Return the name of what leads to such a revision in a further region; '' for the first."""
+        return fitted(f"{self.candidate}-{region}", _NAME_MOST) if region else self.candidate
+
+    def only_in(self, region: str) -> str:
+        """Return the name of what leads to what serves in that region alone, where there are several."""
+        return fitted(f"{self.name}-edge-in-{region}", _NAME_MOST)
+
     def of(self, content: str) -> str:
         """Return the name of what cannot be changed, only replaced by another of its kind: a checksum of `content` is in it."""
         return f"{self.main}-{sha256(content.encode()).hexdigest()[:8]}"

@@ -28,32 +28,39 @@ _FROM_CLOUD_RUN = frozenset({401, 403})
 """Cloud Run's own refusals: the way is there, and it is the caller who is not let in."""
 
 
-async def with_edge(target: CloudRunTarget, prove: Prove, *, via: str = "") -> CloudRunTarget:
+async def with_edge(
+    target: CloudRunTarget, prove: Prove, *, via: str = "", first: str = ""
+) -> CloudRunTarget:
     """
     Return the target with the load balancer of its file's `[edge]`, or its API gateway; as it is where there is none.
 
-    Looks for the other endpoints that it leads to, if there are any.
+    `first` is the region to which the load balancer belongs, '' where it is the target's own. Looks for the other endpoints that
+    it leads to, if there are any.
     """
     edge = target.spec.edge
     if edge is None:
         return target
     if edge.is_api_gateway:
         return with_api_gateway(target, via=via)
-    behind = await find_backends(target.google, edge, target.names.region)
+    names = target.names
+    owner = replace(names, region=first, further=False) if first else names
+    behind = await find_backends(target.google, edge, owner.region)
     parts = EdgeParts(
         google=target.google,
-        names=target.names,
+        names=owner,
         edge=edge,
         base=target.spec_file.parent,
         behind=behind,
         network=paths_of(target.asked()) if edge.kind == "internal" else ("", ""),
     )
-    ask = asks(target.google, edge.address, tuple(edge.backends), via=via)
+    at = names if edge.regions else None
+    ask = asks(target.google, edge.address, tuple(edge.backends), via=via, only=at)
     calls = any(companion.calls_model for companion in target.companions)
     endpoint_edge = EndpointEdge(
         parts=parts,
         ask=ask,
         prove=prove,
+        of=names if first else None,
         service=await _service(target.google, target.names),
         keeps_address=calls,
     )
@@ -68,14 +75,20 @@ async def _service(google: Google, names: Names) -> Body:
 
 
 def asks(
-    google: Google, address: str, paths: Sequence[str] = (), *, via: str = ""
+    google: Google, address: str, paths: Sequence[str] = (), *, via: str = "", only: Names | None = None
 ) -> Callable[[Body], Awaitable[str]]:
-    """Return what asks the edge for its models, and for those at each of `paths`, as the logged-in user."""
+    """
+    Return what asks the edge for its models, and for those at each of `paths`, as the logged-in user; those of the service `only`,
+    where there are several regions.
+    """
 
     async def ask(_: Body) -> str:
         identity = GoogleIdentity(google.credentials, address)
         try:
-            async with outside(via) as sender:
+            headers = (
+                await _headers_to(google, EdgeNames(name=only.name).only_in(only.region)) if only else {}
+            )
+            async with outside(via, headers) as sender:
                 token = await identity.token()
                 for path in ("", *paths):
                     status = await sender.status(address, f"{path}{_MODELS}", token=token)
@@ -89,20 +102,30 @@ def asks(
 
 
 async def proven_at(
-    google: Google, names: Names, endpoint: Endpoint, service: Body, revision: str, *, region: str = ""
+    parts: EdgeParts | None, names: Names, endpoint: Endpoint, service: Body, revision: str
 ) -> Endpoint:
     """
-    Return the endpoint so that `revision` answers: with the candidate's header where the only way to it is through the load
-    balancer, which is in `region`, or global.
+    Return the endpoint so that `revision` of the service of `names` answers: with the candidate's header where the only way to it is
+    through the load balancer of `parts`. Where that leads to several regions, what serves in each has a header, too.
     """
-    if not is_closed(service) or not is_tagged(service, revision):
+    if parts is None or not is_closed(service):
         return endpoint
-    name = EdgeNames(name=names.name).candidate
+    called = EdgeNames(name=names.name)
+    if is_tagged(service, revision):
+        name = called.candidate_in(names.region if names.further else "")
+    elif parts.edge.regions:
+        name = called.only_in(names.region)
+    else:
+        return endpoint
+    return replace(endpoint, headers=await _headers_to(parts.google, name, region=parts.region))
+
+
+async def _headers_to(google: Google, backend: str, *, region: str = "") -> dict[str, str]:
     place = f"regions/{region}" if region else "global"
-    backend = await google.get(
-        "compute", f"compute/v1/projects/{google.project}/{place}/backendServices/{name}"
+    live = await google.get(
+        "compute", f"compute/v1/projects/{google.project}/{place}/backendServices/{backend}"
     )
-    return replace(endpoint, headers={CANDIDATE_HEADER: str(backend["id"])})
+    return {CANDIDATE_HEADER: str(live["id"])}
 
 
 async def expected_at(target: CloudRunTarget, endpoint: Endpoint, service: Body, proving: str) -> Expectation:
@@ -111,15 +134,15 @@ async def expected_at(target: CloudRunTarget, endpoint: Endpoint, service: Body,
 
     While a first revision is proven, the door of a service with a load balancer is still open.
     """
-    region = target.edge.parts.region if target.edge else ""
-    at = await proven_at(target.google, target.names, endpoint, service, proving or "-", region=region)
+    edge, revision = target.edge, proving or "-"
+    at = await proven_at(edge.parts if edge else None, target.names, endpoint, service, revision)
     promise = await promise_of(target, at)
-    if target.edge is None:
+    if edge is None:
         return promise
     ingress = str(service.get("ingress") or OPEN) if proving else CLOSED
     # A new revision is not held to what becomes of others.
-    through = at.root_url == target.edge.address and not at.headers
-    behind = tuple(backend.other for backend in target.edge.parts.behind) if through else ()
+    through = at.root_url == edge.address and not is_tagged(service, revision)
+    behind = tuple(backend.other for backend in edge.parts.behind) if through else ()
     return replace(promise, planned=replace(promise.planned, ingress=ingress, behind=behind))
 
 

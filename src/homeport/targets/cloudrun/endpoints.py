@@ -17,8 +17,17 @@ from homeport.listing import ListedEndpoint
 from homeport.resources.google.api_gateway import address_of_gateway
 from homeport.resources.google.release import way_back
 from homeport.resources.google.service import role_of
-from homeport.resources.google.traffic import Body, address_of, behind_of, foremost, latest, receipts, shares
-from homeport.results import EndpointPart, Status
+from homeport.resources.google.traffic import (
+    Body,
+    address_of,
+    behind_of,
+    foremost,
+    is_closed,
+    latest,
+    receipts,
+    shares,
+)
+from homeport.results import EndpointPart, RegionState, Status
 from homeport.targets.cloudrun.inventory import (
     SERVICES,
     Inventory,
@@ -28,7 +37,7 @@ from homeport.targets.cloudrun.inventory import (
     take_inventory,
 )
 from homeport.targets.cloudrun.marks import ADAPTED, CACHED, WEIGHTS
-from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL
+from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, is_further, repeats
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.verification import least_instances
 
@@ -44,8 +53,10 @@ class Services:
 
     here: Body
     """In the region that was asked for, or in another where there is none."""
+    repeated: tuple[Body, ...]
+    """Those that repeat it in further regions, behind the same load balancer."""
     others: tuple[str, ...]
-    """Regions of further ones."""
+    """Regions of further ones, which have nothing to do with it."""
     parts: tuple[EndpointPart, ...]
     unread: tuple[Unread, ...]
 
@@ -58,7 +69,7 @@ async def find_services(google: Google, name: str, region: str) -> Services:
     """
     inventory = await take_inventory(google, regions=(region,), kinds=(SERVICES,))
     served = [thing for thing in inventory.of(name) if thing.is_service_of_model]
-    mine = sorted(served, key=lambda thing: (thing.region != region, thing.region))
+    mine = sorted(served, key=lambda thing: (is_further(thing.body), thing.region != region, thing.region))
     if not mine:
         refuse_incomplete(inventory.unread, f"it is not known whether {name} is deployed")
         raise NotFound(
@@ -66,9 +77,12 @@ async def find_services(google: Google, name: str, region: str) -> Services:
             + (" and serves a model" if inventory.of(name) else ""),
             hint=_hint(inventory, name),
         )
+    first, *rest = mine
+    repeated = [thing for thing in rest if repeats(thing.body) == first.region]
     return Services(
-        here=mine[0].body,
-        others=tuple(thing.region for thing in mine[1:]),
+        here=first.body,
+        repeated=tuple(thing.body for thing in repeated),
+        others=tuple(thing.region for thing in rest if thing not in repeated),
         parts=_parts(inventory, name, prices.load()),
         unread=inventory.unread,
     )
@@ -99,11 +113,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         state=state_of(service),
         region=region_there,
         url=f"{address_of(service)}/v1",
-        behind={
-            path: f"{address_of(service)}{path}/v1, which is {other}"
-            for path, other in behind_of(service).items()
-        }
-        or None,
+        behind=_behind(service) or None,
         gateway=gateway,
         model=marks.get(f"{ANNOTATION}model"),
         engine=marks.get(f"{ANNOTATION}engine"),
@@ -117,6 +127,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         receipts=known,
         started_at=service.get("createTime"),
         usd_per_hour=_price_of(serving, region_there),
+        regions=await _regions(google, services),
         also_in=services.others,
         parts=services.parts,
         unread=(*(unread.text for unread in services.unread), *unseen),
@@ -124,6 +135,11 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         rollback_unknown=back.unknown,
         rollback_refused=back.refused,
     )
+
+
+def _behind(service: Body) -> dict[str, str]:
+    at = address_of(service)
+    return {path: f"{at}{path}/v1, which is {other}" for path, other in behind_of(service).items()}
 
 
 def _weights(marks: Mapping[str, str]) -> Mapping[str, str]:
@@ -147,6 +163,35 @@ async def _gateway(google: Google, service: Body) -> tuple[str | None, tuple[str
         return None, ()
     except HomeportError as error:
         return None, (f"the API gateway: {error}",)
+
+
+async def _regions(google: Google, services: Services) -> tuple[RegionState, ...]:
+    """Return each region of an endpoint that is in several."""
+    if not services.repeated:
+        return ()
+    every = (services.here, *services.repeated)
+    return tuple(await asyncio.gather(*(_region(google, service) for service in every)))
+
+
+async def _region(google: Google, service: Body) -> RegionState:
+    try:
+        model = (await serving_annotations(google, service)).get(f"{ANNOTATION}model")
+    except NoCredentials:
+        raise
+    except HomeportError:
+        model = None
+    receipt = receipts(service).get(foremost(service))
+    verified = (
+        {"at": receipt.at, "passed": receipt.passed, "counts": dict(receipt.counts)} if receipt else None
+    )
+    return RegionState(
+        region=service["name"].split("/")[3],
+        state=state_of(service),
+        model=model,
+        traffic=shares(service),
+        verified=verified,
+        closed=is_closed(service),
+    )
 
 
 class ToldWayBack(NamedTuple):

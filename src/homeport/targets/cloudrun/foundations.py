@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 from homeport.google import Google, IamResource
 from homeport.reconcile import Resource
@@ -43,12 +44,22 @@ APIS = (
 RANGE = "10.8.0.0/23"
 """Of our subnetwork: twice as many addresses as instances are used, and as many again while a revision follows another;
 a file may ask for 100 instances. Cloud Run wants a /26 at least for Direct VPC egress."""
+_FIRST_OCTET, _BLOCKS = 16, 2048
+"""Those of further regions lie in 10.16.0.0/12, by a checksum of the region: a test holds that no two of the catalog's meet."""
 PRIVATE = ("199.36.153.8", "199.36.153.9", "199.36.153.10", "199.36.153.11")
 """private.googleapis.com: all of Google's APIs, from within a network."""
 RESTRICTED = ("199.36.153.4", "199.36.153.5", "199.36.153.6", "199.36.153.7")
 """restricted.googleapis.com: those alone that VPC Service Controls can guard."""
 DOMAINS = ("googleapis.com.", "pkg.dev.", "run.app.")
 _RESTRICTED_RANGE = "199.36.153.4/30"
+
+
+def subnet_range(names: Names) -> str:
+    """Return the addresses of our subnetwork: those of a further region are its own in the network that all regions share."""
+    if not names.further:
+        return RANGE
+    block = crc32(names.region.encode()) % _BLOCKS
+    return f"10.{_FIRST_OCTET + (block >> 7)}.{(block & 127) << 1}.0/23"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +174,7 @@ class Foundations:
     def _own_network(self) -> Iterator[Resource]:
         google, names = self.google, self.names
         yield network(google, names.name, names.name)
-        yield subnetwork(google, names.name, names.name, names.region, RANGE)
+        yield subnetwork(google, names.name, names.name, names.region, subnet_range(names))
         addresses = RESTRICTED if self.access.isolated else PRIVATE
         for dns_name in DOMAINS:
             zone_name = names.zone(dns_name)

@@ -45,6 +45,7 @@ from homeport.targets.cloudrun.prebuilt import PREBUILT, base_image
 from homeport.targets.cloudrun.preflight import GatedFile
 from homeport.targets.cloudrun.registries import cached, parse
 from homeport.targets.cloudrun.released import release
+from homeport.targets.cloudrun.service_labels import labels_of
 from homeport.targets.cloudrun.service_spec import Mount, ServiceInputs, beside_size, service_spec
 from homeport.targets.cloudrun.startup_cache import FILES, CloudStartupCache, scripts
 from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights, OwnFiles
@@ -323,7 +324,7 @@ class CloudRunGraph:
             guarded=armored(self.spec.guard) is not None,
             edge=self.edge.parts.edge if self.edge else None,
             keeps_address=self.edge is not None and self.edge.keeps_address,
-            observed=self.observing.labels if self.observing else {},
+            labels=labels_of(self.observing, self.edge),
             cache=cache.use if cache else None,
         )
         self.weights.ensure_cache_fits(self.chosen.estimate)

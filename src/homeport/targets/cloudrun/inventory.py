@@ -171,14 +171,16 @@ async def take_inventory(
     regions: Iterable[str] = (),
     kinds: Sequence[ListedKind] = KINDS,
     tables: Collection[str] = (),
+    everywhere: bool = True,
 ) -> Inventory:
     """
-    Return what there is in the client's project: in each region of the catalog, and in `regions`.
+    Return what there is in the client's project: in each region of the catalog, unless not `everywhere`, and in `regions`.
 
     What only some `tables` of a file make is looked for with these, and where a service says that it had them: otherwise nobody needs a
     permission on it. An API that is off has no things. Raises `NoCredentials`, and the first error where nothing at all could be read.
     """
-    every = sorted({*cloudrun.regions(), *(region for region in regions if region)})
+    catalog = cloudrun.regions() if everywhere else ()
+    every = sorted({*catalog, *(region for region in regions if region)})
     things, unread = await _all(google, kinds, every)
     labels = {label for thing in things for label in thing.body.get("labels", {})}
     for table, (label, further) in OPTIONAL.items() if kinds is KINDS else ():

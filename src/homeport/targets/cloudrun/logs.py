@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -27,16 +27,16 @@ class Line:
     text: str
     key: tuple[str, str, str]
     """What makes it one: its log, time and id."""
+    region: str = ""
 
     @property
     def order(self) -> tuple[str, str]:
         """Return a key that sorts by time, whatever the number of digits."""
         return _order(self.at)
 
-    @property
-    def shown(self) -> str:
-        """Return the line with its time, to the second."""
-        return f"{self.at[:19]}Z {self.text}"
+    def said(self, *, placed: bool = False) -> str:
+        """Return the line with its time, to the second, and where `placed` with its region."""
+        return f"{self.at[:19]}Z {f'{self.region} ' if placed else ''}{self.text}"
 
 
 async def last_lines(google: Google, service: str, revision: str, n: int = 20) -> list[str]:
@@ -45,19 +45,29 @@ async def last_lines(google: Google, service: str, revision: str, n: int = 20) -
     return [line.text for line in lines]
 
 
-async def logs(
-    google: Google, region: str, service: str, *, lines: int = 50, follow: bool = False, revision: str = ""
+async def logs(  # noqa: PLR0913 - which lines, and how they are shown
+    google: Google,
+    region: str,
+    service: str,
+    *,
+    lines: int = 50,
+    follow: bool = False,
+    revision: str = "",
+    besides: Sequence[str] = (),
 ) -> AsyncIterator[str]:
     """
     Return the last `lines` lines of a service, oldest first, and with `follow` those to come, for ever.
 
+    With further regions `besides` each line says whence it is.
+
     New lines are held back until the next look, so that those of two instances come in the order of their times;
     one that comes later than that is shown late, and none is shown twice.
     """
-    query = _filter(service, region=region, revision=revision)
+    query = _filter(service, region=region, revision=revision, besides=besides)
+    placed = bool(besides)
     first = await _newest(google, query, lines)
     for line in first:
-        yield line.shown
+        yield line.said(placed=placed)
     if not follow:
         return
     now = datetime.now(UTC)
@@ -72,7 +82,7 @@ async def logs(
         begin = f'{query} AND timestamp>="{_text(since - _LATE)}"'
         new_lines = [line async for line in _entries(google, begin)]
         for line in held.ready(new_lines):
-            yield line.shown
+            yield line.said(placed=placed)
         if new_lines:
             since = max(since, _moment(new_lines[-1].at))
             held.forget(_text(since - 2 * _LATE))
@@ -132,10 +142,13 @@ class _Held:
         self.seen = {key: at for key, at in self.seen.items() if at >= before}
 
 
-def _filter(service: str, *, region: str = "", revision: str = "") -> str:
-    labels = {"service_name": service, "location": region, "revision_name": revision}
+def _filter(service: str, *, region: str = "", revision: str = "", besides: Sequence[str] = ()) -> str:
+    labels = {"service_name": service, "location": "" if besides else region, "revision_name": revision}
     parts = ['resource.type="cloud_run_revision"', 'NOT log_id("run.googleapis.com/requests")']
     parts += [f'resource.labels.{key}="{value}"' for key, value in labels.items() if value]
+    if besides:
+        anywhere = " OR ".join(f'resource.labels.location="{place}"' for place in (region, *besides))
+        parts.append(f"({anywhere})")
     return " AND ".join(parts)
 
 
@@ -169,7 +182,10 @@ def _line(entry: Mapping[str, Json]) -> Line:
         text = payload.get("message") or str(payload)
     at = str(entry.get("timestamp", ""))
     return Line(
-        at=at, text=str(text).rstrip("\n"), key=(entry.get("logName", ""), at, entry.get("insertId", ""))
+        at=at,
+        text=str(text).rstrip("\n"),
+        key=(entry.get("logName", ""), at, entry.get("insertId", "")),
+        region=str(entry.get("resource", {}).get("labels", {}).get("location", "")),
     )
 
 

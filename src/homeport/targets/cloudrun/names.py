@@ -26,6 +26,8 @@ class Names:
     """Of the endpoint; of its model's service, its repository and network, too."""
     project: str
     region: str
+    further: bool = False
+    """Whether the endpoint is repeated there, beside the region that its file names first."""
 
     @property
     def builder(self) -> str:
@@ -45,7 +47,8 @@ class Names:
     @property
     def bucket(self) -> str:
         """Return the name of the bucket of weights. Buckets share one namespace worldwide, so the project's name is in it."""
-        return fitted(f"{self.project}-{self.name}-weights", _BUCKET_MOST)
+        where = f"-{self.region}" if self.further else ""
+        return fitted(f"{self.project}-{self.name}-weights{where}", _BUCKET_MOST)
 
     def registry(self, host: str) -> str:
         """Return the repository that keeps what the registry `host` has, such as `home-docker-io`."""
@@ -146,7 +149,15 @@ def names_of(spec: Spec, google: Google) -> Names:
             hint="set project in [cloudrun] of homeport.toml, or export GOOGLE_CLOUD_PROJECT=…",
         )
     region = (spec.cloudrun or CloudRun()).region
-    return Names(name=spec.endpoint_name, project=google.project, region=region)
+    further = spec.edge is not None and region in spec.edge.regions
+    return Names(name=spec.endpoint_name, project=google.project, region=region, further=further)
+
+
+def in_region(spec: Spec, region: str) -> Spec:
+    """Return what is wanted of an endpoint in one of its further regions."""
+    settings = (spec.cloudrun or CloudRun()).model_dump(exclude_unset=True)
+    there = CloudRun.model_validate({**settings, "region": region})
+    return spec.model_copy(update={"cloudrun": there})
 
 
 def fitted(name: str, most: int) -> str:

@@ -41,7 +41,7 @@ async def let_in(
     url = promise.subject.endpoint.root_url
 
     async def is_let_in() -> bool:
-        async with outside(via) as sender:
+        async with outside(via, promise.subject.endpoint.headers) as sender:
             return await sender.status(url, "/v1/models", token=await identity.token()) != _REFUSED
 
     async with granted(google, f"v2/{service['name']}", who, is_let_in) as member:

@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from homeport.errors import OperationFailed
+from homeport.errors import ApiDisabled, HomeportError, NotFound, OperationFailed
 from homeport.progress import Progress
 from homeport.reconcile import Cancellation, Plan, apply, patient
+from homeport.resources.google.traffic import shares
 from homeport.targets.base import OnResult
 from homeport.targets.cloudrun.diagnosis import cause
 from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.startup_cache_room import with_room
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.verify import Report
+
+
+async def serving_in(target: CloudRunTarget) -> str:
+    """Return in words what serves in the region of a target; that it is not known, where it could not be read."""
+    region = target.names.region
+    try:
+        service = await target.google.get("run", f"v2/{target.names.service}")
+    except (NotFound, ApiDisabled):
+        return f"{region} serves nothing yet"
+    except HomeportError as error:
+        return f"what {region} serves could not be read ({error})"
+    percents = shares(service)
+    who = " and ".join(f"{name} ({percent} %)" for name, percent in percents.items())
+    return f"{region} serves by {who}" if who else f"{region} serves nothing yet"
 
 
 class CloudRunRollout:
@@ -47,7 +62,19 @@ class CloudRunRollout:
                 changed = await self._look_again(plan, progress, cancellation)
                 return {**changed, **(await apply(plan, progress, cancellation)).seconds}
         except OperationFailed as error:
-            raise await cause(graph.google, graph.names.service, error, graph.chosen.engine) from error
+            explained = await cause(graph.google, graph.names.service, error, graph.chosen.engine)
+            await self._tell_regions(explained)
+            raise explained from error
+        except HomeportError as error:
+            await self._tell_regions(error)
+            raise
+
+    async def _tell_regions(self, error: HomeportError) -> None:
+        """Add to an error what serves in each region, where there are several: those behind the one that failed are as they were."""
+        if not self._graph.further:
+            return
+        served = [await serving_in(target) for target in (self._graph, *self._graph.further)]
+        error.hint = "; ".join(text for text in (f"now: {', '.join(served)}", error.hint) if text)
 
     async def verify(self, on_result: OnResult | None) -> Report | None:
         """Return the report of the released revision, which was verified before it had traffic."""

@@ -7,10 +7,12 @@ nothing more, and for no permission on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.targets.cloudrun.names import Names
 
 EDGE_LABEL = "homeport-edge"
@@ -29,6 +31,45 @@ GUARD_LABEL = "homeport-guard"
 """The label of a service that Model Armor screened once."""
 CACHE_LABEL = "homeport-startup-cache"
 """That of a service that starts with a startup cache, and of the bucket of its caches."""
+
+
+FURTHER_LABEL = "homeport-further"
+"""That of a service that repeats the endpoint in a further region; its value is the region that goes before."""
+_IN = "homeport-in-"
+"""How labels begin of a service whose endpoint was repeated once: the rest is the region in which."""
+
+
+def region_labels(regions: Sequence[str]) -> dict[str, str]:
+    """Return the labels of the service in the first region of an endpoint that is repeated in `regions`."""
+    return {f"{_IN}{region}": "edge" for region in regions}
+
+
+def regions_told(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the further regions that a service's labels tell of, where the endpoint is or was once."""
+    return tuple(sorted(label.removeprefix(_IN) for label in labels if label.startswith(_IN)))
+
+
+class Labelling(Protocol):
+    """What gives the service labels that tell of it."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Return them."""
+
+
+def labels_of(*every: Labelling | None) -> dict[str, str]:
+    """Return the labels of all that there is."""
+    return {key: value for one in every if one is not None for key, value in one.labels.items()}
+
+
+def repeats(service: Mapping[str, Json]) -> str:
+    """Return the first region of the endpoint that a service repeats in another; '' for one that repeats none."""
+    return str(service.get("labels", {}).get(FURTHER_LABEL, ""))
+
+
+def is_further(service: Mapping[str, Json]) -> bool:
+    """Return True if a service repeats an endpoint whose first region is another."""
+    return bool(repeats(service))
 
 
 def edge_labels(kind: str) -> dict[str, str]:

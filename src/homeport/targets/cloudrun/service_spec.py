@@ -88,8 +88,8 @@ class ServiceInputs:
     """Its load balancer, which says from where requests come; None where it has none."""
     keeps_address: bool = False
     """Whether it answers at its own address from within its network, though a load balancer stands before it."""
-    observed: Mapping[str, str] = field(default_factory=dict)
-    """The labels that say what of it Google keeps an eye on: its metrics, and a budget."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Those that say what of it Google keeps an eye on, and in which further regions it is."""
     cache: CacheUse | None = None
     """What an earlier start compiled; None where starts compile again."""
 
@@ -98,7 +98,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     """Return what Cloud Run is asked for. See the field names in the discovery document run.v2."""
     access = wanted.access
     labels = edge_labels(wanted.edge.kind) if wanted.edge else {}
-    labels |= wanted.observed
+    labels |= wanted.labels
     labels |= {GUARD_LABEL: "model-armor"} if wanted.guarded else {}
     labels |= {CACHE_LABEL: "auto"} if wanted.cache else {}
     body: dict[str, Any] = {

@@ -23,10 +23,12 @@ from homeport.targets.cloudrun.api_gateway_found import unwanted_api_gateway
 from homeport.targets.cloudrun.docker_login import login_findings
 from homeport.targets.cloudrun.durations import duration_fact
 from homeport.targets.cloudrun.edge_found import unwanted_parts
+from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
+from homeport.targets.cloudrun.in_region import over_regions, surplus_in
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.left_behind import left_behind
 from homeport.targets.cloudrun.marks import CACHED
@@ -39,6 +41,8 @@ from homeport.targets.cloudrun.preflight import (
     PreflightVerdict,
     preflight,
 )
+from homeport.targets.cloudrun.region_found import before_services, unwanted_regions
+from homeport.targets.cloudrun.regions_fact import RegionsFact
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, labels_there
 from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
 from homeport.targets.cloudrun.startup_cache_found import unwanted_cache
@@ -55,6 +59,8 @@ class CloudRunTarget(CloudRunGraph):
     """What the reader of a plan should know of where it is."""
     api_gateway: EndpointApiGateway | None = None
     """What takes clients' keys before the service, which stays as it is without one."""
+    further: tuple[CloudRunTarget, ...] = ()
+    """The same in further regions, in the order in which they follow this one."""
 
     @property
     def foundations(self) -> Foundations:
@@ -80,8 +86,13 @@ class CloudRunTarget(CloudRunGraph):
         return replace(service, wanted={**service.wanted, "labels": labels})
 
     def resources(self) -> list[Resource]:
-        """Return everything that is wanted, as resources."""
-        return [*super().resources(), *(self.api_gateway.resources() if self.api_gateway else ())]
+        """Return everything that is wanted, as resources: those of all regions."""
+        own = [*super().resources(), *(self.api_gateway.resources() if self.api_gateway else ())]
+        if not self.further:
+            return own
+        there = [(target.names.region, target.resources()) for target in self.further]
+        led_by = f"backend-service/{EdgeNames(name=self.names.name).main}"
+        return over_regions(self.names.name, own, there, led_by=led_by)
 
     async def plan(self) -> tuple[Plan, Findings]:
         """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
@@ -131,6 +142,7 @@ class CloudRunTarget(CloudRunGraph):
         baked = size if self.baked else None
         starts = {self.service.id: self.cold_start}
         starts |= {self.cache.resource.id: self.first_start} if self.cache else {}
+        starts |= {f"{self.service.id} in {other.names.region}": other.cold_start for other in self.further}
         return (duration_fact(plan, starts, baked),) if plan.pending else ()
 
     async def unwanted(self) -> list[Resource]:
@@ -144,15 +156,31 @@ class CloudRunTarget(CloudRunGraph):
         parts += await unwanted_screen(self.foundations, labels)
         if live_labels is None:
             parts += await left_behind(self.foundations, observed=self.observing is not None)
+        gone = await unwanted_regions(self.google, self.names, self._further_regions, labels)
+        parts = [*before_services(parts, gone), *gone]
         # Where there is only no room now, a cache is still wanted, and the account that writes it stays.
         parts += await unwanted_cache(self.google, self.names, wanted=self.keeps is not None)
         beside = [
             *self.beside_it.unwanted(),
             *await unwanted_readers(self.google, self.names, self._agents_secrets),
         ]
-        return [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self._unwanted_grants()]
+        own = [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self.unwanted_grants()]
+        return [*own, *await self._unwanted_there()]
 
-    def _unwanted_grants(self) -> list[Resource]:
+    @property
+    def _further_regions(self) -> tuple[str, ...]:
+        return tuple(target.names.region for target in self.further)
+
+    async def _unwanted_there(self) -> list[Resource]:
+        """Return what is to go of the regions that are wanted: who may call the service there, and what lets builds read the bucket."""
+        gone: list[Resource] = []
+        whole = self.resources() if self.further else []
+        for target in self.further:
+            invokers = await unexpected_invokers(self.google, target.names, target.callers)
+            gone += surplus_in(target.names.region, [*invokers, *target.unwanted_grants()], whole)
+        return gone
+
+    def unwanted_grants(self) -> list[Resource]:
         """Return what lets builds read the bucket, where none does any more."""
         wanted_ids = {resource.id for resource in self.resources()}
         return [
@@ -166,6 +194,8 @@ class CloudRunTarget(CloudRunGraph):
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
         findings = await preflight(self.google, self.asked())
+        for target in self.further:
+            findings = findings.and_in(target.names.region, await preflight(self.google, target.asked()))
         guarded = self.spec.guard is not None
         more = (*login_findings(self.settings, self.names.project),)
         more += await self.api_gateway.findings() if self.api_gateway else ()
@@ -215,6 +245,9 @@ class CloudRunTarget(CloudRunGraph):
         yield from self.told
         yield from self.edge.facts(load_prices()) if self.edge else ()
         yield from self.api_gateway.facts(load_prices()) if self.api_gateway else ()
+        if self.further:
+            every = [(target.names.region, target.estimate) for target in (self, *self.further)]
+            yield RegionsFact.of(every, self.spec.scaling.min)
         yield from self.observing.facts(load_prices()) if self.observing else ()
         yield from facts.of_companions(self.companions, self.names)
 

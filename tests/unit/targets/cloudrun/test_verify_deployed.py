@@ -79,7 +79,7 @@ class User:
 
         async def work() -> None:
             async with google_for(self.cloud) as google:
-                target = await self.lifecycle(google, **engine)._graph(Silent())
+                target = await self.lifecycle(google, **engine).graph(Silent())
                 target = replace(target, prove=self.prove)
                 await apply(await make_plan("home", "cloudrun", target.resources()), Silent())
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from homeport.errors import ApiDisabled, HomeportError, PermissionDenied
 from homeport.json_types import Json, JsonObject
+
+_OF_A_REGION = frozenset({"region", "quota", "bucket", "repository", "service", "subnetwork"})
+"""Subjects that are another thing in each region, though the same may be said of it."""
 
 
 class PreflightVerdict(StrEnum):
@@ -67,6 +70,17 @@ class Findings:
     def unchecked(self) -> tuple[PreflightFinding, ...]:
         """Return the findings that could not be checked."""
         return self._of(PreflightVerdict.NOT_CHECKED)
+
+    def and_in(self, region: str, there: Findings) -> Findings:
+        """Return these with what was found of a further region, which says so; what was found of both alike is there once."""
+        known = {(finding.subject, finding.text) for finding in self.all}
+        more = (
+            replace(finding, subject=f"{finding.subject} in {region}")
+            for finding in there.all
+            if (finding.subject, finding.text) not in known
+            or finding.subject.partition("/")[0] in _OF_A_REGION
+        )
+        return Findings((*self.all, *more))
 
     def stop(self) -> None:
         """Raise `HomeportError` with all findings that stand in the way, if any do."""

@@ -1,0 +1,45 @@
+"""What an endpoint costs besides in further regions: the price of an instance there, and what a month of each takes whatever is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from homeport.catalog.cloudrun import Shape
+from homeport.catalog.prices import Prices
+from homeport.cost.figure import Figure
+from homeport.cost.usage import MONTH_HOURS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionCost:
+    """A further region of the endpoint."""
+
+    region: str
+    usd_per_hour: float
+    """Of one instance that runs there."""
+    usd_per_month: float
+    """While nobody asks anything: weights and image, which lie in each region, and the instances that always run."""
+
+    @property
+    def text(self) -> str:
+        """Return both in words."""
+        return (
+            f"{self.region} besides: ${self.usd_per_hour:.2f} an hour for each instance that runs there, and "
+            f"${self.usd_per_month:.2f} a month whatever is asked"
+        )
+
+
+def region_costs(
+    prices: Prices, shape: Shape, regions: Sequence[str], *, zonal: bool, min_instances: int, storage: Figure
+) -> tuple[RegionCost, ...]:
+    """Return the price of each further region. Raises `SpecError` for one that has none."""
+    costs = []
+    for region in regions:
+        hour = prices.hourly(shape, region, zonal=zonal).total
+        month = storage.value + min_instances * MONTH_HOURS * hour
+        costs.append(RegionCost(region=region, usd_per_hour=round(hour, 4), usd_per_month=round(month, 2)))
+    return tuple(costs)
+
+
+__all__ = ["RegionCost", "region_costs"]

@@ -1,0 +1,50 @@
+"""Several regions of one endpoint: what a file must say for that, and what is not built together with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from homeport.catalog import cloudrun as catalog
+
+
+def refusal(spec: Any) -> str:  # Any: the spec, whose module imports this one
+    """Return why the file's endpoint cannot be served in its further regions; '' where it can, or has none."""
+    if spec.edge is None or not spec.edge.regions:
+        return ""
+    regions, settings = spec.edge.regions, spec.cloudrun
+    gpu = settings.gpu if settings else "auto"
+    home = settings.region if settings and "region" in settings.model_fields_set else ""
+    others = {
+        "[agent]": spec.agent,
+        "[guard]": spec.guard,
+        "[observe]": spec.observe,
+        "scaling.warm": spec.scaling.warm,
+        'cloudrun.startup_cache = "auto"': settings is not None and settings.startup_cache == "auto",
+        "access.encryption_key": spec.access.encryption_key,
+    }
+    if not home:
+        return (
+            "edge.regions are further ones, and which is the first must be said: it makes what all of them share, and is changed before "
+            'them. Set region in [cloudrun], as in region = "europe-west4"'
+        )
+    if home in regions:
+        return f"edge.regions are further ones, and {home} is that of [cloudrun] already; remove it there"
+    offered = gpu_regions(gpu)
+    unknown = [region for region in regions if region not in offered]
+    if unknown:
+        device = "GPU" if gpu == "auto" else gpu
+        return f"edge.regions names {unknown[0]}, which has no {device}; there is one in {', '.join(offered)}"
+    together = next((key for key, value in others.items() if value), "")
+    if together:
+        return f"edge.regions is not built together with {together}, which is made for one region; remove one of the two"
+    return ""
+
+
+def gpu_regions(gpu: str) -> Sequence[str]:
+    """Return the regions that have a GPU of that name; with `auto` those that have any."""
+    named = None if gpu == "auto" else catalog.gpu(gpu)
+    return named.regions if named is not None else catalog.regions()
+
+
+__all__ = ["gpu_regions", "refusal"]

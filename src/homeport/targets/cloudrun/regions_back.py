@@ -1,0 +1,132 @@
+"""The way back of an endpoint in several regions: every region serves what the first one served before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from homeport.errors import HomeportError, NotFound, StateError
+from homeport.google import Google
+from homeport.progress import Progress
+from homeport.resources.google.release import way_back
+from homeport.resources.google.traffic import Body, newest_verified, receipts, shares, short
+from homeport.targets.cloudrun.marks import ADAPTED, WEIGHTS
+from homeport.targets.cloudrun.one_region import CloudRunLifecycle
+from homeport.targets.cloudrun.released import release, unasked
+from homeport.targets.cloudrun.service_spec import ANNOTATION
+from homeport.targets.cloudrun.verification import live
+from homeport.targets.cloudrun.way_back import WayBack
+
+_SAME = (
+    f"{ANNOTATION}model",
+    f"{ANNOTATION}engine",
+    f"{ANNOTATION}context",
+    f"{ANNOTATION}weights-source",
+    WEIGHTS,
+    ADAPTED,
+)
+"""Annotations that two revisions have alike which serve the same. Each region builds its own image, so that is none of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionStep:
+    """What is done in one region."""
+
+    place: CloudRunLifecycle
+    revision: str
+    serves_already: bool
+
+    @property
+    def text(self) -> str:
+        """Return what serves then."""
+        return f"{self.revision} in {self.place.names.region}"
+
+
+async def roll_back(places: Sequence[CloudRunLifecycle], progress: Progress) -> str:
+    """
+    Give all traffic of each region to what the first one served before. Returns the revisions, with their regions.
+
+    Where a region has none that serves the same, or one that would not start any more, `NotFound` or `StateError` is raised before anything
+    is changed. Where a change fails, the regions after it stay as they are, and the error says what serves.
+    """
+    steps = await _steps(places)
+    done: list[str] = []
+    for number, step in enumerate(steps):
+        names = step.place.names
+        if not step.serves_already:
+            progress.note(f"{names.region}: {step.revision} gets all of the traffic")
+            try:
+                await release(step.place.google, names, unasked).serve(step.revision)
+            except HomeportError as error:
+                rest = [f"{later.place.names.region} serves what it served" for later in steps[number + 1 :]]
+                said = "; ".join([*(f"{text} serves" for text in done), *rest])
+                error.args = (f"{names.region}: {error}", *error.args[1:])
+                error.hint = "; ".join(text for text in (said, error.hint) if text)
+                raise
+        done.append(step.text)
+    return ", ".join(done)
+
+
+async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
+    first, *further = places
+    google = first.google
+    service = await live(google, first.path)
+    target = await way_back(google, service)
+    if not target:
+        raise NotFound(
+            f"{first.name} has no other revision that was verified in {first.names.region}",
+            hint="`homeport up --on cloudrun` makes one; `homeport status --on cloudrun` shows what serves",
+        )
+    revision = await _revision(google, first, target)
+    await _ensure_fit(first, revision)
+    wanted = _same(revision)
+    return [
+        RegionStep(place=first, revision=target, serves_already=False),
+        *[await _step(place, wanted) for place in further],
+    ]
+
+
+async def _step(place: CloudRunLifecycle, wanted: Mapping[str, str]) -> RegionStep:
+    google, region = place.google, place.names.region
+    service = await live(google, place.path)
+    there = [
+        revision
+        async for revision in google.pages("run", f"{place.path}/revisions", "revisions")
+        if not revision.get("deleteTime") and _same(revision) == wanted
+    ]
+    by_name = {short(str(revision["name"])): revision for revision in there}
+    serving = shares(service)
+    if len(serving) == 1 and serving.keys() <= by_name.keys():
+        return RegionStep(place=place, revision=next(iter(serving)), serves_already=True)
+    target = newest_verified(service, by_name)
+    if not target:
+        known = ", ".join(receipts(service)) or "none"
+        raise StateError(
+            f"{region} has no verified revision that serves what {wanted.get(_SAME[0], 'the first region')} before did "
+            f"in the first region (verified there: {known}), so nothing was changed in any",
+            hint="put the model back into the file, and run `homeport up --on cloudrun`: it makes a revision in each region",
+        )
+    await _ensure_fit(place, by_name[target])
+    return RegionStep(place=place, revision=target, serves_already=False)
+
+
+async def _revision(google: Google, place: CloudRunLifecycle, name: str) -> Body:
+    revision: Body = await google.get("run", f"{place.path}/revisions/{name}")
+    return revision
+
+
+async def _ensure_fit(place: CloudRunLifecycle, revision: Body) -> None:
+    fit = WayBack(google=place.google, names=place.names, guard=place.spec.guard)
+    try:
+        await fit.ensure_fit(revision)
+    except StateError as error:
+        error.args = (f"{place.names.region}: {error}", *error.args[1:])
+        raise
+
+
+def _same(revision: Body) -> dict[str, str]:
+    marks = revision.get("annotations", {})
+    return {key: str(marks[key]) for key in _SAME if marks.get(key)}
+
+
+__all__ = ["roll_back"]

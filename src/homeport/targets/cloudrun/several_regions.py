@@ -1,0 +1,122 @@
+"""An endpoint on Cloud Run in several regions: what `Deployment` asks of it, done in each, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from homeport.errors import HomeportError, NotFound, StateError, Unsupported
+from homeport.progress import Progress
+from homeport.targets.base import OnResult, VerifyOptions
+from homeport.targets.cloudrun.logs import logs
+from homeport.targets.cloudrun.names import in_region
+from homeport.targets.cloudrun.one_region import CloudRunLifecycle
+from homeport.targets.cloudrun.regions_back import roll_back
+from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.verify import Outcome, Report, Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeveralRegions(CloudRunLifecycle):
+    """One file's endpoint on Cloud Run, in the region of `[cloudrun]` first, then in those of `edge.regions`."""
+
+    @property
+    def places(self) -> tuple[CloudRunLifecycle, ...]:
+        """Return the endpoint in each region by itself, in their order."""
+        assert self.spec.edge is not None
+        own = {field.name: getattr(self, field.name) for field in fields(CloudRunLifecycle)}
+        first = CloudRunLifecycle(**own)
+        further = (
+            replace(first, spec=in_region(self.spec, region), first=self.names.region)
+            for region in self.spec.edge.regions
+        )
+        return (first, *further)
+
+    async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
+        """
+        Return the report of all checks in every region: those of a further one are called REGION/NAME.
+
+        Raises what the first region does. In a further one a service that is not there is a check that failed.
+        """
+        first, *further = self.places
+        report = await first.verify(options, progress, on_result)
+        for place in further:
+            region = place.names.region
+
+            def hear(result: Result, *, region: str = region) -> None:
+                if on_result is not None:
+                    on_result(_placed(result, region))
+
+            try:
+                there = await place.verify(options, progress, hear)
+            except (NotFound, StateError) as error:
+                results: tuple[Result, ...] = (_missing(error),)
+                hear(results[0])
+                seconds = 0.0
+            else:
+                results, seconds = there.results, there.seconds
+            placed = tuple(_placed(result, region) for result in results)
+            report = replace(report, results=(*report.results, *placed), seconds=report.seconds + seconds)
+        return report
+
+    async def roll_back(self, progress: Progress) -> str:
+        """
+        Let in every region serve what the first one served before, one region after another. Returns what serves in each.
+
+        Raises what it raises in one region, before anything is changed; where a region fails then, that what was done before.
+        """
+        return await roll_back(self.places, progress)
+
+    async def export(self, kind: str, progress: Progress) -> dict[str, str]:
+        """Raise `Unsupported`: no file of another tool says that one region waits for another."""
+        raise Unsupported(
+            f"an endpoint in several regions cannot be exported, as {kind} or otherwise: what one region must wait for in another, and "
+            "that it stops at the first that fails, is not in such files yet",
+            hint="remove edge.regions from a copy of the file, and export that once for each region; `homeport up` does it here",
+        )
+
+    async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
+        """Yield the logs of all regions by their time, by default the last hundred lines; each says its region."""
+        first, *further = (place.names.region for place in self.places)
+        log_lines = logs(
+            self.google, first, self.names.name, lines=lines or 100, follow=follow, besides=further
+        )
+        async for line in log_lines:
+            yield f"{line}\n"
+
+    async def graph(self, progress: Progress, **how: Any) -> CloudRunTarget:  # Any: as the first region's
+        first, *further = self.places
+        target = await first.graph(progress, **how)
+        given = target.token.value if target.token else self.token
+        targets = [await self._there(replace(place, token=given), progress, how) for place in further]
+        tokens = (other.token for other in targets if other.token is not None)
+        # The secret is the first region's, whichever needs it.
+        return replace(target, further=tuple(targets), token=target.token or next(tokens, None))
+
+    async def _there(
+        self, place: CloudRunLifecycle, progress: Progress, how: Any
+    ) -> CloudRunTarget:  # Any: as above
+        try:
+            return await place.graph(progress, **how)
+        except HomeportError as error:
+            error.args = (f"{place.names.region}: {error}", *error.args[1:])
+            raise
+
+
+def _placed(result: Result, region: str) -> Result:
+    return replace(result, name=f"{region}/{result.name}", title=f"{result.title}, in {region}")
+
+
+def _missing(error: HomeportError) -> Result:
+    return Result(
+        name="there",
+        title="what the file says serves",
+        outcome=Outcome.FAILED,
+        detail=str(error),
+        seconds=0.0,
+        evidence={},
+    )
+
+
+__all__ = ["SeveralRegions"]

@@ -1,0 +1,132 @@
+"""
+One endpoint in two regions of a rehearsed Cloud Run, by commands: up, verify, status, logs, a swap, its way back, a region less, down.
+
+Through a real Envoy (`make test-edge`) one region is told to fail, and the other serves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from behind_edges import BehindEdge
+from commands_on_cloudrun import FILE
+from edges import DOMAIN
+from gcloud import served
+from places import ROOT
+from user import User
+
+ENVOY = ROOT / ".cache" / "envoy" / "bin" / "envoy"
+FIRST, SECOND = "europe-west4", "us-central1"
+EDGE = f"""
+[cloudrun]
+region = "{FIRST}"
+[edge]
+domain = "{DOMAIN}"
+certificate = "file:{DOMAIN}.pem"
+private_key = "file:{DOMAIN}.key"
+"""
+REGIONS = f'regions = ["{SECOND}"]\n'
+
+
+class InRegions(BehindEdge):
+    """With a second region, which takes as long again."""
+
+    patience_s = 1200.0
+
+    def plant(self, fault: str) -> None:
+        """Plant a fault in the rehearsal while it runs; '' forgets all."""
+        url, headers = (
+            f"{self.rehearsal.url}/rehearsal/v1/faults",
+            {"authorization": f"Bearer {self.rehearsal.token()}"},
+        )
+        verb, body = ("POST", fault.encode()) if fault else ("DELETE", b"")
+        httpx2.request(verb, url, headers=headers, content=body, trust_env=False).raise_for_status()
+
+    @property
+    def serving(self) -> dict[str, str]:
+        """The model that answers in each region, as its status says."""
+        return {one["region"]: one["model"] for one in self.status["regions"]}
+
+    def outcomes(self, *arguments: str, code: int = 0) -> dict[str, str]:
+        """What the checks of a verification came to, by their names."""
+        ran = self.run("verify", *arguments, "--json", code=code)
+        return {one["name"]: one["outcome"] for one in ran.json["results"]}
+
+
+@pytest.fixture
+def cloud(user: User, tmp_path: Path) -> Iterator[InRegions]:
+    with served(tmp_path) as rehearsal:
+        yield InRegions(user, rehearsal)
+
+
+@pytest.mark.long
+def test_a_life_in_two_regions(cloud: InRegions) -> None:
+    cloud.user.write(FILE + EDGE + REGIONS)
+    plan = cloud.run("plan", "--json").json
+    assert [one["region"] for one in plan["facts"]["regions"]["places"]] == [FIRST, SECOND]
+    quotas = {one["subject"] for one in plan["preflight"]["findings"] if one["subject"].startswith("quota/")}
+    assert any(one.endswith(f" in {SECOND}") for one in quotas), quotas
+    cloud.run("up", "--yes")
+    cloud.is_settled()
+    assert cloud.status["url"] == f"https://{DOMAIN}/v1"
+    assert cloud.serving == {FIRST: "first", SECOND: "first"}
+    assert cloud.say("What is the capital of France?").status_code == 200
+    outcomes = cloud.outcomes()
+    assert outcomes["chat"] == outcomes[f"{SECOND}/chat"] == "passed"
+    assert "failed" not in outcomes.values(), outcomes
+    lines = cloud.run("logs", "-n", "5000").out.splitlines()
+    assert {one.split()[1] for one in lines} == {FIRST, SECOND}, lines[:3]
+    listed = {one["region"] for one in cloud.run("list", "--json").json["endpoints"]}
+    assert listed == {FIRST, SECOND}
+
+    cloud.run("swap", "file:./second.gguf", "--yes")
+    assert cloud.serving == {FIRST: "second", SECOND: "second"}
+    back = cloud.run("rollback", "--json").json["serving"]
+    assert FIRST in back
+    assert SECOND in back
+    assert cloud.serving == {FIRST: "first", SECOND: "first"}
+
+    cloud.user.write(FILE + EDGE)
+    said = cloud.run("plan").out
+    assert f"service/demo in {SECOND}" in said
+    cloud.run("up", "--yes")
+    cloud.is_settled()
+    assert cloud.status["regions"] == []
+    assert cloud.say("What is the capital of France?").status_code == 200
+
+    cloud.user.write(FILE + EDGE + REGIONS)
+    cloud.run("up", "--yes")
+    refused = cloud.user.run(
+        "export", "terraform", code=None, cwd=None, timeout=cloud.patience_s, **cloud.environment()
+    )
+    assert refused.code == 64
+    assert "several regions" in refused.err
+    cloud.run("down", "--yes", "--purge")
+    assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of demo is there")
+
+
+@pytest.mark.edge
+@pytest.mark.skipif(not ENVOY.exists(), reason="needs the Envoy of `make test-edge`")
+def test_one_region_is_down_and_the_other_serves(
+    user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{ENVOY.parent}{os.pathsep}{os.environ['PATH']}")
+    with served(tmp_path, "--speed", "10") as rehearsal:
+        cloud = InRegions(user, rehearsal)
+        cloud.user.write(FILE + EDGE + REGIONS)
+        cloud.run("up", "--yes")
+        assert cloud.say("What is the capital of France?").headers["via"] == "1.1 google"
+        cloud.plant(f"run.requests.{FIRST}.*:503:times=1000000")
+        asked = [cloud.say("What is the capital of France?").status_code for _ in range(12)]
+        assert asked[5:] == [200] * 7, asked
+        outcomes = cloud.outcomes("--only", "chat", code=3)
+        assert outcomes["chat"] == "failed"
+        assert outcomes[f"{SECOND}/chat"] == "passed"
+        cloud.plant("")
+        assert cloud.outcomes("--only", "chat") == {"chat": "passed", f"{SECOND}/chat": "passed"}
+        cloud.run("down", "--yes", "--purge")

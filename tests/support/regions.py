@@ -1,0 +1,118 @@
+"""An endpoint in two regions behind one load balancer, in a cloud of the test's own process."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cloud import act
+from deployment import google_for
+from edges import DOMAIN, WithEdge
+from homeport import spec
+from homeport.google import Google
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.reconcile import Plan, apply, make_plan
+from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
+from homeport.targets.cloudrun.names import in_region
+from homeport.targets.cloudrun.several_regions import SeveralRegions
+from homeport.targets.cloudrun.target import CloudRunTarget
+
+FIRST, SECOND = "europe-west4", "us-central1"
+
+
+class InTwoRegions(WithEdge):
+    """Deploys a model in two regions. What is released in a region of `broken_in` is not as promised."""
+
+    def __init__(self, engine: str, folder: Path) -> None:
+        super().__init__(engine, folder)
+        self.broken_in: set[str] = set()
+        self.proven_in: list[str] = []
+
+    def in_both(self, *regions: str, **engine: Any) -> spec.Spec:  # Any: values of homeport.toml
+        """The file, with further `regions`, by default the second."""
+        wanted = self.wanted(**engine).model_dump()
+        edge = {"domain": DOMAIN, "regions": list(regions or (SECOND,))}
+        return spec.parse({**wanted, "cloudrun": {"region": FIRST}, "edge": edge})
+
+    def alone(self) -> spec.Spec:
+        """The file with its load balancer, in the first region alone."""
+        return spec.parse(
+            {**self.wanted().model_dump(), "cloudrun": {"region": FIRST}, "edge": {"domain": DOMAIN}}
+        )
+
+    def target(
+        self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
+    ) -> CloudRunTarget:
+        first = self._one(google, chosen, wanted, canary)
+        regions = wanted.edge.regions if wanted.edge else ()
+        further = [
+            self._one(google, self._chosen(in_region(wanted, region)), in_region(wanted, region), canary)
+            for region in regions
+        ]
+        doors = [
+            replace(one, edge=replace(first.edge, of=one.names, prove=one.prove))
+            for one in further
+            if first.edge is not None
+        ]
+        return replace(first, further=tuple(doors))
+
+    def _one(
+        self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, canary: tuple[int, ...]
+    ) -> CloudRunTarget:
+        made = super().target(google, chosen, wanted, canary=canary)
+        region, prove = made.names.region, made.prove
+
+        async def proves(*asked: Any) -> Any:  # Any: as a proof is asked
+            self.proven_in.append(region)
+            self.broken = region in self.broken_in
+            return await prove(*asked)
+
+        edge = replace(made.edge, prove=proves) if made.edge else None
+        return replace(made, prove=proves, edge=edge)
+
+    def _chosen(self, wanted: spec.Spec) -> ResolvedModel:
+        return self._known[wanted.cloudrun.region if wanted.cloudrun else FIRST]
+
+    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> tuple[Plan, Plan]:
+        regions = wanted.edge.regions if wanted.edge else ()
+        file = Path("/x/homeport.toml")
+        self._known = {
+            region: asyncio.run(choose(in_region(wanted, region), file, find_home(), Silent()))
+            for region in (FIRST, *regions)
+        }
+        chosen = self._known[FIRST]
+
+        async def work() -> tuple[Plan, Plan]:
+            google = google_for(self.cloud)
+            target = self.target(google, chosen, wanted, canary=canary)
+            plan = await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+            await apply(plan, Silent())
+            return plan, await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+
+        return act(work())
+
+    def service_in(self, region: str) -> Any:  # Any: JSON
+        """The service as it is there; None where there is none."""
+        kept = self.cloud.store.get("run", f"projects/rehearsal/locations/{region}/services/home")
+        return kept.body if kept else None
+
+    def serving_in(self, region: str) -> str:
+        """The revision that has all of the traffic there."""
+        (serving,) = [one for one in self.service_in(region)["trafficStatuses"] if one.get("percent")]
+        assert serving["percent"] == 100
+        return str(serving["revision"])
+
+    def lifecycle(self, google: Google, wanted: spec.Spec) -> SeveralRegions:
+        """What is asked of both regions."""
+        return SeveralRegions(google=google, spec=wanted, spec_file=Path("/x/homeport.toml"), via="")
+
+    def back(self, wanted: spec.Spec) -> str:
+        """What serves after a way back."""
+
+        async def work() -> str:
+            return await self.lifecycle(google_for(self.cloud), wanted).roll_back(Silent())
+
+        return act(work())

@@ -1,0 +1,240 @@
+"""One endpoint in several regions: their order, what each has of its own, a failure, a region less, and the end of all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud import act, things
+from deployment import google_for
+from edges import DOMAIN
+from homeport.catalog import cloudrun as catalog
+from homeport.errors import SpecError, StateError, VerificationFailed
+from homeport.resources.google.load_balancer import CANDIDATE_HEADER
+from homeport.targets.cloudrun.endpoints import describe
+from homeport.targets.cloudrun.foundations import RANGE, subnet_range
+from homeport.targets.cloudrun.names import Names
+from regions import FIRST, SECOND, InTwoRegions
+
+CLOSED = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+
+
+@pytest.fixture
+def deployer(tmp_path: Path) -> InTwoRegions:
+    return InTwoRegions("vllm", tmp_path)
+
+
+def names_of(deployer: InTwoRegions) -> set[str]:
+    """What there is, by the end of its name."""
+    return {kept.name for kept in things(deployer.cloud)}
+
+
+def parts(deployer: InTwoRegions) -> dict[str, Any]:  # Any: JSON
+    """What there is of the load balancer, by place, collection and name."""
+    return {
+        "/".join(kept.name.split("/")[-3:]): kept.body
+        for kept in things(deployer.cloud)
+        if kept.api == "compute"
+    }
+
+
+def test_a_region_follows_the_other_and_the_load_balancer_comes_behind_both(deployer: InTwoRegions) -> None:
+    plan, after = deployer.up(deployer.in_both())
+    order = [action.resource.id for action in plan.pending]
+    there = f" in {SECOND}"
+    assert order.index("release/home") < order.index(f"service/home{there}")
+    assert order.index(f"release/home{there}") < order.index("backend-service/home-edge")
+    assert after.pending == (), after.pending
+    for region in (FIRST, SECOND):
+        service = deployer.service_in(region)
+        assert (service["ingress"], service["defaultUriDisabled"]) == (CLOSED, True)
+        assert service["customAudiences"] == [f"https://{DOMAIN}"]
+        assert service["labels"]["homeport"] == "home"
+    assert deployer.service_in(SECOND)["labels"]["homeport-further"] == FIRST
+    assert f"homeport-in-{SECOND}" in deployer.service_in(FIRST)["labels"]
+
+
+def test_each_region_has_its_own_bucket_image_and_addresses_and_all_share_the_rest(
+    deployer: InTwoRegions,
+) -> None:
+    deployer.up(deployer.in_both())
+    names = names_of(deployer)
+    buckets = {name.rpartition("/")[2] for name in names}
+    assert {"rehearsal-home-weights", f"rehearsal-home-weights-{SECOND}"} <= buckets, sorted(names)
+    accounts = [name for name in names if "/serviceAccounts/home-run@" in name]
+    assert len(accounts) == 1
+    ranges = {kept.body["ipCidrRange"] for kept in things(deployer.cloud) if "/subnetworks/home" in kept.name}
+    assert len(ranges) == 2
+    assert RANGE in ranges
+    image = deployer.service_in(SECOND)["template"]["containers"][0]["image"]
+    assert image.startswith(f"{SECOND}-docker.pkg.dev/"), image
+
+
+def test_clients_are_led_to_both_regions_and_a_header_to_each_alone(deployer: InTwoRegions) -> None:
+    from gcp_rehearsal.apis.compute.url_maps import service_for
+
+    deployer.up(deployer.in_both())
+    there = parts(deployer)
+    main = there["global/backendServices/home-edge"]
+    assert [one["group"].split("/")[-3] for one in main["backends"]] == [FIRST, SECOND]
+    assert main["outlierDetection"]["consecutiveErrors"] == 5
+    routes = there["global/urlMaps/home-edge"]
+    for name in (
+        f"home-edge-in-{FIRST}",
+        f"home-edge-in-{SECOND}",
+        "home-edge-candidate",
+        f"home-edge-candidate-{SECOND}",
+    ):
+        backend = there[f"global/backendServices/{name}"]
+        assert len(backend["backends"]) == 1
+        headers = {CANDIDATE_HEADER: backend["id"]}
+        assert service_for(routes, DOMAIN, "/v1/models", headers).endswith(f"/backendServices/{name}")
+    assert len(routes["tests"]) == 5, "Google refuses a map that does not route so"
+
+
+def test_a_change_that_fails_in_the_first_region_leaves_the_second_as_it_was(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    deployer.broken_in, deployer.proven_in = {FIRST}, []
+    with pytest.raises(VerificationFailed):
+        deployer.up(deployer.in_both(parallel=2))
+    assert deployer.proven_in == [FIRST]
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+    assert deployer.service_in(SECOND)["latestReadyRevision"].endswith(before[SECOND]), (
+        "none was even made there"
+    )
+
+
+def test_a_change_that_fails_in_the_second_region_leaves_that_serving_what_it_served(
+    deployer: InTwoRegions,
+) -> None:
+    deployer.up(deployer.in_both())
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    deployer.broken_in = {SECOND}
+    with pytest.raises(VerificationFailed, match=f"{SECOND}: the new revision of home"):
+        deployer.up(deployer.in_both(parallel=2))
+    assert deployer.serving_in(FIRST) != before[FIRST]
+    assert deployer.serving_in(SECOND) == before[SECOND]
+    deployer.broken_in = set()
+    _, after = deployer.up(deployer.in_both(parallel=2))
+    assert after.pending == (), "the same command goes on from there"
+    assert deployer.serving_in(SECOND) != before[SECOND]
+
+
+def test_the_way_back_is_in_every_region_what_the_first_one_served_before(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    deployer.up(deployer.in_both(context=512))
+    said = deployer.back(deployer.in_both())
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+    assert said == f"{before[FIRST]} in {FIRST}, {before[SECOND]} in {SECOND}"
+
+
+def test_the_way_back_from_a_change_that_stopped_half_way_leaves_the_region_that_never_changed(
+    deployer: InTwoRegions,
+) -> None:
+    deployer.up(deployer.in_both())
+    deployer.up(deployer.in_both(context=512))
+    second = deployer.serving_in(SECOND)
+    first = deployer.serving_in(FIRST)
+    deployer.broken_in = {SECOND}
+    with pytest.raises(VerificationFailed):
+        deployer.up(deployer.in_both(context=768))
+    deployer.back(deployer.in_both())
+    assert deployer.serving_in(FIRST) == first
+    assert deployer.serving_in(SECOND) == second, "its own before would have been another context"
+
+
+def test_a_region_without_what_the_first_one_served_before_stops_the_way_back_before_anything_changes(
+    deployer: InTwoRegions,
+) -> None:
+    deployer.up(deployer.alone())
+    deployer.up(deployer.in_both(context=512))
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    with pytest.raises(
+        StateError, match=f"{SECOND} has no verified revision that serves what .* nothing was changed"
+    ):
+        deployer.back(deployer.in_both())
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
+def test_status_tells_each_region_and_calls_none_of_them_another_endpoint(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    status = act(describe(google_for(deployer.cloud), "home", SECOND))
+    assert [one.region for one in status.regions] == [FIRST, SECOND], (
+        "the first one first, whichever was asked for"
+    )
+    assert status.also_in == ()
+    assert {one.closed for one in status.regions} == {True}
+    assert {one.model for one in status.regions} == {status.model}
+    deployer.up(deployer.alone())
+    assert act(describe(google_for(deployer.cloud), "home", FIRST)).regions == ()
+
+
+def test_a_region_that_is_taken_out_of_the_file_goes_once_nothing_leads_there(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    plan, after = deployer.up(deployer.alone())
+    order = [(action.kind.value, action.resource.id) for action in plan.pending]
+    led = order.index(("update", "backend-service/home-edge"))
+    gone = order.index(("delete", f"service/home in {SECOND}"))
+    assert led < gone
+    assert all(order.index(one) < gone for one in order if one[0] == "delete" and "endpoint-group" in one[1])
+    assert after.pending == (), after.pending
+    left = [name for name in names_of(deployer) if SECOND in name]
+    assert left == [], left
+    assert deployer.serving_in(FIRST)
+
+
+def test_without_an_edge_no_further_region_is_left(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    _, after = deployer.up(deployer.wanted())
+    assert after.pending == ()
+    assert [name for name in names_of(deployer) if SECOND in name] == []
+    assert deployer.service_in(FIRST)["ingress"] == "INGRESS_TRAFFIC_ALL"
+
+
+def test_down_leaves_nothing_in_any_region(deployer: InTwoRegions) -> None:
+    empty = names_of(deployer)
+    deployer.up(deployer.in_both())
+    deployer.down(deployer.in_both(), purge=True)
+    left = {name for name in names_of(deployer) - empty if not re.search(r"/(services|operations)/", name)}
+    assert [name for name in left if "home" in name] == []
+    assert deployer.service_in(FIRST) is None
+    assert deployer.service_in(SECOND) is None
+
+
+def test_no_two_regions_of_the_catalog_have_the_same_addresses() -> None:
+    regions = catalog.regions()
+    ranges = {
+        subnet_range(Names(name="home", project="p", region=region, further=True)) for region in regions
+    }
+    assert len(ranges) == len(regions)
+    assert RANGE not in ranges
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"cloudrun": {}}, r"which is the first must be said"),
+        ({"edge": {"regions": [FIRST]}}, rf"{FIRST} is that of \[cloudrun\] already"),
+        ({"edge": {"regions": ["europe-west99"]}}, r"has no GPU"),
+        ({"edge": {"regions": [SECOND, SECOND]}}, r"names one twice"),
+        ({"edge": {"regions": [SECOND], "kind": "regional"}}, r'regions are for kind = "global"'),
+        ({"guard": {}}, r"not built together with \[guard\]"),
+        ({"agent": {}}, r"not built together with \[agent\]"),
+        ({"observe": {}}, r"not built together with \[observe\]"),
+        ({"cloudrun": {"region": FIRST, "startup_cache": "auto"}}, r"not built together with cloudrun.startup_cache"),
+    ],
+)  # fmt: skip
+def test_what_several_regions_cannot_be_is_refused_with_the_reason(
+    deployer: InTwoRegions, change: dict[str, Any], why: str
+) -> None:
+    from homeport import spec
+
+    wanted = deployer.in_both().model_dump(exclude_unset=True)
+    edge = {**wanted["edge"], **change.get("edge", {})}
+    with pytest.raises(SpecError, match=why):
+        spec.parse({**wanted, **change, "edge": edge})
