@@ -16,6 +16,7 @@ from gcp_rehearsal.apis.iam.tokens import id_token
 from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.runtime.envoy_config import GOAL_HEADER
 from gcp_rehearsal.server import App
+from patience import until
 from places import ROOT
 from rehearsed import Running, answering, image, rehearsing
 
@@ -89,7 +90,7 @@ def two(tmp_path: Path) -> Iterator[TwoRegions]:
             body = {"template": {"containers": [container]}, "customAudiences": [f"https://{DOMAIN}"]}
             begun = running.api("POST", f"{place}?serviceId=home", body)
             operation = f"/v2/{begun['name']}"
-            running.until(partial(running.api, "GET", operation), lambda seen: seen.get("done"))
+            until(partial(running.api, "GET", operation), lambda seen: seen.get("done"))
             group = {"name": "home", "networkEndpointType": "SERVERLESS", "cloudRun": {"service": "home"}}
             groups.append({"group": make.part(f"regions/{region}/networkEndpointGroups", group)})
         both = {
@@ -122,7 +123,7 @@ def test_another_region_serves_while_the_nearest_is_down_and_no_longer(two: TwoR
     assert two.settled() == FAR
     assert {two.ask().json()["where"] for _ in range(20)} == {FAR}
     two.plant("")
-    two.running.until(lambda: two.ask().json()["where"], lambda where: where == NEAR)
+    until(lambda: two.ask().json()["where"], lambda where: where == NEAR)
 
 
 def test_with_both_regions_down_clients_are_told_so(two: TwoRegions) -> None:
