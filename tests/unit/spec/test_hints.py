@@ -18,7 +18,7 @@ from source_tree import HOMEPORT, name, texts, within
 _TABLE = "|".join(TABLES)
 _DOTTED = re.compile(rf"(?<![\w./-])({_TABLE})\.([a-z_]+)(?![\w.(/-])(?: = (true|false|\d+|\"[^\"{{]+\"))?")
 _OF_TABLE = re.compile(rf"(?:`([a-z_]+)`|\b(?:set|key|keys) ([a-z_]+)) (?:of|in) \[({_TABLE})\]")
-_ENDINGS = {"log", "py", "tf", "toml"}
+_ENDINGS = {"log", "pem", "py", "sh", "tf", "toml"}
 """Of files that are called like a table."""
 _TERRAFORM = "homeport.export.terraform"
 """In whose language `local.` begins names of its own."""
