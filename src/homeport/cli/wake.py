@@ -78,8 +78,7 @@ def command(
         result = sync.run(vigil.wake())
         if within_s is not None:
             with suppress(KeyboardInterrupt):
-                terminal.say(f"asking once a minute for {within_s / 60:g} min; Ctrl-C ends it")
-                sync.run(vigil.keep(within_s))
+                sync.run(_kept_awake(terminal, vigil, within_s))
             terminal.say(vigil.text())
             result = vigil.result or result
     finally:
@@ -87,6 +86,12 @@ def command(
     terminal.result(
         f"{result.endpoint} is awake: its token came after {result.first_token_s:.1f} s", result.as_json()
     )
+
+
+async def _kept_awake(terminal: Any, vigil: Wakefulness, within_s: float) -> None:  # Any: the terminal
+    # Told within the loop: a Ctrl-C while a loop is being made leaves one that complains when it is collected.
+    terminal.say(f"asking once a minute for {within_s / 60:g} min; Ctrl-C ends it")
+    await vigil.keep(within_s)
 
 
 def _look_up(terminal: Any, name: str | None, file: Path, on: str) -> Wakefulness:  # Any: the terminal

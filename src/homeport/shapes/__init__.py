@@ -44,6 +44,7 @@ from homeport.targets.cloudrun.api_gateway_fact import ApiGatewayFact
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.guard import GuardCostFact
 from homeport.targets.cloudrun.observe_fact import ObserveFact
+from homeport.targets.cloudrun.regions_fact import RegionsFact
 from homeport.targets.cloudrun.startup_cache_fact import StartupCacheFact
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import facts as of_local
@@ -72,6 +73,7 @@ FACTS: tuple[type[Fact], ...] = (
     AgentFact,
     EdgeFact,
     ApiGatewayFact,
+    RegionsFact,
     ObserveFact,
     of_cloudrun.ConcurrencyFact,
     of_cloudrun.QuotasFact,

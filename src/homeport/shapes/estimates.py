@@ -6,6 +6,7 @@ from typing import Literal
 
 from homeport.cost.answer import What
 from homeport.cost.figure import Figure
+from homeport.cost.regions import RegionCost
 from homeport.cost.throughput import Throughput
 from homeport.cost.usage import Usage
 from homeport.json_types import Json
@@ -208,4 +209,5 @@ class CostShape(JsonShape):
     throughput: Throughput
     edge_with_traffic: str
     guard_with_traffic: str
+    regions: list[RegionCost]
     versus: dict[str, Json] | None

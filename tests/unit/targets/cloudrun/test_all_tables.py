@@ -251,17 +251,23 @@ def exported(deployer: WithAllTables, kind: str, wanted: spec.Spec) -> dict[str,
     return export(kind, replace(target, moment=None).resources())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("table", ["edge"])
-def test_an_export_that_has_no_words_for_a_table_names_it(
-    deployer: WithAllTables, kind: str, table: str
-) -> None:
-    with pytest.raises(HomeportError) as refused:
-        exported(deployer, kind, deployer.file(table, "agent"))
-    assert refused.value.hint.startswith(f"a file without [{table}] is exported; it knows ")
-    with pytest.raises(HomeportError, match="DNS authorization") as refused:
-        exported(deployer, kind, deployer.file(*ALL))
-    assert refused.value.hint.startswith("a file without [edge] is exported")
+def test_an_export_that_has_no_words_for_a_table_names_it(deployer: WithAllTables) -> None:
+    for tables in (("edge", "agent"), ALL):
+        with pytest.raises(HomeportError, match="DNS authorization") as refused:
+            exported(deployer, "knative", deployer.file(*tables))
+        assert refused.value.hint.startswith("a file without [edge] is exported; it knows ")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "knative"])
+def test_an_export_of_all_tables_has_what_each_makes(deployer: WithAllTables, kind: str) -> None:
+    wanted = deployer.file(*ALL)
+    text = "\n".join(exported(deployer, kind, wanted).values())
+    assert wanted.edge is not None
+    if kind in {"trigger", "github"}:
+        assert "compute.loadBalancerAdmin" in text, "what `homeport up` needs there"
+        return
+    for word in (wanted.edge.domain, "HOMEPORT_GATEWAY", "HOMEPORT_AGENT", "monitoring"):
+        assert word in text, word
 
 
 @pytest.mark.parametrize("kind", KINDS)
