@@ -263,6 +263,7 @@ def test_an_export_of_all_tables_has_what_each_makes(deployer: WithAllTables, ki
     wanted = deployer.file(*ALL)
     text = "\n".join(exported(deployer, kind, wanted).values())
     assert wanted.edge is not None
+    assert wanted.edge.domain is not None
     if kind in {"trigger", "github"}:
         assert "compute.loadBalancerAdmin" in text, "what `homeport up` needs there"
         return
