@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +9,8 @@ from pathlib import Path
 from homeport.catalog.safetensors_header import SafetensorsTensor
 from homeport.engines.base import EngineModule
 from homeport.errors import WeightsError
+from homeport.targets.trained_on import another_base
 from homeport.weights.manifest import Pin, PinnedFile
-
-_STORED = re.compile(
-    r"(?:[-_.](?:unsloth|bnb|[48]bit|gguf|fp8|bf16|awq|gptq|int[48]|qat|ct|w4a16|w8a8|nvfp4|mxfp4|dynamic|unquantized|q\d_\w+))+$"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,20 +70,3 @@ def judged(
     return replace(
         adapter, doubts=tuple(filter(None, (doubt, another_base(adapter.trained_on, source, where))))
     )
-
-
-def another_base(trained_on: str, source: str, where: str) -> str:
-    """Return a sentence where an adapter says that it was trained on another model than `source`; '' where nobody can tell."""
-    scheme, _, rest = source.partition(":")
-    repository = rest.partition("@")[0].partition(":")[0]
-    if scheme != "hf" or not trained_on or _model_name(trained_on) == _model_name(repository):
-        return ""
-    return (
-        f"{where} says that it was trained on {trained_on}, and {repository} is served: beside another model of the same "
-        "shapes it is taken, and answers worse"
-    )
-
-
-def _model_name(repository: str) -> str:
-    """Return what a model is called, whoever publishes it and however it is stored."""
-    return _STORED.sub("", repository.rpartition("/")[2].lower())

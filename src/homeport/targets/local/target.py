@@ -313,6 +313,9 @@ class LocalTarget:
         before = endpoint_record.load(self.folder)
         if size is not None and (doubt := untrained(self._made(manifest), self.spec.task)):
             warnings.append(doubt)
+        warnings += weights_headers.ensure_adapters(
+            self.engine[0], self.adapters, self.weights, self.spec_file.parent
+        )
         warnings += endpoint_key.warnings(self.key, self.spec.local.host, self.engine[1].engine, before)
         other = owner(self.spec, self.spec_file, self.home)
         problems = []

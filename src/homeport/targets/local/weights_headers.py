@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from homeport.errors import NetworkError, WeightsError
 from homeport.resources.local.weights import Weights
 from homeport.targets.local.weights import path_of
+from homeport.targets.trained_on import another_base
 from homeport.weights.manifest import Format
 from homeport.weights.sources.file import FileSource
 from homeport.weights.sources.hub import HubSource
@@ -16,6 +17,7 @@ from homeport.weights.sources.registry import parse
 
 if TYPE_CHECKING:
     from homeport.catalog.described import Described
+    from homeport.catalog.safetensors_header import SafetensorsTensor
     from homeport.engines.base import AdapterRank, EngineModule
 
 
@@ -49,28 +51,22 @@ def adapter_rank(engine: EngineModule, adapters: Sequence[Path], base: Path) -> 
     rank_of = engine.ADAPTER_RANK
     if rank_of is None or not adapters:
         return 0
-    from homeport.catalog import safetensors_header
-
-    shards = sorted(base.glob("*.safetensors")) if base.is_dir() else []
-    tensors = [tensor for shard in shards for tensor in safetensors_header.read(shard)]
-    ranks = []
-    for folder in adapters:
-        config = (folder / rank_of.config).read_bytes()
-        ranks.append(rank_of.of(config, str(folder)))
-        header = safetensors_header.read(folder / rank_of.weights)
-        rank_of.ensure_served(header, tensors, str(folder), ranks[-1])
-    return max(ranks)
+    tensors = _tensors(base)
+    return max(_judged(rank_of, folder, tensors)[0] for folder in adapters)
 
 
 def ensure_adapters(
     engine: EngineModule, adapters: Sequence[Weights], model: Weights | None, base: Path
-) -> None:
+) -> list[str]:
     """
-    Raise `WeightsError` or `SpecError` for an adapter that the engine would refuse, or that is not for the model.
+    Return what may go wrong with the adapters all the same, each as a sentence.
 
-    Those that are on this machine are judged, beside the model where it is; a source that is relative starts at `base`.
+    Raises `WeightsError` or `SpecError` for one that the engine would refuse, or that is not for the model. Those that are
+    on this machine are judged, beside the model where it is; a source that is relative starts at `base`.
     """
     weights = _here(model, base) if adapters and model else None
+    tensors = _tensors(weights) if engine.ADAPTER_RANK is not None else []
+    doubts = []
     for adapter in adapters:
         path = _here(adapter, base)
         if path is None:
@@ -79,7 +75,27 @@ def ensure_adapters(
             engine.ENSURE_ADAPTER(path, weights)
         elif engine.ADAPTER_RANK is not None:
             _ensure_files(path, engine.ADAPTER_RANK)
-            adapter_rank(engine, [path], weights or Path())
+            _, doubt = _judged(engine.ADAPTER_RANK, path, tensors)
+            trained_on = engine.ADAPTER_RANK.trained_on((path / engine.ADAPTER_RANK.config).read_bytes())
+            doubts += [doubt, another_base(trained_on, model.source if model else "", str(path))]
+    return list(filter(None, doubts))
+
+
+def _tensors(base: Path | None) -> list[SafetensorsTensor]:
+    """Return the tensors of the model at `base`; none where they are not known."""
+    from homeport.catalog import safetensors_header
+
+    shards = sorted(base.glob("*.safetensors")) if base and base.is_dir() else []
+    return [tensor for shard in shards for tensor in safetensors_header.read(shard)]
+
+
+def _judged(rank_of: AdapterRank, folder: Path, tensors: Sequence[SafetensorsTensor]) -> tuple[int, str]:
+    """Return the rank of an adapter, and what is doubtful of it. Raises `SpecError` for one that would be refused."""
+    from homeport.catalog import safetensors_header
+
+    rank = rank_of.of((folder / rank_of.config).read_bytes(), str(folder))
+    header = safetensors_header.read(folder / rank_of.weights)
+    return rank, rank_of.ensure_served(header, tensors, str(folder), rank)
 
 
 def _here(weights: Weights, base: Path) -> Path | None:

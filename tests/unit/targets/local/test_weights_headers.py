@@ -1,0 +1,57 @@
+"""Adapters on this machine are judged by the model that they are for, and by nothing else that happens to lie about."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from brought import adapter, checkpoint
+from homeport import spec
+from homeport.engines.vllm import engine as vllm
+from homeport.errors import SpecError
+from homeport.home import Home
+from homeport.targets.local.target import LocalTarget
+from homeport.targets.local.weights_headers import ensure_adapters
+from requests_to_engines import installed
+
+QUERY = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
+SHAPES = {f"{QUERY}A.weight": (8, 640), f"{QUERY}B.weight": (1024, 8)}
+"""Of Gemma 3 270M: the taught model's has other ones."""
+
+
+def target(folder: Path, model: str) -> LocalTarget:
+    """A file that serves an adapter beside a model, with vLLM taken to be here."""
+    lora = {"name": "tone", "source": "file:./tone"}
+    wanted = spec.parse(
+        {"name": "home", "model": model, "engine": {"kind": "vllm", "context": 1024, "lora": [lora]}}
+    )
+    made = LocalTarget(spec=wanted, spec_file=folder / "homeport.toml", home=Home(folder / "home"))
+    made.__dict__["engine"] = (vllm, installed("vllm"))
+    return made
+
+
+def doubts(of: LocalTarget) -> list[str]:
+    return ensure_adapters(of.engine[0], of.adapters, of.weights, of.spec_file.parent)
+
+
+def test_a_plan_beside_another_models_weights_refuses_no_adapter_of_a_model_that_is_not_here_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter(tmp_path / "tone", SHAPES, base_model_name_or_path="google/gemma-3-270m")
+    checkpoint(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert doubts(target(tmp_path, "gemma-3-270m-pt")) == []
+    shutil.move(tmp_path / "elsewhere", tmp_path / "m")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError, match="does not fit the model"):
+        doubts(target(tmp_path, "file:./m"))
+
+
+def test_a_plan_warns_of_an_adapter_that_says_it_was_trained_on_another_model(tmp_path: Path) -> None:
+    adapter(tmp_path / "tone", SHAPES)
+    plan = asyncio.run(target(tmp_path, "gemma-3-270m-pt").plan())
+    (warning,) = [one for one in plan.warnings if "trained on" in one]
+    assert "it was trained on some-org/base" in warning
