@@ -74,8 +74,8 @@ LOGINS = (
 USAGE, INTERRUPTED = 64, 130
 _COLLECT_EVERY = 50_000
 """
-Objects after which cycles among them are looked for. Importing makes some hundred thousand that all stay: to look every 700,
-as Python does, takes a tenth of a short command.
+Objects after which cycles among them are looked for. Importing makes some hundred thousand that all stay: to look every 700
+to 2,000, by version, as Python does, takes a tenth of a short command (seen with 700).
 """
 _ANYWHERE = {"--debug": "--debug", "-q": "--quiet", "--quiet": "--quiet"}
 """Options of homeport itself, which may stand behind the command, too."""
