@@ -10,7 +10,7 @@ from homeport.catalog.images import engine_image
 from homeport.catalog.prebuilt import every_prebuilt_image
 from homeport.contract.place import REGION, SEEN_S, ContractPlace, expect
 from homeport.errors import Conflict, HomeportError, InvalidArgument
-from homeport.google.registry import platform_digest
+from homeport.google.registry import pinned_image
 from homeport.progress import Silent
 
 GPU_REGION = "europe-west4"
@@ -149,11 +149,13 @@ async def _whether_google_s_images_are_there(place: ContractPlace) -> str:
         host, _, path_and_tag = reference.partition("/")
         path, _, tag = path_and_tag.partition(":")
         try:
-            digest = await platform_digest(place.google, host, path, tag)
+            found = await pinned_image(place.google, host, path, tag)
         except HomeportError as error:
             lines.append(f"{path}: {error}")
         else:
-            lines.append(f"{path}: {digest}")
+            lines.append(
+                f"{path}: {found.digest}{'' if found.tells_platform else ', for which platform its manifest does not say'}"
+            )
     return "; ".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 
 from homeport.errors import HomeportError
 from homeport.google.call import ApiCall, ApiClient
@@ -22,6 +23,15 @@ _LONGEST_S = 60.0
 """Beyond other calls: a remote repository asks its upstream first."""
 
 
+@dataclass(frozen=True, slots=True)
+class PinnedImage:
+    """What a tag or a digest stands for on Cloud Run's platform."""
+
+    digest: str
+    tells_platform: bool
+    """Whether the manifest says that it is for that platform: one of a single image says nothing of it."""
+
+
 async def platform_digest(google: ApiClient, host: str, path: str, reference: str) -> str:
     """
     Return the digest of the image `path` (`PROJECT/REPOSITORY/NAME`) at `reference`, a tag or a digest, for Cloud Run's platform.
@@ -29,6 +39,11 @@ async def platform_digest(google: ApiClient, host: str, path: str, reference: st
     Of an image for several platforms it is that of the one that runs, so that what is deployed and what runs have one
     digest. Raises the errors of the client, and `HomeportError` for an image without that platform.
     """
+    return (await pinned_image(google, host, path, reference)).digest
+
+
+async def pinned_image(google: ApiClient, host: str, path: str, reference: str) -> PinnedImage:
+    """Return that digest, and whether anything says that it is for Cloud Run's platform. Raises the same."""
     call = ApiCall(
         verb="GET", api=host, path=f"v2/{path}/manifests/{reference}", types=TYPES, waits=_LONGEST_S
     )
@@ -41,10 +56,10 @@ async def platform_digest(google: ApiClient, host: str, path: str, reference: st
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise HomeportError(f"{host} answers for {path}:{reference} with what is no manifest") from error
     if not platforms:
-        return f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return PinnedImage(f"sha256:{hashlib.sha256(content).hexdigest()}", tells_platform=False)
     for digest, platform in platforms:
         if (platform.get("os"), platform.get("architecture")) == PLATFORM:
-            return str(digest)
+            return PinnedImage(str(digest), tells_platform=True)
     raise HomeportError(
         f"{path}:{reference} is there for {', '.join(sorted({str(platform.get('architecture')) for _, platform in platforms}))}, "
         "and Cloud Run runs linux/amd64",

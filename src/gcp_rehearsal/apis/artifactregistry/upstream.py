@@ -2,7 +2,8 @@
 What remote repositories fetch: the protocol of registries, as far as the manifests of images go.
 
 No registry is asked: an image of any name is taken to be there, for two platforms, with manifests whose digests are those
-of their own bytes. Its layers are nowhere. Names with `missing` in them are not there.
+of their own bytes. Its layers are nowhere. Names with `missing` in them are not there, and one with `single` is one image, pushed
+without an index, whose manifest says nothing of a platform.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def answer(cloud: Cloud, request: Request) -> Reply:
         content = _content(cloud, request)
     except RegistryRefusal as refusal:
         return refusal.reply
-    return Reply(body=content, headers={"content-type": _INDEX, "docker-content-digest": _digest(content)})
+    return Reply(
+        body=content,
+        headers={"content-type": json.loads(content)["mediaType"], "docker-content-digest": _digest(content)},
+    )
 
 
 def _content(cloud: Cloud, request: Request) -> bytes:
@@ -98,8 +102,8 @@ def _keep(cloud: Cloud, repository: StoredResource, image: str, source: tuple[st
     """List what was fetched as Artifact Registry lists what it keeps."""
     now, package = cloud.clock.text(), f"{repository.name}/packages/{quote(image, safe='')}"
     upstream, tag = source
-    index = _digest(_index(upstream, tag))
-    platform = [_digest(_platform(upstream, tag, architecture)) for architecture in _PLATFORMS]
+    index = _digest(_manifest(upstream, tag))
+    platform = [_digest(_platform(upstream, tag, one)) for one in _PLATFORMS if not _is_single(upstream)]
 
     def put(name: str, collection: str, body: dict[str, Any]) -> StoredResource:  # Any: JSON
         return cloud.store.put(
@@ -115,7 +119,7 @@ def _keep(cloud: Cloud, repository: StoredResource, image: str, source: tuple[st
             "name": f"{repository.name}/dockerImages/{image}@{digest}",
             "buildTime": now,
             "imageSizeBytes": "0",
-            "mediaType": _INDEX if digest == index else _MANIFEST,
+            "mediaType": _INDEX if digest == index and not _is_single(upstream) else _MANIFEST,
         }
         body = {"createTime": now, "updateTime": now, "metadata": metadata}
         version = put(f"{package}/versions/{digest}", f"{_COLLECTION}.versions", body)
@@ -127,7 +131,13 @@ def _keep(cloud: Cloud, repository: StoredResource, image: str, source: tuple[st
 def _manifest(upstream: str, reference: str) -> bytes:
     if "missing" in upstream or "missing" in reference:
         raise RegistryRefusal(404, "MANIFEST_UNKNOWN", f"Failed to fetch {upstream}:{reference}")
-    return _index(upstream, reference)
+    return (
+        _platform(upstream, reference, _PLATFORMS[0]) if _is_single(upstream) else _index(upstream, reference)
+    )
+
+
+def _is_single(upstream: str) -> bool:
+    return "single" in upstream
 
 
 def _index(upstream: str, reference: str) -> bytes:

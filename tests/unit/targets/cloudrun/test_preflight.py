@@ -117,6 +117,27 @@ def test_a_check_that_breaks_hides_no_other(check: str) -> None:
     } <= seen
 
 
+def given(path: str) -> PreflightInput:
+    return replace(ASKED, image=GivenImage(host="europe-west4-docker.pkg.dev", path=path, tag="v1"))
+
+
+def test_an_image_whose_manifest_says_no_platform_is_not_told_as_one_for_cloud_runs() -> None:
+    found = about(looked(ready(), given("cloudrun/container/several")), "image/several")
+    assert (found.verdict, "for linux/amd64" in found.text) == (PreflightVerdict.OK, True)
+    found = about(looked(ready(), given("cloudrun/container/single")), "image/single")
+    assert found.verdict is PreflightVerdict.WARNING
+    assert "does not say for which platform" in found.text
+    assert str(found.data["digest"]).startswith("sha256:")
+
+
+def test_an_image_that_is_not_given_names_the_role_and_the_login_that_is_read() -> None:
+    cloud = ready(projects=(Project(), Project(id="other", number="7", owner="else@example.com")))
+    found = about(looked(cloud, given("other/theirs/image")), "image/image")
+    assert found.verdict is PreflightVerdict.PROBLEM
+    assert "roles/artifactregistry.reader" in found.hint
+    assert "gcloud auth application-default login" in found.hint
+
+
 def test_without_credentials_nothing_else_is_guessed_at() -> None:
     class Nobody:
         principal = ""
