@@ -19,8 +19,10 @@ from homeport.reconcile import Resource
 from homeport.resources.google.model_armor import ENDPOINT, TEMPLATE
 from homeport.resources.google.release import Release
 from homeport.resources.google.service import Service
+from homeport.resources.google.service_agent import AgentGrant
 from homeport.resources.google.traffic import Receipt
 from homeport.targets.cloudrun.guarded import with_gateway
+from observed import asked_from_outside
 
 CHANGES = re.compile(r"\.(create|insert|patch|update|delete|replaceService|addVersion|batchEnable|enable)$")
 Wanted = Callable[[Google], list[Resource]]
@@ -120,6 +122,31 @@ def test_what_observe_takes_is_made_changed_and_left(
         here.run("bash", "deploy.sh")
         assert not [one for one in pending(here.plan(other)) if "release" not in one]
         assert here.down(of_observe(tmp_path).spec) == set()
+
+
+def test_monitorings_own_account_is_asked_for_before_it_may_call_the_service_and_then_no_more(
+    tmp_path: Path, gcloud_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{gcloud_folder}:{os.environ['PATH']}")
+    observe = {"uptime": True, "alerts": ["mailto:ops@example.com"]}
+    wish = ways.wanted("vllm", tmp_path, observe=observe, scaling={"min": 1})
+
+    def wanted(google: Google) -> list[Resource]:
+        return asked_from_outside(wish.target(google, never)).resources()
+
+    with there(tmp_path, steps=ways.Carrying()) as here:
+        here.up(wanted, lambda one: one.kind == "service" or isinstance(one, AgentGrant))
+        since, asked = len(here.cloud.log), "serviceusage.services.generateServiceIdentity"
+        here.script_of_the_rest(wanted)
+        here.run("bash", "deploy.sh")
+        done = [one.method for one in here.cloud.log[since:]]
+        granted = max(
+            at for at, one in enumerate(done) if one == "run.projects.locations.services.setIamPolicy"
+        )
+        assert done.index(asked) < granted < done.index("monitoring.projects.uptimeCheckConfigs.create")
+        assert pending(here.plan(wanted)) == ["create release/home: []"], "the proof is not gcloud's"
+        here.run("bash", "deploy.sh")
+        assert asked not in [one.method for one in here.cloud.log[since + len(done) :]]
 
 
 def test_an_agent_is_made_with_its_account_and_the_secret_that_it_may_read(

@@ -16,8 +16,13 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 
 def fully_observed(target: CloudRunTarget) -> CloudRunTarget:
     """The target with all of its file's `[observe]`, also for whoever is in a loop of events already."""
+    return asked_from_outside(with_observe(target))
+
+
+def asked_from_outside(target: CloudRunTarget) -> CloudRunTarget:
+    """The target with the uptime check of its file's `[observe]`, also for whoever is in a loop of events already."""
     with ThreadPoolExecutor(1) as other:
-        return other.submit(asyncio.run, with_uptime(with_observe(target))).result()
+        return other.submit(asyncio.run, with_uptime(target)).result()
 
 
 class WithObserve(Deployer):

@@ -242,12 +242,14 @@ enable() {
 }
 
 # Grants a role, where it is not granted. $1: to whom, $2: the role, $3: gcloud's words for such things, then on which.
-# Once something was made by this run, it is granted without a look: what is there stays.
+# Once something was made by this run, it is granted without a look: what is there stays. $agent, where it is set: the API
+# whose service's own account this is, which Google makes once somebody asks for it.
 grant() {
   local member=$1 role=$2 group
   read -ra group <<<"$3"
   shift 3
   if [ "$changed" -lt 0 ] && there gcloud "${group[@]}" get-iam-policy "$@" '--format=flattened[no-pad]' && granted "$member" "$role"; then return; fi
+  [ -z "${agent-}" ] || make gcloud beta services identity create "--service=$agent"
   [ "${group[*]}" != projects ] || set -- "$@" --condition=None
   make gcloud "${group[@]}" add-iam-policy-binding "$@" "--member=$member" "--role=$role" --format=none
 }

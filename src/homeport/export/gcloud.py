@@ -7,7 +7,15 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from homeport.export import encryption, gcloud_commands, gcloud_edge, gcloud_network, gcloud_observe, knative
+from homeport.export import (
+    agents,
+    encryption,
+    gcloud_commands,
+    gcloud_edge,
+    gcloud_network,
+    gcloud_observe,
+    knative,
+)
 from homeport.export.builds import BEYOND_S, Blanks, ExportedBuild, builds, left_behind
 from homeport.export.fields import Fields
 from homeport.export.gcloud_commands import GcloudCommands
@@ -27,6 +35,7 @@ from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service
+from homeport.resources.google.service_agent import AgentGrant
 from homeport.resources.google.startup_cache import StartupCache
 
 FILE = "deploy.sh"
@@ -367,7 +376,8 @@ KNOWS: Mapping[str, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the res
 def granted(one: Grant) -> str:
     """Return the command that makes a grant, unless it is there."""
     group, *on = gcloud_commands.bound(one)
-    return command("grant", one.member, one.role, group, *on)
+    granting = command("grant", one.member, one.role, group, *on)
+    return f"agent={agents.api_of(one)} {granting}" if isinstance(one, AgentGrant) else granting
 
 
 def _short(resource: RestResource) -> str:

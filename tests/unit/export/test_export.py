@@ -287,6 +287,7 @@ def test_every_export_carries_what_observe_takes_or_lets_a_pipeline_make_it(kind
         "dashboard.json",
         "budget.json",
         "uptime-check-uptime.json",
+        "agent=monitoring.googleapis.com grant serviceAccount:service-",
     )
     pipeline = (
         "monitoring.editor",
@@ -301,6 +302,7 @@ def test_every_export_carries_what_observe_takes_or_lets_a_pipeline_make_it(kind
             'resource "google_monitoring_dashboard" "dashboard"',
             'resource "google_monitoring_uptime_check_config" "uptime"',
             'type = "OIDC_TOKEN"',
+            "gcloud beta services identity create --service=monitoring.googleapis.com --project=rehearsal",
             "google_billing_budget",
             "var.billing_account",
         ),

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from textwrap import wrap
 
-from homeport.export import encryption
+from homeport.export import agents, encryption
 from homeport.export.builds import builds, left_behind, told_by_shell
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform import edge, service, variables
@@ -169,6 +169,7 @@ def _notes(things: Things) -> list[str]:
         ),
         *_network_notes(things),
         *encryption.notes(things),
+        *agents.notes(things),
     ]
     return notes
 
