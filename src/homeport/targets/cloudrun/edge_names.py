@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,10 +12,18 @@ from homeport.errors import SpecError
 from homeport.targets.cloudrun.names import fitted
 
 _NAME_MOST = 63
+_BLOCK = re.compile(
+    r"(?P<block>-----BEGIN (?P<label>[A-Z0-9 ]+)-----(?:(?!-----).)*-----END (?P=label)-----)", re.DOTALL
+)
+"""A block of PEM. None reaches over another's edge: what is cut off takes nothing of the next along."""
 
 
 def read_pem(reference: str, key: str, base: Path) -> str:
-    """Return the PEM that `file:PATH` or `env:NAME` refers to. Raises `SpecError` where there is none."""
+    """
+    Return what the key `edge.certificate` or `edge.private_key` wants of the PEM that `file:PATH` or `env:NAME` refers to.
+
+    Certificates and their key are often in one file: a key must never be where the certificate is, which is public. Raises `SpecError` where there is none.
+    """
     where, _, name = reference.partition(":")
     path = base / Path(name).expanduser()
     try:
@@ -23,11 +32,24 @@ def read_pem(reference: str, key: str, base: Path) -> str:
         raise SpecError(
             f"{key} refers to the file {path}, which cannot be read: {error}", hint="write it there as PEM"
         ) from error
-    if "-----BEGIN " not in text:
+    of_key = key == "edge.private_key"
+    label = "PRIVATE KEY" if of_key else "CERTIFICATE"
+    blocks = [
+        found["block"]
+        for found in _BLOCK.finditer(text)
+        if found["label"] == label or (of_key and found["label"].endswith(f" {label}"))
+    ]
+    if not blocks or len(blocks) < text.count(f"-----BEGIN {label}-----"):
         raise SpecError(
-            f"{key} refers to {reference}, which holds no PEM", hint="it begins with a line -----BEGIN …-----"
+            f"{key} refers to {reference}, which holds no whole {label} as PEM",
+            hint=f"it goes from a line -----BEGIN {label}----- to one with END",
         )
-    return text
+    if of_key and len(blocks) > 1:
+        raise SpecError(
+            f"{key} refers to {reference}, which holds {len(blocks)} private keys",
+            hint="leave the one that belongs to the certificate",
+        )
+    return "".join(f"{block}\n" for block in blocks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
