@@ -349,7 +349,7 @@ class Spec(SpecTable):
             )
         for key, there in {
             "access.isolated = true": self.access.isolated,
-            "[edge]": self.edge is not None,
+            "[edge]": self.edge is not None and not self.edge.is_api_gateway,
         }.items():
             if there:
                 raise ValueError(

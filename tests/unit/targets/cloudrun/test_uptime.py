@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from api_gateways import ACCOUNT, WithGateway
 from cloud import Raw, act, things
 from deployment import google_for
 from gcp_rehearsal.faults import Fault
@@ -24,6 +25,10 @@ from observed import WithObserve
 
 CHECKS = "v3/projects/rehearsal/uptimeCheckConfigs"
 CALLS = "roles/run.servicesInvoker"
+
+
+class KeyedAndObserved(WithObserve, WithGateway):
+    """Deploys a model behind an API gateway, with an `[observe]`."""
 
 
 @pytest.fixture(params=["vllm", "ollama"])
@@ -171,6 +176,19 @@ def test_a_public_endpoint_is_asked_as_by_anybody_and_nobody_is_granted_anything
     (check,) = checks(deployer)
     assert "serviceAgentAuthentication" not in check["httpCheck"]
     assert callers(deployer) == set()
+
+
+def test_behind_an_api_gateway_it_asks_the_services_own_address_which_stays_open() -> None:
+    deployer = KeyedAndObserved("ollama")
+    wanted = deployer.uptimed(edge=deployer.keyed().edge)
+    _, after = deployer.up(wanted)
+    assert after.pending == (), [(one.resource.id, one.changes) for one in after.pending]
+    (check,) = checks(deployer)
+    assert check["monitoredResource"]["type"] == "cloud_run_revision"
+    assert deployer.service["ingress"] == "INGRESS_TRAFFIC_ALL"
+    assert callers(deployer) >= {agent(deployer), ACCOUNT}
+    deployer.down(wanted, purge=True)
+    assert (checks(deployer), deployer.left("apigateway")) == ([], [])
 
 
 def test_a_plan_says_who_asks_how_often_and_that_it_may_call(deployer: WithObserve) -> None:
