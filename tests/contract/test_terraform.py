@@ -340,6 +340,8 @@ def test_once_its_edge_answers_the_service_is_closed_as_up_closes_it(plans: Plan
     differs = {name: value for name, value in closed[key].body.items() if value != opened[key].body.get(name)}
     annotations = {name: value for name, value in door.closed(BACK_DOOR)["annotations"].items() if value}
     assert differs == {**door.closed(BACK_DOOR), "annotations": annotations}
+    told = plans.plan["planned_values"]["outputs"][f"{CLOSED}_url"]["value"]
+    assert told == BACK_DOOR, "the service has no address to tell any more, and the module is applied again"
 
 
 def test_the_domains_records_are_an_output(plans: Plans) -> None:

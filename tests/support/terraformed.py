@@ -99,6 +99,8 @@ def root_of(
             if 'variable "billing_account"' in files["variables.tf"]
             else ""
         )
+        if closed:
+            blocks.append(f'output "{name}_url" {{\n  value = module.{name}.url\n}}\n')
         blocks.append(
             f'module "{name}" {{\n  source = "./{name}"\n{image}{others}{token}{billed}{closed}}}\n'
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,36 @@ def test_the_script_closes_the_door_after_all_else() -> None:
     made = [place for place, line in enumerate(lines) if line.startswith(("  make ", "deploy ", "grant "))]
     assert len(made) > 20
     assert max(made) < door
+
+
+@pytest.mark.parametrize(
+    ("says", "before", "after"),
+    [
+        ("https://home-1.a.run.app", "", 'back_door = "https://home-1.a.run.app"\n'),
+        ("https://home-1.a.run.app", "of before\n", 'back_door = "https://home-1.a.run.app"\n'),
+        ("", "of before\n", "of before\n"),
+        ("", "", ""),
+        ("error", "of before\n", "of before\n"),
+    ],
+)
+def test_terraforms_closing_command_opens_nothing_where_no_address_is_told(
+    tmp_path: Path, says: str, before: str, after: str
+) -> None:
+    lines = export("terraform", resources())["main.tf"].splitlines()
+    (command,) = [line.lstrip("# ") for line in lines if "terraform output -raw url" in line]
+    told = "exit 1" if says == "error" else f"printf %s '{says}'"
+    stub = tmp_path / "bin" / "terraform"
+    stub.parent.mkdir()
+    stub.write_text(f'#!/bin/sh\ncase $1 in output) {told} ;; apply) echo >applied ;; esac\n')
+    stub.chmod(0o755)
+    file = tmp_path / "edge.auto.tfvars"
+    if before:
+        file.write_text(before)
+    env = {"PATH": f"{stub.parent}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, check=False, timeout=20)
+    assert (file.read_text() if file.exists() else "") == after
+    closes = says.startswith("https")
+    assert (tmp_path / "applied").exists() is closes, "an apply without the file would open the service"
 
 
 def test_who_calls_the_model_from_within_leaves_it_its_address() -> None:

@@ -22,6 +22,7 @@ from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.service import Service
 from homeport.resources.google.startup_cache import StartupCache
+from homeport.resources.google.traffic import BACK_DOOR
 
 KNOWS: frozenset[str] = frozenset(
     {
@@ -234,10 +235,12 @@ def _closing(things: Things) -> list[tuple[str, list[str]]]:
     when = (
         f"Once {door.address}/v1/models answers (the output dns says which records the domain wants; a new load balancer takes some "
         "minutes): the service's own address is closed. Not before, since Terraform does not ask. To open it, as before "
-        f"[edge] leaves homeport.toml: remove {edge.CLOSING} and apply."
+        f"[edge] leaves homeport.toml: remove {edge.CLOSING} and apply. Where nothing is written the service tells no address, since `up` "
+        f"has closed it: its annotation {BACK_DOOR} has the one that {edge.CLOSING} wants."
     )
-    told = f'printf \'back_door = "%s"\\n\' "$(terraform output -raw url)" > {edge.CLOSING}'
-    return [(when, [told, "terraform apply"])]
+    # An empty one would open what is closed.
+    told = f'url=$(terraform output -raw url) && [ -n "$url" ] && printf \'back_door = "%s"\\n\' "$url" > {edge.CLOSING}'
+    return [(when, [f"{told} && terraform apply"])]
 
 
 __all__ = ["KNOWS", "files"]

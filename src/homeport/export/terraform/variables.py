@@ -24,6 +24,7 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.secret import SecretVersion
+from homeport.resources.google.service import Service
 from homeport.resources.google.startup_cache import StartupCache
 
 PROVIDER = "~> 8.7"
@@ -118,7 +119,7 @@ def outputs(things: Things, addresses: Addresses) -> list[Item]:
         _output(
             "url" if service is things.service else f"{addresses.label(service)}_url",
             "Of the service, once it is made.",
-            Code(f"one({addresses.of(service)}[*].uri)"),
+            _url(things, service, f"one({addresses.of(service)}[*].uri)"),
         )
         for service in things.services
     ]
@@ -131,6 +132,12 @@ def outputs(things: Things, addresses: Addresses) -> list[Item]:
     records = [code.text for code in edge.records(things, addresses)]
     dns = [_output("dns", "What the domain's DNS must say.", Code(f"concat({', '.join(records)})"))] if records else []  # fmt: skip
     return [*urls, *buckets, *dns]
+
+
+def _url(things: Things, service: Service, told: str) -> Code:
+    """Return the address of a service; one that is closed tells none, and has the one that it was closed with."""
+    closed = things.door is not None and service is things.service
+    return Code(f'{edge.OPENED.text} != "" ? {edge.OPENED.text} : {told}' if closed else told)
 
 
 def _back_door(address: str) -> Block:
