@@ -18,6 +18,8 @@ from homeport.verify.report import failed, passed
 
 _LONGEST_S = 900.0
 _LIMITED = 429
+_FEWEST = 2
+"""A streamed answer has a piece with its text and one with why it ended."""
 _MADE_UP = "AIzaSy"
 """How Google's keys begin."""
 
@@ -58,6 +60,11 @@ async def answers_to_keys(gateway: AskedGateway) -> Finding:
         pieces = await _pieces(first[1])
     except HomeportError as error:
         return failed(f"the key of {first[0]} gets no answer: {error}")
+    if first[1].task != "embed" and pieces < _FEWEST:
+        return failed(
+            f"the key of {first[0]} gets a stream with {_counted(pieces)} of an answer, and at least {_FEWEST} were expected",
+            pieces=pieces,
+        )
     for client, endpoint in others:
         status = await status_with(
             address, "/v1/models", next(iter(endpoint.headers.values())), via=gateway.via
@@ -70,7 +77,7 @@ async def answers_to_keys(gateway: AskedGateway) -> Finding:
             return failed(f"it says {status} to the key of {client}", status=status)
     taken = ", ".join(gateway.endpoints)
     return passed(
-        f"{address} answers to the keys of {taken}, in {pieces} pieces, and refuses no key and a made-up one",
+        f"{address} answers to the keys of {taken}, in {_counted(pieces)}, and refuses no key and a made-up one",
         pieces=pieces,
     )
 
@@ -81,7 +88,13 @@ async def _pieces(endpoint: Endpoint) -> int:
         await endpoint.embed(["hello"])
         return 1
     question = [{"role": "user", "content": "Count from one to five."}]
-    return len([chunk async for chunk in endpoint.stream(question, max_tokens=16)])
+    # What tells of usage alone is no piece of an answer. Whether they came one after another is not looked at: a few tokens
+    # of a fast engine come at once, too, and so do those that a screen has held back.
+    return len([chunk async for chunk in endpoint.stream(question, max_tokens=16) if chunk.get("choices")])
+
+
+def _counted(pieces: int) -> str:
+    return "1 piece" if pieces == 1 else f"{pieces} pieces"
 
 
 async def _find(verifier: Verifier, endpoint: Endpoint, target: CloudRunTarget) -> AskedGateway:
