@@ -291,15 +291,14 @@ class ClientKey(BaseResource):
         operation = await google.post(
             "apikeys", self._parent, body, repeatable=True, keyId=f"k{token_hex(16)}"
         )
-        made = await google.finish("apikeys", operation, progress=progress, key=self.id)
-        return {key: value for key, value in made.items() if key != "keyString"}
+        return _shown(await google.finish("apikeys", operation, progress=progress, key=self.id))
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Let it open the endpoint's gateway and nothing else."""
         google = patient(self.google, outputs, self.needs)
         body = {"restrictions": self._restrictions(outputs)}
         operation = await google.patch("apikeys", f"v2/{live['name']}", body, updateMask="restrictions")
-        return await google.finish("apikeys", operation, progress=progress, key=self.id)
+        return _shown(await google.finish("apikeys", operation, progress=progress, key=self.id))
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         """Unmake it: it opens nothing any more."""
@@ -336,6 +335,11 @@ class ClientKey(BaseResource):
 
     def _restrictions(self, outputs: Outputs) -> Json:
         return {"apiTargets": [{"service": outputs[f"api/{self.name}"]["managedService"]}]}
+
+
+def _shown(key: Json) -> Json:
+    """Return what of a key may be kept and printed. Google's page says so of no answer but the one to a change: that it lacks the string."""
+    return {name: value for name, value in key.items() if name != "keyString"}
 
 
 def is_key_of(live: Json, name: str) -> bool:

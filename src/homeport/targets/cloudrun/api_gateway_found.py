@@ -35,12 +35,7 @@ async def unwanted_api_gateway(
         return [*there, *([who] if ours else [])]
     paths = {part.address.path for part in (wanted.api, wanted.config, wanted.gateway)}
     kept = {key.id for key in wanted.keys}
-    left = [part for part in there if part.id not in kept and _path(part) not in paths]
-    # A gateway in another region has the id of the wanted one.
-    return [
-        replace(part, id=f"{part.id} in {_place(part)}") if isinstance(part, parts.Gateway) else part
-        for part in left
-    ]
+    return [part for part in there if part.id not in kept and _path(part) not in paths]
 
 
 async def find_api_gateway(
@@ -91,8 +86,14 @@ async def _there(google: Google, name: str, after: tuple[str, ...]) -> list[Reso
     return [
         *found_apis,
         *found_configs,
+        # After a change of region that was broken off there are two of a name, and each keeps the config that it serves.
         *(
-            _at(parts.gateway(google, name, "-", ""), each, f"api-gateway/{_last(each)}", serving)
+            _at(
+                parts.gateway(google, name, "-", ""),
+                each,
+                f"api-gateway/{_last(each)} in {_place(each)}",
+                serving,
+            )
             for each in gateways
         ),
         *(parts.ClientKey(google=google, name=name, client=client, after=above) for client in clients),
@@ -135,8 +136,8 @@ def _path(part: Resource) -> str:
     return part.address.path if isinstance(part, RestResource) else ""
 
 
-def _place(part: RestResource) -> str:
-    return part.address.path.partition("/locations/")[2].partition("/")[0]
+def _place(live: Json) -> str:
+    return str(live["name"]).partition("/locations/")[2].partition("/")[0]
 
 
 __all__ = ["find_api_gateway", "tells_of_api_gateway", "unwanted_api_gateway"]

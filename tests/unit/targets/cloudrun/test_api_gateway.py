@@ -17,6 +17,8 @@ from homeport import spec
 from homeport.catalog.prices import load as load_prices
 from homeport.errors import HomeportError, Incomplete, OperationFailed, SpecError
 from homeport.export import export
+from homeport.json_types import Json
+from homeport.progress import Silent
 from homeport.reconcile.fact import labelled
 from homeport.targets.cloudrun.api_gateway import PATHS
 from homeport.targets.cloudrun.api_gateway_fact import ApiGatewayFact
@@ -122,12 +124,53 @@ def test_a_key_that_somebody_opened_for_more_is_closed_again() -> None:
     assert after.pending == ()
 
 
+def test_no_answer_of_googles_brings_a_keys_string_into_what_is_kept_of_it() -> None:
+    deployer = WithGateway()
+    wanted = deployer.keyed()
+    deployer.up(wanted)
+    gateway = deployer.target_of(wanted).api_gateway
+    assert gateway is not None
+    stored = keys_of(deployer)["alice"]
+    stored.body["keyString"] = stored.hidden["string"]
+
+    async def changed() -> Json:
+        (key,) = [one for one in gateway.keys if one.client == "alice"]
+        live = await key.read()
+        assert live is not None
+        return await key.update(live, {"api/home": await gateway.api.read() or {}}, Silent())
+
+    kept = act(changed())
+    assert kept["annotations"]["homeport-client"] == "alice"
+    assert "keyString" not in kept
+
+
 def test_a_gateway_in_another_region_takes_the_place_of_the_old_one() -> None:
     deployer = WithGateway()
     deployer.up(deployer.keyed())
     _, after = deployer.up(deployer.keyed(gateway_region="europe-west2"))
     assert after.pending == ()
     assert [one for one in deployer.left("apigateway") if "gateways" in one] == ["europe-west2/gateways/home"]
+
+
+@pytest.mark.parametrize("command", ["down", "up"])
+def test_two_gateways_that_a_change_of_region_left_go_at_once_each_before_its_config(command: str) -> None:
+    deployer = WithGateway()
+    deployer.up(deployer.keyed(requests_per_minute=60))
+    deployer.cloud.faults.append(
+        Fault(method="apigateway.projects.locations.gateways.delete", status=403, times=100)
+    )
+    with pytest.raises(HomeportError):
+        deployer.up(deployer.keyed(requests_per_minute=120, gateway_region="europe-west2"))
+    deployer.cloud.faults.clear()
+    there = deployer.left("apigateway")
+    assert {"europe-west1/gateways/home", "europe-west2/gateways/home"} < set(there)
+    assert len([one for one in there if "/configs/" in one]) == 2
+    if command == "down":
+        deployer.down(deployer.wanted(), purge=True)
+    else:
+        deployer.up(deployer.wanted())
+    assert deployer.left("apigateway") == []
+    assert keys_of(deployer) == {}
 
 
 def test_without_edge_all_of_it_goes_and_the_service_stays_as_it_was() -> None:
