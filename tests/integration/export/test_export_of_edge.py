@@ -91,7 +91,7 @@ def test_terraforms_closing_command_opens_nothing_where_no_address_is_told(
     told = "exit 1" if says == "error" else f"printf %s '{says}'"
     stub = tmp_path / "bin" / "terraform"
     stub.parent.mkdir()
-    stub.write_text(f'#!/bin/sh\ncase $1 in output) {told} ;; apply) echo >applied ;; esac\n')
+    stub.write_text(f"#!/bin/sh\ncase $1 in output) {told} ;; apply) echo >applied ;; esac\n")
     stub.chmod(0o755)
     file = tmp_path / "edge.auto.tfvars"
     if before:

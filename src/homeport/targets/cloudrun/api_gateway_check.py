@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from secrets import token_hex
 
 from homeport.endpoint import Endpoint
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, NetworkError
 from homeport.targets.cloudrun.agent_check import and_agent
 from homeport.targets.cloudrun.api_gateway_proof import REFUSED, client_endpoint, status_with
 from homeport.targets.cloudrun.checks import CLIENTS
@@ -60,11 +60,6 @@ async def answers_to_keys(gateway: AskedGateway) -> Finding:
         pieces = await _pieces(first[1])
     except HomeportError as error:
         return failed(f"the key of {first[0]} gets no answer: {error}")
-    if first[1].task != "embed" and pieces < _FEWEST:
-        return failed(
-            f"the key of {first[0]} gets a stream with {_counted(pieces)} of an answer, and at least {_FEWEST} were expected",
-            pieces=pieces,
-        )
     for client, endpoint in others:
         status = await status_with(
             address, "/v1/models", next(iter(endpoint.headers.values())), via=gateway.via
@@ -83,14 +78,22 @@ async def answers_to_keys(gateway: AskedGateway) -> Finding:
 
 
 async def _pieces(endpoint: Endpoint) -> int:
-    """Return in how many pieces a streamed answer came; 1 for vectors. Raises what the endpoint raises."""
+    """
+    Return in how many pieces a streamed answer came; 1 for vectors.
+
+    Whether they came one after another is not looked at: a few tokens of a fast engine come at once, too, and so do those that a screen has held back. Raises what the endpoint raises, and `NetworkError` for too few.
+    """
     if endpoint.task == "embed":
         await endpoint.embed(["hello"])
         return 1
     question = [{"role": "user", "content": "Count from one to five."}]
-    # What tells of usage alone is no piece of an answer. Whether they came one after another is not looked at: a few tokens
-    # of a fast engine come at once, too, and so do those that a screen has held back.
-    return len([chunk async for chunk in endpoint.stream(question, max_tokens=16) if chunk.get("choices")])
+    # What tells of usage alone is no piece of an answer.
+    pieces = len([one async for one in endpoint.stream(question, max_tokens=16) if one.get("choices")])
+    if pieces < _FEWEST:
+        raise NetworkError(
+            f"its stream holds {_counted(pieces)} of one, and at least {_FEWEST} were expected"
+        )
+    return pieces
 
 
 def _counted(pieces: int) -> str:

@@ -86,7 +86,7 @@ def test_a_stream_that_holds_no_answer_in_pieces_fails(events: tuple[object, ...
     with gateway(*events) as url:
         found = checked(url)
     assert found.outcome is Outcome.FAILED
-    assert f"the key of alice gets a stream with {counted}" in found.detail
+    assert f"the key of alice gets no answer: its stream holds {counted}" in found.detail
 
 
 def test_vectors_are_one_piece() -> None:

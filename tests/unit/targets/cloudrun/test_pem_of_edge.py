@@ -76,7 +76,11 @@ def test_a_key_of_the_older_kind_is_taken_without_its_parameters(tmp_path: Path)
 @pytest.mark.parametrize(
     ("key", "keeps", "says"),
     [
-        (CERTIFICATE, "k", "edge.certificate refers to file:own.pem, which holds no whole CERTIFICATE as PEM"),
+        (
+            CERTIFICATE,
+            "k",
+            "edge.certificate refers to file:own.pem, which holds no whole CERTIFICATE as PEM",
+        ),
         (KEY, "c", "edge.private_key refers to file:own.pem, which holds no whole PRIVATE KEY as PEM"),
         (CERTIFICATE, "", "no whole CERTIFICATE"),
         (KEY, "ckk", "holds 2 private keys"),
