@@ -113,9 +113,13 @@ class Deployment:
         """
         return await self.target.take_down(purge=purge, approve=approve, progress=progress or Silent())
 
-    async def status(self) -> Status:
-        """Return how the endpoint is now. Raises `NotRunning` or `NotFound` where there is none."""
-        return await self.target.status()
+    async def status(self, *, usage: bool = True) -> Status:
+        """
+        Return how the endpoint is now. Raises `NotRunning` or `NotFound` where there is none.
+
+        Without `usage` nobody is asked what it was used for, which on Cloud Run may take seconds.
+        """
+        return await self.target.status(usage=usage)
 
     async def connect(self) -> Endpoint:
         """Return the endpoint that serves now. Raises `NotRunning` or `NotFound` where none does."""

@@ -170,11 +170,13 @@ class Status:
     timeline_s: Mapping[str, float] | None = None
     """Seconds of each part of the start."""
     usage: Mapping[str, Json] | None = None
-    """What it was used for: `requests`, `prompt_tokens`, `output_tokens`, `hours`, `usd`; null is not known. Counted from `since`, which is `started_at` where it has no such key."""
+    """What it was used for: `requests`, `prompt_tokens`, `output_tokens`, `hours`, `usd`; null is not known. Counted from `since`, which is `started_at` where it has no such key. None, too, where that was not asked."""
     usage_unknown: str = ""
     """Why it is not known what it was used for; '' where it is, or where nothing was counted."""
     usd_per_hour: float | None = None
     """List price of one instance while it runs; None on this machine, and where there is no price for it."""
+    min_instances: int | None = None
+    """How many instances always run; None on this machine."""
     regions: tuple[RegionState, ...] = ()
     """All regions that serve it behind one address, the first one first; none where there is one alone."""
     also_in: tuple[str, ...] = ()

@@ -137,7 +137,7 @@ def _opened(on: str) -> Any:  # Any: a coroutine function of what is known of it
     from homeport.bench.bench import Served
 
     async def work(deployment: Deployment) -> tuple[Endpoint, Served]:
-        status = await deployment.status()
+        status = await deployment.status(usage=False)
         return await deployment.connect(), Served(on=on, engine=status.engine or "")
 
     return work

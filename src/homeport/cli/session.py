@@ -127,6 +127,6 @@ def this_machines(terminal: Terminal, name: str | None, file: Path) -> str:
     """Return the name of the endpoint on this machine that is meant. Raises `NotManaged` where another file owns it."""
 
     async def status(deployment: Deployment) -> str:
-        return (await deployment.status()).name
+        return (await deployment.status(usage=False)).name
 
     return with_endpoint(terminal, name, file, "local", status)

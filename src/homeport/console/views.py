@@ -114,7 +114,7 @@ class Views:
         something else by now.
         """
         async with self._one(on, name) as selected:
-            now = (await selected.status()).rollback_to
+            now = (await selected.status(usage=False)).rollback_to
             if now != to:
                 raise ApprovalDeclined(
                     f"by now {now or 'nothing'} would serve again, and not {to}",

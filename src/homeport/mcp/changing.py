@@ -108,7 +108,7 @@ class ChangingTools:
         async def work(progress: Progress) -> dict[str, Any]:
             async with self._scope.opened(file, on) as deployment:
                 deployment.require({Capability.ROLLBACK: True})
-                now = await deployment.status()
+                now = await deployment.status(usage=False)
                 if now.rollback_refused:
                     raise StateError(
                         now.rollback_refused, hint="`homeport up` makes a revision that can serve"

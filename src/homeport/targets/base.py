@@ -154,8 +154,8 @@ class Target(Protocol):
     async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
         """Return the report of all checks on what serves now."""
 
-    async def status(self) -> Status:
-        """Return how the endpoint is now. Raises `NotRunning` or `NotFound` where there is none."""
+    async def status(self, *, usage: bool = True) -> Status:
+        """Return how the endpoint is now, with `usage` also what it was used for. Raises `NotRunning` or `NotFound` where there is none."""
 
     def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
         """Yield what the engine wrote; with `follow` also what comes, until the caller stops."""

@@ -127,6 +127,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         receipts=known,
         started_at=service.get("createTime"),
         usd_per_hour=_price_of(serving, region_there),
+        min_instances=least_instances(service),
         regions=await _regions(google, services),
         also_in=services.others,
         parts=services.parts,

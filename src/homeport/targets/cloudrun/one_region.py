@@ -180,14 +180,15 @@ class CloudRunLifecycle:
         stays = "left: nothing; weights and the hub's token stay, if there are any: --purge removes them"
         return Removal(name=self.name, gone=gone, kept="left: nothing" if purge else stays)
 
-    async def status(self) -> Status:
+    async def status(self, *, usage: bool = True) -> Status:
         """
         Return what is deployed, found by its mark: also where the file's region has changed since.
 
-        What it was used for is told where metrics can be read. Raises `NotFound` where nothing is, `Incomplete` where that is not known.
+        What it was used for is told with `usage`, where metrics can be read. Raises `NotFound` where nothing is, `Incomplete` where that is not known.
         """
         fit = WayBack(google=self.google, names=self.names, guard=self.spec.guard).ensure_fit
-        return await with_usage(self.google, await describe(self.google, self.name, self.names.region, fit))
+        status = await describe(self.google, self.name, self.names.region, fit)
+        return await with_usage(self.google, status) if usage else status
 
     async def observed(self) -> ObserveFindings:
         """Return what Cloud Monitoring has of it. Raises `NotFound` where nothing is deployed, `SpecError` without `[observe]`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -42,18 +43,29 @@ async def with_usage(google: Google, status: Status, now: datetime | None = None
         return replace(status, usage_unknown=f"Cloud Monitoring did not answer within {_PATIENCE_S:g} s")
     except HomeportError as error:
         return replace(status, usage_unknown=f"it cannot be read from Cloud Monitoring: {error}")
-    figures = counted.get((status.name, status.region or ""), {})
-    hours = figures.get("seconds", 0.0) / 3600
-    usage: dict[str, Json] = {
-        # Of Cloud Run's own counts nothing is written while there is nothing; tokens come only where `[observe]` sends them.
-        "requests": round(figures.get("requests", 0.0)),
+    usage = _usage(counted.get((status.name, status.region or ""), {}), status)
+    if since > began:
+        usage["since"] = since.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return replace(status, usage=usage)
+
+
+def _usage(figures: Mapping[str, float], status: Status) -> dict[str, Json]:
+    """Return what was counted. Tokens come only where `[observe]` sends them."""
+    # Of Cloud Run's own counts nothing is written while there is nothing, nor in the first minutes: where something else was
+    # counted, or instances always run, seconds that are not there are no nought.
+    seconds = figures.get("seconds")
+    if seconds is None and not any(figures.values()) and not status.min_instances:
+        seconds = 0.0
+    talked = any(figures.get(name) for name in ("prompt_tokens", "output_tokens"))
+    requests = figures.get("requests", None if talked else 0.0)
+    hours = None if seconds is None else seconds / 3600
+    price = status.usd_per_hour
+    return {
+        "requests": None if requests is None else round(requests),
         **{
             name: None if figures.get(name) is None else round(figures[name])
             for name in ("prompt_tokens", "output_tokens")
         },
-        "hours": round(hours, 4),
-        "usd": None if status.usd_per_hour is None else round(hours * status.usd_per_hour, 4),
+        "hours": None if hours is None else round(hours, 4),
+        "usd": None if hours is None or price is None else round(hours * price, 4),
     }
-    if since > began:
-        usage["since"] = since.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return replace(status, usage=usage)

@@ -105,12 +105,13 @@ class LocalLifecycle:
         refuse_unknown(options.only, check_names(self.spec.task))
         return await verification.check(self._started(), only=options.only, on_result=on_result)
 
-    async def status(self) -> Status:
-        """Return how the endpoint is now. Raises `NotRunning` where there is none."""
+    async def status(self, *, usage: bool = True) -> Status:
+        """Return how the endpoint is now, with `usage` also what it was used for. Raises `NotRunning` where there is none."""
         from homeport.targets.local.status import look
 
         self._ensure_mine()
-        return await look(self.name, self._remembered(), self.graph.home)
+        status = await look(self.name, self._remembered(), self.graph.home)
+        return status if usage else replace(status, usage=None)
 
     async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
         """Yield the text of the engine's log, which stays when the endpoint is gone. Raises `NotRunning`."""

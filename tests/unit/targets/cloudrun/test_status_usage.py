@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +19,11 @@ from deployers import Deployer
 from deployment import google_for
 from gcp_rehearsal.cloud import Cloud
 from gcp_rehearsal.faults import Fault
+from homeport.cli import bench
 from homeport.cli.show import status_text
+from homeport.deployment import Deployment
+from homeport.mcp.changing import ChangingTools
+from homeport.mcp.scope import Scope
 from homeport.results import Status
 from homeport.targets.cloudrun import status_usage
 from homeport.targets.cloudrun.endpoints import describe
@@ -32,6 +40,7 @@ class Counted:
 
     tokens: bool = True
     nothing: bool = False
+    missing: str = ""
     asked: list[str] = field(default_factory=list)
 
     def query(self, path: str, form: Mapping[str, str]) -> bytes:
@@ -45,7 +54,7 @@ class Counted:
         result = [
             {"metric": {name: "home", "location": region}, "value": [0, str(value * times)]}
             for region, times in {HERE: 1, ELSEWHERE: 10}.items()
-            if value is not None and not self.nothing
+            if value is not None and not self.nothing and not (self.missing and self.missing in query)
         ]
         return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
 
@@ -96,6 +105,63 @@ def test_tokens_are_not_known_without_observe_and_a_service_that_nobody_asked_ha
     usage = seen(deployer).usage
     assert usage is not None
     assert (usage["requests"], usage["usd"], usage["output_tokens"]) == (0, 0, None)
+
+
+def test_what_it_cost_is_not_known_where_its_seconds_are_not_counted(deployer: Deployer) -> None:
+    deployer.cloud.metrics = Counted(missing="billable")
+    status = seen(deployer)
+    assert status.usage is not None
+    assert (status.usage["requests"], status.usage["hours"], status.usage["usd"]) == (5, None, None)
+    assert "requests 5, tokens in 70, out 30; cost not known" in status_text(status)
+    deployer.cloud.metrics = Counted(missing="request_count")
+    assert "requests not known, tokens in 70" in status_text(seen(deployer))
+
+
+def test_an_instance_that_always_runs_costs_something_before_it_is_counted(deployer: Deployer) -> None:
+    deployer.cloud.metrics = Counted(nothing=True)
+    google = google_for(deployer.cloud)
+
+    async def kept(least: int) -> Status:
+        return await with_usage(google, replace(await describe(google, "home", HERE), min_instances=least))
+
+    assert "requests 0, tokens in not known, out not known; cost not known" in status_text(act(kept(1)))
+    assert "cost $0.00" in status_text(act(kept(0)))
+
+
+def test_how_many_instances_always_run_is_told(deployer: Deployer) -> None:
+    deployer.cloud.metrics = Counted(nothing=True)
+    assert seen(deployer).min_instances == 0
+    deployer.service["template"].setdefault("scaling", {})["minInstanceCount"] = 1
+    warm = seen(deployer)
+    assert (warm.min_instances, warm.usage and warm.usage["usd"]) == (1, None)
+
+
+def test_what_it_was_used_for_is_not_asked_by_those_who_want_something_else(deployer: Deployer) -> None:
+    measured = deployer.cloud.metrics = Counted()
+    google = google_for(deployer.cloud)
+    status = act(deployment(google, deployer.wanted()).status(usage=False))
+    assert (status.state, status.usage, status.usage_unknown, measured.asked) == ("ready", None, "", [])
+
+
+def test_a_bench_asks_for_its_engine_and_an_agent_for_what_would_serve_again_and_neither_for_metrics(
+    deployer: Deployer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = deployer.cloud.metrics = Counted()
+    google, wanted = google_for(deployer.cloud), deployer.wanted()
+
+    @asynccontextmanager
+    async def opened(*_: object) -> AsyncIterator[Deployment]:
+        yield deployment(google, wanted)
+
+    monkeypatch.setattr(Scope, "opened", opened)
+    call: Any = SimpleNamespace(report_progress=None)
+    tools = ChangingTools(Scope(Path()))
+    proposed = asyncio.run(tools.rollback(call))
+    assert proposed.plan is not None
+    assert proposed.plan["model"] == "gemma-4-taught"
+    _, served = act(bench._opened("cloudrun")(deployment(google, wanted)))
+    assert served.engine == "vllm"
+    assert measured.asked == []
 
 
 def test_what_is_counted_begins_with_the_service_or_six_weeks_ago(deployer: Deployer) -> None:
