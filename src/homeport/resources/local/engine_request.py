@@ -17,7 +17,8 @@ from typing import cast
 from urllib.parse import urlsplit
 
 _MOST_BYTES = 16 * 2**20
-_PIECE = 1 << 16
+_MOST_HEAD = 1 << 16
+_BLANK = b"\r\n\r\n"
 
 
 class Unanswered(Exception):
@@ -51,21 +52,23 @@ async def ask(
     Raises `Unanswered`, at the latest after `within_s` seconds, also where an answer has begun by then.
     """
     where = urlsplit(url)
+    assert where.hostname is not None
     try:
         async with asyncio.timeout(within_s):
-            reader, writer = await asyncio.open_connection(where.hostname, where.port or 80)
+            loop = asyncio.get_running_loop()
+            transport, answer = await loop.create_connection(_Reception, where.hostname, where.port or 80)
             try:
-                writer.write(_request(where.netloc, path, headers or {}, body))
-                return _parsed(await _to_the_end(reader))
+                transport.write(_request(where.netloc, path, headers or {}, body))
+                return _parsed(await answer.whole)
             finally:
-                writer.close()
+                transport.close()
     except (OSError, EOFError, http.client.HTTPException) as error:
         raise Unanswered(str(error) or type(error).__name__) from error
 
 
 def _request(host: str, path: str, headers: Mapping[str, str], body: Mapping[str, object] | None) -> bytes:
     content = b"" if body is None else json.dumps(body).encode()
-    # The end of the connection is the end of the answer.
+    # Who honours that and tells no length ends its answer with the connection.
     lines = {"Host": host, "Connection": "close", "Accept": "*/*", **headers}
     if body is not None:
         lines |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
@@ -74,13 +77,48 @@ def _request(host: str, path: str, headers: Mapping[str, str], body: Mapping[str
     return f"{head}\r\n".encode("latin-1") + content
 
 
-async def _to_the_end(reader: asyncio.StreamReader) -> bytes:
-    received = bytearray()
-    while piece := await reader.read(_PIECE):
-        received += piece
-        if len(received) > _MOST_BYTES:
-            raise EOFError(f"an answer of more than {_MOST_BYTES >> 20} MiB")
-    return bytes(received)
+class _Reception(asyncio.Protocol):
+    """Collects an answer to its end, which need not be that of its connection: that may stay open, or be reset."""
+
+    def __init__(self) -> None:
+        self.whole: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._received = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a piece."""
+        if self.whole.done():
+            return
+        self._received += data
+        if len(self._received) > _MOST_BYTES:
+            self.whole.set_exception(EOFError(f"an answer of more than {_MOST_BYTES >> 20} MiB"))
+        elif _is_whole(self._received):
+            self.whole.set_result(bytes(self._received))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take what came by now for all, unless the connection broke: an answer that says where it ends has not ended."""
+        if self.whole.done():
+            return
+        if error is not None:
+            self.whole.set_exception(error)
+        else:
+            self.whole.set_result(bytes(self._received))
+
+
+def _is_whole(received: bytearray) -> bool:
+    """Return True for an answer that says where it ends, and has."""
+    response = _response(bytes(received[:_MOST_HEAD]))
+    if response is None:
+        return False
+    if not response.chunked:
+        begun = response.fp.tell()
+        return response.length is not None and len(received) >= begun + response.length
+    if not received.endswith(_BLANK):
+        return False
+    try:
+        _parsed(bytes(received))
+    except http.client.HTTPException:
+        return False
+    return True
 
 
 class _Received:
@@ -96,10 +134,25 @@ class _Received:
 
 def _parsed(received: bytes) -> EngineAnswer:
     """Return the answer. Raises `HTTPException` or `EOFError` for one that is not whole, or is none."""
+    if _BLANK not in received:
+        raise EOFError("the answer ended within its head")
+    response = _begun(received)
+    return EngineAnswer(response.status, response.read().decode(errors="replace"))
+
+
+def _response(received: bytes) -> http.client.HTTPResponse | None:
+    """Return the answer of which the head is there; None for none, or what is no HTTP."""
+    if _BLANK not in received:
+        return None
+    try:
+        return _begun(received)
+    except http.client.HTTPException:
+        return None
+
+
+def _begun(received: bytes) -> http.client.HTTPResponse:
     from socket import socket
 
-    if b"\r\n\r\n" not in received:
-        raise EOFError("the answer ended within its head")
     response = http.client.HTTPResponse(cast(socket, _Received(received)))
     response.begin()
-    return EngineAnswer(response.status, response.read().decode(errors="replace"))
+    return response

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -92,6 +94,51 @@ def test_a_refusal_is_an_answer() -> None:
 def test_half_an_answer_or_none_is_none(pieces: tuple[bytes, ...]) -> None:
     with pytest.raises(Unanswered):
         asked(saying(*pieces))
+
+
+FRAMED = [
+    (OK + b"content-length: 5\r\n\r\nhe", b"llo"),
+    (OK + b"transfer-encoding: chunked\r\n\r\n4\r\n\r\n\r\n", b"\r\n5\r\nhello\r\n", b"0\r\n", b"\r\n"),
+    (OK + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nexpires: never\r\n\r\n",),
+    (b"HTTP/1.1 100 Continue\r\n\r\n", OK + b"content-length: 5\r\n\r\nhello"),
+]
+"""Answers that say where they end."""
+
+
+@pytest.mark.parametrize("pieces", FRAMED)
+def test_an_answer_ends_where_it_says_so_also_on_a_connection_that_stays_open(
+    pieces: tuple[bytes, ...],
+) -> None:
+    async def stays(_: bytes, writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        await writer.wait_closed()
+
+    assert asked(stays).text.strip() == "hello"
+
+
+def reset_after(*pieces: bytes) -> Answer:
+    async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+        link: socket.socket = writer.get_extra_info("socket")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    return answer
+
+
+@pytest.mark.parametrize("pieces", FRAMED)
+def test_a_whole_answer_before_a_reset_is_one(pieces: tuple[bytes, ...]) -> None:
+    assert asked(reset_after(*pieces)).text.strip() == "hello"
+
+
+@pytest.mark.parametrize("head", [b"content-length: 9\r\n", b"transfer-encoding: chunked\r\n", b""])
+def test_what_a_reset_cut_off_is_no_answer_nor_one_that_does_not_say_where_it_ends(head: bytes) -> None:
+    with pytest.raises(Unanswered, match="reset by peer"):
+        asked(reset_after(OK + head + b"\r\n5\r\nhello"))
 
 
 def test_an_answer_that_comes_in_drops_is_not_waited_for_beyond_the_patience() -> None:
