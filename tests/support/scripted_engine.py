@@ -175,6 +175,8 @@ class Engine:
         self._defect = defect
         self.says = "Rome is the capital of Italy."
         """Its answer to what it knows no answer to."""
+        self.refuses = 0
+        """The status with which it refuses everything, unless 0."""
         self._takes = itertools.count()
         handler = type("Handler", (_Handler,), {"engine": self})
         self._http = _Server(("127.0.0.1", 0), handler)
@@ -210,6 +212,8 @@ class Engine:
             return _Reply(200, {"status": "ok"})
         if not self._let_in(path, authorization):
             return _Reply(302 if self.has(Defect.REDIRECTED) else 401, _error("Invalid API key"))
+        if self.refuses:
+            return _Reply(self.refuses, _error("try again later"))
         if method == "GET":
             return self._shown(path)
         answers = {

@@ -443,6 +443,19 @@ def test_a_wrong_key_is_no_peculiarity_of_an_engine(engine: Engine) -> None:
         }
 
 
+@pytest.mark.parametrize("status", [408, 429, 503])
+@pytest.mark.parametrize(
+    "name", ["unknown-model", "model-by-name", "no-vectors", "mistakes", "schema-responses"]
+)
+def test_a_refusal_for_now_is_no_trait_of_an_engine_and_no_refusal_for_good(
+    engine: Engine, name: str, status: int
+) -> None:
+    engine.refuses = status
+    (result,) = checked(promised(engine), name).results
+    assert result.outcome is Outcome.FAILED
+    assert result.detail == f"the endpoint refused ({status}): try again later"
+
+
 @pytest.mark.parametrize(
     ("text", "leak"),
     [

@@ -13,7 +13,7 @@ from homeport.errors import EndpointError
 from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
 from homeport.verify.checks.dialects import Responses
-from homeport.verify.checks.promised import judged, standing, told
+from homeport.verify.checks.promised import LATER, NOT_ITS_OWN, judged, standing, told
 from homeport.verify.checks.structure import ASKED, SCHEMA, misfit
 from homeport.verify.report import Finding, VerificationSubject, skipped
 
@@ -115,6 +115,8 @@ async def unknown_model(subject: VerificationSubject) -> Finding:
     try:
         response = await subject.endpoint.answer(user("hi"), model=_NOBODY, max_tokens=1)
     except EndpointError as error:
+        if error.status in LATER:
+            raise
         if error.status >= 500:
             return told(subject, {feature: f"refused with {error.status}, not with 404"}, "")
         return told(subject, {}, f"refused with {error.status}", status=error.status)
@@ -127,7 +129,7 @@ async def model_by_name(subject: VerificationSubject) -> Finding:
     feature, path = Feature.MODEL_BY_NAME, f"/v1/models/{quote(subject.endpoint.model, safe='')}"
     async with subject.endpoint.client(timeout_s=60) as client:
         response = await client.get(path)
-    if response.status_code in {401, 403}:
+    if response.status_code in NOT_ITS_OWN:
         raise refusal(response.status_code, response.text)
     if not response.is_success:
         return told(
@@ -150,7 +152,7 @@ async def no_vectors(subject: VerificationSubject) -> Finding:
             "/v1/embeddings", json={"model": subject.endpoint.model, "input": "a text"}
         )
     status = response.status_code
-    if status in {401, 403}:
+    if status in NOT_ITS_OWN:
         raise refusal(status, response.text)
     flag = _FLAG.search(response.text)
     problem = ""
@@ -171,7 +173,7 @@ async def mistakes(subject: VerificationSubject) -> Finding:
             request = {"model": subject.endpoint.model, "messages": user("hi"), "max_tokens": 1, **wrong}
             request = {key: value for key, value in request.items() if value is not None}
             response = await client.post("/v1/chat/completions", json=request)
-            if response.status_code in {401, 403}:
+            if response.status_code in NOT_ITS_OWN:
                 raise refusal(response.status_code, response.text)
             statuses[mistake] = response.status_code
     unexpected = [

@@ -10,6 +10,11 @@ from homeport.engines.registry import module
 from homeport.errors import EndpointError, NetworkError
 from homeport.verify.report import Finding, VerificationSubject, failed, noted, passed
 
+LATER = frozenset((408, 429, 503))
+"""By these nobody refuses for good: an engine that is busy, or Cloud Run before it."""
+NOT_ITS_OWN = LATER | {401, 403}
+"""What is answered to whoever asks, whatever is asked: no trait of the engine, so a check that gets it could not tell."""
+
 
 def standing(subject: VerificationSubject, feature: Feature) -> Conformance:
     """Return how the engine of an endpoint stands to a feature, as it says itself."""
@@ -42,12 +47,12 @@ async def judged(subject: VerificationSubject, feature: Feature, look: Awaitable
     """
     Return what `look` finds; where the API refuses, breaks off or answers in another shape, that is otherwise, too.
 
-    A key that is refused is another matter, and so is an endpoint that does not answer: these are raised.
+    What says nothing of the engine is raised: see `NOT_ITS_OWN`.
     """
     try:
         return await look
     except EndpointError as error:
-        if error.status in {401, 403}:
+        if error.status in NOT_ITS_OWN:
             raise
         return told(subject, {feature: str(error)}, "")
     except NetworkError as error:
