@@ -27,6 +27,7 @@ async def unless_gone(
     here = asyncio.current_task()
     assert here is not None
     over = asked = False
+    before = here.cancelling()  # Of a task that was cancelled once and went on all the same: not 0.
 
     def give_up(_: asyncio.Task[None]) -> None:
         nonlocal asked
@@ -39,7 +40,7 @@ async def unless_gone(
         return await work
     except asyncio.CancelledError:
         # Who cancels from outside has asked, too, and is obeyed.
-        if not asked or here.cancelling() > 1:
+        if not asked or here.cancelling() > before + 1:
             raise
         watching.result()
         raise ClientGone from None
@@ -49,6 +50,8 @@ async def unless_gone(
             here.uncancel()
         watching.cancel()
         await asyncio.wait({watching})
+        if not watching.cancelled():
+            watching.exception()  # Else it is told of as one that nobody asked for.
 
 
 async def hung_up(receive: Receive) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 from collections.abc import Coroutine
 from typing import Any
 
@@ -108,6 +110,47 @@ def test_who_is_cancelled_from_outside_is_cancelled_whether_the_client_leaves_or
 
     asyncio.run(main())
     assert watched == ([] if leaves else ["ended"])
+
+
+def test_a_client_that_leaves_is_gone_also_for_a_task_that_once_went_on_although_it_was_cancelled() -> None:
+    async def stubborn() -> str:
+        with contextlib.suppress(asyncio.CancelledError):
+            await never()
+        try:
+            return repr(await unless_gone(never(), soon()))
+        except ClientGone:
+            return "ClientGone"
+
+    async def main() -> str:
+        task = asyncio.ensure_future(stubborn())
+        await soon()
+        task.cancel()
+        return await task
+
+    assert asyncio.run(main()) == "ClientGone"
+
+
+def test_a_watch_that_fails_as_it_is_ended_is_not_told_as_an_error_that_nobody_asked_for() -> None:
+    told: list[dict[str, Any]] = []
+
+    async def fails_at_the_end() -> None:
+        try:
+            await never()
+        finally:
+            raise ValueError
+
+    async def work() -> int:
+        await soon()
+        return 7
+
+    async def main() -> int:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        seen = await unless_gone(work(), fails_at_the_end())
+        gc.collect()
+        return seen
+
+    assert asyncio.run(main()) == 7
+    assert told == []
 
 
 def test_pieces_of_a_body_are_no_farewell() -> None:
