@@ -390,22 +390,26 @@ def test_one_that_fell_silent_right_after_its_first_token_is_known_to_have_been_
 ) -> None:
     monkeypatch.setattr(pulse, "_PATIENCE_S", 0.05)
     timeline = {"process": 0.1} | ({"first_token": 0.01} if seen else {})
-    (tmp_path / journal.RECORD).write_text(json.dumps({"pid": 4711, "timeline": timeline}))
+    (tmp_path / journal.RECORD).write_text(
+        json.dumps({"pid": 4711, "start_ticks": "boot 1", "timeline": timeline})
+    )
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         port = deaf.getsockname()[1]
         threads = [
-            pulse.PulseThread(order(tmp_path, port), pid, healthy=False, wants_token=False)
-            for pid in (4711, 4712)
+            pulse.PulseThread(order(tmp_path, port), pid, ticks, healthy=False, wants_token=False)
+            for pid, ticks in ((4711, "boot 1"), (4711, ""), (4712, "boot 1"), (4711, "boot 2"))
         ]
         for one in threads:
             one.start()
         deaf.settimeout(60)
-        for _ in range(6):
+        for _ in range(12):
             deaf.accept()[0].close()
         for one in threads:
             one.stop()
             one.join()
-    assert [one.healthy for one in threads] == [seen, False], "the record is of the first alone"
+    assert [one.healthy for one in threads] == [seen, seen, False, False], (
+        "the record is of the first process alone"
+    )
 
 
 def test_a_journal_of_another_kind_is_none(tmp_path: Path) -> None:

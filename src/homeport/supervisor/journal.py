@@ -84,12 +84,18 @@ def load(folder: Path) -> Journal | None:
         return None
 
 
-def up_saw_token(folder: Path, pid: int) -> bool:
-    """Return True if `up` has written into its record that a token of this very process came out."""
+def up_saw_token(folder: Path, pid: int, ticks: str) -> bool:
+    """
+    Return True if `up` has written into its record that a token of this very process came out.
+
+    `ticks` are its `start_ticks`: a pid alone may come back as another process. Where either has none, the pid alone is compared.
+    """
     try:
         record: Json = json.loads((folder / RECORD).read_text())
-        return bool(record["pid"] == pid and "first_token" in record["timeline"])
-    except (OSError, ValueError, KeyError, TypeError):
+        then = record.get("start_ticks", "")
+        same = record["pid"] == pid and (not then or not ticks or then == ticks)
+        return bool(same and "first_token" in record["timeline"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 

@@ -20,9 +20,9 @@ _PATIENCE_S = 5.0
 class PulseThread(threading.Thread):
     """Asks one engine's process until it is told to stop. What it found can be read at any time."""
 
-    def __init__(self, order: Order, pid: int, *, healthy: bool, wants_token: bool) -> None:
+    def __init__(self, order: Order, pid: int, ticks: str, *, healthy: bool, wants_token: bool) -> None:
         super().__init__(name="pulse", daemon=True)
-        self._order, self._pid = order, pid
+        self._order, self._pid, self._ticks = order, pid, ticks
         self._halt = threading.Event()
         self._next_pulse = 0.0
         self._begun = time.monotonic()
@@ -41,7 +41,7 @@ class PulseThread(threading.Thread):
             if not self.healthy:
                 # One that fell silent right after `up` saw its token is deaf, and not about to begin for ten minutes.
                 self.healthy = self._get(self._order.health_path) is not None or up_saw_token(
-                    Path(self._order.folder), self._pid
+                    Path(self._order.folder), self._pid, self._ticks
                 )
                 self.heard = time.monotonic()
             elif not self.ready:

@@ -69,7 +69,8 @@ class Watch:
         adopted = child is None
         if not adopted:
             self._signs = journal.signs(self._order.weights)
-        self._pulse = PulseThread(self._order, pid, healthy=adopted, wants_token=again)
+        ticks = self._engine.ticks if self._engine else ""
+        self._pulse = PulseThread(self._order, pid, ticks, healthy=adopted, wants_token=again)
         self._pulse.start()
         self._log_at, known = self._log_begun(adopted=adopted)
         self._usage = self._counting(fresh=not adopted or known)
