@@ -83,7 +83,13 @@ class MonitoringPart(UnnamedResource):
             policy for policy in await self._every(POLICY) if name in policy.get("notificationChannels", ())
         ]
         ours = all(policy.get("userLabels", {}).get(LABEL) == self.name for policy in users)
-        await self._removed(name, **({"force": True} if users and ours else {}))
+        try:
+            await self._removed(name, **({"force": True} if users and ours else {}))
+        except GoogleError as error:
+            if users and not ours and not error.hint:
+                titles = ", ".join(repr(policy.get("displayName") or policy["name"]) for policy in users)
+                error.hint = f"take the channel {name} out of {titles}, or give them the other one of {self.name}; then run `homeport up` again"
+            raise
 
     def at(self, live: Json) -> MonitoringPart:
         """Return it under the name that Google gave it."""

@@ -289,8 +289,9 @@ def test_a_channel_that_somebody_elses_policy_has_is_not_taken_out_of_it(deploye
     other = again(deployer, made[kind])["name"]
     policy = made["alertPolicies/queue"]
     theirs = again(deployer, policy, notificationChannels=[other], userLabels={"team": "ops"})
-    with pytest.raises(GoogleError, match="it is used by"):
+    with pytest.raises(GoogleError, match="it is used by") as refused:
         deployer.up(wanted)
+    assert f"take the channel {other} out of '{policy['displayName']}'" in refused.value.hint
     kept = act(Raw(deployer.cloud).send("GET", f"monitoring.googleapis.com/v3/{theirs['name']}")).body
     assert kept["notificationChannels"] == [other]
 
