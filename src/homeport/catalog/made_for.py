@@ -15,7 +15,7 @@ _EMBEDS = re.compile(
     r"|Embedding(?:Model)?$"
 )
 _APART = re.compile(
-    r"^(?:U?MT5|T5|M?Bart|Pegasus|Marian|M2M100|BlenderBot|Whisper|Wav2Vec2|SpeechT5|CLIP|Siglip|ViT|Dino|Bark|VITS)(?=[A-Z]|v?2)"
+    r"^(?:U?MT5|T5|M?Bart|Pegasus|Marian|M2M100|Blenderbot(?:Small)?|LED|Whisper|Wav2Vec2|SpeechT5|CLIP|Siglip|ViT|Dino|Bark|Vits)(?=[A-Z]|v?2)"
 )
 """An encoder with a decoder behind it, or no model of text at all."""
 _SOMETHING_ELSE = {

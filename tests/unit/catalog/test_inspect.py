@@ -19,6 +19,8 @@ from homeport import catalog
 from homeport.catalog import Architecture
 from homeport.catalog.gguf_header import read
 from homeport.catalog.inspect import from_folder, from_gguf
+from homeport.catalog.made_for import task_of
+from homeport.catalog.untrusted import Table
 from homeport.errors import WeightsError
 
 Values = Mapping[str, Any]
@@ -581,3 +583,33 @@ def test_real_weights_cut_in_half_are_refused(real_weights: Mapping[str, Path], 
         half.write_bytes(file.read(path.stat().st_size // 2))
     with pytest.raises(WeightsError, match="is cut short: its header announces"):
         from_gguf(half, name="m")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "BlenderbotForConditionalGeneration",
+        "BlenderbotSmallForConditionalGeneration",
+        "LEDForConditionalGeneration",
+        "VitsModel",
+        "ViTForImageClassification",
+        "Dinov2Model",
+        "Siglip2Model",
+        "T5ForConditionalGeneration",
+        "MT5ForConditionalGeneration",
+        "MBartForConditionalGeneration",
+        "M2M100ForConditionalGeneration",
+        "MarianMTModel",
+        "PegasusXForConditionalGeneration",
+        "WhisperForConditionalGeneration",
+        "Wav2Vec2ForCTC",
+        "SpeechT5ForTextToSpeech",
+        "CLIPModel",
+        "BarkModel",
+    ],
+)
+def test_what_has_another_part_than_a_decoder_is_refused_by_the_name_that_transformers_gives_it(
+    kind: str, tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsError, match=f"is a {kind}, which homeport does not serve"):
+        task_of(tmp_path, Table({"architectures": [kind]}, str(tmp_path)))
