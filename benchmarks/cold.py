@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common import ROOT, await_token, free_port, header, report, spread
+from common import LEAST_S, ROOT, await_token, free_port, header, report, spread
 from homeport.engines.registry import module
 from homeport.startup_cache import script
 
@@ -159,7 +159,9 @@ def table(rounds: Sequence[Round], day: str) -> str:
 
 def _cell(seconds: list[float], without: list[float]) -> str:
     first = statistics.median(without) if without and seconds else 0.0
-    ratio = f", {statistics.median(seconds) / first:.2f} ×" if first and seconds is not without else ""
+    ratio = (
+        f", {statistics.median(seconds) / first:.2f} ×" if first >= LEAST_S and seconds is not without else ""
+    )
     return f"{spread(seconds)}{ratio}"
 
 

@@ -32,7 +32,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from common import HOMEPORT, ROOT, as_installed, free_port, header, report, spread
+from common import HOMEPORT, LEAST_S, ROOT, as_installed, free_port, header, report, spread
 from gcp_rehearsal import credentials
 from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.runtime.processes import INSTANCES
@@ -45,8 +45,6 @@ WHOLE, OURS_S, OURS = 0.8, 5.0, 0.1
 """What is promised: of a whole start without a cache, and what our own part may take."""
 BUSY = 0.2
 """Of all its processors: where others take more of a machine, seconds of the clock are theirs, too."""
-LEAST_S = 0.1
-"""Of less a log tells nothing that could be compared."""
 MODES = ("off", "auto")
 FILE = """
 name = "cold"
@@ -145,6 +143,21 @@ class RehearsedEndpoint:
         return ran.stdout
 
 
+@contextlib.contextmanager
+def rehearsed(scratch: Path) -> Iterator[RehearsedEndpoint]:
+    """Yield an endpoint, and end its rehearsal; where that fails after something else has, the first failure is raised."""
+    endpoint = RehearsedEndpoint(scratch)
+    try:
+        yield endpoint
+    except BaseException:
+        try:
+            endpoint.end()
+        except SystemExit as error:
+            print(error, file=sys.stderr)
+        raise
+    endpoint.end()
+
+
 def _worked(pid: int) -> float:
     """Return the processor seconds of a process and of all that it began, those that have ended included."""
     total = 0.0
@@ -220,21 +233,17 @@ def main() -> None:
         )
     header()
     starts: dict[str, list[ColdStart]] = {mode: [] for mode in MODES}
-    with tempfile.TemporaryDirectory() as scratch:
-        endpoint = RehearsedEndpoint(Path(scratch))
-        try:
-            for mode in MODES:
-                endpoint.up(mode)
-                for number in range(given.runs):
-                    one = endpoint.cold()
-                    starts[mode].append(one)
-                    parts = ", ".join(f"{term} {seconds:.1f} s" for term, seconds in one.terms.items())
-                    print(
-                        f"{mode}, start {number + 1}: {one.whole:.1f} s ({parts}); worked {one.worked:.1f} s, others {one.others:.0%}",
-                        flush=True,
-                    )
-        finally:
-            endpoint.end()
+    with tempfile.TemporaryDirectory() as scratch, rehearsed(Path(scratch)) as endpoint:
+        for mode in MODES:
+            endpoint.up(mode)
+            for number in range(given.runs):
+                one = endpoint.cold()
+                starts[mode].append(one)
+                parts = ", ".join(f"{term} {seconds:.1f} s" for term, seconds in one.terms.items())
+                print(
+                    f"{mode}, start {number + 1}: {one.whole:.1f} s ({parts}); worked {one.worked:.1f} s, others {one.others:.0%}",
+                    flush=True,
+                )
     if given.write:
         write(starts)
     tell(starts)

