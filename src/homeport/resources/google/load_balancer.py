@@ -36,6 +36,8 @@ COLLECTIONS: Mapping[str, str] = {
 }
 """Where Compute Engine has the things of each kind."""
 _WITHOUT_GLOBAL = frozenset(("setSslCertificates", "setUrlMap"))
+_OPTIONAL = ("outlierDetection",)
+"""Of a backend service, what it has with some files alone."""
 _FIXED = frozenset(("name", "description"))
 RULES: Mapping[str, Rules] = {
     # Google gives an endpoint group back with what it means by itself; nothing of it can be changed.
@@ -98,11 +100,17 @@ class BalancerPart(RestResource):
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Change what differs, if it is still as it was read."""
         body = {key: value for key, value in self._body(outputs).items() if key not in self.rules.immutable}
+        body |= self._cleared(live)
         if live.get("fingerprint"):
             body["fingerprint"] = live["fingerprint"]
         google = patient(self.google, outputs, self.needs)
         changed = await google.patch("compute", self.address.path, body)
         return await self._settled(changed, progress)
+
+    def _cleared(self, live: Json) -> JsonObject:
+        """Return what is taken out, as null: a PATCH leaves what it does not name."""
+        del live
+        return {}
 
     async def _act(self, action: str, body: JsonObject, progress: Progress, **query: Any) -> None:
         """Do one of its own actions, and wait until it is done. What it is told is absolute, so it may be said again."""
@@ -153,8 +161,9 @@ class Backend(BalancerPart):
     policy: Ref | None = None
 
     def diff(self, live: Json, outputs: Outputs) -> tuple[Change, ...]:
-        """Return how live differs, and whether another policy guards it."""
+        """Return how live differs, whether another policy guards it, and what of it is wanted no more."""
         changes = RestResource.diff(self, live, outputs)
+        changes += tuple(Change(path=key, before=live[key], after=None) for key in self._cleared(live))
         before, after = _last(live.get("securityPolicy")), self._policy_name
         if before != after:
             return (*changes, Change(path="securityPolicy", before=before or None, after=after or None))
@@ -169,6 +178,9 @@ class Backend(BalancerPart):
         """Change what differs, and attach its policy."""
         changed = await BalancerPart.update(self, live, outputs, progress)
         return await self._guarded(changed, outputs, progress)
+
+    def _cleared(self, live: Json) -> JsonObject:
+        return {key: None for key in _OPTIONAL if live.get(key) and key not in self.wanted}
 
     async def _guarded(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         if _last(live.get("securityPolicy")) == self._policy_name:

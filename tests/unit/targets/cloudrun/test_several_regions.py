@@ -183,6 +183,7 @@ def test_a_region_that_is_taken_out_of_the_file_goes_once_nothing_leads_there(de
     assert led < gone
     assert all(order.index(one) < gone for one in order if one[0] == "delete" and "endpoint-group" in one[1])
     assert after.pending == (), after.pending
+    assert "outlierDetection" not in parts(deployer)["global/backendServices/home-edge"]
     left = [name for name in names_of(deployer) if SECOND in name]
     assert left == [], left
     assert deployer.serving_in(FIRST)
