@@ -17,6 +17,7 @@ from homeport.progress import Silent
 from homeport.reconcile import Plan, apply, make_plan
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.names import in_region
+from homeport.targets.cloudrun.one_region import CloudRunLifecycle
 from homeport.targets.cloudrun.several_regions import SeveralRegions
 from homeport.targets.cloudrun.target import CloudRunTarget
 
@@ -37,10 +38,10 @@ class InTwoRegions(WithEdge):
         edge = {"domain": DOMAIN, "regions": list(regions or (SECOND,))}
         return spec.parse({**wanted, "cloudrun": {"region": FIRST}, "edge": edge})
 
-    def alone(self) -> spec.Spec:
+    def alone(self, **engine: Any) -> spec.Spec:  # Any: values of homeport.toml
         """The file with its load balancer, in the first region alone."""
         return spec.parse(
-            {**self.wanted().model_dump(), "cloudrun": {"region": FIRST}, "edge": {"domain": DOMAIN}}
+            {**self.wanted(**engine).model_dump(), "cloudrun": {"region": FIRST}, "edge": {"domain": DOMAIN}}
         )
 
     def target(
@@ -108,6 +109,19 @@ class InTwoRegions(WithEdge):
     def lifecycle(self, google: Google, wanted: spec.Spec) -> SeveralRegions:
         """What is asked of both regions."""
         return SeveralRegions(google=google, spec=wanted, spec_file=Path("/x/homeport.toml"), via="")
+
+    def back_by_name(self) -> str:
+        """What serves after a way back without the file, as the console goes it."""
+
+        async def work() -> str:
+            google = google_for(self.cloud)
+            named = spec.Spec.model_validate({"name": "home", "cloudrun": {"region": FIRST}})
+            one = CloudRunLifecycle(
+                google=google, spec=named, spec_file=Path("/x/homeport.toml"), via="", by_name=True
+            )
+            return await one.roll_back(Silent())
+
+        return act(work())
 
     def back(self, wanted: spec.Spec) -> str:
         """What serves after a way back."""

@@ -37,7 +37,7 @@ from homeport.targets.cloudrun.inventory import (
     take_inventory,
 )
 from homeport.targets.cloudrun.marks import ADAPTED, CACHED, WEIGHTS
-from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, is_further, repeats
+from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, is_further, regions_told, repeats
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.verification import least_instances
 
@@ -85,6 +85,25 @@ async def find_services(google: Google, name: str, region: str) -> Services:
         others=tuple(thing.region for thing in rest if thing not in repeated),
         parts=_parts(inventory, name, prices.load()),
         unread=inventory.unread,
+    )
+
+
+async def ensure_alone(google: Google, name: str, service: Body) -> None:
+    """
+    Raise `StateError` where the endpoint of a service serves in several regions, `Incomplete` where that is not known.
+
+    The services are looked for where the labels say that there were several once: these stay after a region left.
+    """
+    if not regions_told(service.get("labels", {})) and not is_further(service):
+        return
+    services = await find_services(google, name, service["name"].split("/")[3])
+    refuse_incomplete(services.unread, f"it is not known in which regions {name} serves")
+    if not services.repeated and not is_further(services.here):
+        return
+    regions = [one["name"].split("/")[3] for one in (services.here, *services.repeated)]
+    raise StateError(
+        f"{name} serves in several regions ({', '.join(regions)}), which must go back together, so nothing was changed",
+        hint="run `homeport rollback --on cloudrun` with its file, whose edge.regions says in which order",
     )
 
 

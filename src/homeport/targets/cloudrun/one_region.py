@@ -28,7 +28,7 @@ from homeport.targets.cloudrun.api_gateway_check import and_more
 from homeport.targets.cloudrun.checks import check_names
 from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
 from homeport.targets.cloudrun.edge_proof import expected_at, with_edge
-from homeport.targets.cloudrun.endpoints import describe, model_and_price, serving_annotations
+from homeport.targets.cloudrun.endpoints import describe, ensure_alone, model_and_price, serving_annotations
 from homeport.targets.cloudrun.expected import refuse_other
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
@@ -161,9 +161,10 @@ class CloudRunLifecycle:
         """
         Give all traffic to the newest verified revision that does not serve. Returns its name.
 
-        Raises `NotFound`; `StateError` where that one would not start any more, would refuse everything, or would answer unscreened.
+        Raises `NotFound`; `StateError` where that one would not start any more, would refuse everything, or would answer unscreened,
+        and where further regions serve the endpoint, which would be left on the other.
         """
-        await live(self.google, self.path)
+        await ensure_alone(self.google, self.name, await live(self.google, self.path))
         fit = WayBack(google=self.google, names=self.names, guard=self.spec.guard).ensure_fit
         return await replace(release(self.google, self.names, unasked), ensure_fit=fit).roll_back()
 

@@ -14,7 +14,7 @@ from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import ServiceIdentity, service
 from homeport.targets.cloudrun.inventory import KINDS, SERVICES, Thing, refuse_incomplete, take_inventory
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.service_labels import FURTHER_LABEL, regions_told
+from homeport.targets.cloudrun.service_labels import regions_told, repeats
 
 _KINDS = tuple(kind for kind in KINDS if kind.kind in {"service", "repository", "subnetwork", "bucket"})
 
@@ -38,11 +38,8 @@ async def unwanted_regions(
     leftovers: list[RestResource] = []
     for region in gone:
         things = [thing for thing in inventory.of(names.name) if _place(thing) == region]
-        # A service that repeats nothing is an endpoint by itself, such as one of a file whose region changed.
-        if any(
-            thing.kind == SERVICES.kind and FURTHER_LABEL not in thing.body.get("labels", {})
-            for thing in things
-        ):
+        # A service that repeats nothing is an endpoint by itself, such as one of a file whose region changed; or it repeats another's.
+        if any(thing.kind == SERVICES.kind and repeats(thing.body) != names.region for thing in things):
             continue
         own = [_resource(google, names.name, thing, region) for thing in things]
         rest = tuple(resource.id for resource in own if resource.kind != SERVICES.kind)

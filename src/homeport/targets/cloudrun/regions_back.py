@@ -80,6 +80,13 @@ async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
     revision = await _revision(google, first, target)
     await _ensure_fit(first, revision)
     wanted = _same(revision)
+    for name in shares(service):
+        if name != target and _same(await _revision(google, first, name)) == wanted:
+            raise StateError(
+                f"{target} and {name}, which serves now, differ in none of what a revision tells (model, engine, context, weights, "
+                f"adapters), so it cannot be told which revision of {_regions(further)} is like {target}, and nothing was changed",
+                hint="change the file back, and run `homeport up --on cloudrun`: it goes region by region",
+            )
     return [
         RegionStep(place=first, revision=target, serves_already=False),
         *[await _step(place, wanted) for place in further],
@@ -122,6 +129,10 @@ async def _ensure_fit(place: CloudRunLifecycle, revision: Body) -> None:
     except StateError as error:
         error.args = (f"{place.names.region}: {error}", *error.args[1:])
         raise
+
+
+def _regions(places: Sequence[CloudRunLifecycle]) -> str:
+    return ", ".join(place.names.region for place in places)
 
 
 def _same(revision: Body) -> dict[str, str]:

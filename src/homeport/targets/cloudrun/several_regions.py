@@ -73,7 +73,7 @@ class SeveralRegions(CloudRunLifecycle):
         raise Unsupported(
             f"an endpoint in several regions cannot be exported, as {kind} or otherwise: what one region must wait for in another, and "
             "that it stops at the first that fails, is not in such files yet",
-            hint="remove edge.regions from a copy of the file, and export that once for each region; `homeport up` does it here",
+            hint="`homeport up --on cloudrun` makes it",
         )
 
     async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:

@@ -11,8 +11,10 @@ import pytest
 from cloud import act, things
 from deployment import google_for
 from edges import DOMAIN
+from gcp_rehearsal.faults import Fault
 from homeport.catalog import cloudrun as catalog
-from homeport.errors import SpecError, StateError, VerificationFailed
+from homeport.errors import Incomplete, SpecError, StateError, Unsupported, VerificationFailed
+from homeport.progress import Silent
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.foundations import RANGE, subnet_range
@@ -159,6 +161,70 @@ def test_a_region_without_what_the_first_one_served_before_stops_the_way_back_be
     ):
         deployer.back(deployer.in_both())
     assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
+def test_a_way_back_without_the_file_turns_back_no_region_alone(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    deployer.up(deployer.in_both(context=512))
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    with pytest.raises(
+        StateError, match=rf"serves in several regions \({FIRST}, {SECOND}\).* nothing was changed"
+    ):
+        deployer.back_by_name()
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
+def test_a_way_back_without_the_file_is_gone_once_the_other_region_is_gone(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    deployer.up(deployer.alone())
+    first = deployer.serving_in(FIRST)
+    deployer.up(deployer.alone(context=512))
+    assert f"homeport-in-{SECOND}" in deployer.service_in(FIRST)["labels"], "it tells of what was"
+    assert deployer.back_by_name() == deployer.serving_in(FIRST) == first
+
+
+def test_where_other_regions_may_not_be_read_no_way_back_without_the_file(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    deployer.up(deployer.in_both(context=512))
+    before = deployer.serving_in(FIRST)
+    listed = sorted(catalog.regions()).index(SECOND) + 1
+    denied = Fault(method="run.*services.list", nth=listed, status=403)
+    deployer.cloud.faults.append(denied)
+    with pytest.raises(Incomplete, match="not known in which regions"):
+        deployer.back_by_name()
+    assert deployer.serving_in(FIRST) == before
+
+
+@pytest.mark.parametrize("half_way", [False, True])
+def test_a_change_that_no_revision_tells_stops_the_way_back_before_anything_changes(
+    deployer: InTwoRegions, half_way: bool
+) -> None:
+    deployer.up(deployer.in_both())
+    if half_way:
+        deployer.broken_in = {SECOND}
+        with pytest.raises(VerificationFailed):
+            deployer.up(deployer.in_both(parallel=2))
+    else:
+        deployer.up(deployer.in_both(parallel=2))
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    with pytest.raises(StateError, match=r"differ in none of what a revision tells .* nothing was changed"):
+        deployer.back(deployer.in_both())
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
+def test_an_export_that_is_refused_points_to_nothing_that_would_make_two_of_one_name(
+    deployer: InTwoRegions,
+) -> None:
+    with pytest.raises(Unsupported) as refused:
+        act(deployer.lifecycle(google_for(deployer.cloud), deployer.in_both()).export("terraform", Silent()))
+    assert refused.value.hint == "`homeport up --on cloudrun` makes it"
+
+
+def test_a_service_that_repeats_another_endpoint_is_left(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    deployer.service_in(SECOND)["labels"]["homeport-further"] = "asia-southeast1"
+    deployer.up(deployer.alone())
+    assert deployer.service_in(SECOND) is not None
 
 
 def test_status_tells_each_region_and_calls_none_of_them_another_endpoint(deployer: InTwoRegions) -> None:
