@@ -71,7 +71,9 @@ def test_a_life_in_two_regions(cloud: InRegions) -> None:
     assert [one["region"] for one in plan["facts"]["regions"]["places"]] == [FIRST, SECOND]
     quotas = {one["subject"] for one in plan["preflight"]["findings"] if one["subject"].startswith("quota/")}
     assert any(one.endswith(f" in {SECOND}") for one in quotas), quotas
-    cloud.run("up", "--yes")
+    made = cloud.run("up", "--yes", "--json")
+    checked = {one["name"] for one in made.json["report"]["results"]}
+    assert {"chat", f"{SECOND}/chat"} <= checked, checked
     cloud.is_settled()
     assert cloud.status["url"] == f"https://{DOMAIN}/v1"
     assert cloud.serving == {FIRST: "first", SECOND: "first"}

@@ -10,6 +10,7 @@ from typing import Any
 from cloud import act
 from deployment import google_for
 from edges import DOMAIN, WithEdge
+from gcp_rehearsal.runtime.container_state import Failure
 from homeport import spec
 from homeport.google import Google
 from homeport.home import find_home
@@ -18,6 +19,7 @@ from homeport.reconcile import Plan, apply, make_plan
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.names import in_region
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
+from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.several_regions import SeveralRegions
 from homeport.targets.cloudrun.target import CloudRunTarget
 
@@ -31,6 +33,8 @@ class InTwoRegions(WithEdge):
         super().__init__(engine, folder)
         self.broken_in: set[str] = set()
         self.proven_in: list[str] = []
+        self.later: Failure | None = None
+        """How every container fails once the first region is proven."""
 
     def in_both(self, *regions: str, **engine: Any) -> spec.Spec:  # Any: values of homeport.toml
         """The file, with further `regions`, by default the second."""
@@ -69,7 +73,10 @@ class InTwoRegions(WithEdge):
         async def proves(*asked: Any) -> Any:  # Any: as a proof is asked
             self.proven_in.append(region)
             self.broken = region in self.broken_in
-            return await prove(*asked)
+            receipt = await prove(*asked)
+            if self.later is not None:
+                self.cloud.containers.failing["home"] = self.later  # type: ignore[attr-defined] # a Willing
+            return receipt
 
         edge = replace(made.edge, prove=proves) if made.edge else None
         return replace(made, prove=proves, edge=edge)
@@ -78,13 +85,7 @@ class InTwoRegions(WithEdge):
         return self._known[wanted.cloudrun.region if wanted.cloudrun else FIRST]
 
     def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> tuple[Plan, Plan]:
-        regions = wanted.edge.regions if wanted.edge else ()
-        file = Path("/x/homeport.toml")
-        self._known = {
-            region: asyncio.run(choose(in_region(wanted, region), file, find_home(), Silent()))
-            for region in (FIRST, *regions)
-        }
-        chosen = self._known[FIRST]
+        chosen = self._choose(wanted)
 
         async def work() -> tuple[Plan, Plan]:
             google = google_for(self.cloud)
@@ -94,6 +95,26 @@ class InTwoRegions(WithEdge):
             return plan, await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
 
         return act(work())
+
+    def _choose(self, wanted: spec.Spec) -> ResolvedModel:
+        regions = wanted.edge.regions if wanted.edge else ()
+        file = Path("/x/homeport.toml")
+        self._known = {
+            region: asyncio.run(choose(in_region(wanted, region), file, find_home(), Silent()))
+            for region in (FIRST, *regions)
+        }
+        return self._known[FIRST]
+
+    def rolled_out(self, wanted: spec.Spec) -> None:
+        """Deploy it as `homeport up` does: a failure is explained."""
+        chosen = self._choose(wanted)
+
+        async def work() -> None:
+            target = self.target(google_for(self.cloud), chosen, wanted)
+            plan = await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+            await CloudRunRollout(target, {}).apply(plan, Silent())
+
+        act(work())
 
     def service_in(self, region: str) -> Any:  # Any: JSON
         """The service as it is there; None where there is none."""

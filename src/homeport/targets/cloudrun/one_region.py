@@ -114,7 +114,7 @@ class CloudRunLifecycle:
 
         Reads only; weights that no cloud can reach are brought to this machine.
         """
-        reports: list[Report] = []
+        reports: dict[str, Report] = {}
         graph = await self.graph(
             progress, on_result=on_result, reports=reports, canary=options.canary, asking=True
         )
@@ -251,7 +251,7 @@ class CloudRunLifecycle:
         progress: Progress,
         *,
         on_result: OnResult | None = None,
-        reports: list[Report] | None = None,
+        reports: dict[str, Report] | None = None,
         canary: tuple[int, ...] = (),
         asking: bool = False,
     ) -> CloudRunTarget:
@@ -263,7 +263,7 @@ class CloudRunLifecycle:
             async with let_in(self.google, expectation, service, via=self.via) as expectation:
                 report = await self._verifier(on_result).report(expectation, service, revision)
             if reports is not None:
-                reports.append(report)
+                reports[self.names.region] = report
             return receipt_of(report, service, revision)
 
         bare_target = CloudRunTarget(

@@ -12,6 +12,7 @@ from homeport.resources.google.traffic import shares
 from homeport.targets.base import OnResult
 from homeport.targets.cloudrun.diagnosis import cause
 from homeport.targets.cloudrun.preflight import Findings
+from homeport.targets.cloudrun.regions_report import merged
 from homeport.targets.cloudrun.startup_cache_room import with_room
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.verify import Report
@@ -35,10 +36,10 @@ class CloudRunRollout:
     """
     One spec, resolved for Cloud Run: what `Deployment.up` plans and applies.
 
-    `reports` is filled with those of the revisions that are released while the plan is applied.
+    `reports` is filled with those of the revisions that are released while the plan is applied, by their regions.
     """
 
-    def __init__(self, graph: CloudRunTarget, reports: list[Report]) -> None:
+    def __init__(self, graph: CloudRunTarget, reports: dict[str, Report]) -> None:
         self._graph = graph
         self._reports = reports
         self._findings: Findings | None = None
@@ -56,18 +57,27 @@ class CloudRunRollout:
 
     async def apply(self, plan: Plan, progress: Progress) -> Mapping[str, float]:
         """Make what is missing, verify a new revision without traffic, then let it serve."""
-        graph = self._graph
         try:
             async with patient(progress) as cancellation:
                 changed = await self._look_again(plan, progress, cancellation)
                 return {**changed, **(await apply(plan, progress, cancellation)).seconds}
         except OperationFailed as error:
-            explained = await cause(graph.google, graph.names.service, error, graph.chosen.engine)
+            explained = await self._explained(error)
             await self._tell_regions(explained)
             raise explained from error
         except HomeportError as error:
             await self._tell_regions(error)
             raise
+
+    async def _explained(self, error: OperationFailed) -> HomeportError:
+        """Return what a failure comes from, by the first region whose service tells it; `error` itself where none does."""
+        for target in (self._graph, *self._graph.further):
+            explained = await cause(target.google, target.names.service, error, target.chosen.engine)
+            if explained is not error:
+                if self._graph.further:
+                    explained.args = (f"{target.names.region}: {explained}", *explained.args[1:])
+                return explained
+        return error
 
     async def _tell_regions(self, error: HomeportError) -> None:
         """Add to an error what serves in each region, where there are several: those behind the one that failed are as they were."""
@@ -77,8 +87,8 @@ class CloudRunRollout:
         error.hint = "; ".join(text for text in (f"now: {', '.join(served)}", error.hint) if text)
 
     async def verify(self, on_result: OnResult | None) -> Report | None:
-        """Return the report of the released revision, which was verified before it had traffic."""
-        return self._reports[-1] if self._reports else None
+        """Return the report of the released revision of each region, which was verified before it had traffic."""
+        return merged(self._reports, self._graph.names.region)
 
     def timeline(self) -> Mapping[str, float]:
         """Return nothing: how long each resource took is what `apply` returns."""

@@ -13,6 +13,7 @@ from homeport.targets.cloudrun.logs import logs
 from homeport.targets.cloudrun.names import in_region
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
 from homeport.targets.cloudrun.regions_back import roll_back
+from homeport.targets.cloudrun.regions_report import heard_in, placed
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.verify import Outcome, Report, Result
 
@@ -43,11 +44,7 @@ class SeveralRegions(CloudRunLifecycle):
         report = await first.verify(options, progress, on_result)
         for place in further:
             region = place.names.region
-
-            def hear(result: Result, *, region: str = region) -> None:
-                if on_result is not None:
-                    on_result(_placed(result, region))
-
+            hear = heard_in(region, on_result)
             try:
                 there = await place.verify(options, progress, hear)
             except (NotFound, StateError) as error:
@@ -56,8 +53,8 @@ class SeveralRegions(CloudRunLifecycle):
                 seconds = 0.0
             else:
                 results, seconds = there.results, there.seconds
-            placed = tuple(_placed(result, region) for result in results)
-            report = replace(report, results=(*report.results, *placed), seconds=report.seconds + seconds)
+            renamed = tuple(placed(result, region) for result in results)
+            report = replace(report, results=(*report.results, *renamed), seconds=report.seconds + seconds)
         return report
 
     async def roll_back(self, progress: Progress) -> str:
@@ -97,15 +94,12 @@ class SeveralRegions(CloudRunLifecycle):
     async def _there(
         self, place: CloudRunLifecycle, progress: Progress, how: Any
     ) -> CloudRunTarget:  # Any: as above
+        region = place.names.region
         try:
-            return await place.graph(progress, **how)
+            return await place.graph(progress, **{**how, "on_result": heard_in(region, how.get("on_result"))})
         except HomeportError as error:
-            error.args = (f"{place.names.region}: {error}", *error.args[1:])
+            error.args = (f"{region}: {error}", *error.args[1:])
             raise
-
-
-def _placed(result: Result, region: str) -> Result:
-    return replace(result, name=f"{region}/{result.name}", title=f"{result.title}, in {region}")
 
 
 def _missing(error: HomeportError) -> Result:

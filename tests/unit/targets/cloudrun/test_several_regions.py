@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 
 from cloud import act, things
+from deployers import UNPROVEN
 from deployment import google_for
 from edges import DOMAIN
 from gcp_rehearsal.faults import Fault
+from gcp_rehearsal.runtime.container_state import Failure
 from homeport.catalog import cloudrun as catalog
-from homeport.errors import Incomplete, SpecError, StateError, Unsupported, VerificationFailed
+from homeport.errors import Incomplete, OutOfCapacity, SpecError, StateError, Unsupported, VerificationFailed
 from homeport.progress import Silent
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.foundations import RANGE, subnet_range
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.regions_report import merged
 from regions import FIRST, SECOND, InTwoRegions
 
 CLOSED = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
@@ -124,6 +127,26 @@ def test_a_change_that_fails_in_the_second_region_leaves_that_serving_what_it_se
     _, after = deployer.up(deployer.in_both(parallel=2))
     assert after.pending == (), "the same command goes on from there"
     assert deployer.serving_in(SECOND) != before[SECOND]
+
+
+def test_a_failure_in_a_further_region_is_explained_and_says_where(deployer: InTwoRegions) -> None:
+    deployer.later = Failure(message="The zone does not have enough resources available.")
+    with pytest.raises(OutOfCapacity, match=rf"^{SECOND}: ") as failed:
+        deployer.rolled_out(deployer.in_both())
+    assert f"now: {FIRST} serves by" in failed.value.hint
+
+
+def test_reports_of_regions_are_one_in_which_each_check_says_its_region() -> None:
+    both = merged({FIRST: UNPROVEN, SECOND: UNPROVEN}, FIRST)
+    assert both is not None
+    assert [one.name for one in both.results] == ["chat", "stream", f"{SECOND}/chat", f"{SECOND}/stream"]
+    assert both.seconds == 2.0
+    alone = merged({SECOND: UNPROVEN}, FIRST)
+    assert alone is not None
+    assert {one.name for one in alone.results} == {f"{SECOND}/chat", f"{SECOND}/stream"}, (
+        "it alone was released"
+    )
+    assert merged({}, FIRST) is None
 
 
 def test_the_way_back_is_in_every_region_what_the_first_one_served_before(deployer: InTwoRegions) -> None:
