@@ -80,6 +80,7 @@ def test_a_life_in_two_regions(cloud: InRegions) -> None:
     assert cloud.say("What is the capital of France?").status_code == 200
     outcomes = cloud.outcomes()
     assert outcomes["chat"] == outcomes[f"{SECOND}/chat"] == "passed"
+    assert outcomes["route"] == "passed"
     assert "failed" not in outcomes.values(), outcomes
     lines = cloud.run("logs", "-n", "5000").out.splitlines()
     assert {one.split()[1] for one in lines} == {FIRST, SECOND}, lines[:3]

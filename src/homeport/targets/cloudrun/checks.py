@@ -325,10 +325,13 @@ AGENT = "agent"
 CLIENTS = "clients"
 """The check of an API gateway, which is asked as each of its clients."""
 
+ROUTE = "route"
+"""The check of a load balancer before several regions, which is asked as clients ask it."""
+
 
 def check_names(task: Task | None = None) -> list[str]:
     """Return the names of all checks of an endpoint here that serves for `task`; for any where it is None."""
-    return [*names_of(task), *(check.name for check in CLOUD_CHECKS), AGENT, CLIENTS]
+    return [*names_of(task), *(check.name for check in CLOUD_CHECKS), AGENT, CLIENTS, ROUTE]
 
 
 async def _refused(
@@ -382,6 +385,7 @@ __all__ = [
     "CLIENTS",
     "CLOUD_CHECKS",
     "INGRESS_ALL",
+    "ROUTE",
     "ExpectedDeployment",
     "ProbeToken",
     "SeenDeployment",

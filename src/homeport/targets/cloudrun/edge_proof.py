@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from homeport.endpoint import Endpoint
@@ -78,22 +78,24 @@ def asks(
     google: Google, address: str, paths: Sequence[str] = (), *, via: str = "", only: Names | None = None
 ) -> Callable[[Body], Awaitable[str]]:
     """
-    Return what asks the edge for its models, and for those at each of `paths`, as the logged-in user; those of the service `only`,
-    where there are several regions.
+    Return what asks the edge for its models, and for those at each of `paths`, as the logged-in user. Where there are several regions
+    it asks as clients do, then for those of the service `only`.
     """
 
     async def ask(_: Body) -> str:
         identity = GoogleIdentity(google.credentials, address)
         try:
-            headers = (
-                await _headers_to(google, EdgeNames(name=only.name).only_in(only.region)) if only else {}
-            )
-            async with outside(via, headers) as sender:
-                token = await identity.token()
-                for path in ("", *paths):
-                    status = await sender.status(address, f"{path}{_MODELS}", token=token)
-                    if status != _ANSWERS and status not in _FROM_CLOUD_RUN:
-                        return f"it says {status}{f' at {path}' if path else ''}"
+            ways: list[tuple[Mapping[str, str], str]] = [({}, "")]
+            if only is not None:
+                called = EdgeNames(name=only.name).only_in(only.region)
+                ways.append((await _headers_to(google, called), f" for {only.region}"))
+            for headers, region in ways:
+                async with outside(via, headers) as sender:
+                    token = await identity.token()
+                    for path in ("", *paths):
+                        status = await sender.status(address, f"{path}{_MODELS}", token=token)
+                        if status != _ANSWERS and status not in _FROM_CLOUD_RUN:
+                            return f"it says {status}{f' at {path}' if path else ''}{region}"
         except HomeportError as error:
             return str(error)
         return ""

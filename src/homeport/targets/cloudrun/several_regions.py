@@ -9,11 +9,13 @@ from typing import Any
 from homeport.errors import HomeportError, NotFound, StateError, Unsupported
 from homeport.progress import Progress
 from homeport.targets.base import OnResult, VerifyOptions
+from homeport.targets.cloudrun.checks import ROUTE
 from homeport.targets.cloudrun.logs import logs
 from homeport.targets.cloudrun.names import in_region
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
 from homeport.targets.cloudrun.regions_back import roll_back
 from homeport.targets.cloudrun.regions_report import heard_in, placed
+from homeport.targets.cloudrun.regions_route import ClientsRoute, look_at_route
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.verify import Outcome, Report, Result
 
@@ -36,7 +38,7 @@ class SeveralRegions(CloudRunLifecycle):
 
     async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
         """
-        Return the report of all checks in every region: those of a further one are called REGION/NAME.
+        Return the report of all checks in every region, those of a further one called REGION/NAME, and of the way that clients take.
 
         Raises what the first region does. In a further one a service that is not there is a check that failed.
         """
@@ -55,7 +57,15 @@ class SeveralRegions(CloudRunLifecycle):
                 results, seconds = there.results, there.seconds
             renamed = tuple(placed(result, region) for result in results)
             report = replace(report, results=(*report.results, *renamed), seconds=report.seconds + seconds)
-        return report
+        if options.only and ROUTE not in options.only:
+            return report
+        assert self.spec.edge is not None
+        route = await look_at_route(
+            ClientsRoute(google=self.google, address=self.spec.edge.address, via=self.via)
+        )
+        if on_result is not None:
+            on_result(route)
+        return replace(report, results=(*report.results, route), seconds=report.seconds + route.seconds)
 
     async def roll_back(self, progress: Progress) -> str:
         """
