@@ -74,6 +74,7 @@ def test_a_life_in_two_regions(cloud: InRegions) -> None:
     made = cloud.run("up", "--yes", "--json")
     checked = {one["name"] for one in made.json["report"]["results"]}
     assert {"chat", f"{SECOND}/chat"} <= checked, checked
+    assert f"a chat gets an answer, in {SECOND}: " in made.err, made.err
     cloud.is_settled()
     assert cloud.status["url"] == f"https://{DOMAIN}/v1"
     assert cloud.serving == {FIRST: "first", SECOND: "first"}

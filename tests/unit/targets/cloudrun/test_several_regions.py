@@ -15,7 +15,7 @@ from edges import DOMAIN
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.runtime.container_state import Failure
 from homeport.catalog import cloudrun as catalog
-from homeport.errors import Incomplete, OutOfCapacity, SpecError, StateError, Unsupported, VerificationFailed
+from homeport.errors import Incomplete, SpecError, StateError, Unsupported, VerificationFailed, WeightsError
 from homeport.progress import Silent
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.targets.cloudrun.endpoints import describe
@@ -130,8 +130,10 @@ def test_a_change_that_fails_in_the_second_region_leaves_that_serving_what_it_se
 
 
 def test_a_failure_in_a_further_region_is_explained_and_says_where(deployer: InTwoRegions) -> None:
-    deployer.later = Failure(message="The zone does not have enough resources available.")
-    with pytest.raises(OutOfCapacity, match=rf"^{SECOND}: ") as failed:
+    deployer.later = Failure(
+        message="The container failed to start: mounting volume 'weights' of type Cloud Storage failed: odd"
+    )
+    with pytest.raises(WeightsError, match=rf"^{SECOND}: (?!{SECOND})") as failed:
         deployer.rolled_out(deployer.in_both())
     assert f"now: {FIRST} serves by" in failed.value.hint
 
