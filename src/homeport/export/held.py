@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from homeport.export.graph import Things
@@ -51,7 +52,9 @@ def door(things: Things, service: Service, body: JsonObject) -> list[str]:
 
 def held(name: str, region: str, file: str, as_is: list[str]) -> list[str]:
     """Return the lines that put a service in place, of which a `Release` says who serves; `as_is` leaves its door as it is."""
-    empty = " ".join(f"{variable}=''" for variable in _DOOR)
+    lines = "\n".join(as_is)
+    used = [variable for variable in _DOOR if re.search(rf"\$\{{?{variable}\b", lines)]
+    empty = " ".join(f"{variable}=''" for variable in used)
     of_door = ",".join(f'metadata.annotations."{annotation}"' for annotation in _DOOR.values())
     # Of a service that is not there yet, a list says nothing, and is no error.
     list_call = f"gcloud run services list --region={region} --filter=metadata.name={name} --flatten='status.traffic[]'"
@@ -66,7 +69,7 @@ def held(name: str, region: str, file: str, as_is: list[str]) -> list[str]:
         f"said=$({list_call} \\",
         f"  --format='value[separator=\"|\"]({columns})')",
         f"generation='' receipts='' held='' {empty}",
-        f"while IFS='|' read -r of revision percent {' '.join(_DOOR)} found; do",
+        f"while IFS='|' read -r of revision percent {' '.join(one if one in used else '_' for one in _DOOR)} found; do",
         "  generation=$of receipts=$found",
         '  [ -z "$percent" ] || printf -v held \'%s    - revisionName: %s\\n      percent: %s\\n\' "$held" "$revision" "$percent"',
         'done <<< "$said"',
