@@ -132,5 +132,7 @@ def test_one_region_is_down_and_the_other_serves(
         assert outcomes["chat"] == "failed"
         assert outcomes[f"{SECOND}/chat"] == "passed"
         cloud.plant("")
-        assert cloud.outcomes("--only", "chat") == {"chat": "passed", f"{SECOND}/chat": "passed"}
+        outcomes = cloud.outcomes("--only", "chat")
+        assert {"chat", f"{SECOND}/chat"} <= outcomes.keys()
+        assert set(outcomes.values()) == {"passed"}
         cloud.run("down", "--yes", "--purge")
