@@ -15,6 +15,7 @@ import pytest
 from gcloud import needs_gcloud, served
 from homeport import home
 from homeport.resources.local.process_tree import free_port
+from homeport.verify import CHECKS
 from pages import pattern, steps
 from places import FETCHED, ROOT, TAUGHT
 from user import User
@@ -122,3 +123,7 @@ def test_no_pain_is_left_out() -> None:
 def test_the_page_on_installing_names_all_that_lies_in_homeports_folder() -> None:
     cells = " ".join(row[0] for row in rows_of(ROOT / "docs" / "installing.md"))
     assert set(re.findall(r"`([\w.-]+)`", cells)) == home._OURS
+
+
+def test_the_readme_counts_the_checks_that_there_are() -> None:
+    assert re.findall(r"(\d+) checks of what", (ROOT / "README.md").read_text()) == [str(len(CHECKS))]
