@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -136,7 +137,7 @@ def _word(x: float, y: float, text: str, *, anchor: str = "start", color: str = 
 
 def _round_up(value: float) -> float:
     """Return the next of 1, 2, 2.5, 5 and 10 times a power of ten."""
-    if value <= 0 or not math.isfinite(value):
+    if not sys.float_info.min <= value < math.inf:  # Below, a power of ten is 0.
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1.0, 2.0, 2.5, 5.0, 10.0) if step * power >= value * (1 - 1e-9))

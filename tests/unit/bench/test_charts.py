@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from homeport.bench.charts import Series, lines
@@ -21,6 +21,7 @@ def written(points: list[tuple[float, float]]) -> list[tuple[float, float, str]]
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=12))
+@example([(0.0, 5e-324)])
 def test_no_label_lies_on_another_and_the_first_is_there(points: list[tuple[float, float]]) -> None:
     words = written(points)
     assert words[0][2] == "0"
