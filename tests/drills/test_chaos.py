@@ -30,48 +30,35 @@ LARGE_PARTS = [(part, PARTS) for part in range(PARTS)] if ALL else [(1, 3)]
 """Of the larger graph a sample takes every third call only, and so each kind."""
 
 
-@pytest.mark.drill
-@pytest.mark.parametrize("part", LARGE_PARTS, ids=str)
-@pytest.mark.parametrize("work", ["up", "change", "down"])
-def test_with_a_startup_cache_an_agents_secret_and_a_budget_it_is_the_same(
-    work: Work,
-    part: tuple[int, int],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    record_property: Record,
-) -> None:
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    came = cells(task("vllm", work, tmp_path, large=True), part=part[0], of=part[1], sample=not ALL)
-    for cell in came:
-        record_property("chaos", (f"{work} vllm, large", ALL, cell.kind, cell.method, not cell.wrong))
-    methods = " ".join(cell.method for cell in came)
+GRAPHS: dict[str, tuple[Way, tuple[str, ...], tuple[str, ...]]] = {
     # Beside a service that may have all that the quota holds, a change has no job make another cache.
-    wanted = () if work == "change" else (".jobs.", "billingbudgets.", "monitoring.")
-    assert all(one in methods for one in wanted), methods
-    assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]
+    "large": ("vllm", (".jobs.", "billingbudgets.", "monitoring."), ()),
+    "keyed": ("ollama", ("apigateway.", "apikeys."), ("apigateway.",)),
+}
+"""Graphs beside the usual one: the way, what goes wrong among others, and what does in a change."""
 
 
 @pytest.mark.drill
+@pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize("part", LARGE_PARTS, ids=str)
 @pytest.mark.parametrize("work", ["up", "change", "down"])
-def test_with_an_api_gateway_and_keys_it_is_the_same(
+def test_with_a_startup_cache_an_agents_secret_and_a_budget_or_with_keys_of_clients_it_is_the_same(
     work: Work,
     part: tuple[int, int],
+    graph: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     record_property: Record,
 ) -> None:
+    way, always, in_a_change = GRAPHS[graph]
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    came = cells(task("ollama", work, tmp_path, keyed=True), part=part[0], of=part[1], sample=not ALL)
+    came = cells(task(way, work, tmp_path, **{graph: True}), part=part[0], of=part[1], sample=not ALL)
     for cell in came:
-        record_property("chaos", (f"{work} ollama, with keys", ALL, cell.kind, cell.method, not cell.wrong))
+        record_property("chaos", (f"{work} {way}, {graph}", ALL, cell.kind, cell.method, not cell.wrong))
     methods = " ".join(cell.method for cell in came)
-    wanted = ("apigateway.",) if work == "change" else ("apigateway.", "apikeys.")
-    assert all(one in methods for one in wanted), methods
+    assert all(one in methods for one in (in_a_change if work == "change" else always)), methods
     assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]
 
 
