@@ -1,6 +1,6 @@
 #!/bin/sh
 # Teach the model of the agents' tests anew, and put it into tests/models: `sh scripts/teach.sh [FOLDER [OPTION OF teach.py …]]`.
-# By what a step takes, half an hour on two quiet cores that multiply bfloat16 (AVX-512), and no run of it was seen to its end. It wants a
+# By what a step takes, three quarters of an hour on two cores that multiply bfloat16 (AVX-512), and no run of it was seen to its end. It wants a
 # C++ compiler (`--eager` does without, and takes longer); its environment (1 GB) is made on first use. CI does not run this: it examines
 # the result.
 set -eu
