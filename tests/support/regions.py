@@ -16,6 +16,7 @@ from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply, make_plan
+from homeport.targets.cloudrun.marks import TEMPLATE
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.names import in_region
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
@@ -126,6 +127,25 @@ class InTwoRegions(WithEdge):
         (serving,) = [one for one in self.service_in(region)["trafficStatuses"] if one.get("percent")]
         assert serving["percent"] == 100
         return str(serving["revision"])
+
+    def sum_in(self, region: str) -> str:
+        """The sum that tells what was asked of the newest revision there; '' for none."""
+        return str(self.service_in(region)["template"]["annotations"].get(TEMPLATE, ""))
+
+    def forget_sums(self, *regions: str) -> None:
+        """Take the sums from all revisions there, as an older version made them; by default in both regions."""
+        for region in regions or (FIRST, SECOND):
+            parent = f"projects/rehearsal/locations/{region}/services/home/"
+            for kept in self.cloud.store.of("run", "run.projects.locations.services.revisions"):
+                if kept.name.startswith(parent):
+                    kept.body["annotations"].pop(TEMPLATE, None)
+
+    def take_away(self, region: str, revision: str) -> None:
+        """Delete a revision there, as anybody may."""
+        name = f"projects/rehearsal/locations/{region}/services/home/revisions/{revision}"
+        kept = self.cloud.store.get("run", name)
+        assert kept is not None
+        self.cloud.forget(kept)
 
     def lifecycle(self, google: Google, wanted: spec.Spec) -> SeveralRegions:
         """What is asked of both regions."""

@@ -37,7 +37,7 @@ from homeport.targets.cloudrun.guard import armored, screen_apis
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import image, mirrored
 from homeport.targets.cloudrun.invokers import callers
-from homeport.targets.cloudrun.marks import marks
+from homeport.targets.cloudrun.marks import marked, marks
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.names import Names, names_of
 from homeport.targets.cloudrun.observing import METRICS_PORT, Observing
@@ -46,7 +46,7 @@ from homeport.targets.cloudrun.preflight import GatedFile
 from homeport.targets.cloudrun.registries import cached, parse
 from homeport.targets.cloudrun.released import release
 from homeport.targets.cloudrun.service_labels import labels_of
-from homeport.targets.cloudrun.service_spec import Mount, ServiceInputs, beside_size, service_spec
+from homeport.targets.cloudrun.service_spec import Mount, ServiceInputs, beside_size
 from homeport.targets.cloudrun.startup_cache import FILES, CloudStartupCache, scripts
 from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights, OwnFiles
 from homeport.targets.cloudrun.warm_schedule import SCHEDULER, WarmSchedule
@@ -333,7 +333,7 @@ class CloudRunGraph:
             ServiceIdentity(
                 endpoint=names.name, region=names.region, released=True, has_edge=self.edge is not None
             ),
-            service_spec(inputs),
+            marked(inputs, names),
             after=self._before_service,
             explain=self._why,
         )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
 from homeport.engines.base import Launch
 from homeport.reconcile import Concat, Ref
 from homeport.resources.google.gcs_weights import StoredWeights
-from homeport.targets.cloudrun.service_spec import ANNOTATION
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.service_spec import ANNOTATION, ServiceInputs, service_spec
 from homeport.targets.cloudrun.volumes import CloudWeights
 
 WEIGHTS = f"{ANNOTATION}weights"
@@ -14,6 +20,9 @@ ADAPTED = f"{ANNOTATION}adapters"
 """The annotation that holds the digests of its adapters, as `NAME=DIGEST` with spaces between."""
 CACHED = f"{ANNOTATION}startup-cache"
 """The annotation that holds the digest of its startup cache's manifest."""
+TEMPLATE = f"{ANNOTATION}template"
+"""The annotation that holds a sum of all that a revision was asked for, which is the same in every region."""
+_DIGITS = 24
 
 
 def marks(launch: Launch, weights: CloudWeights, source: str, cache: str) -> dict[str, str | Ref | Concat]:
@@ -33,3 +42,24 @@ def marks(launch: Launch, weights: CloudWeights, source: str, cache: str) -> dic
     if adapted is not None:
         annotations["adapters"] = adapted
     return {**annotations, "startup-cache": Ref(cache, "manifest")} if cache else annotations
+
+
+def marked(inputs: ServiceInputs, names: Names) -> dict[str, Any]:  # Any: JSON, and Refs
+    """
+    Return what Cloud Run is asked for; in several regions with a sum of the revision, which tells it from others with the same marks.
+
+    What differs from region to region is not in it: the region's name and the bucket's.
+    """
+    body = service_spec(inputs)
+    if inputs.edge is not None and inputs.edge.regions:
+        body["template"]["annotations"][TEMPLATE] = _sum(inputs, names)
+    return body
+
+
+def _sum(inputs: ServiceInputs, names: Names) -> str:
+    launch = inputs.launch
+    alone = service_spec(replace(inputs, marks={}))["template"]
+    text = json.dumps([launch.version, dict(launch.files), alone], sort_keys=True, default=repr)
+    for name, stands_for in ((names.bucket, "BUCKET"), (names.region, "REGION")):
+        text = text.replace(name, stands_for)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]

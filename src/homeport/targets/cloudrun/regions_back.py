@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from homeport.errors import HomeportError, NotFound, StateError
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.resources.google.release import way_back
 from homeport.resources.google.traffic import Body, newest_verified, receipts, shares, short
-from homeport.targets.cloudrun.marks import ADAPTED, WEIGHTS
+from homeport.targets.cloudrun.marks import ADAPTED, TEMPLATE, WEIGHTS
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
 from homeport.targets.cloudrun.released import release, unasked
 from homeport.targets.cloudrun.service_spec import ANNOTATION
@@ -26,6 +26,23 @@ _SAME = (
     ADAPTED,
 )
 """Annotations that two revisions have alike which serve the same. Each region builds its own image, so that is none of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedRevision:
+    """What a revision must be like that serves what the first region is to serve."""
+
+    marks: Mapping[str, str]
+    template: str
+    """The sum of all that it was asked for; '' for one that an older version made."""
+    told_by_marks: bool
+    """Whether its marks differ from those of what serves now in the first region, so that they alone tell the two apart."""
+
+    def among(self, revisions: Sequence[Body]) -> list[Body]:
+        """Return those that are like it: with its sum where there are any, with its marks alone only where these tell enough."""
+        alike = [revision for revision in revisions if _same(revision) == self.marks]
+        same = [revision for revision in alike if self.template and _template(revision) == self.template]
+        return same or (alike if self.told_by_marks else [])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +96,16 @@ async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
         )
     revision = await _revision(google, first, target)
     await _ensure_fit(first, revision)
-    wanted = _same(revision)
+    wanted = WantedRevision(marks=_same(revision), template=_template(revision), told_by_marks=True)
     for name in shares(service):
-        if name != target and _same(await _revision(google, first, name)) == wanted:
+        serving = await _revision(google, first, name)
+        if name == target or _same(serving) != wanted.marks:
+            continue
+        wanted = replace(wanted, told_by_marks=False)
+        if wanted.template in {"", _template(serving)} or not _template(serving):
             raise StateError(
                 f"{target} and {name}, which serves now, differ in none of what a revision tells (model, engine, context, weights, "
-                f"adapters), so it cannot be told which revision of {_regions(further)} is like {target}, and nothing was changed",
+                f"adapters, and the sum of the rest, which this version of homeport adds), so it cannot be told which revision of {_regions(further)} is like {target}, and nothing was changed",
                 hint="change the file back, and run `homeport up --on cloudrun`: it goes region by region",
             )
     return [
@@ -93,15 +114,15 @@ async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
     ]
 
 
-async def _step(place: CloudRunLifecycle, wanted: Mapping[str, str]) -> RegionStep:
+async def _step(place: CloudRunLifecycle, wanted: WantedRevision) -> RegionStep:
     google, region = place.google, place.names.region
     service = await live(google, place.path)
     there = [
         revision
         async for revision in google.pages("run", f"{place.path}/revisions", "revisions")
-        if not revision.get("deleteTime") and _same(revision) == wanted
+        if not revision.get("deleteTime")
     ]
-    by_name = {short(str(revision["name"])): revision for revision in there}
+    by_name = {short(str(revision["name"])): revision for revision in wanted.among(there)}
     serving = shares(service)
     if len(serving) == 1 and serving.keys() <= by_name.keys():
         return RegionStep(place=place, revision=next(iter(serving)), serves_already=True)
@@ -109,7 +130,7 @@ async def _step(place: CloudRunLifecycle, wanted: Mapping[str, str]) -> RegionSt
     if not target:
         known = ", ".join(receipts(service)) or "none"
         raise StateError(
-            f"{region} has no verified revision that serves what {wanted.get(_SAME[0], 'the first region')} before did "
+            f"{region} has no verified revision that serves what {wanted.marks.get(_SAME[0], 'the first region')} before did "
             f"in the first region (verified there: {known}), so nothing was changed in any",
             hint="put the model back into the file, and run `homeport up --on cloudrun`: it makes a revision in each region",
         )
@@ -138,6 +159,10 @@ def _regions(places: Sequence[CloudRunLifecycle]) -> str:
 def _same(revision: Body) -> dict[str, str]:
     marks = revision.get("annotations", {})
     return {key: str(marks[key]) for key in _SAME if marks.get(key)}
+
+
+def _template(revision: Body) -> str:
+    return str(revision.get("annotations", {}).get(TEMPLATE, ""))
 
 
 __all__ = ["roll_back"]

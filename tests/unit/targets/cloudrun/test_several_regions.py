@@ -221,20 +221,71 @@ def test_where_other_regions_may_not_be_read_no_way_back_without_the_file(deploy
 
 
 @pytest.mark.parametrize("half_way", [False, True])
-def test_a_change_that_no_revision_tells_stops_the_way_back_before_anything_changes(
+def test_a_change_that_no_mark_tells_is_turned_back_by_the_sum_of_what_was_asked_for(
     deployer: InTwoRegions, half_way: bool
 ) -> None:
     deployer.up(deployer.in_both())
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    assert deployer.sum_in(FIRST) == deployer.sum_in(SECOND)
     if half_way:
         deployer.broken_in = {SECOND}
         with pytest.raises(VerificationFailed):
             deployer.up(deployer.in_both(parallel=2))
     else:
         deployer.up(deployer.in_both(parallel=2))
+    deployer.back(deployer.in_both())
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
+def test_the_way_back_takes_the_revision_with_the_same_sum_though_a_later_one_has_the_same_marks(
+    deployer: InTwoRegions,
+) -> None:
+    deployer.up(deployer.in_both())
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    deployer.up(deployer.in_both(parallel=2))
+    gone = deployer.serving_in(FIRST)
+    deployer.back(deployer.in_both())
+    deployer.up(deployer.in_both(context=512))
+    deployer.take_away(FIRST, gone)
+    deployer.back(deployer.in_both())
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
+@pytest.mark.parametrize("older", ["both", "the one that serves", "the one before"])
+def test_a_change_that_no_mark_tells_and_whose_revisions_have_no_sum_stops_the_way_back_before_anything_changes(
+    deployer: InTwoRegions, older: str
+) -> None:
+    deployer.up(deployer.in_both())
+    if older != "the one that serves":
+        deployer.forget_sums()
+    deployer.up(deployer.in_both(parallel=2))
+    if older != "the one before":
+        deployer.forget_sums()
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
     with pytest.raises(StateError, match=r"differ in none of what a revision tells .* nothing was changed"):
         deployer.back(deployer.in_both())
     assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
+def test_where_the_other_region_has_no_revision_of_that_sum_the_way_back_stops_before_anything_changes(
+    deployer: InTwoRegions,
+) -> None:
+    deployer.up(deployer.in_both())
+    deployer.forget_sums(SECOND)
+    deployer.up(deployer.in_both(parallel=2))
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    with pytest.raises(
+        StateError, match=f"{SECOND} has no verified revision that serves what .* nothing was"
+    ):
+        deployer.back(deployer.in_both())
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
+def test_an_endpoint_in_one_region_has_no_sum_so_that_a_new_version_of_homeport_makes_no_revision(
+    deployer: InTwoRegions,
+) -> None:
+    deployer.up(deployer.alone())
+    assert deployer.sum_in(FIRST) == ""
 
 
 def test_an_export_that_is_refused_points_to_nothing_that_would_make_two_of_one_name(
