@@ -240,9 +240,9 @@ def test_in_a_new_project_it_waits_until_an_api_that_it_switched_on_answers(
     monkeypatch.setattr(here.cloud, "is_enabled", twice_later)
     part(here, "9 APIs", f"network {NAME}\n")
     said = here.run("bash", "deploy.sh").err
-    assert len(re.findall("waiting, for [56][0-9][0-9] s at most: .*has not been used in project", said)) == 2, (
-        said
-    )
+    assert (
+        len(re.findall("waiting, for [56][0-9][0-9] s at most: .*has not been used in project", said)) == 2
+    ), said
     made = [one.status for one in here.cloud.log if one.method == "compute.networks.insert"]
     assert made == [200]
 
