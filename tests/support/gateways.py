@@ -63,13 +63,15 @@ async def gateway(
     screen: Screen | None = None,
     settings: GatewaySettings = LOCAL,
     entrance: Entrance = ANYBODY,
+    *,
+    callers: bool = False,
 ) -> AsyncIterator[Stage]:
     """A gateway before the parrot."""
     shown: list[tuple[Side, str]] = []
     counting = Counting(screen or LocalScreen(settings.filters), shown)
     async with parrot.serving() as engine:
         endpoint = Endpoint(name="home", base_url=f"{engine}/v1", model="parrot")
-        metrics = GatewayMetrics("parrot")
+        metrics = GatewayMetrics("parrot", callers=callers)
         app = GatewayApp(endpoint, screener=Screener(counting, settings), entrance=entrance, metrics=metrics)
         try:
             async with (

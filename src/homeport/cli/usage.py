@@ -21,11 +21,7 @@ if TYPE_CHECKING:
     from homeport.usage.report import By, UsageReport
 
 
-_UNNAMED = {
-    "here": "all callers of an endpoint on this machine share its key",
-    "there": "neither what Cloud Run counts nor what engines and the gateway tell has a caller's name",
-}
-"""Why no count is told by its caller."""
+_SHARED = "who called is not known: all callers of an endpoint on this machine share its key"
 
 
 @click.command("usage")
@@ -61,7 +57,8 @@ def command(
     Tell what endpoints were used for: requests, tokens, starts, hours, money. Days are UTC's.
 
     Engines of this machine count that themselves, homeport's own checks included. It is kept for `local.usage_days`, also
-    after `down`; no prompt ever is, nor who asked. On Cloud Run it is what Cloud Monitoring has of the services that are there.
+    after `down`; no prompt ever is, nor who asked. On Cloud Run it is what Cloud Monitoring has of the services that are there,
+    by caller where [observe] has callers = true.
     Exits with 27 where not all of those could be read.
     """
     from typing import cast
@@ -85,8 +82,8 @@ def command(
         _print(terminal, usage, by_)
     elif not usage.unread:
         terminal.say(f"nothing was counted in the last {days} days")
-    if by_ == "caller":
-        terminal.say(f"who called is not known: {_UNNAMED['here' if on == registry.DEFAULT else 'there']}")
+    for note in usage.notes:
+        terminal.say(note)
     for what in usage.unread:
         terminal.say(f"not known, could not be read: {what}", style="yellow")
     return Incomplete.exit_code if usage.unread else 0
@@ -118,7 +115,7 @@ def _here(name: str | None, by: By, days: int) -> UsageReport:
             f"nothing is known of an endpoint called {name}",
             hint=f"`homeport usage` tells of all of the last {days} days",
         )
-    return UsageReport(rows=tuple(usage))
+    return UsageReport(rows=tuple(usage), notes=(_SHARED,) if by == "caller" else ())
 
 
 def _in_the_cloud(name: str | None, file: Path, project: str, by: By, days: int) -> UsageReport:

@@ -115,7 +115,7 @@ class GatewayApp:
                 if self._metrics:
                     self._metrics.begun()
                     seconds = asyncio.get_running_loop().time() - begun
-                    self._metrics.ended(api.operation, seconds, "client_gone", TokenUsage())
+                    self._metrics.ended(api.operation, seconds, "client_gone", TokenUsage(), scope["headers"])
             else:
                 exchange = ScreenedExchange(
                     api=api, screener=self._screener, upstream=self._upstream, room=room, send=send, metrics=self._metrics
@@ -154,6 +154,7 @@ class GatewayApp:
                     asyncio.get_running_loop().time() - exchange.begun,
                     exchange.error,
                     exchange.usage,
+                    scope["headers"],
                 )
             if self._spans and span:
                 self._spans.end(span, error=exchange.error, usage=exchange.usage, first_s=exchange.first_s)

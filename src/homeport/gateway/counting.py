@@ -20,7 +20,7 @@ from homeport.gateway.spans import RequestSpan, Spans
 from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.json_types import Json
 from homeport.relay.headers import onward
-from homeport.relay.messages import Receive, Scope, Send
+from homeport.relay.messages import Headers, Receive, Scope, Send
 from homeport.relay.presence import ClientGone, hung_up, unless_gone
 from homeport.relay.upstream import UNANSWERED, Onward, Upstream
 
@@ -137,6 +137,7 @@ class _Count:
     spans: Spans | None = None
     error: str = ""
     span: RequestSpan | None = None
+    _headers: Headers = ()
     _begun: float = 0.0
     _usage: TokenUsage = field(default_factory=TokenUsage)
     _parser: Parser | None = None
@@ -147,7 +148,7 @@ class _Count:
     def begin(self, scope: Scope) -> None:
         """Count a request."""
         if self.api is not None:
-            self._begun = _now()
+            self._begun, self._headers = _now(), scope["headers"]
             self.metrics.begun()
             self.span = self.spans.begin(scope["headers"], self.api) if self.spans else None
 
@@ -194,7 +195,8 @@ class _Count:
     def end(self) -> None:
         """Count its end."""
         if self.api is not None:
-            self.metrics.ended(self.api.operation, _now() - self._begun, self.error, self._usage)
+            seconds = _now() - self._begun
+            self.metrics.ended(self.api.operation, seconds, self.error, self._usage, self._headers)
             if self.spans and self.span:
                 self.spans.end(self.span, error=self.error, usage=self._usage, first_s=self._first_s)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from homeport.extras import missing
+from homeport.gateway.callers import CallerCounts
 from homeport.gateway.usage import TokenUsage
-from homeport.relay.messages import Receive, Scope, Send
+from homeport.relay.messages import Headers, Receive, Scope, Send
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,13 +26,16 @@ _LABELS = ("gen_ai_operation_name", "gen_ai_request_model")
 class GatewayMetrics:
     """Counts in a registry of its own."""
 
-    def __init__(self, model: str) -> None:
-        """Count for one model. Raises `ExtraMissing` where prometheus-client is not installed."""
+    def __init__(self, model: str, *, callers: bool = False) -> None:
+        """Count for one model, by caller, too, where `callers` says so. Raises `ExtraMissing` where prometheus-client is not installed."""
         try:
             from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
         except ImportError as error:
             raise missing("the gateway needs prometheus-client", "gateway") from error
         self._model, self._registry = model, CollectorRegistry()
+        self._callers = CallerCounts() if callers else None
+        if self._callers is not None:
+            self._registry.register(self._callers)
 
         def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
             return Histogram(name, text, (*_LABELS, *labels), registry=self._registry, buckets=buckets)
@@ -79,9 +83,13 @@ class GatewayMetrics:
         """Count a request."""
         self._active.inc()
 
-    def ended(self, operation: str, seconds: float, error: str, usage: TokenUsage) -> None:
-        """Count the end of a request; `error` is '' for one that was answered."""
+    def ended(
+        self, operation: str, seconds: float, error: str, usage: TokenUsage, headers: Headers = ()
+    ) -> None:
+        """Count the end of a request that came with `headers`; `error` is '' for one that was answered."""
         self._active.dec()
+        if self._callers is not None:
+            self._callers.ended(headers, error, usage)
         self._duration.labels(operation, self._model, error).observe(seconds)
         for kind, count in (("input", usage.prompt), ("output", usage.answer)):
             if count is not None:

@@ -114,7 +114,7 @@ async def _serve(
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    metrics = GatewayMetrics(options.model)
+    metrics = GatewayMetrics(options.model, callers=options.callers)
     app = await _app(options, env, key, child, metrics)
     front = without_metrics(app) if options.metrics_inside else app
     ended = asyncio.ensure_future(child.ended() if child else asyncio.Event().wait())
@@ -216,6 +216,7 @@ def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--any-name", action="store_true")
     parser.add_argument("--unscreened", action="store_true")
     parser.add_argument("--metrics-inside", action="store_true")
+    parser.add_argument("--callers", action="store_true")
     options = parser.parse_args(arguments[:split])
     options.own_names_only = is_loopback(options.host) and not options.any_name
     return options, arguments[split + 1 :]

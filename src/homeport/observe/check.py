@@ -78,7 +78,7 @@ async def clock(api: PrometheusApi) -> ObserveFinding:
 
 
 async def _samples(watched: Watched, api: PrometheusApi) -> ObserveFinding:
-    up = await api.instant(f"up{watched.selector}")
+    up = await api.instant(watched.up)
     if not up:
         return failed(
             "samples", f"this Prometheus does not scrape {watched.name}",

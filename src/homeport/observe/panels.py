@@ -30,11 +30,19 @@ class Watched:
     names: MetricNames
     levels: ServiceLevels | None = None
     uptime: UptimeWatch | None = None
+    beside: int | None = None
+    """The port of another program that is asked beside the one that answers requests, and whose `up` says nothing of it."""
 
     @property
     def selector(self) -> str:
         """Return the labels by which its series are known from others'."""
         return f'{{{LABEL}="{self.name}"}}'
+
+    @property
+    def up(self) -> str:
+        """Return the series that tells of each instance whether it could be asked."""
+        other = f',instance!~".*:{self.beside}"}}' if self.beside else "}"
+        return f"up{self.selector.removesuffix('}')}{other}"
 
     @property
     def kept(self) -> str:
@@ -84,7 +92,7 @@ class Watched:
     def _alerts(self) -> Iterator[Alert]:
         names = self.names
         yield Alert(
-            name="HomeportDown", value=f"max(up{self.selector})", compared="== 0", lasts="1m", severity="critical",
+            name="HomeportDown", value=f"max({self.up})", compared="== 0", lasts="1m", severity="critical",
             summary=f"{self.name} does not answer, or does not let Prometheus in",
             todo="`homeport status` tells which; `homeport logs` has what the engine wrote",
         )  # fmt: skip

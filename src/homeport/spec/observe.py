@@ -78,6 +78,9 @@ class Observe(SpecTable):
     slo: ObserveSlo | None = Field(default=None, examples=[{"ttft": "2s", "availability": 0.99}])
     """Objectives of the endpoint, and alerts on how fast their error budgets are used up; also in `homeport export prometheus`."""
 
+    callers: bool = False
+    """Whether requests and tokens are counted by caller, too, for `homeport usage --by caller`: on Cloud Run, by homeport's gateway before the engine, under the address that the caller's token is for. Whoever may read the project's metrics then sees who asked, and how much."""
+
     uptime: bool = False
     """Whether Google asks the endpoint from three places of the world every five minutes, and an alert fires where two of them get no answer. Each question would wake a GPU, so that it wants scaling.min of 1 or more."""
 
@@ -102,6 +105,7 @@ class Observe(SpecTable):
         for key, value in {
             "alerts": self.alerts,
             "slo": self.slo,
+            "callers": self.callers,
             "uptime": self.uptime,
             "budget": self.budget,
         }.items():

@@ -1,1 +1,1 @@
-"""What endpoints were used for: requests, tokens, hours. Never a prompt, nor who asked."""
+"""What endpoints were used for: requests, tokens, hours. Never a prompt; who asked only where the file wants it."""

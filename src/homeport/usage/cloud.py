@@ -1,4 +1,4 @@
-"""What endpoints of a project were used for, as Cloud Monitoring has it: by day, or by revision. Asking wakes nobody."""
+"""What endpoints of a project were used for, as Cloud Monitoring has it: by day, by revision, or by caller. Asking wakes nobody."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from homeport.engines.metric_names import MetricNames, selected
+from homeport.gateway import callers
 from homeport.observe.chart import LABEL, REGION
 from homeport.observe.query import PrometheusApi
 
@@ -22,7 +23,7 @@ _RUN = {
 
 @dataclass(frozen=True, slots=True)
 class CloudUsage:
-    """What one service came to on one day, or one of its revisions in the whole time. A figure that is not there is not known."""
+    """What one service came to on one day, or one of its revisions or callers in the whole time. A figure that is not there is not known."""
 
     service: str
     region: str
@@ -32,7 +33,9 @@ class CloudUsage:
     revision: str
     """'' for all of them."""
     figures: Mapping[str, float] = field(default_factory=dict)
-    """`requests`, `starts`, `seconds` that were billed, `prompt_tokens`, `output_tokens`."""
+    """`requests`, `starts`, `seconds` that were billed, `prompt_tokens`, `output_tokens`; by caller `untold`, too: requests whose tokens nobody said."""
+    caller: str = ""
+    """As the gateway names it; '' for all of them."""
 
 
 async def by_day(
@@ -84,6 +87,37 @@ async def by_revision(api: PrometheusApi, names: Iterable[MetricNames], *, days:
         CloudUsage(service, region, "", revision, figures)
         for (service, region, revision), figures in sorted(counted.items())
         if any(figures.values())
+    ]
+
+
+async def by_caller(api: PrometheusApi, *, days: int) -> list[CloudUsage]:
+    """
+    Return each caller of so many days, for as many services as count by caller; also one that asked nothing. Raises as queries do.
+
+    A count is read as it stands, less what it was before these days: an instance's begins at 0, and `increase` would guess at both ends.
+    """
+    counted: dict[tuple[str, str, str], dict[str, float]] = {}
+    of_requests = {"yes": ("requests",), "no": ("requests", "untold")}
+    of_tokens = {"input": ("prompt_tokens",), "output": ("output_tokens",)}
+
+    async def ask(name: str, label: str, figures: Mapping[str, tuple[str, ...]]) -> None:
+        series, window = f"{name}_total{_OURS}", f"{days * _DAY_S}s"
+        most = f"max_over_time({series}[{window}])"
+        query = f"sum by ({LABEL}, {REGION}, {callers.LABEL}, {label}) ({most} - ({series} offset {window}) or {most})"
+        for sample in await api.instant(query):
+            if sample.value is not None:
+                of_one = counted.setdefault(
+                    (*_where(sample.labels), sample.labels.get(callers.LABEL, "")), {}
+                )
+                for figure in figures.get(sample.labels.get(label, ""), ()):
+                    of_one[figure] = of_one.get(figure, 0.0) + sample.value
+
+    await asyncio.gather(
+        ask(callers.REQUESTS, callers.TOLD, of_requests), ask(callers.TOKENS, callers.KIND, of_tokens)
+    )
+    return [
+        CloudUsage(service, region, "", "", figures, caller)
+        for (service, region, caller), figures in sorted(counted.items())
     ]
 
 

@@ -64,6 +64,8 @@ class UsageReport:
     rows: tuple[UsageRow, ...]
     unread: tuple[str, ...] = ()
     """What could not be read, in words: then there may be more."""
+    notes: tuple[str, ...] = ()
+    """What is not known, why, and what to do about it."""
 
 
 _KEYS: Mapping[By, Callable[[LedgerRow], str]] = MappingProxyType(

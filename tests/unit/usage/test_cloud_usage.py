@@ -10,7 +10,7 @@ from typing import Any
 from homeport.engines.names import NAMES
 from homeport.observe.query import PrometheusApi
 from homeport.targets.cloudrun.front import names_on_cloud_run
-from homeport.usage.cloud import by_day, by_revision
+from homeport.usage.cloud import by_caller, by_day, by_revision
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp()
 MIDNIGHT = NOON - 43_200
@@ -69,4 +69,27 @@ def test_revisions_are_told_apart_and_labels_of_a_name_stay() -> None:
     assert 'increase(vllm:prompt_tokens_total{cluster="__run__"}[2592000s])' in queries
     assert (
         "sum by (service_name, location, revision_name) (increase(run_googleapis_com:request_count" in queries
+    )
+
+
+def test_callers_counts_are_read_as_they_stand_less_what_they_were_before() -> None:
+    asked: list[str] = []
+
+    async def ask(path: str, form: Mapping[str, str]) -> Any:  # Any: JSON
+        asked.append(form["query"])
+        label, words = ("tokens_told", {"yes": "3", "no": "2", "new": "9"})
+        if "tokens_total" in form["query"]:
+            label, words = ("gen_ai_token_type", {"input": "40", "output": "NaN"})
+        labels = {"location": "us-central1", "namespace": "home", "caller": "ann@example.com"}
+        told = [{"metric": labels | {label: word}, "value": [NOON, value]} for word, value in words.items()]
+        return {"data": {"resultType": "vector", "result": told}}
+
+    (one,) = asyncio.run(by_caller(PrometheusApi(ask, "a server"), days=2))
+    assert (one.service, one.region, one.caller) == ("home", "us-central1", "ann@example.com")
+    assert dict(one.figures) == {"requests": 5, "untold": 2, "prompt_tokens": 40}
+    series = 'homeport_caller_requests_total{cluster="__run__"}'
+    most = f"max_over_time({series}[172800s])"
+    assert (
+        f"sum by (namespace, location, caller, tokens_told) ({most} - ({series} offset 172800s) or {most})"
+        in asked
     )

@@ -24,9 +24,14 @@ def counts_in_front(spec: Spec, engine: str) -> bool:
     return (spec.observe or Observe(metrics=False)).metrics and module(engine).METRICS is None
 
 
+def names_callers(spec: Spec) -> bool:
+    """Tell whether the gateway has to count by caller, whom no engine knows."""
+    return spec.observe is not None and spec.observe.metrics and spec.observe.callers
+
+
 def has_front(spec: Spec, engine: str) -> bool:
     """Tell whether requests come to a gateway, and the engine is behind it."""
-    return spec.guard is not None or counts_in_front(spec, engine)
+    return spec.guard is not None or counts_in_front(spec, engine) or names_callers(spec)
 
 
 def screening_gateway(revision: Body) -> Body | None:

@@ -12,7 +12,15 @@ from homeport.reconcile import Ref
 from homeport.reconcile.fact import Fact
 from homeport.spec import Guard
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer
-from homeport.targets.cloudrun.front import BEHIND, PORT, UNSCREENED, counts_in_front, spans_of
+from homeport.targets.cloudrun.front import (
+    BEHIND,
+    PORT,
+    UNSCREENED,
+    counts_in_front,
+    has_front,
+    names_callers,
+    spans_of,
+)
 from homeport.targets.cloudrun.guard import (
     GuardCostFact,
     armored,
@@ -20,7 +28,7 @@ from homeport.targets.cloudrun.guard import (
     template_of,
     warnings,
 )
-from homeport.targets.cloudrun.observing import GATEWAY, METRICS_PORT
+from homeport.targets.cloudrun.observing import CALLERS_PORT, GATEWAY, METRICS_PORT
 from homeport.targets.cloudrun.own_image import OwnImage
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.local.guard import GuardFact, settings_of
@@ -35,14 +43,14 @@ _ATTEMPTS = 40
 def with_gateway(target: CloudRunTarget) -> CloudRunTarget:
     """
     Return the target with the gateway before the engine: that of its file's `[guard]`, or of `[observe]` where the engine itself
-    tells nothing; as it is where the file wants neither.
+    tells nothing, or not by whom it was asked; as it is where the file wants none of these.
 
     Raises `SpecError` for a template of another project or region.
     """
-    guard, counts = target.spec.guard, counts_in_front(target.spec, target.chosen.engine)
-    if guard is None and not counts:
+    guard = target.spec.guard
+    if not has_front(target.spec, target.chosen.engine):
         return target
-    container = _container(target, guard, counts=counts)
+    container = _container(target, guard)
     fronted = replace(target, beside=(*target.beside, container), gateway=IMAGE.resources(target))
     if guard is None:
         return fronted
@@ -52,14 +60,15 @@ def with_gateway(target: CloudRunTarget) -> CloudRunTarget:
     return replace(fronted, told=(*target.told, *facts), notes=(*target.notes, *notes))
 
 
-def _container(target: CloudRunTarget, guard: Guard | None, *, counts: bool) -> ServiceContainer:
-    launch = target.launch
+def _container(target: CloudRunTarget, guard: Guard | None) -> ServiceContainer:
+    launch, by_caller = target.launch, names_callers(target.spec)
+    counts = counts_in_front(target.spec, target.chosen.engine)
     environment: dict[str, str] = {}
     if guard is not None:
         settings = settings_of(guard, screen=screen_of(guard), template=template_of(guard, target.names))
         environment[VARIABLE] = settings.line()
-    if counts:
-        environment[METRICS_VARIABLE] = f"{METRICS_PORT}"
+    if counts or by_caller:
+        environment[METRICS_VARIABLE] = f"{METRICS_PORT if counts else CALLERS_PORT}"
     if spans := spans_of(target.spec):
         environment[ADDRESS] = spans
     upstream = f"http://127.0.0.1:{BEHIND}"
@@ -70,7 +79,8 @@ def _container(target: CloudRunTarget, guard: Guard | None, *, counts: bool) -> 
         args=(
             *("--host", "0.0.0.0", "--port", f"{PORT}", "--any-name"),  # noqa: S104 - behind Cloud Run's front end
             *("--model", launch.model, "--engine", launch.engine, "--upstream", upstream),
-            *(("--metrics-inside",) if counts else ()),
+            *(("--metrics-inside",) if counts or by_caller else ()),
+            *(("--callers",) if by_caller else ()),
             *(() if guard else (UNSCREENED,)),
         ),
         environment=environment,

@@ -107,7 +107,7 @@ async def _is_on(google: Google, api: str) -> bool:
 
 async def _samples(api: PrometheusApi, observing: Observing, service: Body) -> ObserveFinding:
     watched = observing.watched
-    up = await api.instant(f"last_over_time(up{watched.selector}[{_LATELY}])")
+    up = await api.instant(f"last_over_time({watched.up}[{_LATELY}])")
     if any(sample.value == 1 for sample in up):
         return await _engines(api, watched, len(up))
     if up:

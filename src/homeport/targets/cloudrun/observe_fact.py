@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from homeport.catalog.prices import Prices
+from homeport.gateway.callers import MOST
 from homeport.reconcile.fact import Fact
 
 PRICE = "metric_samples_million"
@@ -39,26 +40,30 @@ class ObserveFact(Fact):
     """The image of the collector that takes spans to Cloud Trace, as it is asked for; '' where none are sent."""
     uptime: str = ""
     """What is asked from outside, and by whom; '' where nothing is."""
+    callers_usd_per_day: float | None = None
+    """What of the price the counts by caller are, at most; None where there are none."""
     budget: int | None = None
     """What the project may cost in a month, in the billing account's currency."""
 
     @classmethod
     def of(
-        cls, image: str, size: tuple[float, float], series: int, every_s: int, told: tuple[str, ...], prices: Prices
+        cls, image: str, size: tuple[float, float], series: tuple[int, int], every_s: int, told: tuple[str, ...], prices: Prices
     ) -> ObserveFact:  # fmt: skip
-        """Return what is told of so many series at that pace."""
+        """Return what is told of so many series at that pace; the second number is how many of them tell by caller."""
         rate = prices.rates[PRICE]
-        samples = series * _DAY_S // every_s
+        samples = series[0] * _DAY_S // every_s
+        by_caller = series[1] * _DAY_S // every_s
         return cls(
             image=image,
             cpu=size[0],
             memory_gib=size[1],
-            series=series,
+            series=series[0],
             every_s=every_s,
             samples_per_day=samples,
             usd_per_day=round(samples / 1e6 * rate.usd, 4),
             unconfirmed=(PRICE,) if rate.unconfirmed else (),
             alerts=told,
+            callers_usd_per_day=round(by_caller / 1e6 * rate.usd, 4) if by_caller else None,
         )
 
     @property
@@ -84,6 +89,11 @@ class ObserveFact(Fact):
         ]
         if self.uptime:
             extras.append(f"uptime: {self.uptime}")
+        if self.callers_usd_per_day is not None:
+            extras.append(
+                f"callers: requests and tokens by the caller's address, of {MOST} at most in each instance, the others together: up to "
+                f"${self.callers_usd_per_day:.2f} a day of the price above; whoever may read the project's metrics sees who asked, and how much"
+            )
         if self.traces:
             extras.append(
                 "traces: a span of each request that Cloud Run samples, one in 10 s of each instance at most where clients ask for none, "

@@ -15,9 +15,14 @@ from homeport.targets.cloudrun.front import (
     names_on_cloud_run,
     title_of_counter,
 )
-from homeport.targets.cloudrun.observing import Observing
+from homeport.targets.cloudrun.observing import CALLERS_PORT, Observing
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.uptime import uptime_probe
+
+_AS_ONE = (
+    "observe.callers counts all clients of the API gateway as one, its own account: it calls the service as that, and no page of Google's "
+    "says that it tells whose key it took"
+)
 
 
 def with_observe(target: CloudRunTarget) -> CloudRunTarget:
@@ -35,6 +40,8 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
         )
     if observe is None or not observe.metrics:
         return target
+    if observe.callers:
+        _ensure_callers_are_known(target)
     if (
         observe.traces
         and not module(target.chosen.engine).TRACES
@@ -47,11 +54,25 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
     engine, names = target.chosen.engine, target.names
     series = names_on_cloud_run(engine)
     levels = service_levels(names.name, title_of_counter(engine), series, observe.slo, front=True)
+    in_front = counts_in_front(target.spec, engine)
+    beside = CALLERS_PORT if observe.callers and not in_front else None
+    watched = Watched(names.name, series, levels, beside=beside)
     observing = Observing(
-        google=target.google, names=names, observe=observe, watched=Watched(names.name, series, levels),
-        in_front=counts_in_front(target.spec, engine),
-    )  # fmt: skip
-    return replace(target, observing=observing, beside=(*target.beside, *observing.containers))
+        google=target.google, names=names, observe=observe, watched=watched, in_front=in_front
+    )
+    edge = target.spec.edge
+    as_one = observe.callers and edge is not None and edge.is_api_gateway
+    notes = (*target.notes, *((_AS_ONE,) if as_one else ()))
+    return replace(target, observing=observing, beside=(*target.beside, *observing.containers), notes=notes)
+
+
+def _ensure_callers_are_known(target: CloudRunTarget) -> None:
+    if target.spec.access.public:
+        raise Unsupported(
+            "observe.callers goes by the tokens that Cloud Run has looked at, and access.public lets everybody in without one: any name "
+            "could be written into a request",
+            hint="remove callers, or name who may call it in access.callers instead of public",
+        )
 
 
 async def with_uptime(target: CloudRunTarget) -> CloudRunTarget:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from homeport.catalog.images import engine_image
 from homeport.catalog.prices import Prices
+from homeport.gateway.callers import MOST, SERIES_EACH
 from homeport.google import Google, IamResource
 from homeport.observe.panels import Watched
 from homeport.observe.sidecar import EVERY_S, run_monitoring
@@ -31,8 +32,8 @@ from homeport.targets.cloudrun.observe_parts import observe_parts
 from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, OBSERVE_LABEL, TRACES_LABEL
 from homeport.targets.cloudrun.uptime import UptimeProbe
 
-METRICS_PORT = 9464
-"""Where an engine tells its metrics within the instance."""
+METRICS_PORT, CALLERS_PORT = 9464, 9465
+"""Where an engine tells its metrics within the instance, and where the gateway tells by caller what it counts before one that does."""
 CONFIGURATION, OBSERVE = "configuration", "observe"
 """The kind of the secret with the sidecar's settings, which are none, and the role by which it is known."""
 APIS = ("monitoring",)
@@ -98,7 +99,7 @@ class Observing:
             limits=_LIMITS,
             volumes=(Volume(name="rungmp", path=_FOLDER, source=source),),
             # No probe: that of the image sleeps five seconds, and one that fails would end the engine with it.
-            after=(GATEWAY if self.in_front else CONTAINER,),
+            after=(GATEWAY if self.in_front or self.observe.callers else CONTAINER,),
         )
 
     @property
@@ -113,7 +114,7 @@ class Observing:
     def before(self) -> tuple[Resource, ...]:
         """Return what must be there before an instance starts."""
         names = self.names
-        settings = run_monitoring(self.watched, METRICS_PORT)
+        settings = run_monitoring(self.watched, METRICS_PORT, callers=self._callers_port)
         place = configuration(self.google, names.name, names.metrics_secret, names.region)
         version = SecretVersion(google=self.google, secret_id=names.metrics_secret, value=Secret(settings))
         return (replace(place, after=("apis",)), version, self._reader, *self.grants())
@@ -151,7 +152,8 @@ class Observing:
         size = self.container.size
         levels = self.watched.levels
         sent = ObserveFact.of(
-            engine_image(SIDECAR).pinned, (size.cpu, size.memory_gib), self.series, EVERY_S, self.observe.alerts, prices
+            engine_image(SIDECAR).pinned, (size.cpu, size.memory_gib), (self.series, self.series_of_callers), EVERY_S,
+            self.observe.alerts, prices,
         )  # fmt: skip
         objectives = levels.told() if levels else ()
         traces = engine_image(COLLECTOR).pinned if self.observe.traces else ""
@@ -184,7 +186,21 @@ class Observing:
         # Its buckets, the last of which has no bound, its sum and its count.
         first = (_STREAMED if self.in_front else 1) * (len(names.ttft_bounds) + 3) if names.ttft else 0
         plain = sum(1 for series in single if series and "{" not in series[0])
-        return plain + sums + ends + first + _OF_SCRAPES
+        return plain + sums + ends + first + _OF_SCRAPES + self.series_of_callers
+
+    @property
+    def series_of_callers(self) -> int:
+        """Return how many of these tell by whom an instance was asked, at most: of those with a name, the others, and the unknown."""
+        if not self.observe.callers:
+            return 0
+        return SERIES_EACH * (MOST + 2) + (0 if self.in_front else _OF_SCRAPES)
+
+    @property
+    def _callers_port(self) -> int | None:
+        """Return where that is told; None where it is not."""
+        if not self.observe.callers:
+            return None
+        return METRICS_PORT if self.in_front else CALLERS_PORT
 
     @property
     def _budget(self) -> tuple[MonthlyBudget, ...]:

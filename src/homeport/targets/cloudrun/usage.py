@@ -9,7 +9,8 @@ from pathlib import Path
 
 from homeport.engines.names import NAMES
 from homeport.errors import HomeportError, NoCredentials
-from homeport.google import Google
+from homeport.gateway.callers import UNKNOWN
+from homeport.google import Google, IamResource, policy
 from homeport.listing import ListedEndpoint
 from homeport.observe.query import of_project
 from homeport.targets.base import OpenOptions
@@ -19,16 +20,19 @@ from homeport.targets.cloudrun.inventory import SERVICES, Unread
 from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.teardown import ensure_known
-from homeport.usage.cloud import CloudUsage, by_day, by_revision
+from homeport.usage.cloud import CloudUsage, by_caller, by_day, by_revision
 from homeport.usage.report import NOT_KNOWN, By, UsageReport, UsageRow
 
+_UNCOUNTED = "set callers = true in [observe] and `homeport up --on cloudrun`; what was asked before that stays without a name"
+_FORGED = "it {} to everybody, who then may write any name into a request. `homeport verify --on cloudrun` says how, and `homeport up` closes it"
+EVERYBODY = "allUsers"
 _Here = Mapping[tuple[str, str], ListedEndpoint]
 """The endpoints that are asked for, by name and region: one name may serve in several, each at its own price."""
 
 
 async def usage(file: Path, options: OpenOptions, *, by: By, days: int, name: str | None) -> UsageReport:
     """
-    Return what each endpoint of the project was used for, by `by`, and what could not be read; who called is not known there.
+    Return what each endpoint of the project was used for, by `by`, and what could not be read.
 
     Raises what `homeport list --on cloudrun` raises, `NotRunning` where nothing there carries the mark of `name`, and whatever
     keeps the metrics from being read.
@@ -46,10 +50,88 @@ async def usage(file: Path, options: OpenOptions, *, by: By, days: int, name: st
             if endpoint.url and name in {None, endpoint.name}
         }
         rows: list[UsageRow] = []
-        if here:
+        notes: list[str] = []
+        if here and by == "caller":
+            rows, notes, unseen = await _by_caller(door, here, days)
+            unread += unseen
+        elif here:
             rows, without_model = await _rows(door, here, by, days)
             unread += without_model
-    return UsageReport(rows=tuple(rows), unread=tuple(dict.fromkeys(part.text for part in unread)))
+    parts = tuple(dict.fromkeys(part.text for part in unread))
+    return UsageReport(rows=tuple(rows), unread=parts, notes=tuple(notes))
+
+
+async def _by_caller(
+    google: Google, here: _Here, days: int
+) -> tuple[list[UsageRow], list[str], list[Unread]]:
+    """Return a line of each caller; one for all, with a reason, where an endpoint does not count by caller or names cannot be believed."""
+    counted: dict[tuple[str, str], list[CloudUsage]] = {}
+    for record in await by_caller(of_project(google), days=days):
+        if (record.service, record.region) in here:
+            counted.setdefault((record.service, record.region), []).append(record)
+    others = {place: endpoint for place, endpoint in here.items() if place not in counted}
+    rows, unread = await _rows(google, others, "caller", days) if others else ([], [])
+    notes = [_unnamed(service, region, _UNCOUNTED) for service, region in others]
+    for (service, region), records in counted.items():
+        why = await _open(google, service, region)
+        if isinstance(why, Unread):
+            unread.append(why)
+        if why:
+            notes.append(
+                _unnamed(
+                    service, region, _FORGED.format("may be open" if isinstance(why, Unread) else "is open")
+                )
+            )
+        rows += _of_callers(records, named=not why)
+    return sorted(rows, key=lambda row: (row.endpoint, row.region, row.key)), notes, unread
+
+
+def _unnamed(service: str, region: str, why: str) -> str:
+    return f"who called {service} in {region} is not known: {why}"
+
+
+async def _open(google: Google, service: str, region: str) -> bool | Unread:
+    """Return whether Cloud Run lets everybody in now; what could not be read, where that is not known."""
+    path = f"v2/projects/{google.project}/locations/{region}/services/{service}"
+    try:
+        if (await google.get("run", path)).get("invokerIamDisabled"):
+            return True
+        held = await policy.read(google, IamResource(api="run", path=path))
+    except NoCredentials:
+        raise
+    except HomeportError as error:
+        what = f"who may call {service} in {region}"
+        return Unread(kind="grant", region=region, what=what, error=error)
+    return any(EVERYBODY in binding.get("members", ()) for binding in held.get("bindings", ()))
+
+
+def _of_callers(records: list[CloudUsage], *, named: bool) -> list[UsageRow]:
+    groups: dict[str, list[CloudUsage]] = {}
+    for record in records:
+        known = named and record.caller not in {"", UNKNOWN}
+        groups.setdefault(record.caller if known else NOT_KNOWN, []).append(record)
+    return [row for key, group in groups.items() if (row := _of_one_caller(key, group)).requests]
+
+
+def _of_one_caller(key: str, records: list[CloudUsage]) -> UsageRow:
+    """Return a line. Starts, hours and money are the endpoint's, and nobody's in particular."""
+
+    def total(figure: str) -> float:
+        return float(round(sum(record.figures.get(figure, 0.0) for record in records)))
+
+    first = records[0]
+    return UsageRow(
+        key=key,
+        endpoint=first.service,
+        on="cloudrun",
+        region=first.region,
+        requests=total("requests"),
+        prompt_tokens=total("prompt_tokens"),
+        output_tokens=total("output_tokens"),
+        starts=None,
+        hours=None,
+        partly=("prompt_tokens", "output_tokens") if total("untold") else (),
+    )
 
 
 async def _rows(google: Google, here: _Here, by: By, days: int) -> tuple[list[UsageRow], list[Unread]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from cloud import Raw, act, enable
+from cloud import Raw, act, enable, things
 from deployment import PROJECT, google_for
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
@@ -31,6 +31,8 @@ class Counted:
 
     def query(self, path: str, form: Mapping[str, str]) -> bytes:
         query, told = form["query"], []
+        if "homeport_caller" in query:
+            return self.by_caller(query)
         for region, requests in REQUESTS.items():
             value = requests if "request_count" in query else 3600 if "billable" in query else None
             labels = {"service_name": "home", "location": region, "revision_name": "home-first"}
@@ -39,6 +41,33 @@ class Counted:
                 kept = {name: text for name, text in labels.items() if name in asked}
                 told.append({"metric": kept, "value": [0, f"{value}"]})
         return json.dumps({"status": "success", "data": {"resultType": "vector", "result": told}}).encode()
+
+    callers: ClassVar[dict[str, tuple[int, int, int, int]]] = {}
+    """By caller: requests of which tokens are known and are not, tokens in and out. In one region alone."""
+
+    def by_caller(self, query: str) -> bytes:
+        label, words = (
+            ("tokens_told", ("yes", "no"))
+            if "homeport_caller_requests" in query
+            else ("gen_ai_token_type", ("input", "output"))
+        )
+        told = []
+        for caller, counts in self.callers.items():
+            figures = counts[:2] if label == "tokens_told" else counts[2:]
+            for word, value in zip(words, figures, strict=True):
+                labels = {"namespace": "home", "location": NEAR, "caller": caller, label: word}
+                told.append({"metric": labels, "value": [0, f"{value}"]})
+        return json.dumps({"status": "success", "data": {"resultType": "vector", "result": told}}).encode()
+
+
+class ByCaller(Counted):
+    callers: ClassVar = {
+        "ann@example.com": (3, 0, 30, 12),
+        "bob@example.com": (4, 2, 5, 1),
+        "idle@example.com": (0, 0, 0, 0),
+        "unknown": (1, 0, 2, 2),
+        "others": (9, 0, 9, 9),
+    }
 
 
 @dataclass(kw_only=True)
@@ -53,8 +82,8 @@ class Shut(Cloud):
         return await Cloud.handle(self, request)
 
 
-def served(*where: str, shut: str = "") -> Cloud:
-    cloud = Shut(delays=AT_ONCE, metrics=Counted(), shut=shut)
+def served(*where: str, shut: str = "", counted: type[Counted] = Counted) -> Cloud:
+    cloud = Shut(delays=AT_ONCE, metrics=counted(), shut=shut)
     apis = (
         "run",
         "compute",
@@ -125,11 +154,72 @@ def test_services_of_one_name_in_two_regions_have_a_line_and_a_price_each(told: 
     assert FAR in out
 
 
-def test_why_callers_are_not_known_is_said_beside_the_sum(told: Told) -> None:
+def test_where_nobody_counts_by_caller_the_sum_is_told_and_what_to_set(told: Told) -> None:
     code, out, err = told(served(NEAR), "--by", "caller", "--json")
     (row,) = json.loads(out)
     assert (code, row["key"], row["requests"]) == (0, "not known", 5)
-    assert "who called is not known: neither what Cloud Run counts" in err
+    assert f"who called home in {NEAR} is not known: set callers = true in [observe]" in err
+
+
+def test_callers_have_a_line_each_and_only_where_somebody_counts_them(told: Told) -> None:
+    code, out, err = told(served(NEAR, FAR, counted=ByCaller), "--by", "caller", "--json")
+    rows = {(one["region"], one["key"]): one for one in json.loads(out)}
+    assert code == 0, err
+    assert list(rows) == [
+        (FAR, "not known"),
+        (NEAR, "ann@example.com"),
+        (NEAR, "bob@example.com"),
+        (NEAR, "not known"),
+        (NEAR, "others"),
+    ]
+    ann, bob = rows[NEAR, "ann@example.com"], rows[NEAR, "bob@example.com"]
+    assert (ann["requests"], ann["prompt_tokens"], ann["output_tokens"], ann["partly"]) == (3, 30, 12, [])
+    assert (bob["requests"], bob["partly"]) == (6, ["prompt_tokens", "output_tokens"])
+    assert ann["hours"] is ann["usd"] is ann["starts"] is None, (
+        "they are the endpoint's, and nobody's in particular"
+    )
+    assert rows[FAR, "not known"]["requests"] == REQUESTS[FAR]
+    assert f"who called home in {FAR} is not known" in err
+    assert f"who called home in {NEAR}" not in err
+    _, out, _ = told(served(NEAR, counted=ByCaller), "--by", "caller", "--csv")
+    assert out.splitlines() == [
+        "caller,endpoint,on,requests,prompt_tokens,output_tokens,starts,hours,usd,partly,region",
+        f"ann@example.com,home,cloudrun,3,30,12,,,,,{NEAR}",
+        f"bob@example.com,home,cloudrun,6,5,1,,,,prompt_tokens output_tokens,{NEAR}",
+        f"not known,home,cloudrun,1,2,2,,,,,{NEAR}",
+        f"others,home,cloudrun,9,9,9,,,,,{NEAR}",
+    ]
+    _, out, _ = told(served(NEAR, counted=ByCaller), "--by", "caller")
+    (line,) = [line for line in out.splitlines() if "bob@example.com" in line]
+    assert "≥ 5" in line
+
+
+@pytest.mark.parametrize("way", ["switch", "grant"])
+def test_where_anybody_is_let_in_now_no_name_is_believed(told: Told, way: str) -> None:
+    cloud = served(NEAR, counted=ByCaller)
+    path = f"run.googleapis.com/v2/projects/{PROJECT}/locations/{NEAR}/services/home"
+    if way == "switch":
+        (service,) = [kept for kept in things(cloud) if kept.name.endswith("/services/home")]
+        service.body["invokerIamDisabled"] = True
+    else:
+        policy = {"bindings": [{"role": "roles/run.invoker", "members": ["allUsers"]}]}
+        answer = act(Raw(cloud).send("POST", f"{path}:setIamPolicy", {"policy": policy}))
+        assert answer.status == 200, answer.body
+    code, out, err = told(cloud, "--by", "caller", "--json")
+    (row,) = json.loads(out)
+    assert (code, row["key"], row["requests"], row["output_tokens"]) == (0, "not known", 19, 24)
+    assert "ann@" not in out + err
+    assert "it is open to everybody, who then may write any name into a request" in err
+
+
+def test_where_it_cannot_be_seen_who_is_let_in_no_name_is_believed_and_that_is_said(told: Told) -> None:
+    cloud = served(NEAR, counted=ByCaller)
+    cloud.faults.append(Fault(method="run.projects.locations.services.getIamPolicy", status=403))
+    code, out, err = told(cloud, "--by", "caller", "--json")
+    (row,) = json.loads(out)
+    assert (code, row["key"], row["requests"]) == (27, "not known", 19)
+    assert f"could not be read: who may call home in {NEAR}" in err
+    assert "it may be open to everybody" in err
 
 
 def test_a_region_that_cannot_be_read_is_named_beside_what_is_known(told: Told) -> None:
