@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,8 @@ def test_each_caller_has_what_his_answers_took_and_nobody_counts_as_another(clou
     report = cloud.run("up", "--yes", "--json").json["report"]
     assert report["passed"], report
     host = cloud.status["url"].removeprefix("https://").removesuffix("/v1")
+    for who in (FRIEND, COLLEAGUE):  # A grant takes its time to be known everywhere.
+        until_observed(partial(cloud.asked_by, who), lambda status: status == 200)
     callers = Callers(cloud, host)
     for words in ("Hello", "What is the capital of France?", "And of Italy?"):
         callers.ask(FRIEND, words, authorization=callers.own(FRIEND))

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from homeport.usage.report import By, UsageReport
 
 
-_SHARED = "who called is not known: all callers of an endpoint on this machine share its key"
+_SHARED = (
+    "who called is not known: all callers of an endpoint on this machine share its key. On Cloud Run they are told apart where "
+    "[observe] has callers = true"
+)
 
 
 @click.command("usage")

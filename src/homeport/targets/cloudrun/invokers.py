@@ -13,6 +13,9 @@ from homeport.targets.cloudrun.names import Names
 INVOKERS = ("roles/run.servicesInvoker", "roles/run.invoker")
 """Roles that let somebody call a service: the one that homeport grants, and the older one that people grant by hand."""
 
+_EVERYBODY = "allUsers"
+"""`allAuthenticatedUsers` are let in by a token, too, and have a name by it."""
+
 
 def callers(google: Google, spec: Spec, names: Names) -> list[Grant]:
     """Return the grants of those who are named, once something verified serves."""
@@ -20,6 +23,14 @@ def callers(google: Google, spec: Spec, names: Names) -> list[Grant]:
         _grant(google, names, INVOKERS[0], member, needs=(f"release/{names.name}",))
         for member in spec.access.callers
     ]
+
+
+async def lets_everybody_in(google: Google, path: str) -> bool:
+    """Return whether Cloud Run asks nobody for a token at the service `path`. Raises whatever keeps that from being read."""
+    if (await google.get("run", f"v2/{path}")).get("invokerIamDisabled"):
+        return True
+    held = await policy.read(google, IamResource(api="run", path=f"v2/{path}"))
+    return any(_EVERYBODY in binding.get("members", ()) for binding in held.get("bindings", ()))
 
 
 async def unexpected_invokers(google: Google, names: Names, callers: Collection[str]) -> list[Grant]:

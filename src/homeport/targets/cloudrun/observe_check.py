@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from homeport.engines.metric_names import selected
 from homeport.errors import ApiDisabled, PermissionDenied, SpecError
+from homeport.gateway.callers import REQUESTS
 from homeport.google import Google
 from homeport.json_types import JsonObject
 from homeport.observe.chart import Alert
@@ -27,6 +28,7 @@ from homeport.resources.google.monitoring import COLLECTIONS, POLICY
 from homeport.resources.google.rest import LABEL
 from homeport.targets.cloudrun.collector import APIS as SPANS
 from homeport.targets.cloudrun.collector import COLLECTOR
+from homeport.targets.cloudrun.invokers import lets_everybody_in
 from homeport.targets.cloudrun.observing import SIDECAR, Observing
 from homeport.targets.cloudrun.seen_deployment import Body
 
@@ -60,7 +62,30 @@ async def look(google: Google, observing: Observing | None, service: Body) -> Ob
     policies = await _policies(google, watched.name)
     for expected in watched.alerts():
         findings.append(await _alert(expected, policies.get(expected.name), observing, api, why))
+    findings += await _callers(google, api, observing, why)
     return (*findings, *await _uptime(observing), *await _traces(google, observing, service))
+
+
+async def _callers(
+    google: Google, api: PrometheusApi, observing: Observing, why: str
+) -> tuple[ObserveFinding, ...]:
+    """Return whether counts by caller arrive, and whether their names can be believed; nothing where the file wants none."""
+    if not observing.observe.callers:
+        return ()
+    try:
+        if await lets_everybody_in(google, observing.names.service):
+            text = "the service is open to everybody, who may write any name into a request"
+            return (failed("callers", text, _AGAIN),)
+    except PermissionDenied as error:
+        return (unknown_yet("callers", f"whether the service is open to everybody cannot be read: {error}"),)
+    if await api.instant(f"count({REQUESTS}_total{observing.watched.selector})"):
+        return (ok("callers", "they are counted, by the tokens that Cloud Run has looked at"),)
+    if why:
+        return (unknown_yet("callers", why),)
+    text = "no counts by caller arrive, though the engine's do"
+    return (
+        failed("callers", text, f"{await _wrong(observing) or 'the gateway may not tell them'}: {_AGAIN}"),
+    )
 
 
 async def _uptime(observing: Observing) -> ObserveFindings:

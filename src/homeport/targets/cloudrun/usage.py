@@ -10,13 +10,14 @@ from pathlib import Path
 from homeport.engines.names import NAMES
 from homeport.errors import HomeportError, NoCredentials
 from homeport.gateway.callers import UNKNOWN
-from homeport.google import Google, IamResource, policy
+from homeport.google import Google
 from homeport.listing import ListedEndpoint
 from homeport.observe.query import of_project
 from homeport.targets.base import OpenOptions
 from homeport.targets.cloudrun.endpoints import list_endpoints
 from homeport.targets.cloudrun.front import names_on_cloud_run
 from homeport.targets.cloudrun.inventory import SERVICES, Unread
+from homeport.targets.cloudrun.invokers import lets_everybody_in
 from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.teardown import ensure_known
@@ -25,7 +26,6 @@ from homeport.usage.report import NOT_KNOWN, By, UsageReport, UsageRow
 
 _UNCOUNTED = "set callers = true in [observe] and `homeport up --on cloudrun`; what was asked before that stays without a name"
 _FORGED = "it {} to everybody, who then may write any name into a request. `homeport verify --on cloudrun` says how, and `homeport up` closes it"
-EVERYBODY = "allUsers"
 _Here = Mapping[tuple[str, str], ListedEndpoint]
 """The endpoints that are asked for, by name and region: one name may serve in several, each at its own price."""
 
@@ -92,17 +92,15 @@ def _unnamed(service: str, region: str, why: str) -> str:
 
 async def _open(google: Google, service: str, region: str) -> bool | Unread:
     """Return whether Cloud Run lets everybody in now; what could not be read, where that is not known."""
-    path = f"v2/projects/{google.project}/locations/{region}/services/{service}"
     try:
-        if (await google.get("run", path)).get("invokerIamDisabled"):
-            return True
-        held = await policy.read(google, IamResource(api="run", path=path))
+        return await lets_everybody_in(
+            google, f"projects/{google.project}/locations/{region}/services/{service}"
+        )
     except NoCredentials:
         raise
     except HomeportError as error:
         what = f"who may call {service} in {region}"
         return Unread(kind="grant", region=region, what=what, error=error)
-    return any(EVERYBODY in binding.get("members", ()) for binding in held.get("bindings", ()))
 
 
 def _of_callers(records: list[CloudUsage], *, named: bool) -> list[UsageRow]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloud import things
+from cloud import act, things
 from deployment import google_for
+from gcp_rehearsal.faults import Fault
 from homeport import spec
 from homeport.catalog.prices import load
 from homeport.errors import SpecError, Unsupported
@@ -21,6 +24,7 @@ from homeport.gateway.usage import TokenUsage
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.targets.cloudrun.model_selection import choose
+from homeport.targets.cloudrun.observe_check import look
 from homeport.targets.cloudrun.target import CloudRunTarget
 from identity_headers import bearer
 from observed import WithObserve
@@ -135,6 +139,57 @@ def test_without_it_the_gateway_goes_and_nothing_is_left_to_do() -> None:
     assert after.pending == (), after.pending
     assert list(by_name(deployer)) == ["serving", "metrics"]
     assert list(endpoints(deployer)) == ["9464"]
+
+
+class Measured:
+    """What answers in a Prometheus' place: one sample to every query, but for what a test takes away."""
+
+    def __init__(self) -> None:
+        self.without: tuple[str, ...] = ()
+
+    def query(self, path: str, form: Mapping[str, str]) -> bytes:
+        now = time.time()
+        if form["query"] == "time()":
+            data: Any = {"resultType": "scalar", "result": [now, str(now)]}
+        else:
+            gone = any(one in form["query"] for one in self.without)
+            data = {"resultType": "vector", "result": [] if gone else [{"metric": {}, "value": [now, "1"]}]}
+        return json.dumps({"status": "success", "data": data}).encode()
+
+
+def test_a_look_finds_counts_by_caller_that_do_not_arrive_and_names_that_say_nothing() -> None:
+    deployer, measured = WithObserve("vllm"), Measured()
+    deployer.cloud.metrics = measured
+    wanted = deployer.observed(callers=True)
+    deployer.up(wanted)
+
+    def looked() -> tuple[str, str]:
+        watching = target(deployer, wanted).observing
+        found = act(look(google_for(deployer.cloud), watching, deployer.service))
+        (one,) = [finding for finding in found if finding.what == "callers"]
+        return one.verdict, one.text
+
+    assert looked() == ("ok", "they are counted, by the tokens that Cloud Run has looked at")
+    measured.without = ("homeport_caller",)
+    assert looked() == ("failed", "no counts by caller arrive, though the engine's do")
+    measured.without = ("homeport_caller", "last_over_time(up{", "instance_count")
+    assert looked()[0] == "unknown", "no instance runs"
+    measured.without = ()
+    (service,) = [kept for kept in things(deployer.cloud) if kept.name.endswith("/services/home")]
+    service.body["invokerIamDisabled"] = True
+    assert looked() == ("failed", "the service is open to everybody, who may write any name into a request")
+    service.body["invokerIamDisabled"] = False
+    deployer.cloud.faults.append(Fault(method="run.projects.locations.services.getIamPolicy", status=403))
+    assert looked()[0] == "unknown"
+
+
+def test_a_look_says_nothing_of_callers_that_nobody_wants_counted() -> None:
+    deployer = WithObserve("vllm")
+    deployer.cloud.metrics = Measured()
+    deployer.up(deployer.observed())
+    watching = target(deployer, deployer.observed()).observing
+    found = act(look(google_for(deployer.cloud), watching, deployer.service))
+    assert "callers" not in {finding.what for finding in found}
 
 
 def test_where_anybody_is_let_in_nobody_is_known_and_it_is_refused() -> None:
