@@ -7,11 +7,15 @@ They are the conventions' instruments as Prometheus spells them: dots are unders
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from homeport.extras import missing
 from homeport.gateway.callers import CallerCounts
 from homeport.gateway.usage import TokenUsage
 from homeport.relay.messages import Headers, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -33,9 +37,7 @@ class GatewayMetrics:
         except ImportError as error:
             raise missing("the gateway needs prometheus-client", "gateway") from error
         self._model, self._registry = model, CollectorRegistry()
-        self._callers = CallerCounts() if callers else None
-        if self._callers is not None:
-            self._registry.register(self._callers)
+        self._callers = _registered(self._registry) if callers else None
 
         def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
             return Histogram(name, text, (*_LABELS, *labels), registry=self._registry, buckets=buckets)
@@ -116,6 +118,12 @@ class GatewayMetrics:
         from prometheus_client import generate_latest
 
         return generate_latest(self._registry)
+
+
+def _registered(registry: CollectorRegistry) -> CallerCounts:
+    counts = CallerCounts()
+    registry.register(counts)
+    return counts
 
 
 def without_metrics(app: App) -> App:
