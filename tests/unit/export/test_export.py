@@ -269,7 +269,7 @@ def _tf_first(path: Path) -> tuple[bool, str]:
     return (path.suffix != ".tf", path.name)
 
 
-OBSERVED = {"alerts": ["mailto:ops@example.com"], "budget": 50, "uptime": True}
+OBSERVED = {"alerts": ["mailto:ops@example.com"], "budget": 50, "uptime": True, "callers": True}
 
 
 @pytest.mark.parametrize("engine", WAYS)
