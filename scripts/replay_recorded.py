@@ -217,6 +217,8 @@ class Replay:
             self.seen[_key(place)] = ours
         said = str((ours.get("error") or {}).get("message", "")) if isinstance(ours, dict) else ""
         found = self._kind(one, place, reply.status, said)
+        if found == "undecidable" and fresh:
+            self.foreign.add(fresh)  # It is not here, and so what follows on it is not decided, either.
         if one.status == 200 and fresh:
             self.live.add(fresh)
             self.made.add(fresh)
@@ -273,7 +275,9 @@ def _made_at(one: RecordedExchange, place: str, query: str, body: Any) -> str:  
     ):
         return ""
     given = re.search(r"(?:^|&)(?!projectId|requestId)\w+Id=([^&]+)", query)
-    name = given[1] if given else _name(body) or (body.get("accountId") if isinstance(body, dict) else None)
+    account = body.get("accountId") if isinstance(body, dict) else None
+    email = f"{account}@{PROJECT}.iam.gserviceaccount.com" if account else None
+    name = given[1] if given else _name(body) or email
     return f"{place}/{str(name).rpartition('/')[2]}" if name else ""
 
 

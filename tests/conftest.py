@@ -83,8 +83,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         "a sample: every call in one kind (make chaos: every call in every kind)"
     )  # fmt: skip
     for task in sorted({task for task, *_ in cells}):
-        tried = Counter((method, kind) for one, _, kind, method, _ in cells if one == task)
-        well = Counter((method, kind) for one, _, kind, method, good in cells if one == task and good)
+        tried = Counter((method, kind) for one, _, kind, method, *_ in cells if one == task)
+        well = Counter((method, kind) for one, _, kind, method, good, _ in cells if one == task and good)
+        by_law = sum(law for one, *_, law in cells if one == task)
         terminalreporter.section(f"chaos: {task}, converged of tried within two more runs")
         terminalreporter.write_line(which)
         terminalreporter.write_line(f"{'':<48}" + "".join(f"{kind:>14}" for kind in KINDS))
@@ -94,7 +95,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(
                 f"{name:<48}" + "".join(f"{f'{a}/{b}' if b else '':>14}" for a, b in counts)
             )
-        terminalreporter.write_line(f"{well.total()} of {tried.total()}")
+        alike = f"; {by_law} of them are a read's, and the same as one that was run" if by_law else ""
+        terminalreporter.write_line(f"{well.total()} of {tried.total()}{alike}")
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,12 @@ What a handler may use: the call that it answers, and the cloud that it answers 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from gcp_rehearsal.apis.cloudbuild.step import Ran, RunningStep, Step
 from gcp_rehearsal.call import Reply, Request
@@ -241,7 +243,8 @@ class Call:
             path = path.removesuffix(f":{self.method.custom}")
         if self.api == "compute":
             path = _in_scope(path.removesuffix(f"/{self.method.action}"))
-        return self.cloud.by_id(path)
+        # What is encoded twice is a part of the name, as in those of bindings of tags; %2F is no end of a segment.
+        return self.cloud.by_id(unquote(re.sub("%2F", "%252F", path, flags=re.IGNORECASE)))
 
     @property
     def mask(self) -> tuple[str, ...] | None:
@@ -277,6 +280,11 @@ def _do_nothing(call: Call, resource: StoredResource) -> None:
     """Do nothing else."""
 
 
+def _unnamed(call: Call, body: JsonObject) -> str:
+    """Return '': what is made is called what its caller says, or has a number."""
+    return ""
+
+
 def _done(call: Call, resource: StoredResource) -> ApiError | None:
     """Return None: nothing can fail."""
     return None
@@ -292,6 +300,8 @@ class Kind:
 
     prepare: Callable[[Call, JsonObject, StoredResource | None], None] = _prepare
     """Before a thing is made or changed: checks the body that it will have, and sets what Google sets."""
+    name: Callable[[Call, JsonObject], str] = _unnamed
+    """What Google calls the thing that a body makes, where it makes that up of the body; '' for any other."""
     made: Callable[[Call, StoredResource], None] = _do_nothing
     """Just after it was made or changed."""
     done: Callable[[Call, StoredResource], ApiError | None] = _done

@@ -36,7 +36,7 @@ def handler(call: Call) -> Handler:
 def create(call: Call) -> Json:
     """Make one thing."""
     kind, body = call.cloud.kind(call), writable(call)
-    name = f"{call.name}/{_new_id(call, body)}"
+    name = kind.name(call, body) or f"{call.name}/{_new_id(call, body)}"
     if call.cloud.store.get(call.api, name) is not None:
         raise exists(already(call, name))
     call.cloud.check_reserved(call, name)

@@ -56,7 +56,8 @@ def test_with_a_startup_cache_an_agents_secret_and_a_budget_or_with_keys_of_clie
     monkeypatch.chdir(here)
     came = cells(task(way, work, tmp_path, **{graph: True}), part=part[0], of=part[1], sample=not ALL)
     for cell in came:
-        record_property("chaos", (f"{work} {way}, {graph}", ALL, cell.kind, cell.method, not cell.wrong))
+        about = (f"{work} {way}, {graph}", ALL, cell.kind, cell.method)
+        record_property("chaos", (*about, not cell.wrong, cell.by_law))
     methods = " ".join(cell.method for cell in came)
     assert all(one in methods for one in (in_a_change if work == "change" else always)), methods
     assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]
@@ -72,6 +73,7 @@ def test_whichever_call_goes_wrong_all_ends_as_if_nothing_had(
     monkeypatch.chdir(here)
     came = cells(task(way, work, tmp_path), part=part, of=PARTS, sample=not ALL)
     for cell in came:
-        record_property("chaos", (f"{work} {way}", ALL, cell.kind, cell.method, not cell.wrong))
+        about = (f"{work} {way}", ALL, cell.kind, cell.method)
+        record_property("chaos", (*about, not cell.wrong, cell.by_law))
     assert len(came) > 10
     assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from caching import Keeping
 from cloud import Raw, act, enable, things
-from forked import SERVICE, Cell, Child, Killed, Watched, drive
+from forked import SERVICE, Cell, Child, Killed, Watched, as_read, drive, is_read
 from gcp_rehearsal.call import Request
 from gcp_rehearsal.cloud import OWNER, Cloud, Delays
 from gcp_rehearsal.discovery import find
@@ -105,7 +105,7 @@ def cells(task: Task, *, part: int = 0, of: int = 1, sample: bool = False) -> li
     """
     What came of every `of`-th call of a run, from the one after `part` on, in every kind.
 
-    A sample takes every call, too, each in one kind, in turn.
+    A sample takes every call, too, each in one kind, in turn. In the whole matrix, kinds that are the same for a read run once.
     """
     matrix = _Matrix(task, part=part, of=of, sample=sample)
     try:
@@ -173,7 +173,12 @@ class _Matrix:
         assert method
         self._seen[method] += 1
         nth = self._seen.total()
+        merges = not self._sample and is_read(request.verb, method)
         for kind in self._kinds() if nth % self._of == self._part else ():
+            alike = as_read(kind, self.cells, nth, method) if merges else None
+            if alike is not None:
+                self.cells.append(alike)
+                continue
             child = Child(nth, method, kind)
             if child.cell is not None:
                 self.cells.append(child.cell)
@@ -268,6 +273,7 @@ class Found:
 def _undisturbed(task: Task) -> tuple[Found, Counter[str]]:
     """What is there when nothing went wrong, and how often each method was called."""
     cloud = _before(task)
+    cloud.held_to_reads = True
     begun = len(cloud.log)
     drive(task.once(cloud), cloud, lambda _: None)
     methods = Counter(logged.method for logged in cloud.log[begun:])

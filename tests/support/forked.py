@@ -11,7 +11,7 @@ import signal
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,35 @@ class Cell:
     """How many it took; 0 where all of them were not enough."""
     wrong: str
     """What is not as it should be at the end; '' for nothing."""
+    by_law: bool = False
+    """Whether it was not run, but is the same as another one that was (`as_read`)."""
+
+
+READ_ALIKE = {"500 after": "500", "dropped after": "dropped", "killed after": "killed", "second": ""}
+"""
+The ways in which a read goes wrong alike: it changes nothing, so that it is all the same whether it was done when its answer
+was lost, and the second of two reads finds what the first one did, as if nothing had gone wrong ('').
+"""
+_READING = frozenset({"getIamPolicy", "testIamPermissions"})
+
+
+def is_read(verb: str, method: str) -> bool:
+    """
+    Return True for a call that only reads. That it changes nothing is looked at each time the calls are counted.
+
+    A manifest is none: a remote repository fetches the image when it is first asked for one.
+    """
+    reads = verb == "GET" or method.rpartition(".")[2] in _READING
+    return reads and not method.startswith("docker.")
+
+
+def as_read(kind: str, ran: Iterable[Cell], nth: int, method: str) -> Cell | None:
+    """Return the cell of a read that is the same as one of those that `ran` at that call; None where it must run itself."""
+    if kind not in READ_ALIKE:
+        return None
+    alike = READ_ALIKE[kind]
+    same = next((cell for cell in ran if cell.nth == nth and cell.kind == alike), None)
+    return Cell(nth, method, kind, same.runs if same else 1, same.wrong if same else "", by_law=True)
 
 
 class Child:
@@ -113,6 +142,8 @@ class Watched(Cloud):
     dark: list[str] = field(default_factory=list)
     """Where it went when some of it had nowhere to go any more."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    held_to_reads: bool = False
+    """Whether it is looked at that reads change nothing."""
 
     async def handle(self, request: Request) -> Reply:
         """The answer, with whatever fault was decided on while it was stopped."""
@@ -121,10 +152,19 @@ class Watched(Cloud):
                 fault = await self._stop_at(request)
             if fault is not None:
                 self.faults.append(fault)
+        self.clock.settle()
+        before = self._state() if self.held_to_reads else ""
         reply = await super().handle(request)
+        if before and is_read(request.verb, self.log[-1].method):
+            assert self._state() == before, f"{self.log[-1].method} is a read, and changed something"
         if service := self.store.get("run", SERVICE):
             self._watch(shares(service.body))
         return reply
+
+    def _state(self) -> str:
+        """All that a read could have changed."""
+        kept = [(one.api, one.name, one.body) for one in self.store.everything()]
+        return repr((kept, list(self.access.grants()), self.enabled, len(self.clock._due)))
 
     def _watch(self, serving: dict[str, int]) -> None:
         self.early |= dict.fromkeys(name for name in serving if name and name not in self.proven)

@@ -67,6 +67,36 @@ def test_a_group_on_a_dashboard_lies_around_its_tiles(raw: Raw, widget: str, sta
     assert act(raw.send("POST", f"monitoring.googleapis.com/v1/{P}/dashboards", body)).status == status
 
 
+@pytest.mark.parametrize(
+    ("where", "status"),
+    [
+        ({"resourceGroup": {"groupId": "1", "resourceType": "INSTANCE"}}, 200),
+        ({"resourceGroup": {"resourceType": "INSTANCE"}}, 400),
+        ({"resourceGroup": {"groupId": "1"}, "monitoredResource": {"type": "uptime_url"}}, 400),
+        ({}, 400),
+    ],
+)
+def test_an_uptime_check_asks_a_resource_or_the_members_of_a_group(
+    raw: Raw, where: dict[str, Any], status: int
+) -> None:
+    body = {"displayName": "c", "period": "60s", "timeout": "30s", "tcpCheck": {"port": 80}, **where}
+    made = act(raw.send("POST", f"monitoring.googleapis.com/v3/{P}/uptimeCheckConfigs", body))
+    assert made.status == status, made.body
+
+
+def test_the_binding_of_a_tag_is_called_what_it_is_bound_to_and_goes_by_that_name(raw: Raw) -> None:
+    tags = "cloudresourcemanager.googleapis.com/v3/tagBindings"
+    body = {"parent": "//storage.googleapis.com/projects/_/buckets/b", "tagValue": "tagValues/4"}
+    made = act(raw.send("POST", tags, body))
+    assert made.status == 200, made.body
+    name = "%2F%2Fstorage.googleapis.com%2Fprojects%2F_%2Fbuckets%2Fb/tagValues/4"
+    assert made.body["response"]["name"] == f"tagBindings/{name}"
+    assert act(raw.send("POST", tags, body)).status == 409, "once is enough"
+    sent = name.replace("%2F", "%252F")
+    assert act(raw.send("DELETE", f"{tags}/{sent}")).status == 200
+    assert act(raw.send("DELETE", f"{tags}/{sent}")).status == 404
+
+
 def test_a_regional_endpoint_may_name_no_subnetwork_and_a_reserved_address(raw: Raw) -> None:
     compute = f"compute.googleapis.com/compute/v1/{P}"
     own = {"name": "sub", "network": "global/networks/net", "ipCidrRange": "10.8.0.0/28"}

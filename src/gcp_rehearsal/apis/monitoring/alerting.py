@@ -164,21 +164,32 @@ def _uptime(call: Call, body: JsonObject, before: StoredResource | None) -> None
     regions = body.get("selectedRegions") or ()
     if regions and sum(_LOCATIONS.get(str(region), 1) for region in set(regions)) < _LEAST_LOCATIONS:
         raise invalid(f"Field {field}.selected_regions must include at least 3 locations.")
-    resource = body.get("monitoredResource") or {}
     if "syntheticMonitor" not in kinds:
-        missing = [
-            key
-            for key in _WHERE.get(str(resource.get("type")), ())
-            if not (resource.get("labels") or {}).get(key)
-        ]
-        if not resource.get("type") or missing:
-            raise invalid(f"Field {field}.monitored_resource has no {', '.join(missing) or 'type'}.")
+        _where(body, field)
     if before is not None and before.body.get("monitoredResource") != body.get("monitoredResource"):
         raise invalid(f"Field {field}.monitored_resource cannot be changed.")
     if "httpCheck" in kinds:
         _asked(body["httpCheck"], f"{field}.http_check")
     _labels(body.get("userLabels") or {}, f"{field}.user_labels")
     body.setdefault("checkerType", "STATIC_IP_CHECKERS")
+
+
+def _where(body: JsonObject, field: str) -> None:
+    """Check what is asked: a monitored resource, or the members of a group."""
+    resource, group = body.get("monitoredResource") or {}, body.get("resourceGroup") or {}
+    if group and resource:
+        raise invalid(f"Fields {field}.monitored_resource and {field}.resource_group must not both be set.")
+    if group:
+        if not group.get("groupId"):
+            raise invalid(f"Field {field}.resource_group.group_id must be set.")
+        return
+    missing = [
+        key
+        for key in _WHERE.get(str(resource.get("type")), ())
+        if not (resource.get("labels") or {}).get(key)
+    ]
+    if not resource.get("type") or missing:
+        raise invalid(f"Field {field}.monitored_resource has no {', '.join(missing) or 'type'}.")
 
 
 def _asked(http: JsonObject, field: str) -> None:

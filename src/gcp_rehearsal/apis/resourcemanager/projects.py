@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
@@ -112,10 +113,15 @@ def _project_body(call: Call, project: Project) -> JsonObject:
             "displayName": project.id, "createTime": _CREATED, "updateTime": _CREATED, "etag": 'W/"0"'}  # fmt: skip
 
 
+def _binding(call: Call, body: JsonObject) -> str:
+    """Return the name of the binding of a tag: what it is bound to, percent-encoded, and the tag's value."""
+    return f"tagBindings/{quote(str(body.get('parent', '')), safe='')}/{body.get('tagValue', '')}"
+
+
 _ALL = {"allowAll": True}
 _OF_PROJECTS = "cloudresourcemanager.projects"
 _OF_POLICIES = "orgpolicy.projects.policies"
-KINDS: Mapping[str, Kind] = {}
+KINDS: Mapping[str, Kind] = {"cloudresourcemanager.tagBindings": Kind(name=_binding)}
 HANDLERS: Mapping[str, Handler] = {
     f"{_OF_PROJECTS}.get": _get,
     f"{_OF_PROJECTS}.list": _search,
