@@ -28,6 +28,7 @@ CHECKS = {
     Feature.MODEL_BY_NAME: "model-by-name",
     Feature.NO_VECTORS: "no-vectors",
     Feature.IMAGES: "images",
+    Feature.SOUND: "sounds",
     Feature.MISTAKES: "mistakes",
 }
 """The check that tells, for those that tell of one feature alone."""

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from homeport.verify.checks.images import _png
-from made_projector import projector
+from made_projector import ear, projector
 from places import TAUGHT_FOLDER, TESTS, TOOLS_MODEL, VLLM_PYTHON
 from user import User
 
@@ -48,7 +48,11 @@ def large() -> str:
 
 
 def images(user: User, code: int | None) -> tuple[str, str]:
-    (found,) = user.run("verify", "--only", "images", "--json", code=code).json["results"]
+    return verified(user, "images", code)
+
+
+def verified(user: User, check: str, code: int | None) -> tuple[str, str]:
+    (found,) = user.run("verify", "--only", check, "--json", code=code).json["results"]
     return found["outcome"], found["detail"]
 
 
@@ -87,6 +91,27 @@ def test_a_picture_arrives_where_there_is_an_encoder_and_is_told_where_there_is_
     # What is gone in the meantime keeps nobody from taking the endpoint down.
     (beside / "mmproj-tiny-f16.gguf").unlink()
     assert "has no file with mmproj in the name" in user.run("up", "--yes", code=10).err
+    user.run("down", "--yes", "--purge")
+
+
+def test_a_sound_arrives_where_an_encoder_of_sound_is_loaded_and_is_told_where_there_is_none(
+    user: User, beside: Path
+) -> None:
+    write(user)
+    user.run("up", "--yes", "--no-verify")
+    assert verified(user, "sounds", None) == (
+        "noted",
+        "it hears nothing, and a sound gets 500, not 4xx (known of llama.cpp)",
+    )
+    ear(beside / "mmproj-ear-f16.gguf")
+    write(user, 'projector = "auto"\n')
+    user.run("up", "--yes", "--no-verify")
+    outcome, detail = verified(user, "sounds", 0)
+    assert outcome == "passed", detail
+    assert detail.endswith("what is none gets 400")
+    assert int(detail.split()[5]) >= 25, detail  # One for each 40 ms, and what stands around them.
+    # What hears need not see: that is no failure of it.
+    assert images(user, None)[0] == "noted"
     user.run("down", "--yes", "--purge")
 
 

@@ -1,4 +1,4 @@
-"""A tiny encoder of images for a model of the tests, made from a seed: Gemma 4's architecture, with weights of chance."""
+"""Tiny encoders of images and of sound for a model of the tests, made from a seed: Gemma 4's architectures, with weights of chance."""
 
 from __future__ import annotations
 
@@ -47,6 +47,29 @@ def projector(path: Path, *, hidden: int = 128, seed: int = 5) -> Path:
         add(f"{begin}.ffn_gate.weight", _INNER, _WIDTH)
         add(f"{begin}.ffn_down.weight", _WIDTH, _INNER)
     add("mm.input_projection.weight", hidden, _WIDTH)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def ear(path: Path, *, hidden: int = 128, seed: int = 6) -> Path:
+    """A `*-mmproj-*` file that hears and does not see: Gemma 4's way without an encoder, a matrix over 40 ms of samples."""
+    samples = 640
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_type("mmproj")
+    writer.add_bool("clip.has_audio_encoder", True)
+    writer.add_string("clip.audio.projector_type", "gemma4ua")
+    writer.add_bool("clip.use_gelu", True)
+    for key, value in {
+        "embedding_length": samples, "num_mel_bins": samples, "projection_dim": hidden, "feed_forward_length": 0,
+        "block_count": 0, "attention.head_count": 1,
+    }.items():  # fmt: skip
+        writer.add_uint32(f"clip.audio.{key}", value)
+    writer.add_float32("clip.audio.attention.layer_norm_epsilon", 1e-6)
+    weights = np.random.default_rng(seed).standard_normal((hidden, samples)) * 0.1
+    writer.add_tensor("mm.a.input_projection.weight", weights.astype(np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

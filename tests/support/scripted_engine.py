@@ -7,6 +7,7 @@ A word with the space behind it is a token. It stands for llama.cpp's server and
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
@@ -35,6 +36,8 @@ ADAPTER = "tone"
 LINES = "application/x-ndjson"
 _TEMPLATE_TOKENS = 6
 _OF_A_PICTURE = 60
+_OF_A_SOUND = 25
+_NO_SOUND = base64.b64encode(b"no sound").decode()
 _NUMBERS = (
     *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
@@ -116,6 +119,10 @@ class Defect(StrEnum):
     PICTURE_UNSEEN = "a picture that is passed over in silence"
     PICTURE_SEEN = "a picture that is seen although none was promised to be"
     PICTURE_TAKEN = "a picture seen, and what is none, too"
+    SOUND_500 = "a sound that nobody can hear answered with 500"
+    SOUND_UNHEARD = "a sound that is passed over in silence"
+    SOUND_HEARD = "a sound that is heard although none was promised to be"
+    SOUND_TAKEN = "a sound heard, and what is none, too"
     MODEL_UNTOLD = "a model that its own path does not tell of"
     MODEL_OTHER = "another model under a model's own path"
     VECTORS_501 = "vectors refused with 501 and a flag of the engine's own"
@@ -274,9 +281,12 @@ class Engine:
 
     def _refused(self, request: Any) -> _Reply | None:
         """What is said to a request that asks for what there is not, or None."""
-        pictured = _pictured(request) and not self.has(Defect.PICTURE_UNSEEN, Defect.PICTURE_TAKEN)
+        pictured = _holds(request, "image_url") and not self.has(Defect.PICTURE_UNSEEN, Defect.PICTURE_TAKEN)
         if pictured and (not self.has(Defect.PICTURE_SEEN) or ",AAAA" in str(request)):
             return _Reply(500 if self.has(Defect.PICTURE_500) else 400, _error("it sees no images"))
+        voiced = _holds(request, "input_audio") and not self.has(Defect.SOUND_UNHEARD, Defect.SOUND_TAKEN)
+        if voiced and (not self.has(Defect.SOUND_HEARD) or _NO_SOUND in str(request)):
+            return _Reply(500 if self.has(Defect.SOUND_500) else 400, _error("it hears nothing"))
         mistake = "" if self.has(Defect.MISTAKE_TAKEN) else _mistake(request)
         if mistake:
             return _Reply(500 if self.has(Defect.MISTAKE_500) else 400, _error(mistake))
@@ -425,6 +435,9 @@ class Engine:
         if "image_url" in prompt:
             seen = self.has(Defect.PICTURE_SEEN, Defect.PICTURE_TAKEN)
             tokens = _TEMPLATE_TOKENS + 8 + _OF_A_PICTURE * seen
+        if "input_audio" in prompt:
+            heard = self.has(Defect.SOUND_HEARD, Defect.SOUND_TAKEN)
+            tokens = _TEMPLATE_TOKENS + 7 + _OF_A_SOUND * heard
         if self.has(Defect.PROMPT_CUT, Defect.PROMPT_MISCOUNTED):
             tokens = min(tokens, CONTEXT // 2)
         if self.has(Defect.PROMPT_CUT_AT_CONTEXT):
@@ -520,9 +533,9 @@ class Engine:
             yield counted
 
 
-def _pictured(request: Any) -> bool:
+def _holds(request: Any, kind: str) -> bool:
     content = request["messages"][-1].get("content")
-    return isinstance(content, list) and any(part["type"] == "image_url" for part in content)
+    return isinstance(content, list) and any(part["type"] == kind for part in content)
 
 
 def _mistake(request: Any) -> str:

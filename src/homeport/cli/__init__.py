@@ -51,26 +51,45 @@ COMMANDS = {
 RESERVED = frozenset(("agent", "list"))
 """Names of commands to come: no command of another meaning may take one, and none is mistaken for a slip of the pen."""
 ELSEWHERE = {
-    **dict.fromkeys(("ps", "info", "show"), "status"),
-    **dict.fromkeys(("ls", "endpoints"), "list"),
-    **dict.fromkeys(("run", "serve", "start", "apply", "create"), "up"),
+    **dict.fromkeys(("ps", "info", "show", "describe", "health", "ping"), "status"),
+    **dict.fromkeys(("ls", "endpoints", "get"), "list"),
+    **dict.fromkeys(("run", "serve", "start", "apply", "create", "launch", "restart", "reload"), "up"),
     **dict.fromkeys(("stop", "rm", "remove", "delete", "destroy", "kill", "uninstall"), "down"),
     **dict.fromkeys(("pull", "download", "fetch"), "weights fetch"),
+    **dict.fromkeys(("test", "check"), "verify"),
+    **dict.fromkeys(("ask", "generate", "complete", "prompt"), "chat"),
+    **dict.fromkeys(("new", "config", "configure"), "init"),
+    **dict.fromkeys(("validate", "diff"), "plan"),
+    **dict.fromkeys(("price", "prices", "pricing", "estimate"), "cost"),
+    **dict.fromkeys(("token", "password"), "key"),
     "deploy": "up --on cloudrun",
     "search": "models",
-    "test": "verify",
-    "ask": "chat",
-    "new": "init",
+    "benchmark": "bench",
+    "log": "logs",
+    "undo": "rollback",
+    "collect-env": "doctor",
     "version": "--version",
     "help": "--help",
-    "login": "",
-    "logout": "",
 }
 """What other tools call it, and what homeport does."""
-LOGINS = (
+_LOGINS = (
     "homeport has no login of its own: `hf auth login` is for a hub that wants a token, `gcloud auth "
     "application-default login` for Google Cloud; an endpoint's key is shown by `homeport key`."
 )
+_NEWER = "A newer homeport comes as this one came, by pip or uv: `docs/installing.md`; another model by `homeport swap`."
+_SIZES = "How many serve at once is said in homeport.toml ([scaling], engine.parallel); then `homeport up`."
+_INSIDE = (
+    "An engine is asked through its endpoint alone (`homeport chat`); what it wrote shows `homeport logs`."
+)
+_PUBLISHES = "homeport publishes no weights; it serves those that `model` in homeport.toml names."
+SENTENCES = {
+    **dict.fromkeys(("login", "logout", "auth", "signin"), _LOGINS),
+    **dict.fromkeys(("upgrade", "update"), _NEWER),
+    **dict.fromkeys(("scale", "resize"), _SIZES),
+    **dict.fromkeys(("exec", "ssh"), _INSIDE),
+    "push": _PUBLISHES,
+}
+"""What is said to words for which there is no command."""
 USAGE, INTERRUPTED = 64, 130
 _COLLECT_EVERY = 50_000
 """
@@ -111,9 +130,9 @@ def _suggest(word: str) -> str:
     """Return which command an unknown word may stand for, as a sentence; '' where nobody knows."""
     from difflib import get_close_matches
 
+    if word.lower() in SENTENCES:
+        return f" {SENTENCES[word.lower()]}"
     known = ELSEWHERE.get(word.lower())
-    if known == "":
-        return f" {LOGINS}"
     if known is not None:
         return f" Did you mean `homeport {known}`?"
     close = get_close_matches(word, COMMANDS, n=1)

@@ -39,7 +39,19 @@ _how = with_options(
 )  # fmt: skip
 
 
-@click.group("bench", invoke_without_command=True)
+class _Named(click.Group):
+    """`homeport bench NAME` is `homeport bench --name NAME`, as of every other command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = click.Command.parse_args(self, ctx, [*args])  # A parser takes the words away that it has read.
+        if rest and rest[0] not in self.commands and ctx.params.get("name") is None:
+            args = [*args[: len(args) - len(rest)], "--name", *rest]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    "bench", cls=_Named, invoke_without_command=True, subcommand_metavar="[NAME | COMMAND [ARGS]...]"
+)
 @_how
 @file_option
 @on_option

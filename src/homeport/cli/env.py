@@ -81,15 +81,16 @@ def _tell_client(
     from homeport.home import write_private, writing
 
     client = settings(how["client"], variables, home=Path.home(), folder=Path.cwd())
-    terminal.secret_result(exported(client.variables, how["shell"]), client.variables)
+    printed = client.text.rstrip() if how["client"] == "dotenv" else exported(client.variables, how["shell"])
+    terminal.secret_result(printed, client.variables)
     for line in client.say:
         terminal.say(f"# {line}")
     if client.file is None:
         return
     if not how["write"]:
         terminal.say(f"# {client.file}, which --write writes:")
-        shown = client.text.replace(variables["OPENAI_API_KEY"], "…") if client.text else ""
-        terminal.say(shown.rstrip())
+        if how["client"] != "dotenv":  # Its file's own lines are what was printed: `>> .env` is right, too.
+            terminal.say(client.text.replace(variables["OPENAI_API_KEY"], "…").rstrip())
         return
     if client.file.exists():
         raise StateError(

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option, name_argument, yes_option
 
-if TYPE_CHECKING:
-    pass
+
+class _Keyed(click.Group):
+    """`homeport key NAME` is `homeport key show NAME`, as of every other command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        named = args[0] not in self.commands and not args[0].startswith("-")
+        return super().resolve_command(ctx, ["show", *args] if named else args)
 
 
-@click.group("key", invoke_without_command=True)
+@click.group("key", cls=_Keyed, invoke_without_command=True, subcommand_metavar="[NAME | COMMAND [ARGS]...]")
 @file_option
 @json_option
 @click.pass_context

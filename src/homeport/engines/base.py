@@ -136,6 +136,8 @@ class Launch:
     """What it is asked for: text, or vectors."""
     sees: bool = False
     """Whether a chat may hold images."""
+    hears: bool | None = False
+    """Whether a chat may hold sound; None where the weights say so, and nobody here has tried the engine."""
     inherits: tuple[str, ...] = ()
     """Variables, or patterns of them, that it takes from homeport's environment on this machine, besides those that
     every engine takes: see `homeport.child_environment`."""
@@ -164,6 +166,7 @@ class Launch:
             "files": dict(self.files),
             **({"task": self.task} if self.task != "generate" else {}),
             **({"sees": True} if self.sees else {}),
+            **({"hears": self.hears} if self.hears is not False else {}),
         }
 
 

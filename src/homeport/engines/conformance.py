@@ -20,6 +20,7 @@ class Feature(StrEnum):
     MODEL_BY_NAME = "`/v1/models/NAME` tells of a model that `/v1/models` lists"
     NO_VECTORS = "vectors asked of a model of text are refused with 400 or its like, and with no advice that leads nowhere"
     IMAGES = "a picture where none can be seen, and what is no picture, get 400 or its like, not 500"
+    SOUND = "a sound where none can be heard, and what is no sound, get 400 or its like, not 500"
     MISTAKES = "a client's mistake is answered with 400 or its like, not with 500"
 
 

@@ -55,6 +55,8 @@ class VerificationSubject:
     """The names under which LoRA adapters are served as models of their own."""
     sees: bool = False
     """Whether a chat may hold images."""
+    hears: bool | None = False
+    """Whether a chat may hold sound; None where its weights say so, and nobody here has tried the engine."""
     tells_likelihoods: bool = True
     """Whether it says how likely the tokens of an answer are, where it is asked to; a screen before it refuses that."""
     applied_adapters: tuple[str, ...] = ()

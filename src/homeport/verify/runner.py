@@ -19,6 +19,7 @@ from homeport.verify.checks import (
     load,
     reasoning,
     second_turn,
+    sounds,
     structure,
     vectors,
 )
@@ -45,6 +46,7 @@ CHECKS = (
     Check("mistakes", "a client's mistake is called one", honesty.mistakes),
     Check("adapters", "an adapter changes what the base model says", adapters.difference, 600),
     Check("images", "a picture arrives, or is refused as a mistake", images.picture, 600),
+    Check("sounds", "a sound arrives, or is refused as a mistake", sounds.sound, 600),
     Check("model-by-name", "a model is told of under its own path", honesty.model_by_name),
     Check("no-vectors", "a model of text refuses to give vectors", honesty.no_vectors),
     Check("key", "a wrong or absent key is refused on every path", access.keys),

@@ -29,7 +29,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("ps", "`homeport status`"), ("ls", "`homeport list`"), ("run", "`homeport up`"),
         ("pull", "`homeport weights fetch`"), ("serve", "`homeport up`"), ("stop", "`homeport down`"),
         ("deploy", "`homeport up --on cloudrun`"), ("version", "`homeport --version`"), ("help", "`homeport --help`"),
-        ("login", "no login of its own"), ("statsu", "'status'"),
+        ("login", "no login of its own"), ("statsu", "'status'"), ("restart", "`homeport up`"),
+        ("generate", "`homeport chat`"), ("config", "`homeport init`"), ("upgrade", "docs/installing.md"),
+        ("scale", "engine.parallel"), ("exec", "`homeport logs`"), ("auth", "no login of its own"), ("Benchmark", "`homeport bench`"),
     ],
 )  # fmt: skip
 def test_the_words_of_other_tools_lead_to_homeports(
@@ -46,6 +48,9 @@ def test_the_words_of_other_tools_lead_to_homeports(
         (("weights", "remove", "nosuch"), 20, "no weights called nosuch are here"),
         (("verify", "--only", "nosuch"), 64, "there is no check called nosuch"),
         (("down", "-f", "nowhere/homeport.toml"), 10, "there is no folder nowhere"),
+        (("key", "nosuch"), 20, "no endpoint called nosuch"),
+        (("bench", "nosuch", "--users", "2"), 20, "no endpoint called nosuch"),
+        (("bench", "--name", "own", "nosuch"), 64, "No such command 'nosuch'"),
         (("usage", "nosuch"), 20, "nothing is known of an endpoint called nosuch"),
         (("plan", "-f", "."), 10, ". is a folder, and a file was expected"),
         (("fit", "--gpu", "l4"), 10, "did you mean nvidia-l4?"),
@@ -118,6 +123,14 @@ def test_a_gpu_is_suggested_by_a_part_of_its_name() -> None:
         CloudRun(gpu="RTX_PRO_6000")
     with pytest.raises(SpecError):
         kind_of("s3://bucket/x")
+
+
+def test_every_word_of_other_tools_leads_to_a_command_that_there_is() -> None:
+    for word, meant in cli.ELSEWHERE.items():
+        first = meant.split()[0]
+        assert first in cli.COMMANDS or first in {"--version", "--help"}, word
+        assert word not in cli.COMMANDS
+    assert not set(cli.SENTENCES) & (set(cli.ELSEWHERE) | set(cli.COMMANDS))
 
 
 def test_a_piped_chat_says_nothing_but_the_answer(

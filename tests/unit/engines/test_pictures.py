@@ -127,7 +127,7 @@ def test_the_catalog_says_what_each_engine_serves() -> None:
     model = known("gemma-4-e2b")
     assert modalities(model, "vllm") == ("text", "image", "audio")
     assert modalities(model, "llamacpp") == ("text",)
-    assert modalities(model, "llamacpp", projector=True) == ("text", "image")
+    assert modalities(model, "llamacpp", projector=True) == ("text", "image", "audio")
     assert modalities(known("gemma-3-270m"), "vllm") == ("text",)
 
 

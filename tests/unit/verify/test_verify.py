@@ -120,6 +120,8 @@ SHAPE = "the answer is not what its API describes: "
 NOT_JSON = "the endpoint answers, but not with a JSON object: "
 BROKE_OFF = "the endpoint broke off in the middle of an answer"
 PASSED_OVER = "it sees no pictures, and one is passed over in silence: 14 tokens without,"
+SILENT = "it hears nothing, and a sound is passed over in silence: 13 tokens without, 13 with it"
+HEARD = "it was not said to hear, and a sound adds 25 tokens"
 UNCHANGED = "tone changes nothing: 4 prompts are continued as by the base model"
 AGAIN = 'get_weather({"city": "Paris"}) is called again although its result was given'
 NO_TEXT = "there is no text beside the reasoning"
@@ -237,6 +239,10 @@ FOUND: dict[Defect, Mapping[str, str]] = {
     Defect.PICTURE_UNSEEN: {},
     Defect.PICTURE_SEEN: {},
     Defect.PICTURE_TAKEN: {},
+    Defect.SOUND_500: {},
+    Defect.SOUND_UNHEARD: {},
+    Defect.SOUND_HEARD: {},
+    Defect.SOUND_TAKEN: {},
     Defect.MODEL_UNTOLD: {},
     Defect.MODEL_OTHER: {},
     Defect.VECTORS_501: {},
@@ -337,6 +343,10 @@ NOTED: dict[Defect, Mapping[str, str]] = {
     Defect.PICTURE_UNSEEN: {"images": f"{PASSED_OVER} 14 with it {KNOWN}"},
     Defect.PICTURE_SEEN: {"images": f"{PASSED_OVER} 74 with it {KNOWN}"},
     Defect.PICTURE_TAKEN: {"images": f"{PASSED_OVER} 74 with it {KNOWN}"},
+    Defect.SOUND_500: {"sounds": f"it hears nothing, and a sound gets 500, not 4xx {KNOWN}"},
+    Defect.SOUND_UNHEARD: {"sounds": f"{SILENT} {KNOWN}"},
+    Defect.SOUND_HEARD: {"sounds": f"{HEARD} {KNOWN}"},
+    Defect.SOUND_TAKEN: {"sounds": f"{HEARD} {KNOWN}"},
     Defect.MODEL_UNTOLD: {"model-by-name": f"/v1/models/rote gets 404 {KNOWN}"},
     Defect.MODEL_OTHER: {"model-by-name": f"it tells of 'tone' {KNOWN}"},
     Defect.VECTORS_501: {
@@ -564,12 +574,42 @@ def test_a_picture_that_was_promised_to_be_seen_adds_tokens(
     assert (found.outcome, found.detail[: len(detail)]) == (outcome, detail)
 
 
+_REFUSED = "a sound is refused: the endpoint refused (400): it hears nothing"
+_NOBODY_TRIED = " (its weights hear, and nobody here has tried the engine with one that does)"
+
+
+@pytest.mark.parametrize(
+    ("engine", "hears", "outcome", "detail"),
+    [
+        (Defect.SOUND_HEARD, True, Outcome.PASSED, "1 s of sound is 25 tokens; what is none gets 400"),
+        (Defect.SOUND_HEARD, None, Outcome.PASSED, "1 s of sound is 25 tokens; what is none gets 400"),
+        (Defect.SOUND_TAKEN, True, Outcome.NOTED, f"what is no sound is taken for one {KNOWN}"),
+        (
+            Defect.SOUND_UNHEARD,
+            True,
+            Outcome.FAILED,
+            "a sound adds no token to its prompt: 13 without, 13 with it",
+        ),
+        (None, True, Outcome.FAILED, _REFUSED),
+        (None, None, Outcome.NOTED, _REFUSED + _NOBODY_TRIED),
+        (None, False, Outcome.PASSED, "it hears nothing, and a sound is refused with 400"),
+    ],
+    indirect=["engine"],
+    ids=["heard", "heard untried", "anything taken", "passed over", "refused", "refused untried", "deaf"],
+)
+def test_a_sound_that_was_promised_to_be_heard_adds_tokens(
+    engine: Engine, hears: bool | None, outcome: Outcome, detail: str
+) -> None:
+    (found,) = checked(promised(engine, hears=hears), "sounds").results
+    assert (found.outcome, found.detail) == (outcome, detail)
+
+
 def test_a_pretrained_model_is_not_asked_for_tools(engine: Engine) -> None:
     report = checked(promised(engine, model="gemma-3-270m-pt", engine="ollama"))
     reason = "a pretrained model continues text; it was not trained to call tools"
     assert outcomes(report, Outcome.SKIPPED) == {
         **alike(reason, *WITH_TOOLS, "second-turn-native"),
-        "images": "a pretrained model continues text; it has no chats",
+        **alike("a pretrained model continues text; it has no chats", "images", "sounds"),
     }
     assert report.passed
 

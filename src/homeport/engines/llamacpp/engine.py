@@ -43,8 +43,14 @@ ASKS_FOR_KEY = True
 METRICS_PATH = "/metrics"
 METRICS = metrics.NAMES
 REQUEST_LINE = metrics.REQUEST_LINE
+_SPINS = "1000"
+"""
+OpenMP's threads spin while they wait for each other. By default they spin for so long that a busy machine stalls for
+seconds: 64 tokens took 35 s at a load of 5, and 1.2 s when they did not spin; so little as this costs nothing on a quiet one
+(2 cores, 2026-11-23).
+"""
 READS = ("text",)
-READS_WITH_PROJECTOR: tuple[str, ...] = ("image",)
+READS_WITH_PROJECTOR: tuple[str, ...] = ("image", "audio")
 NAMES_ADAPTERS = False
 WITHOUT_ADAPTERS: Mapping[str, Json] = {"lora": [{"id": 0, "scale": 0.0}]}
 ADAPTER_RANK = None
@@ -139,6 +145,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     for argument in settings.extra_args:
         field, number = fields.parsed(argument)
         command += ["--set", f"{field}={number}"]
+    sees, hears = _senses(request.projector)
     return Launch(
         engine="llamacpp",
         version=installation.version,
@@ -146,10 +153,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         environment={
             # An assertion that fails in ggml starts gdb for a backtrace, which can hang.
             "GGML_NO_BACKTRACE": "1",
-            # OpenMP's threads spin while they wait for each other. By default they spin for so long that a busy
-            # machine stalls for seconds: 64 tokens took 35 s at a load of 5, and 1.2 s when they did not spin; so
-            # little as this costs nothing on a quiet one (2 cores, 2026-11-23).
-            "GOMP_SPINCOUNT": "1000",
+            "GOMP_SPINCOUNT": _SPINS,
         },
         model=name,
         host=request.host,
@@ -158,7 +162,8 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         parallel=settings.parallel,
         keyed=request.keyed,
         weights=str(request.weights),
-        sees=request.projector is not None,
+        sees=sees,
+        hears=hears,
         tools=model.tool_parser is not None and model.task == "generate",
         task=model.task,
         ready_within_s=600,
@@ -172,6 +177,20 @@ def _besides(request: LaunchRequest) -> list[str]:
     """Return the flags that name files beside the model's."""
     lora = [word for name, path in request.adapters.items() for word in ("--lora", name, str(path))]
     return [*lora, "--mmproj", str(request.projector)] if request.projector else lora
+
+
+def _senses(projector: Path | None) -> tuple[bool, bool]:
+    """Return whether an encoder of its own sees, and whether it hears; one whose header does not say so sees, as older ones do."""
+    if projector is None:
+        return False, False
+    from homeport.catalog import gguf_header
+
+    try:
+        values = gguf_header.read(projector).values
+    except (WeightsError, OSError):
+        return True, False
+    hears = values.get("clip.has_audio_encoder") is True
+    return values.get("clip.has_vision_encoder", not hears) is True, hears
 
 
 def image(contents: ImageContents) -> Recipe:

@@ -20,6 +20,9 @@ HONOURS = {
     Feature.IMAGES: not_honoured(
         "500 for a picture where `engine.projector` is not set; 400 for what is no picture"
     ),
+    Feature.SOUND: not_honoured(
+        "500 for a sound where no encoder of sound is loaded (`engine.projector`); 400 for what is no sound"
+    ),
     Feature.MISTAKES: not_honoured(
         "500 for some: tools that are no list, a role that is no text, a call without arguments in the history, no message "
         "at all, `true` in the place of a schema"

@@ -18,5 +18,6 @@ HONOURS = {
     Feature.MODEL_BY_NAME: unchecked("its documentation lists it"),
     Feature.NO_VECTORS: unchecked("it may give a mean of the model's states"),
     Feature.IMAGES: unchecked(),
+    Feature.SOUND: unchecked(),
     Feature.MISTAKES: unchecked(),
 }

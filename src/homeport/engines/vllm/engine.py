@@ -183,9 +183,7 @@ def own_memory(size: Footprint, settings: Engine) -> int | None:
 
 
 def launch(request: LaunchRequest, installation: Installation) -> Launch:
-    """Return how to start `vllm serve` with the context and parallelism of the spec; on a machine without a
-    GPU, for the CPU.
-    """
+    """Return how to start `vllm serve` with the context and parallelism of the spec; without a GPU, for the CPU."""
     settings, model = request.settings, limits.of_files(request.model, request.weights)
     name = served_name(model)
     start = ["vllm"] if request.contained else [installation.executable, str(_SERVER)]
@@ -225,6 +223,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         keyed=request.keyed,
         weights=request.location,
         sees="image" in limits.read(settings, model),
+        hears=None if "audio" in limits.read(settings, model) else False,
         tools=tools is not None,
         task=model.task,
         ready_within_s=1800,

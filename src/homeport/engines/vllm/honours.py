@@ -24,5 +24,6 @@ HONOURS = {
     Feature.IMAGES: honoured(
         "for a picture where the model sees none, for what is no picture, and for more of them than the limit"
     ),
+    Feature.SOUND: honoured("for a sound where the model hears none; a model that hears was not tried"),
     Feature.MISTAKES: honoured(),
 }

@@ -59,12 +59,12 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         context=launch.context,
         parallel=launch.parallel,
         tools=launch.tools,
-        sees=launch.sees and guard is None,  # The gateway refuses pictures, whatever the model sees.
+        sees=launch.sees and guard is None,  # The gateway refuses pictures and sound alike.
+        hears=launch.hears if guard is None else False,
         tells_likelihoods=guard is None,  # It refuses to tell them, too.
         weights_path=launch.weights,
         weights_digest=model.wanted,
-        # Those of an image cannot change, whatever becomes of what it was built from.
-        weights_intact=in_image or not model.broken,
+        weights_intact=in_image or not model.broken,  # Those of an image cannot change.
         adapters=tuple(target.weights.adapters),
     )
     return Expectation(subject=subject, planned=planned, bucket=bucket)

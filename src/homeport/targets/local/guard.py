@@ -85,7 +85,8 @@ def behind_gateway(launch: Launch, guard: Guard, pulse: Pulse | None, *, host: s
         command=(*command, "--", *launch.command),
         host=host,
         port=port,
-        sees=False,  # It refuses pictures, whatever the model sees.
+        sees=False,  # It refuses pictures and sound, whatever the model can do.
+        hears=False,
         pulse_path=OWN_PULSE if pulse is not None else "",
         inherits=tuple(
             dict.fromkeys((*launch.inherits, *PYTHON, *PROXIES, *(_GOOGLE if screen != "local" else ())))
