@@ -178,6 +178,26 @@ def test_where_entries_are_read_from_is_checked(cloud: Cloud, names: list[str], 
     assert act(listed(Raw(cloud), resourceNames=names)).status == status
 
 
+def test_a_project_has_two_log_buckets_from_the_start_and_one_of_them_is_locked(cloud: Cloud) -> None:
+    enable(cloud, "logging")
+    place = f"{LOGGING}/projects/rehearsal/locations/global/buckets"
+
+    async def work() -> None:
+        raw = Raw(cloud)
+        buckets = (await raw.send("GET", place)).body["buckets"]
+        told = {
+            one["name"].rpartition("/")[2]: (one["retentionDays"], one.get("locked", False))
+            for one in buckets
+        }
+        assert told == {"_Default": (30, False), "_Required": (400, True)}
+        assert (await raw.send("GET", f"{place}/_Default")).body["lifecycleState"] == "ACTIVE"
+        assert (await raw.send("GET", f"{place}/mine")).status == 404
+        elsewhere = place.replace("global", "europe-west4")
+        assert (await raw.send("GET", elsewhere)).body.get("buckets", []) == []
+
+    act(work())
+
+
 def test_nobody_reads_or_writes_without_a_grant(cloud: Cloud) -> None:
     async def work() -> None:
         stranger = Raw(cloud, "stranger@example.com")
