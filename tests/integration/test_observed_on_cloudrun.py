@@ -11,10 +11,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gcloud import served
+from gcp_rehearsal.cloud import OWNER
 from observed_by_commands import Observed, until_observed
 from places import TAUGHT_FOLDER, VLLM_PYTHON
 from prometheus import program
@@ -32,6 +34,7 @@ parallel = 2
 [observe]
 alerts = ["mailto:ops@example.com"]
 slo = {ttft = "2s", availability = 0.99}
+callers = true
 """
 SECRET = "v1/projects/rehearsal/secrets/demo-observe:addVersion"
 POLICIES = "v3/projects/rehearsal/alertPolicies"
@@ -55,7 +58,11 @@ def test_check_and_top_ask_a_rehearsed_cloud_as_they_ask_google(cloud: Observed)
         lambda seen: {what for what, one in seen.items() if one["verdict"] != "ok"} <= {"alert: HomeportStalled"},
     )  # fmt: skip
     assert not cloud.failed(good), good
-    assert "of 1 instance" in good["samples"]["text"]
+    assert "of 1 instance" in good["samples"]["text"], "the gateway before it is none"
+    assert good["callers"]["verdict"] == "ok"
+    (caller,) = until_observed(lambda: _callers(cloud), lambda rows: rows and rows[0]["output_tokens"] >= 4)
+    assert caller["key"] == OWNER
+    assert caller["prompt_tokens"] > 0
     assert good["panel: Error budget used up in an hour"]["verdict"] == "ok"
     assert good["alert: HomeportAvailabilityFastBurn"]["verdict"] == "ok"
     (seen,) = cloud.run("top", "--once", "--json").json
@@ -71,6 +78,10 @@ def test_check_and_top_ask_a_rehearsed_cloud_as_they_ask_google(cloud: Observed)
     assert "left: nothing" in cloud.run("down", "--yes").err
     (gone,) = cloud.run("top", "--once", "--json", code=None).json or [{"figures": None}]
     assert gone["figures"] is None
+
+
+def _callers(cloud: Observed) -> list[Any]:  # Any: JSON
+    return list(cloud.run("usage", "demo", "--by", "caller", "--json").json)
 
 
 def _a_policy_that_is_gone(cloud: Observed) -> None:
