@@ -35,6 +35,9 @@ DOMAIN = r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0
 NAME = r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$"
 """What an endpoint is called."""
 FIRST_PATH = r"^/[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?$"
+HEADER_WAY = r"^[A-Za-z][A-Za-z0-9-]{0,62}: [A-Za-z0-9._~:/+-]{1,128}$"
+"""A header of requests and its whole value."""
+BACKEND_WAY = rf"{FIRST_PATH}|{HEADER_WAY}"
 MAILTO = r"^mailto:[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$"
 OTLP = r"^https?://[A-Za-z0-9._\[\]:-]{1,255}(?:/[A-Za-z0-9._~/-]{0,200})?$"
 SECONDS = r"^[0-9]{1,6}(?:\.[0-9]{1,3})?(?:ms|s|m)$"
@@ -62,6 +65,8 @@ MEANINGS = {
     DOMAIN: "a domain in lower case, such as llm.example.com, without https:// and without a path",
     NAME: "lower-case letters, digits and dashes, at most 37, starting with a letter",
     FIRST_PATH: "the first part of a path in lower case, such as /small, of up to 32 letters, digits, dashes and underscores",
+    BACKEND_WAY: "the first part of a path in lower case, such as /small, of up to 32 letters, digits, dashes and underscores, or a header "
+    'with its whole value, such as "x-tier: large"',
     MAILTO: "an address, such as mailto:ops@example.com",
     OTLP: "an address, such as http://127.0.0.1:4318",
     SECONDS: "a time with its unit, such as 500ms, 2s or 1m",

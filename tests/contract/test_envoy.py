@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import httpx2
 import pytest
 
 from balancers import Balancer
+from binomial import bounds
 from cloud import enable
 from edges import DOMAIN, write_certificate
 from gcp_rehearsal.apis.iam.tokens import id_token
@@ -118,7 +120,6 @@ def prepare(both: Both) -> None:
         {"priority": 0, "service": away, "matchRules": [{"prefixMatch": "/short/"}], "routeAction": shorter},
         {"priority": 1, "service": new, "matchRules": [headed]},
         {"priority": 2, "service": away, "matchRules": [{"prefixMatch": "/ollama"}, {"fullPathMatch": "/exact"}]},
-        {"priority": 3, "service": away, "matchRules": [{"regexMatch": "/v[0-9]+/other"}]},
         {"priority": 4, "service": away, "matchRules": [{"prefixMatch": "/", "headerMatches": [
             {"headerName": "x-not", "exactMatch": "no", "invertMatch": True}, {"headerName": "x-begin", "prefixMatch": "a"}]}]},
     ]  # fmt: skip
@@ -146,8 +147,6 @@ TABLE: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("/short", DOMAIN, {}),
     ("/exact", DOMAIN, {}),
     ("/exact/more", DOMAIN, {}),
-    ("/v12/other", DOMAIN, {}),
-    ("/v12/other/more", DOMAIN, {}),
     ("/", DOMAIN, {"x-begin": "abc"}),
     ("/", DOMAIN, {"x-begin": "abc", "x-not": "no"}),
     ("/", DOMAIN, {"x-begin": "abc", "x-not": "yes"}),
@@ -289,26 +288,58 @@ def by_itself(both: Both, name: str, **leads: Any) -> str:  # Any: JSON
     return host
 
 
-def test_a_split_reaches_both_services(both: Both) -> None:
-    backends = [both.balancer.backend(f"half-{one}", one) for one in ("home", "away")]
-    halves = [{"backendService": one, "weight": 1} for one in backends]
-    host = by_itself(both, "halves", defaultRouteAction={"weightedBackendServices": halves})
-    assert {both.ask("/", host).json()["service"] for _ in range(60)} == {"home", "away"}
-    all_to_one = [{**halves[0], "weight": 0}, {**halves[1], "weight": 1}]
-    host = by_itself(both, "one", defaultRouteAction={"weightedBackendServices": all_to_one})
-    assert {both.ask("/", host).json()["service"] for _ in range(10)} == {"away"}
-
-
-def test_a_limit_within_a_split_is_said_not_to_be_acted_out(both: Both) -> None:
-    limited(both, count=7)
-    halves = [
-        {"backendService": one, "weight": 1} for one in (HOME, both.balancer.backend("no-limit", "away"))
+def shared(both: Both, name: str, home: str, away: str, *, percent: int) -> str:
+    """A host at which `away` answers so many percent of the requests, and `home` the rest."""
+    split = [
+        {"backendService": home, "weight": 100 - percent},
+        {"backendService": away, "weight": percent},
     ]
-    came = both.ask("/", by_itself(both, "limited", defaultRouteAction={"weightedBackendServices": halves}))
-    assert (came.status_code, came.text) == (
-        501,
-        "the rehearsal's Envoy does not act out the limit of home in a split\n",
+    return by_itself(both, name, defaultRouteAction={"weightedBackendServices": split})
+
+
+def services(both: Both, host: str, requests: int) -> Counter[str]:
+    """Which services answered that many requests, and how often."""
+    return Counter(both.ask("/", host).json()["service"] for _ in range(requests))
+
+
+def test_each_service_of_a_split_answers_its_part_of_the_requests_with_envoy_and_without(both: Both) -> None:
+    home, away = (both.balancer.backend(f"part-{one}", one) for one in ("home", "away"))
+    host = shared(both, "parts", home, away, percent=30)
+    fewest, most = bounds(200, 0.3)
+    answered = services(both, host, 200)
+    assert fewest <= answered["away"] <= most, answered
+    assert answered["home"] == 200 - answered["away"]
+    plain = [both.running.client.get("/", headers=both.headers(host)).json()["service"] for _ in range(200)]
+    assert fewest <= plain.count("away") <= most, "the rehearsal's own front draws as well"
+    assert services(both, shared(both, "none", home, away, percent=100), 20) == {"away": 20}
+
+
+def test_a_header_leads_to_one_of_a_split_and_leaves_the_path_as_it_is(both: Both) -> None:
+    home, away = (both.balancer.backend(f"told-{one}", one) for one in ("home", "away"))
+    split = [{"backendService": home, "weight": 50}, {"backendService": away, "weight": 50}]
+    told = {"prefixMatch": "/", "headerMatches": [{"headerName": "x-engine", "exactMatch": "vllm"}]}
+    host = by_itself(
+        both,
+        "told",
+        defaultRouteAction={"weightedBackendServices": split},
+        routeRules=[{"priority": 1, "service": away, "matchRules": [told]}],
     )
+    came = [both.ask("/v1/models", host, **{"x-engine": "vllm"}).json() for _ in range(40)]
+    assert {(one["service"], one["path"]) for one in came} == {("away", "/v1/models")}
+    assert set(services(both, host, 120)) == {"home", "away"}, "another value is drawn as all others"
+
+
+def test_a_limit_before_one_service_of_a_split_counts_what_comes_there_alone(both: Both) -> None:
+    limited(both, count=5)
+    host = shared(both, "limited", HOME, both.balancer.backend("no-limit", "away"), percent=50)
+    came = Counter(
+        (said.status_code, said.json()["service"] if said.status_code == 200 else "home")
+        for said in (both.ask("/", host, **{"x-api-key": "shared"}) for _ in range(120))
+    )
+    assert came[200, "home"] == 5, came
+    fewest, most = bounds(120, 0.5)
+    assert fewest <= came[200, "away"] <= most, came
+    assert came[429, "home"] == 120 - 5 - came[200, "away"], came
 
 
 def test_a_prefix_is_rewritten(both: Both) -> None:
@@ -343,6 +374,6 @@ def test_a_rule_that_is_not_acted_out_is_never_taken_for_none(
 
 def test_an_envoy_that_does_not_start_is_named_with_what_to_do(both: Both) -> None:
     with answering(App(both.running.cloud, envoy="/bin/false")) as port:
-        came = httpx2.get(f"http://127.0.0.1:{port}/", headers=both.headers(), trust_env=False)
+        came = httpx2.get(f"http://127.0.0.1:{port}/", headers=both.headers(), trust_env=False, timeout=60)
     assert came.status_code == 502
     assert "Envoy does not take what was created: it says nothing; take envoy off the PATH" in came.text

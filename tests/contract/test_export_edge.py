@@ -23,7 +23,7 @@ from homeport.reconcile import Resource
 from homeport.resources.google.release import Release
 from homeport.resources.google.traffic import Body, Receipt
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
-from homeport.targets.cloudrun.edge_backends import NamedBackend
+from homeport.targets.cloudrun.edge_backends import named_backends
 from homeport.targets.cloudrun.preflight.networks import paths_of
 
 CHANGES = re.compile(r"\.(create|insert|patch|update|delete|replaceService|set[A-Z]\w+|\w+Rule)$")
@@ -45,7 +45,8 @@ KILLED = """#!/bin/sh
 case "$*" in {after}) kill -9 "$(ps -o ppid= -p $PPID | tr -d ' ')" $PPID ;; esac
 exit $code
 """
-SMALL = NamedBackend(path="/small", endpoint="small", service={"name": f"{SERVICE[3:]}/small"})
+SMALL = {"name": f"{SERVICE[3:]}/small"}
+OTHERS: dict[str, Any] = {"backends": {"/small": "small", "x-engine: vllm": "small"}, "shares": {"small": 10}}
 CLOSED = {
     "ingress": "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
     "defaultUriDisabled": True,
@@ -66,7 +67,7 @@ class Behind:
         if edge is None:
             return target.resources()
         parts = EdgeParts(
-            google=google, names=target.names, edge=edge, base=self.folder, behind=(SMALL,) if edge.backends else (),
+            google=google, names=target.names, edge=edge, base=self.folder, behind=tuple(replace(one, service=SMALL) for one in named_backends(edge)),
             network=paths_of(target.asked()) if edge.kind == "internal" else ("", ""),
         )  # fmt: skip
         return replace(target, edge=EndpointEdge(parts=parts, ask=answers, prove=never)).resources()
@@ -145,7 +146,7 @@ def test_a_global_one_is_made_closed_last_changed_and_opened_first(here: There, 
 def test_one_of_a_region_with_a_certificate_of_ones_own_goes_on_after_it_was_stopped(
     here: There, tmp_path: Path, gcloud_folder: Path
 ) -> None:
-    wanted = behind(tmp_path, kind="regional", requests_per_minute=60, backends={"/small": "small"}, **own(tmp_path))  # fmt: skip
+    wanted = behind(tmp_path, kind="regional", requests_per_minute=60, **OTHERS, **own(tmp_path))
     here.up(wanted, of_edge)
     here.script_of_the_rest(wanted)
     key = (tmp_path / f"{DOMAIN}.key").read_text()

@@ -42,7 +42,7 @@ from homeport.resources.google.traffic import OPEN
 from homeport.secret import Secret
 from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.companions import Companion
-from homeport.targets.cloudrun.edge_backends import NamedBackend
+from homeport.targets.cloudrun.edge_backends import named_backends
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
@@ -100,7 +100,8 @@ class Variant:
     def resources(self) -> list[Resource]:
         target = self._deployer.target(google_for(self._deployer.cloud), self._chosen, self._spec)
         made = replace(target, token=self._token, companions=self._companions)
-        others = [OTHER] if self._spec.edge and self._spec.edge.backends else []
+        edge = self._spec.edge
+        others = [replace(one, service=SMALL) for one in named_backends(edge)] if edge else []
         return with_agent(with_gateway(fully_observed(behind_its_edge(made, *others)))).resources()
 
     def up(self) -> Outputs:
@@ -115,19 +116,16 @@ class Variant:
         return act(work())
 
 
-OTHER = NamedBackend(
-    path="/small",
-    endpoint="small",
-    service={"name": "projects/rehearsal/locations/europe-west4/services/small"},
-)
+SMALL = {"name": "projects/rehearsal/locations/europe-west4/services/small"}
+OTHERS: Table = {"backends": {"/small": "small", "x-engine: vllm": "small"}, "shares": {"small": 10}}
 
 
 OWN = {"certificate": "file:own.pem", "private_key": "file:own.key"}
 INTERNAL = {"network": "default", "subnetwork": "default"}
 EDGES: dict[str, Table] = {
-    "edge": {"backends": {"/small": "small"}, "requests_per_minute": 60, "preview": True},
+    "edge": {**OTHERS, "requests_per_minute": 60, "preview": True},
     "edge_own": OWN,
-    "edge_regional": {"kind": "regional", "backends": {"/small": "small"}, "requests_per_minute": 60},
+    "edge_regional": {"kind": "regional", **OTHERS, "requests_per_minute": 60},
     "edge_internal": {"kind": "internal", **OWN},
 }
 VARIANTS: dict[str, Table] = {

@@ -23,7 +23,7 @@ from homeport.progress import Silent
 from homeport.reconcile import Plan
 from homeport.resources.google.traffic import Body
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
-from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends
+from homeport.targets.cloudrun.edge_backends import FrontEndpoint, NamedBackend, find_backends
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.preflight.networks import paths_of
@@ -130,8 +130,10 @@ class WithEdge(Deployer):
         chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
 
         async def work() -> list[PreflightFinding]:
-            edge = self.target(google_for(self.cloud), chosen, wanted).edge
-            return list(edge.findings(guarded=False)) if edge else []
+            target = self.target(google_for(self.cloud), chosen, wanted)
+            edge = target.edge
+            front = FrontEndpoint(guarded=False, model=target.launch.model, public=wanted.access.public)
+            return list(edge.findings(front)) if edge else []
 
         return act(work())
 

@@ -2,13 +2,14 @@
 Load balancers before Cloud Run, global ones, those of regions and internal ones: which hosts they answer to, and where a request of theirs goes.
 
 It reads what was created, forwarding rule by forwarding rule: target proxy, certificate, URL map, backend service, group. What
-of them is not acted out (limits of Cloud Armor, splits, rewrites) is acted out by Envoy: see `envoy_config.py`.
+of them is not acted out (limits of Cloud Armor) is acted out by Envoy: see `envoy_config.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from random import random
 from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.compute.references import at
@@ -139,7 +140,8 @@ class LoadBalancers:
         self, listener: Listener, host: str, path: str, headers: Mapping[str, str]
     ) -> tuple[ServerlessGoal, RoutedRequest]:
         """Return where a request goes, and as what it arrives. Raises `NoWay`."""
-        way = way_of(listener.routes.body, host, path, headers)
+        drawn = random()  # noqa: S311 - who answers is drawn, and nothing is kept secret by it
+        way = way_of(listener.routes.body, host, path, headers, drawn=drawn)
         backend = at(self._cloud, way.service)
         if backend is None:
             raise NoWay(404, "no backend service of the URL map is there")

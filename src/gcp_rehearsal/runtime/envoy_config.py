@@ -185,22 +185,22 @@ class EnvoyConfig:
         for share in split:
             if unacted := self._unacted(str(share["backendService"])):
                 return _cannot(f"the rehearsal's Envoy does not act out {unacted}")
-        limited = [name for share in split if (name := self._limited(str(share["backendService"])))]
-        if limited and len(split) > 1:
-            return _cannot(f"the rehearsal's Envoy does not act out the limit of {limited[0]} in a split")
-        on = {"@type": f"{_TYPES}.config.route.v3.FilterConfig", "config": {}}
-        switched = {f"{kind}/{name}": on for name in limited for kind in ("key", "limit")}
-        route = {"timeout": "0s", "weighted_clusters": {"clusters": weighted}, **done}
-        return {"route": route, **({"typed_per_filter_config": switched} if switched else {})}
+        return {"route": {"timeout": "0s", "weighted_clusters": {"clusters": weighted}, **done}}
 
     def _weighted(self, share: Mapping[str, Json]) -> JsonObject:
         backend = at(self._cloud, str(share.get("backendService") or ""))
         if backend is None:
             raise NoWay(404, "no backend service of the URL map is there")
+        limit = self._switched_on(str(share["backendService"]))
         several = self._in_several(backend.body, Path())
         if several is not None:
             weight = int(share.get("weight") or 0)
-            return {"name": several.cluster, "weight": weight, "request_headers_to_remove": [_KEY_HEADER]}
+            return {
+                "name": several.cluster,
+                "weight": weight,
+                "request_headers_to_remove": [_KEY_HEADER],
+                **limit,
+            }
         goal = self._balancers.behind(backend.body)
         header = {"key": GOAL_HEADER, "value": self._way.goal(goal)}
         return {
@@ -208,7 +208,15 @@ class EnvoyConfig:
             "weight": int(share.get("weight") or 0),
             "request_headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
             "request_headers_to_remove": [_KEY_HEADER],
+            **limit,
         }
+
+    def _switched_on(self, url: str) -> JsonObject:
+        """Return what switches on the filters by which a backend service is limited; nothing for one without a limit."""
+        if not (name := self._limited(url)):
+            return {}
+        on = {"@type": f"{_TYPES}.config.route.v3.FilterConfig", "config": {}}
+        return {"typed_per_filter_config": {f"{kind}/{name}": on for kind in ("key", "limit")}}
 
     def _limited(self, url: str) -> str:
         """Return the name of a backend service with a limit; '' for one without."""

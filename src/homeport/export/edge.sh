@@ -51,33 +51,35 @@ rules() {
   done < <(sed -nE 's/^rules\[[0-9]+\]\.priority: //p' <<<"$said")
 }
 
-# Asks the edge for its models, at each path, as the one who runs this, and says what came instead of an answer. That Cloud
-# Run itself refuses somebody shows that the way to it is there. $1: the edge's address, then paths.
+# Asks the edge for its models, at each path and with each header, as the one who runs this, and says what came instead of an
+# answer. That Cloud Run itself refuses somebody shows that the way to it is there. $1: the edge's address, then paths and headers.
 ask() {
   local token
   token=$(gcloud auth print-identity-token "--audiences=$1" 2>/dev/null) || token=$(gcloud auth print-identity-token 2>/dev/null) || token=''
   python3 -c '
 import http.client, os, sys, urllib.request as web
 
-token, (address, *paths) = sys.stdin.read().strip(), sys.argv[1:]
+token, (address, *ways) = sys.stdin.read().strip(), sys.argv[1:]
 head = {"Host": address.partition("//")[2], **({"Authorization": "Bearer " + token} if token else {})}
 base = (os.environ.get("HOMEPORT_GOOGLE_URL") or address).rstrip("/")
-for path in ["", *paths]:
+for way in ["", *ways]:
+    path = way if way.startswith("/") else ""
+    more = dict([way.split(": ", 1)]) if way and not path else {}
     try:
-        with web.urlopen(web.Request(base + path + "/v1/models", headers=head), timeout=60) as answer:
+        with web.urlopen(web.Request(base + path + "/v1/models", headers={**head, **more}), timeout=60) as answer:
             status = answer.status
             answer.read()  # One that breaks off is no answer.
     except web.HTTPError as error:
         status = error.code
     except (OSError, http.client.HTTPException) as error:
-        sys.exit(print("%s%s: %s" % (address, path, getattr(error, "reason", error))))
+        sys.exit(print("%s%s: %s" % (address, path or way and " with " + way, getattr(error, "reason", error))))
     if status not in (200, 401, 403):
-        sys.exit(print("%s%s says %d" % (address, path, status)))
+        sys.exit(print("%s%s says %d" % (address, path or way and " with " + way, status)))
 ' "$@" <<<"$token"
 }
 
 # Lets the service take requests from its load balancer and from within its network alone, once the edge answers. $1: the
-# service's path, $2: the file with the change, $3: how many seconds the edge may take, $4: its address, then paths. Stdin has
+# service's path, $2: the file with the change, $3: how many seconds the edge may take, $4: its address, then paths and headers. Stdin has
 # the values that are wanted.
 door() {
   local begun=$SECONDS pause=5 why own

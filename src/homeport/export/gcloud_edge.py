@@ -273,7 +273,7 @@ def door(things: Things, one: ClosedDoor) -> tuple[Lines, dict[str, str]]:
         'say "the domain\'s DNS must say:"',
         *(f"say {record}" for record in _records(things, one)),
         *([command("say", one.from_where)] if one.from_where else []),
-        command("door", f"/{one.path}", file, str(round(one.within)), one.address, *sorted(one.behind))
+        command("door", f"/{one.path}", file, str(round(one.within)), one.address, *one.told_apart)
         + " <<'END'",
         *values(compared),
         "END",

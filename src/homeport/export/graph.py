@@ -134,17 +134,11 @@ class Things:
 
     def _ensure_found(self) -> None:
         """Raise `HomeportError` for an endpoint behind the load balancer that was not found: its path would lead nowhere."""
-        maps = (each.wanted for each in self.all(RestResource) if each.kind == ResourceKind.URL_MAP)
-        rules = [
-            rule for one in maps for matcher in one.get("pathMatchers", ()) for rule in matcher["routeRules"]
-        ]
-        led = {match.get("prefixMatch", "") for rule in rules for match in rule["matchRules"]}
-        for path, endpoint in self.door.behind.items() if self.door else ():
-            if f"{path}/" not in led:
-                raise HomeportError(
-                    f"edge.backends gives {path} to {endpoint}, of which no service was found",
-                    hint=f"say `homeport up --on cloudrun` with the file of {endpoint} first, or take {path} out of edge.backends",
-                )
+        for way, endpoint in self.door.unfound.items() if self.door else ():
+            raise HomeportError(
+                f"[edge] gives {way} to {endpoint}, of which no service was found",
+                hint=f"say `homeport up --on cloudrun` with the file of {endpoint} first, or take {endpoint} out of [edge]",
+            )
 
     @property
     def service(self) -> Service:

@@ -1,7 +1,7 @@
 """The file the user writes: `homeport.toml`, typed. Unknown keys are errors with a suggestion."""
 
 from homeport.spec.agent import Agent
-from homeport.spec.edge import Edge
+from homeport.spec.edge import Edge, split_way
 from homeport.spec.load import ensure_no_weights, load, parse, with_local
 from homeport.spec.observe import Observe, ObserveSlo
 from homeport.spec.renamed import brought_up
@@ -46,6 +46,7 @@ __all__ = [
     "json_schema",
     "load",
     "parse",
+    "split_way",
     "template",
     "with_local",
 ]

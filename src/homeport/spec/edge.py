@@ -13,6 +13,8 @@ from homeport.spec.table import SpecTable
 MOST_REGIONS = 4
 """Further regions of one endpoint: each has services, buckets and images of its own."""
 
+MOST_SHARED = 99
+"""Percent of the requests that other endpoints answer at most."""
 KEY_BYTES = 128
 """Cloud Armor tells keys apart by so many bytes of a header's value."""
 _UNBUILT_KEYS = {
@@ -24,8 +26,43 @@ _OWN_PATHS = frozenset((
     "tokenize", "v1", "v2", "version",
 ))  # fmt: skip
 """Beginnings of paths that an engine has: another endpoint there would take what is this one's."""
-_OF_BALANCERS = ("domain", "certificate", "private_key", "key_header", "preview", "backends", "regions")
+_OF_BALANCERS = (
+    "domain",
+    "certificate",
+    "private_key",
+    "key_header",
+    "preview",
+    "backends",
+    "shares",
+    "regions",
+)
 """What an API gateway does not have."""
+_NOT_TOLD_APART_BY = frozenset(
+    (
+        "connection",
+        "content-length",
+        "cookie",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+    )
+)
+_BEGINNINGS_OF_OTHERS = (
+    "x-homeport-",
+    "x-goog-",
+    "x-google-",
+    "x-forwarded-",
+    "x-cloud-trace-",
+    "x-serverless-",
+    "sec-",
+    "proxy-",
+)
+"""Headers whose values Google, homeport or a hop of HTTP says, and no client chooses."""
 _SHARED_BEGINNINGS = ("authorization", "x-serverless-authorization", "proxy-authorization")
 
 
@@ -53,9 +90,13 @@ class Edge(SpecTable):
     preview: bool = False
     """Whether the limit only writes into the load balancer's log what it would refuse."""
     backends: dict[
-        Annotated[str, Field(pattern=patterns.FIRST_PATH)], Annotated[str, Field(pattern=patterns.NAME)]
-    ] = Field(default={}, max_length=20, examples=[{"/small": "small"}])
-    """Other endpoints of the project behind this address, by the first part of the path, which they do not see. Each has a file of its own."""
+        Annotated[str, Field(pattern=patterns.BACKEND_WAY)], Annotated[str, Field(pattern=patterns.NAME)]
+    ] = Field(default={}, max_length=20, examples=[{"/small": "small", "x-tier: large": "big"}])
+    """Other endpoints of the project behind this address, by the first part of the path, which they do not see, or by a header and its whole value. Each has a file of its own."""
+    shares: dict[Annotated[str, Field(pattern=patterns.NAME)], Annotated[int, Field(ge=1, le=99)]] = Field(
+        default={}, max_length=5, examples=[{"next": 10}]
+    )
+    """Other endpoints that serve a model of the same name, and the percent of the requests at this address that each answers instead of this one."""
 
     clients: list[Annotated[str, Field(pattern=patterns.NAME)]] = Field(
         default=[], max_length=50, examples=[["alice", "bob"]]
@@ -101,11 +142,7 @@ class Edge(SpecTable):
                 f"{KEY_BYTES} bytes of a value, and Google's tokens begin alike. Give each client a short key of its own, "
                 'as in key_header = "x-api-key"'
             )
-        if clashes := sorted(path for path in self.backends if path[1:] in _OWN_PATHS):
-            raise ValueError(
-                f"backends gives {clashes[0]} to another endpoint, where the engine of this one answers; take another path, "
-                f'such as "/{self.backends[clashes[0]]}"'
-            )
+        self._ensure_told_apart()
         if self.preview and self.requests_per_minute is None:
             raise ValueError(
                 "preview is about requests_per_minute, which is not set: set it, or remove preview"
@@ -123,6 +160,31 @@ class Edge(SpecTable):
             raise ValueError(f"regions names one twice: {', '.join(self.regions)}; name each once")
         return self
 
+    def _ensure_told_apart(self) -> None:
+        """Raise `ValueError` where a way to another endpoint would take what is this one's, or what no client says."""
+        if clashes := sorted(path for path in self.backends if path[1:] in _OWN_PATHS):
+            raise ValueError(
+                f"backends gives {clashes[0]} to another endpoint, where the engine of this one answers; take another path, "
+                f'such as "/{self.backends[clashes[0]]}"'
+            )
+        headers = [split_way(way)[1:] for way in self.backends if not way.startswith("/")]
+        known = {*_NOT_TOLD_APART_BY, *_SHARED_BEGINNINGS, self.key_header.lower()}
+        for header, _ in headers:
+            if header in known or header.startswith(_BEGINNINGS_OF_OTHERS):
+                raise ValueError(
+                    f"backends tells endpoints apart by the header {header}, which is not there for that: take one that only your clients "
+                    'say, as in "x-tier: large"'
+                )
+        if len(set(headers)) < len(headers):
+            raise ValueError("backends names a header with one value twice: case makes no other header")
+        if sum(self.shares.values()) > MOST_SHARED:
+            raise ValueError(
+                f"shares gives {sum(self.shares.values())} percent to others, and {MOST_SHARED} at most leaves something to this endpoint: "
+                "lower them"
+            )
+        if self.shares and self.regions:
+            raise ValueError("shares and regions are not built together: remove one of the two")
+
     def _refuse_keys_of_others(self) -> None:
         """Raise `ValueError` for what an API gateway does not have, and for one that nobody has a key of."""
         for key in _OF_BALANCERS:
@@ -137,6 +199,11 @@ class Edge(SpecTable):
             raise ValueError("clients names somebody twice: each has one key")
 
     @property
+    def ways(self) -> dict[str, str]:
+        """Return what else the address leads to: endpoints by path or header, and by their names the percent that each answers."""
+        return {**self.backends, **{name: f"{percent}%" for name, percent in self.shares.items()}}
+
+    @property
     def is_api_gateway(self) -> bool:
         """Tell whether it is API Gateway, and no load balancer."""
         return self.kind == "api-gateway"
@@ -147,4 +214,12 @@ class Edge(SpecTable):
         return f"https://{self.domain}"
 
 
-__all__ = ["KEY_BYTES", "Edge"]
+def split_way(way: str) -> tuple[str, str, str]:
+    """Return the path of a key of `backends`, or its header in lower case and the value; '' for what it has not."""
+    if way.startswith("/"):
+        return way, "", ""
+    header, _, value = way.partition(": ")
+    return "", header.lower(), value
+
+
+__all__ = ["KEY_BYTES", "Edge", "split_way"]

@@ -332,9 +332,9 @@ class Spec(SpecTable):
             )
         if why := refusal(self):
             raise ValueError(why)
-        if self.edge is not None and self.name in self.edge.backends.values():
+        if self.edge is not None and self.name in {*self.edge.backends.values(), *self.edge.shares}:
             raise ValueError(
-                f"edge.backends names {self.name}, which is this endpoint: it has the address itself already; remove it there"
+                f"edge.{'shares' if self.name in self.edge.shares else 'backends'} names {self.name}, which is this endpoint: it has the address itself already; remove it there"
             )
         return self
 

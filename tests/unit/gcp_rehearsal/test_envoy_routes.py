@@ -28,6 +28,29 @@ def test_a_header_that_is_not_there_fits_no_value_inverted_or_not() -> None:
     assert [service_for(routes, "x", "/", one) for one in asked] == ["rest", "rest", "one"]
 
 
+def test_a_regular_expression_of_a_map_of_a_region_is_one_of_envoys() -> None:
+    header = {"headerName": "x-a", "regexMatch": "b+"}
+    rule = {
+        "priority": 1,
+        "service": "one",
+        "matchRules": [{"regexMatch": "/v[0-9]+", "headerMatches": [header]}],
+    }
+    (first, *_) = routes_of({"name": "p", "defaultService": "rest", "routeRules": [rule]})
+    assert first[0] == {
+        "safe_regex": {"regex": "/v[0-9]+"},
+        "headers": [{"name": "x-a", "string_match": {"safe_regex": {"regex": "b+"}}}],
+    }
+
+
+def test_a_draw_decides_which_part_of_a_split_answers() -> None:
+    split = [{"backendService": name, "weight": weight} for name, weight in (("a", 90), ("b", 0), ("c", 10))]
+    matcher = {"name": "p", "defaultRouteAction": {"weightedBackendServices": split}}
+    routes = {"hostRules": [{"hosts": ["*"], "pathMatcher": "p"}], "pathMatchers": [matcher]}
+    draws = (0.0, 0.899, 0.901, 0.9999)
+    assert [way_of(routes, "x", "/", {}, drawn=draw).service for draw in draws] == ["a", "a", "c", "c"]
+    assert way_of(routes, "x", "/", {}).shared
+
+
 def test_what_is_rewritten_and_what_cannot_be() -> None:
     assert rewritten({"urlRewrite": {"pathPrefixRewrite": "/v1"}}, {}) == {"prefix_rewrite": "/v1"}
     assert rewritten({}, {"httpsRedirect": True, "redirectResponseCode": "FOUND"}) == {

@@ -22,6 +22,7 @@ from homeport.resources.google.traffic import (  # fmt: skip
     EDGE_KIND,
     OPEN,
     Body,
+    behind_text,
     edge_address_of,
     foremost,
     is_closed,
@@ -61,7 +62,9 @@ class ClosedDoor(DependentResource):
     from_where: str = ""
     """From where it can be asked, as those are told who ask in vain; '' for everywhere."""
     behind: Mapping[str, str] = field(default_factory=dict)
-    """Other endpoints that the edge leads to, by their paths: each is asked for, too."""
+    """Other endpoints that the edge leads to, by path or header, and by their names the percent of those that share its traffic: each is asked for, too."""
+    unfound: Mapping[str, str] = field(default_factory=dict)
+    """Of `behind`, that of which no service was found, by the name of the endpoint."""
     kind = "closed door"
 
     @property
@@ -207,8 +210,13 @@ class ClosedDoor(DependentResource):
         return {"ingress": CLOSED, "defaultUriDisabled": not self.keeps_address, "annotations": told}
 
     @property
+    def told_apart(self) -> list[str]:
+        """Return the ways to others that a request itself can take: paths and headers."""
+        return sorted(way for way in self.behind if way.startswith("/") or ":" in way)
+
+    @property
     def _behind(self) -> str:
-        return " ".join(f"{path}={name}" for path, name in sorted(self.behind.items()))
+        return behind_text(self.behind)
 
     async def _set(self, service: Body, change: Mapping[str, Json]) -> Json:
         operation = await self.google.patch(

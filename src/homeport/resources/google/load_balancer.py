@@ -53,6 +53,7 @@ RULES: Mapping[str, Rules] = {
             (
                 "defaultService",
                 "pathMatchers[].defaultService",
+                "pathMatchers[].defaultRouteAction.weightedBackendServices[].backendService",
                 "pathMatchers[].routeRules[].service",
                 "tests[].service",
             )
@@ -60,6 +61,7 @@ RULES: Mapping[str, Rules] = {
         keys={
             "hostRules": "pathMatcher",
             "pathMatchers": "name",
+            "pathMatchers[].defaultRouteAction.weightedBackendServices": "backendService",
             "pathMatchers[].routeRules": "priority",
             "tests": "description",
         },

@@ -20,7 +20,10 @@ EDGE, BACK_DOOR = "homeport/edge", "homeport/back-door"
 The service's annotations while it is closed: the address of its load balancer, and the own one that it had before.
 """
 BEHIND = "homeport/behind"
-"""That which says what else its load balancer leads to: `PATH=ENDPOINT` of each, with blanks between."""
+"""
+That which says what else its load balancer leads to, with blanks between: `PATH=ENDPOINT`, `HEADER:VALUE=ENDPOINT`, and of one that shares
+its traffic `ENDPOINT=PERCENT%`.
+"""
 EDGE_KIND = "homeport/edge-kind"
 """That which says of which kind its load balancer is, where it is no global one."""
 OPEN, CLOSED = "INGRESS_TRAFFIC_ALL", "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
@@ -139,9 +142,15 @@ def edge_kind_of(service: Body) -> str:
 
 
 def behind_of(service: Body) -> dict[str, str]:
-    """Return what else a service's load balancer leads to: endpoints by their paths."""
+    """Return what else a service's load balancer leads to, as `edge.backends` and `edge.shares` of its file have it."""
     pairs = str(service.get("annotations", {}).get(BEHIND, "")).split()
-    return dict(pair.split("=", 1) for pair in pairs if "=" in pair) if is_closed(service) else {}
+    told = dict(pair.split("=", 1) for pair in pairs if "=" in pair) if is_closed(service) else {}
+    return {key if key.startswith("/") else key.replace(":", ": ", 1): other for key, other in told.items()}
+
+
+def behind_text(behind: Mapping[str, str]) -> str:
+    """Return that as the annotation has it."""
+    return " ".join(f"{key.replace(': ', ':', 1)}={value}" for key, value in sorted(behind.items()))
 
 
 def addresses_of(service: Body) -> Iterator[str]:

@@ -20,9 +20,10 @@ from homeport.resources.google.rest import RestResource
 from homeport.resources.google.traffic import Body
 from homeport.secret import Secret
 from homeport.spec import Edge
-from homeport.targets.cloudrun.edge_backends import NamedBackend, findings
+from homeport.targets.cloudrun.edge_backends import FrontEndpoint, NamedBackend, findings, named_backends
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.edge_limit import policy_body
+from homeport.targets.cloudrun.edge_map import EdgeMap
 from homeport.targets.cloudrun.edge_names import EdgeNames, read_pem
 from homeport.targets.cloudrun.edge_regions import EJECTED, told_apart
 from homeport.targets.cloudrun.edge_standing import standing_findings
@@ -32,9 +33,6 @@ from homeport.targets.cloudrun.service_labels import FURTHER_LABEL, region_label
 
 APIS = ("certificatemanager",)
 """What a certificate of Google's needs beside what every endpoint needs."""
-_MATCHER = "edge"
-_TESTED_PATH = "/v1/chat/completions"
-"""The path that the URL map's own tests ask for."""
 _TIER = {"networkTier": "STANDARD"}
 """Google's guide to regional ones makes address and rules so; another page lets them be PREMIUM, too."""
 _PROXIES = "10.9.0.0/23"
@@ -176,6 +174,13 @@ class EdgeParts:
         return list(groups.values())
 
     @property
+    def unfound(self) -> dict[str, str]:
+        """Return the ways of the file that lead nowhere, each to the name of an endpoint of which no service was found."""
+        found = {(backend.way, backend.endpoint) for backend in self._found}
+        named = ((backend.way, backend.endpoint) for backend in named_backends(self.edge))
+        return dict(way for way in named if way not in found)
+
+    @property
     def _found(self) -> list[NamedBackend]:
         return [backend for backend in self.behind if backend.service]
 
@@ -191,56 +196,8 @@ class EdgeParts:
         return self._part(lb.BACKEND, name, body)
 
     def _map(self) -> lb.BalancerPart:
-        """Return where requests go. Google refuses the map where it does not route as its own tests say."""
-        serving, domain = f"backend-service/{self._called.main}", self.edge.domain
-        rules, tests = self._ways()
-        request = {"host": domain, "path": _TESTED_PATH}
-        tests.append({"description": "serving", **request, "service": Ref(serving, "selfLink")})
-        # After them: a proof of a new revision finds the other endpoints where they always are.
-        for name, region, tag in self._told_apart:
-            backend = f"backend-service/{name}"
-            number, link = Ref(backend, "id"), Ref(backend, "selfLink")
-            headers = [{"headerName": lb.CANDIDATE_HEADER, "exactMatch": number}]
-            where = f" in {region}" if self.edge.regions else ""
-            rules.append({
-                "priority": len(rules) + 1,
-                "matchRules": [{"prefixMatch": "/", "headerMatches": headers}],
-                "service": link,
-            })  # fmt: skip
-            tests.append({
-                "description": f"{tag or 'serving'}{where}",
-                **request,
-                "headers": [{"name": lb.CANDIDATE_HEADER, "value": number}],
-                "service": link,
-            })  # fmt: skip
-        matcher = {"name": _MATCHER, "defaultService": Ref(serving, "selfLink"), "routeRules": rules}
-        body = {
-            "defaultService": Ref(serving, "selfLink"),
-            "hostRules": [{"hosts": [domain], "pathMatcher": _MATCHER}],
-            "pathMatchers": [matcher],
-            "tests": tests,
-        }
-        return self._part(lb.MAP, self._called.main, body)
-
-    def _ways(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # Any: JSON, and Refs
-        """Return the rules by which paths lead to other endpoints, without their first part, and the tests of these."""
-        rules, tests = [], []
-        for number, backend in enumerate(self._found, 1):
-            service = Ref(f"backend-service/{self._called.to(backend.endpoint)}", "selfLink")
-            rules.append({
-                "priority": number,
-                "matchRules": [{"prefixMatch": f"{backend.path}/"}],
-                "service": service,
-                "routeAction": {"urlRewrite": {"pathPrefixRewrite": "/"}},
-            })  # fmt: skip
-            tests.append({
-                "description": f"{backend.path} to {backend.endpoint}",
-                "host": self.edge.domain,
-                "path": f"{backend.path}{_TESTED_PATH}",
-                "service": service,
-                "expectedOutputUrl": f"{self.edge.address}{_TESTED_PATH}",
-            })  # fmt: skip
-        return rules, tests
+        routes = EdgeMap(edge=self.edge, called=self._called, behind=self._found, told_apart=self._told_apart)
+        return self._part(lb.MAP, self._called.main, routes.body())
 
     def _redirect(self) -> lb.BalancerPart:
         to_https = {
@@ -348,13 +305,13 @@ class EndpointEdge:
         """Yield what a plan tells of it."""
         yield EdgeFact.of(self.parts.edge, prices)
 
-    def findings(self, *, guarded: bool) -> Iterator[PreflightFinding]:
-        """Yield what stands in its way, and what was found of the endpoints behind it; `guarded` where the file has a `[guard]`."""
+    def findings(self, front: FrontEndpoint) -> Iterator[PreflightFinding]:
+        """Yield what stands in its way, and what was found of the endpoints behind it, for the endpoint of the file at its front."""
         yield from standing_findings(self.service, self.parts.edge)
         yield from findings(
             self.parts.behind,
             self.address,
-            guarded=guarded,
+            front,
             region=self.parts.region,
             is_internal=self.parts.edge.kind == "internal",
         )
@@ -375,7 +332,8 @@ class EndpointEdge:
             prove=self.prove,
             within=_MANAGED_WITHIN_S if edge.certificate is None else _OWN_WITHIN_S,
             keeps_address=self.keeps_address,
-            behind=edge.backends,
+            behind=edge.ways,
+            unfound=self.parts.unfound,
             edge_kind=edge.kind,
             from_where=self.parts.from_where,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
 from homeport.resources.google.traffic import Body
-from homeport.spec import Edge
+from homeport.spec import Edge, split_way
 from homeport.targets.cloudrun.endpoints import serving_revisions
 from homeport.targets.cloudrun.front import screening_gateway
 from homeport.targets.cloudrun.inventory import SERVICES, Inventory, take_inventory
@@ -23,10 +23,14 @@ _WITHIN_ITS_NETWORK = "INGRESS_TRAFFIC_INTERNAL_ONLY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedBackend:
-    """One line of `edge.backends`, with the service that was found for it."""
+    """One line of `edge.backends` or `edge.shares`, with the service that was found for it."""
 
-    path: str
-    """Its first part, such as `/small`."""
+    path: str = ""
+    """By which it is reached: the first part, such as `/small`."""
+    header: tuple[str, str] = ("", "")
+    """By which it is reached: its name in lower case, and its whole value."""
+    percent: int = 0
+    """What it answers of the requests that nothing else tells apart."""
     endpoint: str
     service: Body = field(default_factory=dict)
     """Empty where none was found."""
@@ -37,6 +41,23 @@ class NamedBackend:
     unread: str = ""
     """Why what serves could not be read."""
     why_none: str = ""
+
+    @property
+    def way(self) -> str:
+        """Return in words what leads to it."""
+        if self.percent:
+            return f"{self.percent}% of the requests"
+        return self.path or ": ".join(self.header)
+
+    @property
+    def key(self) -> str:
+        """Return what of the file makes it be led to, to be taken out."""
+        return f"{self.endpoint} out of edge.shares" if self.percent else f"{self.way} out of edge.backends"
+
+    @property
+    def subject(self) -> str:
+        """Return what a finding of it is called."""
+        return f"backend/{self.endpoint if self.percent else self.path.strip('/') or '='.join(self.header)}"
 
     @property
     def region(self) -> str:
@@ -54,35 +75,66 @@ class NamedBackend:
         return bool(self.service.get("invokerIamDisabled"))
 
     @property
-    def _why_no_model(self) -> str:
+    def asked_for(self) -> str:
+        """Return where it is asked, in words."""
+        return f"at {self.path}" if self.path else f"with {self.way}"
+
+    @property
+    def why_no_model(self) -> str:
+        """Return why it is not known what it serves."""
         return self.why_none or self.unread or "its revision does not say what it serves"
 
     @property
     def other(self) -> OtherEndpoint:
         """Return what a check holds it to."""
+        header, value = self.header
         return OtherEndpoint(
+            way=self.way,
             path=self.path,
+            headers={header: value} if header else {},
+            is_share=bool(self.percent),
             name=self.endpoint,
             model=self.model,
-            why_no_model="" if self.model else self._why_no_model,
+            why_no_model="" if self.model else self.why_no_model,
             public=self.public,
         )
 
 
 async def find_backends(google: Google, edge: Edge, region: str) -> tuple[NamedBackend, ...]:
-    """Return what the file's `edge.backends` names, by its paths; in `region` where an endpoint is in several."""
-    if not edge.backends:
+    """Return what the file's `edge.backends` and `edge.shares` name; in `region` where an endpoint is in several."""
+    if not edge.ways:
         return ()
     inventory = await take_inventory(google, regions=(region,), kinds=(SERVICES,))
-    named = [_find_backend(inventory, path, name, region) for path, name in sorted(edge.backends.items())]
+    named = [_find_backend(inventory, backend, region) for backend in named_backends(edge)]
     return tuple(await asyncio.gather(*(_with_serving(google, backend) for backend in named)))
+
+
+def named_backends(edge: Edge) -> Iterator[NamedBackend]:
+    """Yield what the file names, without what is there of it: paths first, then headers, then those that share the rest."""
+    for way, endpoint in sorted(edge.backends.items()):
+        path, header, value = split_way(way)
+        yield NamedBackend(endpoint=endpoint, path=path, header=(header, value))
+    for endpoint, percent in sorted(edge.shares.items()):
+        yield NamedBackend(endpoint=endpoint, percent=percent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontEndpoint:
+    """What the endpoint of the file says of itself, to whose address others come."""
+
+    guarded: bool
+    """Whether its file has a `[guard]`."""
+    model: str
+    """What it serves, by the name that clients say."""
+    public: bool
+    """Whether it takes requests without a token."""
 
 
 def findings(
     behind: tuple[NamedBackend, ...],
     address: str,
+    front: FrontEndpoint,
     *,
-    guarded: bool,
     region: str = "",
     is_internal: bool = False,
 ) -> Iterator[PreflightFinding]:
@@ -91,27 +143,26 @@ def findings(
     as an internal one.
     """
     for backend in behind:
-        subject = f"backend/{backend.path.strip('/')}"
+        subject, remedy = backend.subject, f"take {backend.key}"
         if not backend.service:
             yield problem(
                 subject,
                 backend.why_none,
-                f"say `homeport up --on cloudrun` with the file of {backend.endpoint} first, or take {backend.path} out of edge.backends",
+                f"say `homeport up --on cloudrun` with the file of {backend.endpoint} first, or {remedy}",
             )
         elif region and backend.region != region:
             yield problem(
                 subject,
                 f"{backend.endpoint} is in {backend.region}, and a load balancer of {region} leads to nothing there",
                 # One in a network of the user's has a reason to be there.
-                ("" if is_internal else 'set kind = "global", or ')
-                + f"take {backend.path} out of edge.backends",
+                ("" if is_internal else 'set kind = "global", or ') + remedy,
             )
         # "Internal" ingress admits internal Application Load Balancers, by Google's page on ingress settings.
         elif backend.service.get("ingress") == _WITHIN_ITS_NETWORK and not is_internal:
             yield problem(
                 subject,
                 f"{backend.endpoint} takes requests from within its network alone, which no load balancer of the internet is in",
-                f"remove isolated from [access] in the file of {backend.endpoint}, or take {backend.path} out of edge.backends",
+                f"remove isolated from [access] in the file of {backend.endpoint}, or {remedy}",
             )
         elif address not in backend.service.get("customAudiences", ()) and not backend.public:
             yield problem(
@@ -119,37 +170,72 @@ def findings(
                 f"{backend.endpoint} would refuse tokens that are made for {address}: they are not for its own address",
                 f'add audience = "{address}" to [access] in the file of {backend.endpoint}, and say `homeport up --on cloudrun` with it',
             )
-        elif guarded and not backend.screened:
+        elif backend.percent and (unlike := _unlike(backend, front)):
+            yield problem(subject, *unlike)
+        elif front.guarded and not backend.screened:
             yield _unscreened(subject, backend)
         else:
             yield ok(subject, f"{backend.endpoint} is there, in {backend.region}")
+
+
+def _unlike(backend: NamedBackend, front: FrontEndpoint) -> tuple[str, str] | None:
+    """Return in what an endpoint differs that may not where clients cannot choose, and what to do; None for nothing."""
+    name, out = backend.endpoint, f"take {backend.key}"
+    if not backend.model:
+        return (
+            f"whether {name} serves {front.model} is not known: {backend.why_no_model}",
+            f"say `homeport status --on cloudrun` with its file, or {out}",
+        )
+    if backend.model != front.model:
+        return (
+            f"{name} serves {backend.model}, and this file {front.model}: clients would say the one name and come to the other",
+            f"let both serve a model of one name, or {out}; by a path or a header in edge.backends {name} may serve another",
+        )
+    if backend.public is not front.public:
+        open_one, other = (name, "this endpoint") if backend.public else ("this endpoint", name)
+        return (
+            f"{open_one} takes requests without a token, and {other} none: a client that asks again comes to the open one",
+            f"let [access] of both files say the same, or {out}",
+        )
+    if front.guarded and not backend.screened:
+        known = (
+            f"is not known: {backend.unread}"
+            if backend.screened is None
+            else "is not so, or not of all of it"
+        )
+        return (
+            f"that what {name} answers is screened {known}; no client can tell where its request goes",
+            f"add [guard] to the file of {name}, and say `homeport up --on cloudrun` with it, or {out}",
+        )
+    return None
 
 
 def _unscreened(subject: str, backend: NamedBackend) -> PreflightFinding:
     if backend.screened is None:
         return warning(
             subject,
-            f"whether what is asked for at {backend.path} is screened is not known: {backend.unread}",
+            f"whether what is asked for {backend.asked_for} is screened is not known: {backend.unread}",
             f"say `homeport status --on cloudrun` with the file of {backend.endpoint}: this file's [guard] is before its own model alone",
         )
     return warning(
         subject,
-        f"what is asked for at {backend.path} is not screened, or not all of it: of {backend.endpoint} a revision with traffic has no [guard], and this file's is before its own model",
+        f"what is asked for {backend.asked_for} is not screened, or not all of it: of {backend.endpoint} a revision with traffic has no [guard], and this file's is before its own model",
         f"add [guard] to the file of {backend.endpoint}, and say `homeport up --on cloudrun` with it",
     )
 
 
-def _find_backend(inventory: Inventory, path: str, name: str, region: str) -> NamedBackend:
+def _find_backend(inventory: Inventory, backend: NamedBackend, region: str) -> NamedBackend:
+    name = backend.endpoint
     served = sorted(
         (thing for thing in inventory.of(name) if thing.is_service_of_model),
         key=lambda thing: (thing.region != region, thing.region),
     )
     if served:
-        return NamedBackend(path=path, endpoint=name, service=served[0].body)
+        return replace(backend, service=served[0].body)
     why = f"there is no endpoint {name} on Cloud Run in {inventory.project}"
     if inventory.unread:
         why = f"whether there is an endpoint {name} is not known: {inventory.unread[0].text}"
-    return NamedBackend(path=path, endpoint=name, why_none=why)
+    return replace(backend, why_none=why)
 
 
 async def _with_serving(google: Google, backend: NamedBackend) -> NamedBackend:
@@ -169,4 +255,4 @@ async def _with_serving(google: Google, backend: NamedBackend) -> NamedBackend:
     )
 
 
-__all__ = ["NamedBackend", "find_backends", "findings"]
+__all__ = ["FrontEndpoint", "NamedBackend", "find_backends", "findings", "named_backends"]

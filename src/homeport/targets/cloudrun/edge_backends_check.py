@@ -1,9 +1,9 @@
-"""Do the paths of an edge lead to the endpoints that its file names, and to these alone with a token?"""
+"""Do the paths, headers and shares of an edge lead to the endpoints that its file names, and to these alone with a token?"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from homeport.json_types import Json
 from homeport.targets.cloudrun.seen_deployment import OtherEndpoint, SeenDeployment
@@ -14,53 +14,69 @@ _MODELS = "/v1/models"
 
 
 async def behind(deployed: SeenDeployment) -> Finding:
-    """Check that each path of `edge.backends` leads to its endpoint with the caller's token, and to nobody without."""
+    """Check that each way of `edge.backends` and `edge.shares` leads to its endpoint with the caller's token, and to nobody without."""
     others = deployed.planned.behind
     if not others:
         return skipped("no other endpoint is looked for behind this address")
     if deployed.own.token is None and any(not other.public for other in others):
         return skipped(f"not checked: {deployed.own.why_none}")
     results = await asyncio.gather(*(_ask_other(deployed, other) for other in others))
-    evidence = {other.path: details for other, (_, details) in zip(others, results, strict=True)}
+    evidence = {other.way: details for other, (_, details) in zip(others, results, strict=True)}
     wrong = [why for why, _ in results if why]
     if wrong:
         return failed("; ".join(wrong), **evidence)
     unseen = [
-        other.path
+        other.way
         for other, (_, details) in zip(others, results, strict=True)
         if details["status"] in _REFUSED
     ]
     if unseen:
         return skipped(
-            f"not checked: who asks from here may not call what is at {', '.join(unseen)}", **evidence
+            f"not checked: who asks from here may not call what is behind {', '.join(unseen)}", **evidence
         )
     unknown = [
-        f"which model should answer at {other.path}: {other.why_no_model}"
-        for other in others
-        if not other.model
+        f"which model should answer {_at(other)}: {other.why_no_model}" for other in others if not other.model
     ]
     if unknown:
         return skipped(f"not checked: {'; '.join(unknown)}", **evidence)
-    return passed(", ".join(f"{other.path} is {other.name}" for other in others), **evidence)
+    return passed(", ".join(f"{other.way} is {other.name}" for other in others), **evidence)
+
+
+def _at(other: OtherEndpoint) -> str:
+    """Return where it is asked, in words."""
+    return f"at {other.path}" if other.path else f"to {other.way}"
 
 
 async def _ask_other(deployed: SeenDeployment, other: OtherEndpoint) -> tuple[str, Mapping[str, Json]]:
     """Return what is wrong with the way to another endpoint, '' for nothing, and what was seen."""
     path = f"{other.path}{_MODELS}"
-    status, models = await deployed.sender.models(deployed.front, path, token=deployed.own.token)
-    bare = await deployed.sender.status(deployed.front, path, token=None)
+    sender = deployed.sender.with_headers(other.headers) if other.headers else deployed.sender
+    status, models = await sender.models(deployed.front, path, token=deployed.own.token)
+    bare = await sender.status(deployed.front, path, token=None)
     details = {"status": status, "models": list(models), "without_token": bare}
     if not other.public and bare not in _REFUSED:
-        return f"{other.path} is answered with {bare} without a token", details
+        return f"{other.way} is answered with {bare} without a token", details
     if status == 401:
         return f"{other.name} does not take tokens that are made for {deployed.front} (401)", details
     if status == 403:
         return "", details
     if status != 200:
-        return f"{path} is answered with {status}", details
-    if other.model and other.model not in models:
+        return f"{path} {'' if other.path else f'of {other.name} '}is answered with {status}", details
+    return await _other_models(deployed, other, models) if other.model else "", details
+
+
+async def _other_models(deployed: SeenDeployment, other: OtherEndpoint, models: Sequence[str]) -> str:
+    """Return what is wrong with the models that another endpoint lists; '' for nothing."""
+    listed = ", ".join(models) or "no model"
+    if not other.is_share:
         return (
-            f"{other.path} leads to {', '.join(models) or 'no model'}, not to {other.model} of {other.name}",
-            details,
+            ""
+            if other.model in models
+            else f"{other.way} leads to {listed}, not to {other.model} of {other.name}"
         )
-    return "", details
+    # What others answer in its place must be there by every name that it has itself, adapters among them.
+    _, own = await deployed.sender.models(deployed.front, _MODELS, token=deployed.own.token)
+    lacking = sorted({*own, deployed.planned.model or other.model} - set(models))
+    if not lacking:
+        return ""
+    return f"{other.name} answers {other.way} and does not serve {', '.join(lacking)}, but {listed}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,7 +29,9 @@ class EdgeFact(Fact):
     usd_per_month: float
     """While nobody asks anything: its forwarding rules, and Cloud Armor's policy and rule."""
     backends: Mapping[str, str]
-    """Other endpoints behind the address, by their paths."""
+    """Other endpoints behind the address, by their paths or headers."""
+    shares: Mapping[str, int]
+    """Other endpoints that answer a part of the requests at the address, with the percent of each."""
     with_traffic: str
     """What comes with traffic, in words."""
     unconfirmed: tuple[str, ...]
@@ -48,6 +50,7 @@ class EdgeFact(Fact):
             preview=edge.preview,
             usd_per_month=round(month.value, 2),
             backends=dict(sorted(edge.backends.items())),
+            shares=dict(sorted(edge.shares.items())),
             with_traffic=with_traffic(prices, edge),
             unconfirmed=month.unconfirmed,
         )
@@ -79,23 +82,35 @@ class EdgeFact(Fact):
                 "it is reached from within the network of [cloudrun] alone, in the service's region, and so `up` and `verify` must run there: "
                 "from outside nothing of it is proven"
             )
-        for path, name in self.backends.items():
-            texts.append(
-                f"{self.address}{path}/v1 leads to {name}, whose own file says who may call it; its own address stays as it is"
-            )
+        texts.extend(self._behind())
         if self.requests_per_minute is not None:
             does = "only logged (preview)" if self.preview else "refused with 429"
             texts.append(
                 f"more than {self.requests_per_minute} requests a minute of one {self.key_header} are {does}, counted by Google "
-                f"in each region and not exactly{', for each path by itself' if self.backends else ''}"
+                f"in each region and not exactly{', for each endpoint by itself' if self.backends or self.shares else ''}"
             )
         guess = f" ({', '.join(self.unconfirmed)} not confirmed)" if self.unconfirmed else ""
         texts.append(
             f"${self.usd_per_month:.2f} a month while nobody asks anything{guess}, and {self.with_traffic}"
         )
-        if self.requests_per_minute is None and not self.backends:
+        if self.requests_per_minute is None and not self.backends and not self.shares:
             texts.append(
                 "a domain is all that this adds: without [edge] the service's own address has TLS, asks for the same token, "
                 "and costs nothing while the service is at zero"
             )
         return tuple((self.label, text) for text in texts)
+
+    def _behind(self) -> Iterator[str]:
+        """Yield what is told of each other endpoint behind the address."""
+        for way, name in self.backends.items():
+            at = (
+                f"{self.address}{way}/v1"
+                if way.startswith("/")
+                else f"{self.address}/v1 with the header {way}"
+            )
+            yield f"{at} leads to {name}, whose own file says who may call it; its own address stays as it is"
+        for name, percent in self.shares.items():
+            yield (
+                f"{percent}% of the requests at {self.address}/v1 are answered by {name}. Each is drawn by itself, so the turns of a "
+                "conversation come to either, and what one has kept of a prompt is of no use to the other"
+            )

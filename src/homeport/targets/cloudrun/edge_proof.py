@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from homeport.endpoint import Endpoint
@@ -14,11 +14,12 @@ from homeport.resources.google.release import Prove
 from homeport.resources.google.traffic import CLOSED, OPEN, Body, is_closed, is_tagged
 from homeport.targets.cloudrun.api_gateway_proof import with_api_gateway
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
-from homeport.targets.cloudrun.edge_backends import find_backends
+from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends
 from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.expected import promise_of
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight.networks import paths_of
+from homeport.targets.cloudrun.seen_deployment import OtherEndpoint
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import Expectation, outside
 
@@ -54,7 +55,7 @@ async def with_edge(
         network=paths_of(target.asked()) if edge.kind == "internal" else ("", ""),
     )
     at = names if edge.regions else None
-    ask = asks(target.google, edge.address, tuple(edge.backends), via=via, only=at)
+    ask = asks(parts, via=via, only=at)
     calls = any(companion.calls_model for companion in target.companions)
     endpoint_edge = EndpointEdge(
         parts=parts,
@@ -74,28 +75,24 @@ async def _service(google: Google, names: Names) -> Body:
         return {}
 
 
-def asks(
-    google: Google, address: str, paths: Sequence[str] = (), *, via: str = "", only: Names | None = None
-) -> Callable[[Body], Awaitable[str]]:
+def asks(parts: EdgeParts, *, via: str = "", only: Names | None = None) -> Callable[[Body], Awaitable[str]]:
     """
-    Return what asks the edge for its models, and for those at each of `paths`, as the logged-in user. Where there are several regions
+    Return what asks the edge for its models, and each endpoint behind it, as the logged-in user. Where there are several regions
     it asks as clients do, then for those of the service `only`.
     """
+    google, address = parts.google, parts.edge.address
 
     async def ask(_: Body) -> str:
         identity = GoogleIdentity(google.credentials, address)
         try:
-            ways: list[tuple[Mapping[str, str], str]] = [({}, "")]
-            if only is not None:
-                called = EdgeNames(name=only.name).only_in(only.region)
-                ways.append((await _headers_to(google, called), f" for {only.region}"))
-            for headers, region in ways:
-                async with outside(via, headers) as sender:
+            async with outside(via) as sender:
+                for path, headers, told in await _ways(parts, only):
                     token = await identity.token()
-                    for path in ("", *paths):
-                        status = await sender.status(address, f"{path}{_MODELS}", token=token)
-                        if status != _ANSWERS and status not in _FROM_CLOUD_RUN:
-                            return f"it says {status}{f' at {path}' if path else ''}{region}"
+                    status = await sender.with_headers(headers).status(
+                        address, f"{path}{_MODELS}", token=token
+                    )
+                    if status != _ANSWERS and status not in _FROM_CLOUD_RUN:
+                        return f"it says {status}{told}"
         except HomeportError as error:
             return str(error)
         return ""
@@ -103,12 +100,27 @@ def asks(
     return ask
 
 
+async def _ways(parts: EdgeParts, only: Names | None) -> list[tuple[str, Mapping[str, str], str]]:
+    """Return what is asked of an edge: the path before `/v1`, the headers, and how it is told in words."""
+    called = EdgeNames(name=parts.names.name)
+    ways: list[tuple[str, Mapping[str, str], str]] = [("", {}, "")]
+    for backend in parts.behind:
+        headers = backend.other.headers
+        if backend.percent:
+            headers = await _headers_to(parts.google, called.to(backend.endpoint), region=parts.region)
+        ways.append((backend.path, headers, f" {backend.asked_for}"))
+    if only is not None:
+        in_region = EdgeNames(name=only.name).only_in(only.region)
+        ways.append(("", await _headers_to(parts.google, in_region), f" for {only.region}"))
+    return ways
+
+
 async def proven_at(
     parts: EdgeParts | None, names: Names, endpoint: Endpoint, service: Body, revision: str
 ) -> Endpoint:
     """
     Return the endpoint so that `revision` of the service of `names` answers: with the candidate's header where the only way to it is
-    through the load balancer of `parts`. Where that leads to several regions, what serves in each has a header, too.
+    through the load balancer of `parts`. Where that leads to several regions, or to endpoints that share the traffic, what serves in each has a header, too.
     """
     if parts is None or not is_closed(service):
         return endpoint
@@ -117,6 +129,8 @@ async def proven_at(
         name = called.candidate_in(names.region if names.further else "")
     elif parts.edge.regions:
         name = called.only_in(names.region)
+    elif parts.edge.shares:
+        name = called.main
     else:
         return endpoint
     return replace(endpoint, headers=await _headers_to(parts.google, name, region=parts.region))
@@ -144,8 +158,20 @@ async def expected_at(target: CloudRunTarget, endpoint: Endpoint, service: Body,
     ingress = str(service.get("ingress") or OPEN) if proving else CLOSED
     # A new revision is not held to what becomes of others.
     through = at.root_url == edge.address and not is_tagged(service, revision)
-    behind = tuple(backend.other for backend in edge.parts.behind) if through else ()
-    return replace(promise, planned=replace(promise.planned, ingress=ingress, behind=behind))
+    behind = [await _other(edge.parts, backend) for backend in edge.parts.behind] if through else []
+    return replace(promise, planned=replace(promise.planned, ingress=ingress, behind=tuple(behind)))
+
+
+async def _other(parts: EdgeParts, backend: NamedBackend) -> OtherEndpoint:
+    """Return what a check holds it to, and how it reaches it where requests are drawn."""
+    if not backend.percent or not backend.service:
+        return backend.other
+    name = EdgeNames(name=parts.names.name).to(backend.endpoint)
+    try:
+        return replace(backend.other, headers=await _headers_to(parts.google, name, region=parts.region))
+    except NotFound:
+        why = "the load balancer does not lead to it yet: say `homeport up --on cloudrun`"
+        return replace(backend.other, model="", why_no_model=why)
 
 
 __all__ = ["asks", "expected_at", "proven_at", "with_edge"]

@@ -20,7 +20,6 @@ from homeport.resources.google.service import role_of
 from homeport.resources.google.traffic import (
     Body,
     address_of,
-    behind_of,
     foremost,
     is_closed,
     latest,
@@ -28,6 +27,7 @@ from homeport.resources.google.traffic import (
     shares,
 )
 from homeport.results import EndpointPart, RegionState, Status
+from homeport.targets.cloudrun.edge_behind import behind_in_words
 from homeport.targets.cloudrun.inventory import (
     SERVICES,
     Inventory,
@@ -132,7 +132,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         state=state_of(service),
         region=region_there,
         url=f"{address_of(service)}/v1",
-        behind=_behind(service) or None,
+        behind=behind_in_words(service) or None,
         gateway=gateway,
         model=marks.get(f"{ANNOTATION}model"),
         engine=marks.get(f"{ANNOTATION}engine"),
@@ -155,11 +155,6 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         rollback_unknown=back.unknown,
         rollback_refused=back.refused,
     )
-
-
-def _behind(service: Body) -> dict[str, str]:
-    at = address_of(service)
-    return {path: f"{at}{path}/v1, which is {other}" for path, other in behind_of(service).items()}
 
 
 def _weights(marks: Mapping[str, str]) -> Mapping[str, str]:

@@ -23,6 +23,9 @@ class Sender(Protocol):
     async def status(self, url: str, path: str, *, token: Secret | None) -> int:
         """Return the HTTP status of a GET of `path` at `url`. Raises `HomeportError` where nothing answers."""
 
+    def with_headers(self, headers: Mapping[str, str]) -> Sender:
+        """Return one that says these headers in each request besides."""
+
     async def refusal(
         self, url: str, path: str, body: JsonObject, *, token: Secret | None
     ) -> tuple[int, str]:
@@ -34,10 +37,16 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherEndpoint:
-    """An endpoint to which a path of another one's load balancer leads."""
+    """An endpoint to which another one's load balancer leads: by a path, by a header, or as one that shares its traffic."""
 
-    path: str
-    """Its first part, such as `/small`."""
+    way: str
+    """How that is told: `/small`, `x-tier: large`, or `10% of the requests`."""
+    path: str = ""
+    """What is asked before `/v1`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By which it is asked at the address of the load balancer."""
+    is_share: bool = False
+    """Whether it answers requests that another endpoint answers as well, and so must serve what that serves."""
     name: str
     model: str
     """What it serves; '' where that is not known."""

@@ -22,6 +22,7 @@ from homeport.targets.cloudrun.api_gateway import EndpointApiGateway
 from homeport.targets.cloudrun.api_gateway_found import unwanted_api_gateway
 from homeport.targets.cloudrun.docker_login import login_findings
 from homeport.targets.cloudrun.durations import duration_fact
+from homeport.targets.cloudrun.edge_backends import FrontEndpoint
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.foundations import Foundations
@@ -196,10 +197,12 @@ class CloudRunTarget(CloudRunGraph):
         findings = await preflight(self.google, self.asked())
         for target in self.further:
             findings = findings.and_in(target.names.region, await preflight(self.google, target.asked()))
-        guarded = self.spec.guard is not None
+        front = FrontEndpoint(
+            guarded=self.spec.guard is not None, model=self.launch.model, public=self.spec.access.public
+        )
         more = (*login_findings(self.settings, self.names.project),)
         more += await self.api_gateway.findings() if self.api_gateway else ()
-        return Findings((*findings.all, *more, *(self.edge.findings(guarded=guarded) if self.edge else ())))
+        return Findings((*findings.all, *more, *(self.edge.findings(front) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
         settings, access, model = self.spec.engine, self.spec.access, self.chosen.model

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -75,6 +75,10 @@ class Outside:
     via: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Of each request, such as that by which a load balancer tells a revision without traffic."""
+
+    def with_headers(self, headers: Mapping[str, str]) -> Outside:
+        """Return one that says these headers in each request besides."""
+        return replace(self, headers={**self.headers, **headers})
 
     async def status(self, url: str, path: str, *, token: Secret | None) -> int:
         """Return the HTTP status of a GET. Raises `NetworkError` where nothing answers."""

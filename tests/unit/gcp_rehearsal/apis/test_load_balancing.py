@@ -370,6 +370,70 @@ def test_a_url_map_is_refused_that_does_not_route_as_its_tests_say(cloud: Cloud)
     act(work())
 
 
+HEADED = [{"prefixMatch": "/", "headerMatches": [{"headerName": "x-engine", "exactMatch": "vllm"}]}]
+
+
+def split(*weights: int) -> dict[str, Any]:  # Any: JSON
+    names = ("be", "other")
+    return {
+        "weightedBackendServices": [
+            {"backendService": f"global/backendServices/{name}", "weight": weight}
+            for name, weight in zip(names, weights, strict=True)
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "default", "says"),
+    [
+        ([{"priority": 1}, {"priority": 1}], {}, "Two route rules have the same priority"),
+        ([{"priority": -1}], {}, "'-1'. Must be between 0 and 2147483647"),
+        ([{"routeAction": split(1, 1)}], {}, "Exactly one of service, urlRedirect and routeAction"),
+        ([{"matchRules": [{"prefixMatch": "/", "headerMatches": [{"headerName": "x"}]}]}], {}, "exactly one of exactMatch"),
+        ([{"matchRules": [{"prefixMatch": "/", "headerMatches": [
+            {"headerName": "x", "exactMatch": "a", "prefixMatch": "a"}]}]}], {}, "exactly one of exactMatch"),
+        ([{"matchRules": [{"prefixMatch": "/", "headerMatches": [{"headerName": "x", "regexMatch": "a+"}]}]}], {},
+         "Regular expressions are only for load balancing schemes"),
+        ([{"matchRules": [{"regexMatch": "/a+"}]}], {}, "Regular expressions are only for load balancing schemes"),
+        ([], split(1001, 0), "weightedBackendServices[0].weight': '1001'. Must be between 0 and 1000"),
+        ([], split(0, 0), "At least one weight must not be zero"),
+    ],
+)  # fmt: skip
+def test_rules_that_google_refuses_are_refused(
+    cloud: Cloud, rules: list[dict[str, Any]], default: dict[str, Any], says: str
+) -> None:
+    async def work() -> None:
+        raw = Raw(cloud)
+        await stands(raw)
+        be = "global/backendServices/be"
+        routes = [
+            {"priority": number, "service": be, "matchRules": HEADED, **rule}
+            for number, rule in enumerate(rules)
+        ]
+        leads = {"defaultRouteAction": default} if default else {"defaultService": be}
+        body = {"name": "ruled", "defaultService": be, "hostRules": [{"hosts": ["*"], "pathMatcher": "m"}],
+                "pathMatchers": [{"name": "m", **leads, "routeRules": routes}]}  # fmt: skip
+        refused = await raw.send("POST", f"{G}/urlMaps", body)
+        assert (refused.status, says in refused.error) == (400, True), refused.error
+
+    act(work())
+
+
+def test_what_a_test_of_a_url_map_expects_of_a_split_is_not_guessed(cloud: Cloud) -> None:
+    async def work() -> None:
+        raw = Raw(cloud)
+        await stands(raw)
+        be = "global/backendServices/be"
+        body = {"name": "drawn", "defaultService": be, "hostRules": [{"hosts": ["*"], "pathMatcher": "m"}],
+                "pathMatchers": [{"name": "m", "defaultRouteAction": split(90, 10)}]}  # fmt: skip
+        test = {"host": "a.example.com", "path": "/", "service": be}
+        refused = await raw.send("POST", f"{G}/urlMaps", {**body, "tests": [test]})
+        assert (refused.status, "split by weight" in refused.error) == (501, True), refused.error
+        await good(raw.send("POST", f"{G}/urlMaps", body))
+
+    act(work())
+
+
 @pytest.mark.parametrize("scope", ["global", "regions/us-central1"])
 def test_rules_of_cloud_armor_come_and_go_one_by_one(cloud: Cloud, scope: str) -> None:
     async def work() -> None:

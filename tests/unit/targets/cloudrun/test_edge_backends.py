@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,12 @@ from homeport.google.identity import Token
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.resources.google.traffic import behind_of, shares, targets
 from homeport.secret import Secret
-from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends, findings
+from homeport.targets.cloudrun.edge_backends import (
+    FrontEndpoint,
+    NamedBackend,
+    find_backends,
+    findings,
+)
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel
@@ -30,6 +35,7 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 
 ADDRESS = f"https://{DOMAIN}"
 PATHS = {"/ollama": "other"}
+FRONT = FrontEndpoint(guarded=False, model="demo", public=False)
 OTHER = "v2/projects/rehearsal/locations/europe-west4/services/other"
 
 
@@ -124,12 +130,114 @@ def test_without_an_edge_the_mark_of_what_stood_behind_it_goes(deployer: WithEdg
     assert "homeport/behind" not in deployer.service.get("annotations", {})
 
 
+def test_a_header_leads_to_another_endpoint_and_the_path_stays(deployer: WithEdge) -> None:
+    deployer.up(other(deployer))
+    headed = {"X-Engine: vllm": "other"}
+    _, after = deployer.up(deployer.behind(backends=headed))
+    assert after.pending == (), after.pending
+    routes, backends = bodies(deployer, "urlMaps")["home-edge"], bodies(deployer, "backendServices")
+    to_other, home, new = (backends[f"home-edge{end}"]["selfLink"] for end in ("-to-other", "", "-candidate"))
+    number = {CANDIDATE_HEADER: backends["home-edge-candidate"]["id"]}
+    for headers, service in (
+        ({"x-engine": "vllm"}, to_other),
+        ({"x-engine": "vllm"} | number, to_other),
+        (number, new),
+        ({"x-engine": "VLLM"}, home),
+        ({}, home),
+    ):
+        way = way_of(routes, DOMAIN, "/v1/models", headers)
+        assert (way.service, way.path) == (service, "/v1/models"), headers
+    (test,) = [one for one in routes["tests"] if one["description"] == "x-engine: vllm to other"]
+    assert test["headers"] == [{"name": "x-engine", "value": "vllm"}], (
+        "Google tries the rule before it takes the map"
+    )
+    assert behind_of(deployer.service) == headed
+    assert act(describe(google_for(deployer.cloud), "home", "europe-west4")).behind == {
+        "X-Engine: vllm": f"{ADDRESS}/v1 with the header X-Engine: vllm, which is other"
+    }
+
+
+def test_endpoints_that_share_the_traffic_are_drawn_and_each_has_a_number_for_the_proof(
+    deployer: WithEdge,
+) -> None:
+    deployer.up(other(deployer))
+    deployer.up(deployer.behind())
+    _, after = deployer.up(deployer.behind(shares={"other": 10}))
+    assert after.pending == (), after.pending
+    routes, backends = bodies(deployer, "urlMaps")["home-edge"], bodies(deployer, "backendServices")
+    to_other, home = (backends[name]["selfLink"] for name in ("home-edge-to-other", "home-edge"))
+    drawn = [way_of(routes, DOMAIN, "/v1/models", {}, drawn=draw).service for draw in (0.0, 0.89, 0.91)]
+    assert drawn == [home, home, to_other]
+    for name in ("home-edge", "home-edge-to-other"):
+        way = way_of(routes, DOMAIN, "/v1/models", {CANDIDATE_HEADER: backends[name]["id"]}, drawn=0.95)
+        assert (way.service, way.shared) == (backends[name]["selfLink"], False)
+    assert [one["description"] for one in routes["tests"]] == ["candidate", "serving", "serving, by other"]
+    assert act(describe(google_for(deployer.cloud), "home", "europe-west4")).behind == {
+        "other": f"10% of the requests at {ADDRESS}/v1, which other answers"
+    }
+    plan, after = deployer.up(deployer.behind(shares={"other": 25}))
+    assert {one.resource.id for one in plan.pending} == {"url-map/home-edge", "closed-door/home"}
+    assert after.pending == ()
+    plan, after = deployer.up(deployer.behind())
+    gone = [one.resource.id for one in plan.pending if one.kind.value == "delete"]
+    assert gone == ["backend-service/home-edge-to-other", "endpoint-group/home-edge-to-other"]
+    assert after.pending == ()
+
+
+def test_weights_that_somebody_else_changed_are_put_back(deployer: WithEdge) -> None:
+    deployer.up(other(deployer))
+    wanted = deployer.behind(shares={"other": 10})
+    deployer.up(wanted)
+    routes = bodies(deployer, "urlMaps")["home-edge"]
+    split = routes["pathMatchers"][0]["defaultRouteAction"]["weightedBackendServices"]
+    assert [share["weight"] for share in split] == [90, 10]
+    split.reverse()
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    assert (
+        bodies(deployer, "urlMaps")["home-edge"]["pathMatchers"][0]["defaultRouteAction"][
+            "weightedBackendServices"
+        ]
+        is split
+    ), "their order means nothing"
+    split[0]["weight"] = 90
+    plan, after = deployer.up(wanted)
+    assert [one.resource.id for one in plan.pending] == ["url-map/home-edge"]
+    assert after.pending == ()
+
+
+def test_what_shares_the_traffic_must_be_like_what_it_answers_for(deployer: WithEdge) -> None:
+    deployer.up(other(deployer))
+    edge = deployer.behind(shares={"other": 10}).edge
+    assert edge is not None
+    (found,) = act(find_backends(google_for(deployer.cloud), edge, "europe-west4"))
+    front = replace(FRONT, model=found.model)
+    assert found.model
+    for here, there, says in (
+        (front, found, ""),
+        (replace(front, model="large"), found, f"other serves {found.model}, and this file large"),
+        (front, replace(found, model="", unread="Forbidden"), f"whether other serves {front.model} is not known: Forbidden"),
+        (replace(front, public=True), found, "this endpoint takes requests without a token, and other none"),
+        (replace(front, guarded=True), found, "that what other answers is screened is not so"),
+        (replace(front, guarded=True), replace(found, screened=None, unread="Forbidden"), "is screened is not known: Forbidden"),
+    ):  # fmt: skip
+        (one,) = findings((there,), ADDRESS, here)
+        assert (one.subject, one.verdict.value) == ("backend/other", "problem" if says else "ok"), one.text
+        assert says in one.text
+    path = NamedBackend(path="/a", endpoint="other", service=found.service, model=found.model)
+    (one,) = findings((path,), ADDRESS, replace(front, model="large"))
+    assert one.verdict.value == "ok", "whoever says a path chooses"
+
+
 def told(deployer: WithEdge, paths: dict[str, str], *, guarded: bool = False) -> list[tuple[str, str, str]]:
     """What is found of the endpoints behind these paths before anything is made."""
     edge = deployer.behind(backends=paths).edge
     assert edge is not None
     found = act(find_backends(google_for(deployer.cloud), edge, "europe-west4"))
-    return [(one.subject, one.verdict.value, one.text) for one in findings(found, ADDRESS, guarded=guarded)]
+    return [
+        (one.subject, one.verdict.value, one.text)
+        for one in findings(found, ADDRESS, replace(FRONT, guarded=guarded))
+    ]
 
 
 def test_what_is_not_there_or_would_refuse_is_said_before_anything_is_made(deployer: WithEdge) -> None:
@@ -246,7 +354,7 @@ def test_a_load_balancer_of_a_region_leads_to_nothing_in_another(deployer: WithE
     deployer.up(other(deployer))
     _, after = deployer.up(deployer.behind(kind="regional", backends=PATHS))
     assert after.pending == ()
-    found = findings(deployer.found, ADDRESS, guarded=False, region="us-central1")
+    found = findings(deployer.found, ADDRESS, FRONT, region="us-central1")
     assert [one.text for one in found] == [
         "other is in europe-west4, and a load balancer of us-central1 leads to nothing there"
     ]
@@ -256,7 +364,7 @@ def test_what_could_not_be_listed_is_not_taken_for_gone() -> None:
     one = NamedBackend(
         path="/a", endpoint="other", why_none="whether there is an endpoint other is not known: …"
     )
-    (found,) = findings((one,), ADDRESS, guarded=False)
+    (found,) = findings((one,), ADDRESS, FRONT)
     assert found.verdict.value == "problem"
     assert one.other.why_no_model == one.why_none
 
@@ -269,6 +377,12 @@ def test_what_could_not_be_listed_is_not_taken_for_gone() -> None:
         ({"/a/b": "other"}, "first part of a path"),
         ({"/a": "Other"}, "lower-case letters, digits and dashes"),
         ({"/a": "home"}, "which is this endpoint"),
+        ({"x-engine:vllm": "other"}, "a header with its whole value"),
+        ({"x-engine: a b": "other"}, "a header with its whole value"),
+        ({"Authorization: x": "other"}, "by the header authorization, which is not there for that"),
+        ({"x-api-key: alice": "other"}, "by the header x-api-key, which"),
+        ({"x-goog-iap: a": "other"}, "by the header x-goog-iap, which"),
+        ({"x-a: b": "other", "X-A: b": "third"}, "names a header with one value twice"),
     ],
 )
 def test_paths_and_names_that_cannot_be_are_refused(
@@ -276,3 +390,18 @@ def test_paths_and_names_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(SpecError, match=says):
         deployer.behind(backends=edge)
+
+
+@pytest.mark.parametrize(
+    ("edge", "says"),
+    [
+        ({"shares": {"other": 0}}, "greater than or equal to 1"),
+        ({"shares": {"other": 60, "third": 40}}, "shares gives 100 percent to others"),
+        ({"shares": {"home": 10}}, "edge.shares names home, which is this endpoint"),
+        ({"shares": {"other": 10}, "regions": ["us-central1"]}, "are not built together"),
+        ({"shares": {"other": 10}, "kind": "api-gateway", "domain": None, "clients": ["a"]}, "shares is about a load balancer"),
+    ],
+)  # fmt: skip
+def test_shares_that_cannot_be_are_refused(deployer: WithEdge, edge: dict[str, Any], says: str) -> None:
+    with pytest.raises(SpecError, match=says):
+        deployer.behind(**edge)

@@ -16,11 +16,13 @@ from gcp_rehearsal.runtime.front_end import Front
 from homeport import spec
 from homeport.catalog.prices import load
 from homeport.errors import OperationFailed, SpecError
-from homeport.targets.cloudrun.edge_backends import findings
+from homeport.targets.cloudrun.edge_backends import FrontEndpoint, findings
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.preflight import PreflightVerdict
 from homeport.targets.cloudrun.preflight.networks import proxies
 from preflights import ASKED
+
+FRONT = FrontEndpoint(guarded=False, model="demo", public=False)
 
 ADDRESS = f"https://{DOMAIN}"
 REGION = "europe-west4"
@@ -187,10 +189,10 @@ def test_an_isolated_endpoint_of_its_region_may_be_behind_it_and_of_another_regi
     assert [(one.verdict.value, one.text) for one in deployer.told(wanted)] == [
         ("ok", "within is there, in europe-west4")
     ]
-    (elsewhere,) = findings(deployer.found, ADDRESS, guarded=False, region="us-central1", is_internal=True)
+    (elsewhere,) = findings(deployer.found, ADDRESS, FRONT, region="us-central1", is_internal=True)
     assert elsewhere.verdict is PreflightVerdict.PROBLEM
     assert elsewhere.hint == "take /within out of edge.backends"
-    (outside,) = findings(deployer.found, ADDRESS, guarded=False)
+    (outside,) = findings(deployer.found, ADDRESS, FRONT)
     assert "no load balancer of the internet" in outside.text
 
 

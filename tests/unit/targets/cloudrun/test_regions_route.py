@@ -16,6 +16,7 @@ from edges import DOMAIN
 from homeport.google.credentials import GoogleIdentity
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.secret import Secret
+from homeport.targets.cloudrun.edge import EdgeParts
 from homeport.targets.cloudrun.edge_proof import asks
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.regions_route import ClientsRoute, look_at_route
@@ -92,7 +93,10 @@ def test_the_door_waits_for_the_way_of_clients_and_for_the_region_itself(
 
     async def work() -> str:
         only = Names(name="home", project="rehearsal", region=FIRST)
-        return await asks(google_for(deployer.cloud), ADDRESS, via=frontend.url, only=only)({})
+        edge = deployer.in_both().edge
+        assert edge is not None
+        parts = EdgeParts(google=google_for(deployer.cloud), names=only, edge=edge, base=tmp_path)
+        return await asks(parts, via=frontend.url, only=only)({})
 
     assert asyncio.run(work()) == said
     assert not frontend.asked[0], "clients send no header"

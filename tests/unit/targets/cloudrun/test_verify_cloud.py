@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -135,6 +135,9 @@ class Front:
         if token == OWN and "metrics" in path:
             return 404
         return 401 if token is not None and token.reveal() == "elsewhere" else 403
+
+    def with_headers(self, headers: Mapping[str, str]) -> Front:
+        return self
 
     async def models(self, url: str, path: str, *, token: Secret | None) -> tuple[int, tuple[str, ...]]:
         return await self.status(url, path, token=token), ()
@@ -543,7 +546,7 @@ def test_an_endpoint_that_is_gone_is_not_measured() -> None:
     assert finding(came).outcome is Outcome.FAILED
 
 
-OTHER = OtherEndpoint(path="/ollama", name="other", model="first")
+OTHER = OtherEndpoint(way="/ollama", path="/ollama", name="other", model="first")
 
 
 @pytest.mark.parametrize(
@@ -554,7 +557,7 @@ OTHER = OtherEndpoint(path="/ollama", name="other", model="first")
         (200, ("first",), 200, Outcome.FAILED, "answered with 200 without a token"),
         (401, (), 401, Outcome.FAILED, "does not take tokens"),
         (404, (), 403, Outcome.FAILED, "is answered with 404"),
-        (403, (), 403, Outcome.SKIPPED, "may not call what is at /ollama"),
+        (403, (), 403, Outcome.SKIPPED, "may not call what is behind /ollama"),
     ],
 )  # fmt: skip
 def test_verify_asks_each_path_with_and_without_a_token(
@@ -577,6 +580,45 @@ def test_no_path_passes_where_nobody_knows_which_model_should_answer(
 ) -> None:
     found = asked_behind(replace(OTHER, model="", why_no_model="no permission"), 200, models, bare)
     assert (found.outcome, says in found.detail) == (outcome, True), found.detail
+
+
+SHARE = replace(OTHER, way="10% of the requests", path="", headers={"x-number": "7"}, is_share=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "outcome", "says"),
+    [
+        (("first", "adapter"), Outcome.PASSED, "10% of the requests is other"),
+        (
+            ("first",),
+            Outcome.FAILED,
+            "other answers 10% of the requests and does not serve adapter, but first",
+        ),
+        (("second", "adapter"), Outcome.FAILED, "and does not serve first, but second, adapter"),
+    ],
+)
+def test_what_shares_the_traffic_is_asked_by_its_number_and_must_serve_every_name(
+    names: tuple[str, ...], outcome: Outcome, says: str
+) -> None:
+    said = list[Mapping[str, str]]()
+
+    class Shared(Front):
+        def with_headers(self, headers: Mapping[str, str]) -> Front:
+            said.append(headers)
+            return Numbered()
+
+        async def models(self, url: str, path: str, *, token: Secret | None) -> tuple[int, tuple[str, ...]]:
+            return 200, ("first", "adapter")
+
+    class Numbered(Front):
+        async def models(self, url: str, path: str, *, token: Secret | None) -> tuple[int, tuple[str, ...]]:
+            return 200, names
+
+    one = deployed(Shared())
+    planned = replace(one.planned, behind=(SHARE,), model="first")
+    found = act(behind(replace(one, planned=planned)))
+    assert (found.outcome, says in found.detail) == (outcome, True), found.detail
+    assert said == [{"x-number": "7"}], "its number alone leads there for certain"
 
 
 def asked_behind(other: OtherEndpoint, status: int, models: tuple[str, ...], bare: int) -> Finding:
