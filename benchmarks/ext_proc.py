@@ -59,7 +59,7 @@ def go_on(request: bytes) -> bytes:
 
 async def run(port: int) -> None:
     """Serve for ever."""
-    import grpc.aio  # type: ignore[import-untyped]
+    import grpc.aio
 
     async def process(requests: AsyncIterator[bytes], _: object) -> AsyncIterator[bytes]:
         async for one in requests:

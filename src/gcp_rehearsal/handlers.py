@@ -24,6 +24,7 @@ from gcp_rehearsal.apis.logging import entries as logs
 from gcp_rehearsal.apis.modelarmor import templates
 from gcp_rehearsal.apis.monitoring import alerting, queries
 from gcp_rehearsal.apis.networkconnectivity import endpoints
+from gcp_rehearsal.apis.networkservices import extensions
 from gcp_rehearsal.apis.resourcemanager import projects
 from gcp_rehearsal.apis.run import executions, jobs, revisions, services
 from gcp_rehearsal.apis.run.knative import api as knative
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 _MODULES: tuple[ModuleType, ...] = (
-    accounts, alerting, api_keys, budgets, builds, certificates, compute, dns, endpoints, executions, gateways, jobs, keys, knative, logs, networks, projects, quotas, queries, registry,
+    accounts, alerting, api_keys, budgets, builds, certificates, compute, dns, endpoints, executions, extensions, gateways, jobs, keys, knative, logs, networks, projects, quotas, queries, registry,
     revisions, roles, scheduled, secrets, services,
     services_usage, storage, templates, tokens, upstream,
 )  # fmt: skip

@@ -26,6 +26,7 @@ from gcp_rehearsal.runtime.processes import INSTANCES, METRICS, Engines
 
 if TYPE_CHECKING:
     from gcp_rehearsal.runtime.api_gateway_front import ApiGatewayFront
+    from gcp_rehearsal.runtime.content_callouts import ContentCallouts
     from gcp_rehearsal.runtime.edge_front import EdgeFront
     from gcp_rehearsal.runtime.envoy import EnvoyFront
     from gcp_rehearsal.runtime.front_end import Front
@@ -112,7 +113,13 @@ class App:
     def _edge(self) -> EdgeFront:
         from gcp_rehearsal.runtime.edge_front import EdgeFront
 
-        return EdgeFront(self._balancers, self._front)
+        return EdgeFront(self._balancers, self._front, self._callouts)
+
+    @cached_property
+    def _callouts(self) -> ContentCallouts:
+        from gcp_rehearsal.runtime.content_callouts import ContentCallouts
+
+        return ContentCallouts(self._cloud)
 
     @cached_property
     def _envoy(self) -> EnvoyFront:

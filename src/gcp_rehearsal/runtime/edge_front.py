@@ -2,6 +2,7 @@
 The front of load balancers, within the rehearsal itself: it routes by URL maps and rewrites the beginning of paths, and does
 no more.
 
+It asks the callouts that are attached to a load balancer, too, before and after the service.
 It stands for the internet, too: a client that asks the rehearsal for a domain gets what HTTPS would bring, and nothing
 while there is no certificate to show. Where Envoy was handed in, requests really go through it instead.
 """
@@ -13,14 +14,16 @@ from typing import Any
 
 from gcp_rehearsal.cloud import Dropped
 from gcp_rehearsal.runtime.balancing import LoadBalancers, NoWay
+from gcp_rehearsal.runtime.content_callouts import ContentCallouts
 from gcp_rehearsal.runtime.front_end import Front, Receive, Send
+from gcp_rehearsal.runtime.screened_front import screened
 
 
 class EdgeFront:
     """Answers requests to the hosts of load balancers."""
 
-    def __init__(self, balancers: LoadBalancers, front: Front) -> None:
-        self._balancers, self._front = balancers, front
+    def __init__(self, balancers: LoadBalancers, front: Front, callouts: ContentCallouts) -> None:
+        self._balancers, self._front, self._callouts = balancers, front, callouts
 
     async def __call__(
         self, scope: Mapping[str, Any], receive: Receive, send: Send, host: str, *, within: bool
@@ -38,7 +41,17 @@ class EdgeFront:
         except NoWay as why:
             await _refuse(send, why)
             return
-        await self._front({**scope, "raw_path": way.path.encode("latin-1")}, receive, send, goal)
+        inner = {**scope, "raw_path": way.path.encode("latin-1")}
+
+        async def onwards(receive: Receive, send: Send) -> None:
+            await self._front(inner, receive, send, goal)
+
+        called = self._callouts.of(listener.rule)
+        if not called:
+            await onwards(receive, send)
+            return
+        # A callout sees the path as the client sent it: what a URL map makes of it comes after.
+        await screened(self._callouts, called, path.partition("?")[0], receive, send, onwards)
 
 
 async def _refuse(send: Send, why: NoWay) -> None:

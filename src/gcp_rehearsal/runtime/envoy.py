@@ -28,6 +28,8 @@ from gcp_rehearsal.apis.compute.references import at
 from gcp_rehearsal.cloud import Dropped
 from gcp_rehearsal.errors import RehearsalError
 from gcp_rehearsal.runtime.balancing import Listener, LoadBalancers, ServerlessGoal
+from gcp_rehearsal.runtime.content_callouts import ContentCallouts
+from gcp_rehearsal.runtime.envoy_callouts import EnvoyProcessor
 from gcp_rehearsal.runtime.envoy_certificates import of_googles_own
 from gcp_rehearsal.runtime.envoy_config import GOAL_HEADER, INTERNAL, NO_TAG, EnvoyConfig, Shown, Way
 from gcp_rehearsal.runtime.front_end import HOPS, Front, Receive, RequestRefused, Send, SentAnswer, read_body
@@ -67,6 +69,7 @@ class EnvoyFront:
         self._count = itertools.count()
         self._guard = ProcessGuard()
         self._base = Path(tempfile.mkdtemp(prefix="edge-"))
+        self._processor = EnvoyProcessor(ContentCallouts(cloud), self._base, self._secret)
 
     def goal(self, headers: list[tuple[str, str]]) -> ServerlessGoal | None:
         """Return the service that Envoy chose for a request that comes from it; None for a request of somebody else's."""
@@ -117,6 +120,7 @@ class EnvoyFront:
         self._all.clear()
         self._now = None
         self._guard.close()
+        self._processor.close()
         shutil.rmtree(self._base, ignore_errors=True)
 
     async def _through(
@@ -145,7 +149,10 @@ class EnvoyFront:
     async def _current(self, port: int) -> _Generation:
         """Return a process that has what is in the cloud now."""
         async with self._one:
-            config = EnvoyConfig(self._cloud, self._balancers, Way(port=port, secret=self._secret))
+            config = EnvoyConfig(
+                self._cloud, self._balancers, Way(port=port, secret=self._secret, folder=self._base)
+            )
+            self._processor.learn(self._balancers.listeners())
             document = config.whole(self._shown(Path("@")))
             if self._now is not None and self._now.told == document and _runs(self._now):
                 return self._now

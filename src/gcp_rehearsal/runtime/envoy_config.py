@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from gcp_rehearsal.apis.compute.references import at
 from gcp_rehearsal.json_types import Json, JsonObject
+from gcp_rehearsal.runtime import envoy_callouts
 from gcp_rehearsal.runtime.balancing import Listener, LoadBalancers, NoWay, ServerlessGoal
+from gcp_rehearsal.runtime.content_callouts import ContentCallout, ContentCallouts
 from gcp_rehearsal.runtime.envoy_regions import RegionalCluster
 from gcp_rehearsal.runtime.envoy_routes import rewritten, routes_of
 from gcp_rehearsal.runtime.launch_adaptation import HOST
@@ -50,6 +52,8 @@ class Way:
     port: int
     secret: str
     """What only Envoy knows, so that nobody else chooses a service by that header."""
+    folder: Path
+    """Where it asks the callouts."""
 
     def goal(self, goal: ServerlessGoal) -> str:
         """Return the header's value that leads to a service."""
@@ -62,6 +66,7 @@ class EnvoyConfig:
 
     def __init__(self, cloud: Cloud, balancers: LoadBalancers, way: Way) -> None:
         self._cloud, self._balancers, self._way = cloud, balancers, way
+        self._callouts = ContentCallouts(cloud)
 
     def whole(self, shown: Iterable[Shown]) -> JsonObject:
         """Return it, without an admin's port."""
@@ -82,9 +87,16 @@ class EnvoyConfig:
                     *(self._listener(one) for one in exposed),
                     *(member for one in several for member in one.listeners(GOAL_HEADER, _UPSTREAM)),
                 ],
-                "clusters": [cluster, *(made for one in several for made in one.clusters())],
+                "clusters": [
+                    cluster,
+                    *([envoy_callouts.cluster(self._way.folder)] if self._are_called(exposed) else []),
+                    *(made for one in several for made in one.clusters()),
+                ],
             }
         }
+
+    def _are_called(self, exposed: Sequence[Shown]) -> bool:
+        return any(self._callouts.of(one.listener.rule) for one in exposed)
 
     def _several(self, exposed: Sequence[Shown]) -> Iterator[RegionalCluster]:
         """Yield the backend services, among those that are led to, with groups of several regions."""
@@ -106,8 +118,9 @@ class EnvoyConfig:
         )
 
     def _listener(self, shown: Shown) -> JsonObject:
+        called = self._callouts.of(shown.listener.rule)
         chain: JsonObject = {
-            "filters": [{"name": "http", "typed_config": self._manager(shown.listener.routes.body)}]
+            "filters": [{"name": "http", "typed_config": self._manager(shown.listener.routes.body, called)}]
         }
         if shown.certificate:
             pair = {
@@ -122,10 +135,17 @@ class EnvoyConfig:
                 },
             }
         name = shown.listener.rule.name.rpartition("/")[2]
-        return {"name": name, "address": {"pipe": {"path": str(shown.socket)}}, "filter_chains": [chain]}
+        held = {"per_connection_buffer_limit_bytes": envoy_callouts.LARGEST} if called else {}
+        place = {"pipe": {"path": str(shown.socket)}}
+        return {"name": name, "address": place, "filter_chains": [chain], **held}
 
-    def _manager(self, routes: Mapping[str, Json]) -> JsonObject:
-        limits = list(self._limits(routes))
+    def _manager(self, routes: Mapping[str, Json], called: Sequence[ContentCallout]) -> JsonObject:
+        filters = [*self._limits(routes), *envoy_callouts.filters_of(called, self._way.secret)]
+        hosts = list(self._hosts(routes))
+        if unacted := envoy_callouts.unacted_of(called):
+            match: JsonObject = {"prefix": "/"}
+            filters = []
+            hosts = [{"name": "rest", "domains": ["*"], "routes": [{"match": match, **_cannot(unacted)}]}]
         router = {
             "name": "router",
             "typed_config": {
@@ -142,8 +162,8 @@ class EnvoyConfig:
             "strip_any_host_port": True,
             "use_remote_address": True,
             "stream_idle_timeout": "0s",  # Cloud Run's own timeout counts, and a model may think for long.
-            "http_filters": [*limits, router],
-            "route_config": {"name": "map", "virtual_hosts": list(self._hosts(routes))},
+            "http_filters": [*filters, router],
+            "route_config": {"name": "map", "virtual_hosts": hosts},
         }
 
     def _hosts(self, routes: Mapping[str, Json]) -> Iterator[JsonObject]:

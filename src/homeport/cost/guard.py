@@ -11,8 +11,8 @@ _WAY, _TOKENS = "regional_endpoint_hour", "model_armor_million_tokens"
 
 
 def guard_month(prices: Prices, guard: Guard | None, network: str | None) -> Figure | None:
-    """Return a month of the way to it; None where another screen judges, or the network is the user's own."""
-    if guard is None or guard.screen == "local" or network is not None:
+    """Return a month of the way to it; None where another screen judges, a load balancer asks, or the network is the user's own."""
+    if guard is None or guard.screen == "local" or not guard.in_gateway or network is not None:
         return None
     rate = prices.rates[_WAY]
     return Figure(

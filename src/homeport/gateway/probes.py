@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,6 +53,8 @@ class ProbeResult:
     """`unscreened` is a refusal because the screen did not look at it, `not offered` an API that the engine lacks."""
     reason: str
     seconds: float
+    passes: str = ""
+    """Where one of Google's roads screens, what of it lets such a text pass: as `guard.unscreened` names it; '' for nothing."""
 
     @property
     def good(self) -> bool:
@@ -66,28 +68,36 @@ class ProbeResult:
         return {**asdict(self), "good": self.good}
 
 
-async def probe(endpoint: Endpoint, filters: Iterable[str]) -> AsyncIterator[ProbeResult]:
-    """Yield what became of each text, over each API that the engine has, as a whole and streamed."""
+async def probe(
+    endpoint: Endpoint, filters: Iterable[str], *, at_balancer: bool = False
+) -> AsyncIterator[ProbeResult]:
+    """
+    Yield what became of each text, over each API that the engine has, as a whole and streamed.
+
+    One of Google's roads `at_balancer` gives no reason with a refusal, and lets pass what `passes` of a result names.
+    """
     names = [name for name in PROBES if name in set(filters)]
+    read = _outcome_at_balancer if at_balancer else _outcome
     async with endpoint.client(timeout_s=_PATIENCE_S) as client:
         for api in APIS:
             for streamed in (False, True):
                 question = _request(api, endpoint.model, HARMLESS, streamed=streamed)
-                control = await _ask(client, api, question, ("prompt", "none"))
+                control = await _ask(client, api, question, ("prompt", "none"), read)
                 yield control
                 if control.outcome == "not offered":
                     break
                 for name in names:
                     request = _request(api, endpoint.model, PROBES[name], streamed=streamed)
-                    yield await _ask(client, api, request, ("prompt", name))
+                    yield await _ask(client, api, request, ("prompt", name), read)
                 if names and api in {"/v1/chat/completions", "/api/chat"}:
                     request = _tool_result(endpoint.model, PROBES[names[0]], streamed=streamed)
-                    yield await _ask(client, api, request, ("tool result", names[0]))
+                    yield await _ask(client, api, request, ("tool result", names[0]), read)
 
 
 async def _ask(
-    client: httpx2.AsyncClient, api: str, body: JsonObject, place_and_name: tuple[str, str]
-) -> ProbeResult:
+    client: httpx2.AsyncClient, api: str, body: JsonObject, place_and_name: tuple[str, str],
+    read: Callable[[httpx2.Response], tuple[Outcome, str]],
+) -> ProbeResult:  # fmt: skip
     import httpx2
 
     begun = time.monotonic()
@@ -97,11 +107,12 @@ async def _ask(
     except httpx2.TransportError as error:
         reason = f"{type(error).__name__}: {error}"
     else:
-        outcome, reason = _outcome(answer)
+        outcome, reason = read(answer)
     place, name = place_and_name
     return ProbeResult(
         api=api, streamed=bool(body["stream"]), place=place, filter=name, outcome=outcome, reason=reason,
         seconds=round(time.monotonic() - begun, 3),
+        passes=_passes(api, place, streamed=bool(body["stream"])) if read is _outcome_at_balancer and name != "none" else "",
     )  # fmt: skip
 
 
@@ -116,6 +127,26 @@ def _outcome(answer: httpx2.Response) -> tuple[Outcome, str]:
     if answer.status_code in {404, 405, 501}:
         return "not offered", f"{answer.status_code}"
     return "failed", f"{answer.status_code}: {_read_error(answer)}"
+
+
+def _outcome_at_balancer(answer: httpx2.Response) -> tuple[Outcome, str]:
+    """Return it where Google's callout refuses, by the status alone: the same API took a harmless text."""
+    if answer.is_success:
+        return "passed", ""
+    if answer.status_code in {404, 405, 501}:
+        return "not offered", f"{answer.status_code}"
+    if answer.status_code in {401, 429} or 500 <= answer.status_code < 600:
+        return "failed", f"{answer.status_code}: {_read_error(answer)}"
+    return "refused", f"{answer.status_code}"
+
+
+def _passes(api: str, place: str, *, streamed: bool) -> str:
+    """Return what of a Google road's gaps a text goes through; '' where it should be stopped."""
+    if api not in {"/v1/chat/completions", "/v1/completions"}:
+        return "apis"
+    if place != "prompt":
+        return "texts"
+    return "streams" if streamed else ""
 
 
 def stopped(text: str) -> bool:

@@ -39,6 +39,7 @@ _ROLES = (
     ("modelarmor.", "roles/modelarmor.admin"),
     ("monitoring.", "roles/monitoring.editor"),
     ("networkconnectivity.", "roles/networkconnectivity.regionalEndpointAdmin"),
+    ("networksecurity.", "roles/compute.networkAdmin"),
     ("networkservices.", "roles/networkservices.serviceExtensionsAdmin"),
     ("orgpolicy.", "roles/orgpolicy.policyViewer"),
     ("resourcemanager.projects.get", "roles/browser"),

@@ -43,6 +43,7 @@ from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.cloudrun.api_gateway_fact import ApiGatewayFact
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.guard import GuardCostFact
+from homeport.targets.cloudrun.guard_road import GuardRoadFact
 from homeport.targets.cloudrun.observe_fact import ObserveFact
 from homeport.targets.cloudrun.regions_fact import RegionsFact
 from homeport.targets.cloudrun.startup_cache_fact import StartupCacheFact
@@ -62,6 +63,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_local.TakeOverFact,
     of_local.AgentElsewhereFact,
     GuardFact,
+    GuardRoadFact,
     GuardCostFact,
     CloudRunOutlook,
     of_cloudrun.ProjectFact,

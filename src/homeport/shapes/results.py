@@ -134,6 +134,8 @@ class GuardProbeShape(JsonShape):
     seconds: float
     good: bool
     """Whether it is as it should be."""
+    passes: str
+    """Where one of Google's roads screens, what of it lets such a text pass, as `guard.unscreened` names it; else ''."""
 
 
 class ScreenedShape(JsonShape):

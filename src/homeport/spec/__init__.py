@@ -2,6 +2,7 @@
 
 from homeport.spec.agent import Agent
 from homeport.spec.edge import Edge, split_way
+from homeport.spec.guard import Guard
 from homeport.spec.load import ensure_no_weights, load, parse, with_local
 from homeport.spec.observe import Observe, ObserveSlo
 from homeport.spec.renamed import brought_up
@@ -16,7 +17,6 @@ from homeport.spec.schema import (
     CloudRun,
     Delivery,
     Engine,
-    Guard,
     Local,
     Spec,
 )

@@ -14,6 +14,8 @@ from homeport.engines.names import NAMES
 from homeport.errors import SpecError
 from homeport.spec.agent import Agent
 from homeport.spec.edge import Edge
+from homeport.spec.guard import Guard
+from homeport.spec.guard_roads import road_refusal
 from homeport.spec.observe import Observe
 from homeport.spec.regions import refusal
 from homeport.spec.scaling import Scaling
@@ -240,55 +242,6 @@ class Access(SpecTable):
         return self
 
 
-class Guard(SpecTable):
-    """A screen before the engine: it sees every prompt and every answer, and what it could not screen is refused."""
-
-    screen: Literal["auto", "model-armor", "local"] = "auto"
-    """Who judges: local, a few patterns for development, which auto means on this machine, or Google's model-armor, which it means on Cloud Run."""
-    prompts: bool = True
-    """Whether what a request says is screened: system text, history and earlier answers included."""
-    answers: bool = True
-    """Whether answers are screened: text, reasoning and arguments of tool calls. Streams are held back by a window."""
-    tool_results: bool = True
-    """Whether what a request says that a tool gave is screened."""
-    filters: tuple[Literal["injection", "harm", "secrets", "urls"], ...] = (
-        "injection",
-        "harm",
-        "secrets",
-        "urls",
-    )
-    """What is looked for: attacks on the model, harmful content, keys and card numbers, addresses of malware. Model Armor's filter for abuse of children is always on."""
-    template: str | None = Field(
-        default=None,
-        pattern=patterns.TEMPLATE,
-        examples=["projects/my-project/locations/europe-west4/templates/my-template"],
-    )
-    """A template of Model Armor that is there: its levels are its own. This machine screens by no other; on Cloud Run one is made where none is named."""
-    window_s: float = Field(default=1.0, ge=0.2, le=30)
-    """Seconds that streamed text waits for more before it is screened: less is livelier, and costs more calls."""
-    deadline_s: float = Field(default=8.0, ge=0.5, le=60)
-    """Seconds that one screening may take, waiting for room in a quota included."""
-    metrics_port: int | None = Field(default=None, ge=1024, le=65535, examples=[9464])
-    """A port of loopback where the gateway on this machine tells what it counted, at /metrics, for Prometheus."""
-
-    @field_validator("filters", mode="before")
-    @classmethod
-    def _list(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
-
-    @model_validator(mode="after")
-    def _screens_something(self) -> Guard:
-        if not self.filters:
-            raise ValueError(
-                "filters is empty, so that nothing would be looked for; leave [guard] out instead"
-            )
-        if not (self.prompts or self.answers or self.tool_results):
-            raise ValueError(
-                "prompts, answers and tool_results are all false, so that nothing would be screened; leave [guard] out instead"
-            )
-        return self
-
-
 class Spec(SpecTable):
     """What the user wants served."""
 
@@ -330,7 +283,7 @@ class Spec(SpecTable):
             raise ValueError(
                 "an API gateway guards nothing where [access] lets anybody call the service at its own address; remove one of the two"
             )
-        if why := refusal(self):
+        if why := refusal(self) or road_refusal(self):
             raise ValueError(why)
         if self.edge is not None and self.name in {*self.edge.backends.values(), *self.edge.shares}:
             raise ValueError(
@@ -374,6 +327,11 @@ class Spec(SpecTable):
                         f'{key} is for a model that writes text, and task is "embed"; remove one of the two'
                     )
         return self
+
+    @property
+    def gateway_guard(self) -> Guard | None:
+        """Return `[guard]` where homeport's own gateway screens; None where nothing does, or one of Google's roads."""
+        return self.guard if self.guard is not None and self.guard.in_gateway else None
 
     @property
     def endpoint_name(self) -> str:

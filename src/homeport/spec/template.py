@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from homeport.spec.agent import Agent
 from homeport.spec.edge import Edge
+from homeport.spec.guard import Guard
 from homeport.spec.observe import Observe, ObserveSlo
 from homeport.spec.scaling import Scaling
 from homeport.spec.schema import (
@@ -24,7 +25,6 @@ from homeport.spec.schema import (
     Adapter,
     CloudRun,
     Engine,
-    Guard,
     Local,
     Spec,
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from homeport.engines.base import Launch
 from homeport.engines.vllm.metrics import NAMES
-from homeport.spec.schema import Guard
+from homeport.spec import Guard
 from homeport.supervisor.order import Order
 from homeport.supervisor.usage import CountedProcess, UsageThread
 from homeport.targets.local.guard import behind_gateway

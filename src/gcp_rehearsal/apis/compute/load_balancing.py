@@ -14,6 +14,7 @@ from gcp_rehearsal.apis.compute.references import (  # fmt: skip
     refuse_if_used,
     resolve,
 )
+from gcp_rehearsal.apis.networkservices import callouts
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import not_found
 from gcp_rehearsal.filters import matches
@@ -142,6 +143,7 @@ def _remove(call: Call, resource: StoredResource) -> None:
         return
     refuse_if_used(call, resource)
     if "/forwardingRules/" in resource.name:
+        callouts.refuse_users(call, resource, callouts.attached(call.cloud, resource))
         addresses.vacate(call.cloud, resource)
 
 

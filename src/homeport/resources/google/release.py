@@ -54,6 +54,8 @@ class Release(DependentResource):
     prove: Prove
     canary: tuple[int, ...] = ()
     """Percents of traffic on the way, with a verification after each."""
+    after: tuple[str, ...] = ()
+    """Ids of what is to stand before a revision serves, such as a screen at the load balancer."""
     ensure_fit: Callable[[Body], Awaitable[None]] | None = None
     """Raises for an earlier revision that could not serve again."""
     kind = "release"
@@ -65,8 +67,8 @@ class Release(DependentResource):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the id of the service."""
-        return (f"service/{self.name}",)
+        """Return the id of the service, and of what is to stand before it serves."""
+        return (f"service/{self.name}", *self.after)
 
     async def read(self) -> Json | None:
         """Return the service, once a revision of it was verified, and no change of it is under way any more."""

@@ -12,9 +12,9 @@ from homeport.progress import Progress
 from homeport.reconcile import Outputs
 from homeport.resources.google.iam_binding import Grant
 
-MONITORING = "monitoring"
-_DOMAINS = {MONITORING: "gcp-sa-monitoring-notification"}
-"""Where a service's account lives: of Cloud Monitoring that is what its uptime checks call as."""
+MONITORING, NETWORK_SERVICES = "monitoring", "networkservices"
+_DOMAINS = {MONITORING: "gcp-sa-monitoring-notification", NETWORK_SERVICES: "gcp-sa-dep"}
+"""Where a service's account lives: of Cloud Monitoring that is what its uptime checks call as, of Network Services what extensions do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,4 +43,4 @@ async def agent(google: Google, service: str) -> str:
     return f"serviceAccount:service-{number}@{_DOMAINS[service]}.iam.gserviceaccount.com"
 
 
-__all__ = ["MONITORING", "AgentGrant", "agent"]
+__all__ = ["MONITORING", "NETWORK_SERVICES", "AgentGrant", "agent"]

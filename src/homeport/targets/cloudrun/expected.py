@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from homeport.endpoint import Endpoint
 from homeport.errors import PermissionDenied, StateError
@@ -20,7 +21,7 @@ from homeport.verify import VerificationSubject
 
 async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
     """Return what `endpoint` is held to as an endpoint of `target`. Reads the bucket and the image."""
-    launch, stored, settings, guard = target.launch, target.stored, target.settings, target.spec.guard
+    launch, stored, settings, guard = target.launch, target.stored, target.settings, target.spec.gateway_guard
     model = await _look(stored) if stored is not None else _Lies()
     adapters = {adapter.id: await _look(adapter) for adapter in target.weights.adapters.values()}
     image, in_image = await target.image.read(), target.delivery in IN_IMAGE
@@ -42,7 +43,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         adapters=_named(target, adapters),
         adapters_annotation=ADAPTED,
         observed=target.observing is not None,
-        screened=frozenset(guard.filters if guard is not None and guard.prompts else ()),
+        **_screened(target),
         model=launch.model,
         embeds=target.chosen.model.task == "embed",
     )
@@ -118,6 +119,15 @@ async def _look(stored: StoredWeights) -> _Lies:
     if live is None:
         return _Lies(wanted=stored.digest, broken=stored.uri)
     return _Lies(wanted=stored.digest or live["digest"], digest=live["digest"])
+
+
+def _screened(target: CloudRunTarget) -> dict[str, Any]:  # Any: arguments of `ExpectedDeployment`
+    guard, road = target.spec.gateway_guard, target.road
+    return {
+        "screened": frozenset(guard.filters if guard is not None and guard.prompts else ()),
+        "road": road.address if road else "",
+        "sought": road.sought if road else frozenset(),
+    }
 
 
 def _named(target: CloudRunTarget, adapters: dict[str, _Lies]) -> str:

@@ -115,7 +115,7 @@ class Foundations:
             return ()
         parts = ModelArmorParts(google=self.google, names=self.names, guard=self.guard)
         own = (parts.template,) if parts.template is not None else ()
-        if self.cloudrun.network is not None:
+        if self.cloudrun.network is not None or not self.guard.in_gateway:
             return own
         return (*own, *parts.way(self.names.zone(DOMAINS[0]), isolated=self.access.isolated))
 
@@ -203,7 +203,7 @@ class Foundations:
             yield names.builder, "roles/storage.objectViewer", "bucket"
         else:
             yield names.runner, "roles/storage.objectViewer", "bucket"
-        if self.guard is not None:
+        if self.guard is not None and self.guard.in_gateway:
             # Model Armor has nothing finer to grant this on.
             yield names.runner, ROLE, "project"
         if self.streamed:

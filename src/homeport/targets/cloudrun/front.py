@@ -31,7 +31,7 @@ def names_callers(spec: Spec) -> bool:
 
 def has_front(spec: Spec, engine: str) -> bool:
     """Tell whether requests come to a gateway, and the engine is behind it."""
-    return spec.guard is not None or counts_in_front(spec, engine) or names_callers(spec)
+    return spec.gateway_guard is not None or counts_in_front(spec, engine) or names_callers(spec)
 
 
 def screening_gateway(revision: Body) -> Body | None:

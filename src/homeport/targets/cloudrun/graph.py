@@ -321,7 +321,7 @@ class CloudRunGraph:
             marks=marks(self.launch, self.weights, self.source, cache.resource.id if cache else ""),
             beside=self.beside,
             moment=self.moment,
-            guarded=armored(self.spec.guard) is not None,
+            guarded=armored(self.spec.gateway_guard) is not None,
             edge=self.edge.parts.edge if self.edge else None,
             keeps_address=self.edge is not None and self.edge.keeps_address,
             labels=labels_of(self.observing, self.edge),

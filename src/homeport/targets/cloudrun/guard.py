@@ -19,6 +19,8 @@ from homeport.targets.cloudrun.names import Names
 
 APIS = ("modelarmor", "networkconnectivity")
 """What Model Armor needs beside what every endpoint needs: itself, and the way to it from within a network."""
+ROAD_APIS = ("modelarmor", "networksecurity", "networkservices")
+"""What it needs where a load balancer calls it: itself, extensions, and the policies that ask these."""
 ROLE = "roles/modelarmor.user"
 QUOTA = 1200
 """Requests a minute that a project may make of Model Armor's API."""
@@ -51,7 +53,9 @@ def armored(guard: Guard | None) -> Guard | None:
 
 def screen_apis(guard: Guard | None) -> tuple[str, ...]:
     """Return the APIs that screening needs beside what every endpoint needs."""
-    return APIS if armored(guard) is not None else ()
+    if armored(guard) is None:
+        return ()
+    return APIS if guard is None or guard.in_gateway else ROAD_APIS
 
 
 def template_of(guard: Guard, names: Names) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from homeport.gateway.probes import PROBES
 from homeport.json_types import JsonObject
+from homeport.targets.cloudrun.guard_road_check import at_balancer
 from homeport.targets.cloudrun.observing import GATEWAY
 from homeport.targets.cloudrun.seen_deployment import INGRESS_ALL, SeenDeployment
 from homeport.verify.report import Finding, failed, passed, skipped
@@ -19,6 +20,8 @@ async def guard(deployed: SeenDeployment) -> Finding:
     A filter that lets its text through, while others stop theirs, is not shown to work: that keeps nobody from serving.
     """
     planned = deployed.planned
+    if planned.road:
+        return await at_balancer(deployed)
     if not planned.screened:
         return skipped("the file has no [guard], or none that screens prompts")
     containers = deployed.revision.get("containers", ())

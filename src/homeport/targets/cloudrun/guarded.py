@@ -47,7 +47,7 @@ def with_gateway(target: CloudRunTarget) -> CloudRunTarget:
 
     Raises `SpecError` for a template of another project or region.
     """
-    guard = target.spec.guard
+    guard = target.spec.gateway_guard
     if not has_front(target.spec, target.chosen.engine):
         return target
     container = _container(target, guard)

@@ -19,6 +19,7 @@ from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import ServiceRole, role_of
 from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS, REGIONAL_EDGE_KINDS
 from homeport.targets.cloudrun.guard_kinds import GUARD_KINDS
+from homeport.targets.cloudrun.guard_road_kinds import ROAD_KINDS
 from homeport.targets.cloudrun.listed_kind import ListedKind
 from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
 from homeport.targets.cloudrun.service_labels import (  # fmt: skip
@@ -27,6 +28,7 @@ from homeport.targets.cloudrun.service_labels import (  # fmt: skip
     GUARD_LABEL,
     OBSERVE_LABEL,
     REGIONAL_EDGE_LABEL,
+    ROAD_LABEL,
 )
 from homeport.targets.cloudrun.startup_cache_kinds import CACHE_KINDS
 
@@ -77,10 +79,13 @@ SERVICES = KINDS[0]
 NETWORKS = tuple(kind for kind in KINDS if kind.kind in {"network", "subnetwork"})
 REGIONAL_EDGE = "edge-regional"
 """What a file's `[edge]` of a region is called beside its tables."""
+GUARD_ROAD = "guard-road"
+"""What its `[guard]` is called there, where one of Google's roads screens."""
 OPTIONAL: Mapping[str, tuple[str, Sequence[ListedKind]]] = {
     "edge": (EDGE_LABEL, EDGE_KINDS),
     REGIONAL_EDGE: (REGIONAL_EDGE_LABEL, REGIONAL_EDGE_KINDS),
     "guard": (GUARD_LABEL, GUARD_KINDS),
+    GUARD_ROAD: (ROAD_LABEL, ROAD_KINDS),
     "observe": (OBSERVE_LABEL, OBSERVE_KINDS),
     "startup_cache": (CACHE_LABEL, CACHE_KINDS),
 }

@@ -28,7 +28,17 @@ from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
 from homeport.targets.cloudrun.edge_found import needs_by_kind
 from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.guard_found import MAKE as GUARD_MAKE
-from homeport.targets.cloudrun.inventory import REGIONAL_EDGE, Inventory, Thing, Unread, take_inventory
+from homeport.targets.cloudrun.guard_road_found import MAKE as ROAD_MAKE
+from homeport.targets.cloudrun.guard_road_found import NEEDS as ROAD_NEEDS
+from homeport.targets.cloudrun.guard_road_found import found_grants
+from homeport.targets.cloudrun.inventory import (
+    GUARD_ROAD,
+    REGIONAL_EDGE,
+    Inventory,
+    Thing,
+    Unread,
+    take_inventory,
+)
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observe_found import MAKE as OBSERVE_MAKE
 from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
@@ -76,6 +86,7 @@ _MAKE: Mapping[str, _Make] = {
     **EDGE_MAKE,
     **OBSERVE_MAKE,
     **GUARD_MAKE,
+    **ROAD_MAKE,
     **CACHE_MAKE,
 }
 """How a resource is made of what was found: enough of it to be read and taken away."""
@@ -121,10 +132,11 @@ async def find_managed(
     else:
         things |= schedule
     grants, unread = await _grants(google, name, inventory, things)
+    of_road = await found_grants(google, name, inventory)
     return FoundResources(
         name=name,
         regions=tuple(sorted({thing.region for thing in inventory.of(name)} - {""})),
-        resources=(*(_before(thing, grants) for thing in things.values()), *gateway, *grants),
+        resources=(*(_before(thing, grants) for thing in things.values()), *gateway, *grants, *of_road),
         unread=(*inventory.unread, *not_listed, *unlisted, *unread),
         others=tuple(endpoint for endpoint in inventory.endpoints if endpoint != name),
     )
@@ -150,6 +162,8 @@ def tables_of(spec: Spec) -> list[str]:
     regional = kind in {"regional", "internal"}
     # An API gateway is told of by its account, which is always looked for.
     tables = [name for name, table in spec if table and not (name == "edge" and kind != "global")]
+    if spec.guard is not None and not spec.guard.in_gateway:
+        tables = [GUARD_ROAD, *(name for name in tables if name != "guard")]
     return [*tables, *([REGIONAL_EDGE] if regional else []), *([BUDGET] if budget else [])]
 
 
@@ -223,7 +237,7 @@ def _needs(google: Google, name: str) -> Mapping[str, frozenset[str]]:
         needs[resource.kind] = needs.get(resource.kind, frozenset()) | needed
     for kind, needed in needs_by_kind(google, _names(google, name, "")).items():
         needs[kind] = needs.get(kind, frozenset()) | needed
-    return {**needs, **OBSERVE_NEEDS}
+    return {**needs, **OBSERVE_NEEDS, **ROAD_NEEDS}
 
 
 def _before(resource: RestResource, grants: Iterable[Grant]) -> RestResource:

@@ -30,6 +30,7 @@ from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
 from homeport.targets.cloudrun.edge_proof import expected_at, with_edge
 from homeport.targets.cloudrun.endpoints import describe, ensure_alone, model_and_price, serving_annotations
 from homeport.targets.cloudrun.expected import refuse_other
+from homeport.targets.cloudrun.guard_road_target import with_road
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.logs import lines_after, logs, starts
@@ -165,7 +166,7 @@ class CloudRunLifecycle:
         and where further regions serve the endpoint, which would be left on the other.
         """
         await ensure_alone(self.google, self.name, await live(self.google, self.path))
-        fit = WayBack(google=self.google, names=self.names, guard=self.spec.guard).ensure_fit
+        fit = WayBack(google=self.google, names=self.names, guard=self.spec.gateway_guard).ensure_fit
         return await replace(release(self.google, self.names, unasked), ensure_fit=fit).roll_back()
 
     async def take_down(
@@ -187,7 +188,7 @@ class CloudRunLifecycle:
 
         What it was used for is told with `usage`, where metrics can be read. Raises `NotFound` where nothing is, `Incomplete` where that is not known.
         """
-        fit = WayBack(google=self.google, names=self.names, guard=self.spec.guard).ensure_fit
+        fit = WayBack(google=self.google, names=self.names, guard=self.spec.gateway_guard).ensure_fit
         status = await describe(self.google, self.name, self.names.region, fit)
         return await with_usage(self.google, status) if usage else status
 
@@ -272,7 +273,7 @@ class CloudRunLifecycle:
         )  # fmt: skip
         observed = await with_uptime(with_observe(bare_target))
         ready = with_agent(with_gateway(observed))
-        target = await with_edge(ready, prove, via=self.via, first=self.first)
+        target = await with_road(await with_edge(ready, prove, via=self.via, first=self.first))
         if asking:
             target = await self._asked(target)
         return target

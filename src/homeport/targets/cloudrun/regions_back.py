@@ -144,7 +144,7 @@ async def _revision(google: Google, place: CloudRunLifecycle, name: str) -> Body
 
 
 async def _ensure_fit(place: CloudRunLifecycle, revision: Body) -> None:
-    fit = WayBack(google=place.google, names=place.names, guard=place.spec.guard)
+    fit = WayBack(google=place.google, names=place.names, guard=place.spec.gateway_guard)
     try:
         await fit.ensure_fit(revision)
     except StateError as error:

@@ -100,6 +100,10 @@ class ExpectedDeployment:
     """Whether its metrics are told within the instance, and so must not be seen from outside."""
     screened: frozenset[str] = frozenset()
     """What `[guard]` looks for in prompts; empty where it does not."""
+    road: str = ""
+    """The load balancer's address at which one of Google's own roads screens; '' where none does."""
+    sought: frozenset[str] = frozenset()
+    """What that one looks for in prompts."""
     model: str = ""
     """What it serves, by the name that clients say."""
     embeds: bool = False

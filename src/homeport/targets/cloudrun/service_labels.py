@@ -29,6 +29,8 @@ TRACES_LABEL = "homeport-traces"
 """That of a service whose spans went to Cloud Trace once."""
 GUARD_LABEL = "homeport-guard"
 """The label of a service that Model Armor screened once."""
+ROAD_LABEL = "homeport-guard-road"
+"""That of a service that one of Google's own roads screened once, at its load balancer."""
 CACHE_LABEL = "homeport-startup-cache"
 """That of a service that starts with a startup cache, and of the bucket of its caches."""
 

@@ -29,6 +29,8 @@ from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
+from homeport.targets.cloudrun.guard_road import GuardRoad, before_it_serves
+from homeport.targets.cloudrun.guard_road_found import unwanted_road
 from homeport.targets.cloudrun.in_region import over_regions, surplus_in
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.left_behind import left_behind
@@ -44,7 +46,7 @@ from homeport.targets.cloudrun.preflight import (
 )
 from homeport.targets.cloudrun.region_found import before_services, unwanted_regions
 from homeport.targets.cloudrun.regions_fact import RegionsFact
-from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, labels_there
+from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, ROAD_LABEL, labels_there
 from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
 from homeport.targets.cloudrun.startup_cache_found import unwanted_cache
 from homeport.targets.facts import ModelFact
@@ -60,6 +62,8 @@ class CloudRunTarget(CloudRunGraph):
     """What the reader of a plan should know of where it is."""
     api_gateway: EndpointApiGateway | None = None
     """What takes clients' keys before the service, which stays as it is without one."""
+    road: GuardRoad | None = None
+    """What of Google's screens at its load balancer."""
     further: tuple[CloudRunTarget, ...] = ()
     """The same in further regions, in the order in which they follow this one."""
 
@@ -79,16 +83,19 @@ class CloudRunTarget(CloudRunGraph):
 
     @property
     def service(self) -> RestResource:
-        """Return the model's service, with a label that tells where its API gateway is."""
+        """Return the model's service, with a label that tells where its API gateway is, or which of Google's roads screens it."""
         service = super().service
-        if self.api_gateway is None:
+        told = {API_GATEWAY_LABEL: self.api_gateway.region} if self.api_gateway else {}
+        told |= {ROAD_LABEL: self.road.guard.where} if self.road else {}
+        if not told:
             return service
-        labels = {**service.wanted.get("labels", {}), API_GATEWAY_LABEL: self.api_gateway.region}
+        labels = {**service.wanted.get("labels", {}), **told}
         return replace(service, wanted={**service.wanted, "labels": labels})
 
     def resources(self) -> list[Resource]:
         """Return everything that is wanted, as resources: those of all regions."""
         own = [*super().resources(), *(self.api_gateway.resources() if self.api_gateway else ())]
+        own = before_it_serves(own, self.road) if self.road else own
         if not self.further:
             return own
         there = [(target.names.region, target.resources()) for target in self.further]
@@ -107,6 +114,7 @@ class CloudRunTarget(CloudRunGraph):
             when = "; `up` looks again once the APIs are on, before it makes anything else"
             warnings.append(f"not checked: {unseen}{when if later else ''}")
         warnings += self.warm.warnings(self.moment)
+        warnings += self.road.warnings() if self.road else ()
         warnings += self.observing.warnings(plan) if self.observing else ()
         warnings += [f"isolated: {self.foundations.isolation}"] if self.spec.access.isolated else []
         return replace(
@@ -155,6 +163,9 @@ class CloudRunTarget(CloudRunGraph):
         watched = await unwanted_observing(self.google, self.names, self.observing, labels)
         parts += await unwanted_api_gateway(self.google, self.names, self.api_gateway, labels)
         parts += await unwanted_screen(self.foundations, labels)
+        parts += await unwanted_road(
+            self.google, self.names, self.road, labels, template=self.foundations.guard
+        )
         if live_labels is None:
             parts += await left_behind(self.foundations, observed=self.observing is not None)
         gone = await unwanted_regions(self.google, self.names, self._further_regions, labels)
@@ -246,6 +257,7 @@ class CloudRunTarget(CloudRunGraph):
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)
         yield from self.told
+        yield from self.road.facts() if self.road else ()
         yield from self.edge.facts(load_prices()) if self.edge else ()
         yield from self.api_gateway.facts(load_prices()) if self.api_gateway else ()
         if self.further:
@@ -276,7 +288,8 @@ class CloudRunTarget(CloudRunGraph):
             edge=self.edge.parts.edge.kind if self.edge else "api-gateway" if self.api_gateway else "",
             observed=self.observing is not None,
             uptime=self.observing is not None and self.observing.probe is not None,
-            screened=armored(self.spec.guard) is not None,
+            screened=armored(self.spec.gateway_guard) is not None,
+            road=self.road is not None,
             callers=access.callers,
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",

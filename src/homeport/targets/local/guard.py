@@ -142,6 +142,11 @@ class GuardFact(Fact):
 def warnings(guard: Guard, host: str) -> list[str]:
     """Return what is to be known of the gateway on this machine."""
     messages = []
+    if not guard.in_gateway:
+        messages.append(
+            f'guard.where = "{guard.where}" is for a load balancer of Google\'s: on this machine the gateway screens, which lets nothing '
+            "of that pass"
+        )
     if not is_loopback(host):
         messages.append(
             "[guard] screens what is said; it does not encrypt, and everybody who can reach the port can listen"

@@ -66,6 +66,8 @@ class PreflightInput:
     """Internal ingress, and all egress through the network."""
     screened: bool = False
     """Whether Model Armor screens what is said."""
+    road: bool = False
+    """Whether a load balancer calls Model Armor."""
     edge: str = ""
     """The kind of the load balancer before it, or `api-gateway`; '' for none."""
     observed: bool = False
@@ -96,7 +98,8 @@ class PreflightInput:
             "api-gateway": self.edge == "api-gateway",
             "observe": self.observed,
             "uptime": self.uptime,
-            "screen": self.screened,
+            "screen": self.screened or self.road,
+            "screen-road": self.road,
             "screen-way": self.screened and not self.network,
             "network": not self.network,
             "isolation": self.isolated and not self.network,

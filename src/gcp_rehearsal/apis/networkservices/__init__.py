@@ -1,0 +1,1 @@
+"""Network Services and Network Security: extensions of load balancers, and the policies that call them."""

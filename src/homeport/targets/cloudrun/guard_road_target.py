@@ -1,0 +1,29 @@
+"""The target of a file whose screen stands at its load balancer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from homeport.resources.google.service_agent import NETWORK_SERVICES, agent
+from homeport.targets.cloudrun.guard_road import GuardRoad
+from homeport.targets.cloudrun.target import CloudRunTarget
+
+
+async def with_road(target: CloudRunTarget) -> CloudRunTarget:
+    """Return the target with the road of its file's `[guard]`; as it is where the gateway screens, or nothing."""
+    guard, edge = target.spec.guard, target.spec.edge
+    if guard is None or guard.in_gateway or edge is None:
+        return target
+    member = await agent(target.google, NETWORK_SERVICES)
+    road = GuardRoad(
+        google=target.google,
+        names=target.names,
+        guard=guard,
+        edge=edge,
+        member=member,
+        models=(target.launch.model, *target.weights.adapters),
+    )
+    return replace(target, road=road)
+
+
+__all__ = ["with_road"]
