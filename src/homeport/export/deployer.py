@@ -146,6 +146,7 @@ def _needed(things: Things) -> set[str]:
         "observe": ResourceKind.DASHBOARD in kinds,
         "uptime": ResourceKind.UPTIME_CHECK in kinds,
         "screen": ResourceKind.TEMPLATE in kinds,
+        "screen-road": bool({ResourceKind.TRAFFIC_EXTENSION, ResourceKind.AUTHZ_POLICY} & set(kinds)),
         "screen-way": ResourceKind.ENDPOINT in kinds,
         "edge": things.door is not None and things.door.edge_kind == "global",
         "edge-regional": things.door is not None and things.door.edge_kind != "global",

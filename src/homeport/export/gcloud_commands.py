@@ -82,7 +82,17 @@ def schedule(one: RestResource, body: Fields) -> GcloudCommands:
 
 def template(one: RestResource, body: Fields) -> GcloudCommands:
     """Return the calls for a template of Model Armor: gcloud has no flag for which version of the filters judges."""
-    remaining, file = body.rest(), f"template-{_short(one)}.json"
+    return _called(one, body, "template")
+
+
+def callout(one: RestResource, body: Fields) -> GcloudCommands:
+    """Return the calls for an extension of a load balancer, or its policy: gcloud imports them whole, over what others have changed."""
+    return _called(one, body, one.kind.replace(" ", "-"))
+
+
+def _called(one: RestResource, body: Fields, word: str) -> GcloudCommands:
+    """Return the calls of Google's API itself, with the body in a file."""
+    remaining, file = body.rest(), f"{word}-{_short(one)}.json"
     host = f"{one.address.api}.googleapis.com"
     query = "&".join(f"{key}={value}" for key, value in one.address.query.items())
     return GcloudCommands(
@@ -115,6 +125,9 @@ KNOWS: Mapping[str, Callable[[RestResource, Fields], GcloudCommands]] = {
     ResourceKind.SCHEDULE: schedule,
     ResourceKind.TEMPLATE: template,
     ResourceKind.ENDPOINT: regional_endpoint,
+    ResourceKind.TRAFFIC_EXTENSION: callout,
+    ResourceKind.AUTHZ_EXTENSION: callout,
+    ResourceKind.AUTHZ_POLICY: callout,
 }
 
 

@@ -55,6 +55,9 @@ class ResourceKind(StrEnum):
     STARTUP_CACHE = "startup cache"
     TEMPLATE = "Model Armor template"
     ENDPOINT = "regional endpoint"
+    TRAFFIC_EXTENSION = "traffic extension"
+    AUTHZ_EXTENSION = "authorization extension"
+    AUTHZ_POLICY = "authorization policy"
     CONFIGURATION = "configuration"
     DASHBOARD = "dashboard"
     ALERT_POLICY = "alert policy"
@@ -93,9 +96,12 @@ OF_EDGE: frozenset[ResourceKind] = frozenset(
         ResourceKind.CERTIFICATE_MAP,
         ResourceKind.ENTRY,
         ResourceKind.DOOR,
+        ResourceKind.TRAFFIC_EXTENSION,
+        ResourceKind.AUTHZ_EXTENSION,
+        ResourceKind.AUTHZ_POLICY,
     )
 )
-"""What makes an `[edge]` beside networks."""
+"""What makes an `[edge]` beside networks, and what of Google's screens there."""
 
 
 _WITHIN = 16 * 1024

@@ -9,7 +9,7 @@ from homeport.export.fields import Fields
 from homeport.export.terraform.addresses import snake
 from homeport.export.terraform.hcl import Block, Item, attributes, block
 
-_MAPS = frozenset(("annotations", "labels", "limits", "userLabels"))
+_MAPS = frozenset(("annotations", "labels", "limits", "metadata", "userLabels"))
 """Fields whose keys are the user's own, not Google's."""
 _FIRST = ("name", "location", "image", "command", "args")
 

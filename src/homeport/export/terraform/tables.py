@@ -28,6 +28,12 @@ def template(addresses: Addresses, one: RestResource, body: Fields) -> list[Item
     return [*attributes(known), *fields({"filterConfig": config, **body.rest()})]
 
 
+def callout(addresses: Addresses, one: RestResource, body: Fields) -> list[Item]:
+    """Return the arguments of an extension of a load balancer, or of the policy that asks one."""
+    known = {"name": _last(one), "location": addresses.place(_region(one)), "labels": addresses.labels(body)}
+    return [*attributes(known), *fields(body.rest())]
+
+
 def regional_endpoint(addresses: Addresses, one: RestResource, body: Fields) -> list[Item]:
     """Return the arguments of a way to one of Google's APIs."""
     known = {"name": _last(one), "location": addresses.place(_region(one)), "labels": addresses.labels(body)}
@@ -83,6 +89,9 @@ OBSERVE: Mapping[str, Blocks] = {
 GUARD: Mapping[str, Blocks] = {
     ResourceKind.TEMPLATE: template,
     ResourceKind.ENDPOINT: regional_endpoint,
+    ResourceKind.TRAFFIC_EXTENSION: callout,
+    ResourceKind.AUTHZ_EXTENSION: callout,
+    ResourceKind.AUTHZ_POLICY: callout,
 }
 KNOWS: Mapping[str, Blocks] = {**GUARD, **OBSERVE, **EDGE}
 

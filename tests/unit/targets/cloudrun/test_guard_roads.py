@@ -14,7 +14,9 @@ from deployment import google_for
 from gcp_rehearsal.iam.permissions import required
 from guarded_at_balancers import ALL, KINDS, PLACE, AtBalancer
 from homeport import spec
-from homeport.errors import SpecError
+from homeport.errors import HomeportError, SpecError
+from homeport.export import KINDS as KINDS_OF_EXPORTS
+from homeport.export import export
 from homeport.reconcile import make_plan
 from homeport.reconcile.plan import ActionKind
 from homeport.targets.cloudrun.guard_road import ROLES, settings_for
@@ -172,6 +174,33 @@ def test_a_plan_says_what_is_not_screened(deployer: AtBalancer) -> None:
 def test_more_names_than_google_takes_are_refused() -> None:
     with pytest.raises(SpecError, match="less than 1024 bytes"):
         settings_for(("model", "one", "two", "three"), TEMPLATE)
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("kind", KINDS_OF_EXPORTS)
+def test_every_export_carries_the_road_or_lets_a_pipeline_make_it_or_refuses_it(
+    deployer: AtBalancer, road: str, kind: str
+) -> None:
+    target = deployer.planned(deployer.road(road))
+    if kind == "knative":
+        with pytest.raises(HomeportError, match=r"does not know .*home-guard"):
+            export(kind, target.resources())
+        return
+    text = " ".join(
+        "\n".join(export(kind, target.resources()).values()).replace("\\\n", " ").replace("\n#", " ").split()
+    )
+    calls = {
+        "traffic-extension": ("lbTrafficExtensions?lbTrafficExtensionId=home-guard", "model_armor_settings"),
+        "authz-extension": ("authzExtensions?authzExtensionId=home-guard", "authzPolicies?authzPolicyId=home-guard", "CONTENT_AUTHZ"),
+    }  # fmt: skip
+    blocks = {
+        "traffic-extension": ("google_network_services_lb_traffic_extension", "extension_chains {", "metadata = {"),
+        "authz-extension": ("google_network_services_authz_extension", "google_network_security_authz_policy", 'policy_profile = "CONTENT_AUTHZ"'),
+    }  # fmt: skip
+    pipeline = ("networkservices.serviceExtensionsAdmin", "networkservices.lbTrafficExtensions.get")
+    words = {"terraform": (*blocks[road], "modelarmor.calloutUser"), "trigger": pipeline, "github": pipeline}  # fmt: skip
+    for word in words.get(kind, (*calls[road], "modelarmor.calloutUser")):
+        assert word in text, word
 
 
 REGIONAL = {"kind": "regional", "domain": "llm.example.com"}
