@@ -16,6 +16,8 @@ from cloud import act
 from deployers import Deployer
 from deployment import google_for
 from edges import DOMAIN, behind_its_edge
+from guarded_at_balancers import ALL as ALL_PASSES
+from guarded_at_balancers import screened_at_its_edge
 from homeport import spec
 from homeport.export import export
 from homeport.export.graph import OF_EDGE, ResourceKind
@@ -102,7 +104,8 @@ class Variant:
         made = replace(target, token=self._token, companions=self._companions)
         edge = self._spec.edge
         others = [replace(one, service=SMALL) for one in named_backends(edge)] if edge else []
-        return with_agent(with_gateway(fully_observed(behind_its_edge(made, *others)))).resources()
+        whole = with_agent(with_gateway(fully_observed(behind_its_edge(made, *others))))
+        return screened_at_its_edge(whole).resources()
 
     def up(self) -> Outputs:
         """Bring it up in a rehearsal: what everything turned out to be."""
@@ -136,6 +139,21 @@ VARIANTS: dict[str, Table] = {
             **(INTERNAL if "internal" in name else {}),
         }
         for name, edge in EDGES.items()
+    },
+    "edge_traffic": {
+        "engine": "vllm",
+        "tables": {
+            "edge": {"domain": DOMAIN, "kind": "regional"},
+            "guard": {"where": "traffic-extension", "unscreened": ALL_PASSES},
+        },
+    },
+    "edge_authz": {
+        "engine": "vllm",
+        "tables": {
+            "edge": {"domain": DOMAIN, "kind": "internal", **OWN},
+            "guard": {"where": "authz-extension", "unscreened": ALL_PASSES},
+        },
+        **INTERNAL,
     },
     "long_name": {"engine": "vllm", "name": "longer-than-an-account-or-a-bucket-likes"},
     "ollama": {"engine": "ollama"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from cloud import act
 from deployers import Deployer
 from deployment import google_for
 from edges import DOMAIN, WithEdge
+from gcp_rehearsal.cloud import Cloud
 from gcp_rehearsal.state import StoredResource
 from homeport import spec
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
+from homeport.targets.cloudrun.guard_road import GuardRoad
 from homeport.targets.cloudrun.guard_road_target import with_road
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
@@ -23,6 +26,19 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 ALL = ["streams", "apis", "choices", "texts"]
 PLACE = "projects/rehearsal/locations/europe-west4"
 KINDS = {"lbTrafficExtensions", "authzExtensions", "authzPolicies"}
+
+
+def screened_at_its_edge(target: CloudRunTarget) -> CloudRunTarget:
+    """The target with the road of its file, where it has one, and nobody asked for the project's number."""
+    guard, edge = target.spec.guard, target.spec.edge
+    if guard is None or guard.in_gateway or edge is None:
+        return target
+    project = Cloud().projects[0]
+    road = GuardRoad(
+        google=target.google, names=target.names, guard=guard, edge=edge, models=(target.launch.model,),
+        member=f"serviceAccount:service-{project.number}@gcp-sa-dep.iam.gserviceaccount.com",
+    )  # fmt: skip
+    return replace(target, road=road)
 
 
 class AtBalancer(WithEdge):
