@@ -50,7 +50,7 @@ def test_google_screens_at_the_load_balancer_and_what_passes_is_printed(cloud: B
     others = [one for one in probes if one["passes"] == "apis" and one["outcome"] != "not offered"]
     assert others, "the engine has other APIs, too"
     assert {one["outcome"] for one in others} == {"passed"}, "told, and not hidden"
-    said = cloud.run("guard", "test").out
+    said = cloud.run("guard", "test").err
     assert "PASSED UNSCREENED, as guard.unscreened says of" in said
 
     assert cloud.say("What is the capital of France?").status_code == 200

@@ -21,8 +21,8 @@ def road_refusal(spec: Any) -> str:  # Any: the spec, whose module imports this 
         )
     if edge.kind not in KINDS:
         return (
-            f"{road} stands at a load balancer of a region: Google calls Model Armor by no {edge.kind} one that its pages tell of. Set "
-            f'edge.kind = "regional" or "internal", or where = "gateway"'
+            f"{road} stands at a load balancer of a region: Google calls Model Armor by no {edge.kind} one that its pages tell of. Let "
+            'the [edge] be of kind = "regional" or "internal", or set where = "gateway"'
         )
     reasons = {
         f"{road} sees what comes through the load balancer, and [agent] calls the model past it, at the service's own address: "

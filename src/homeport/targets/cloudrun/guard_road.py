@@ -192,7 +192,7 @@ def settings_for(models: Sequence[str], template: str) -> dict[str, str]:
         raise SpecError(
             f"Google lets a traffic extension be told less than {extensions.METADATA_BYTES} bytes, and {len(told)} names of models with "
             f"their template take {size}",
-            hint='set guard.where = "authz-extension", which is told none, or "gateway"; or serve fewer adapters',
+            hint='take "authz-extension" for where in [guard], which is told none, or "gateway"; or serve fewer adapters',
         )
     return settings
 

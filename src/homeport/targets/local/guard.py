@@ -14,7 +14,7 @@ from homeport.errors import SpecError
 from homeport.gateway.settings import GatewaySettings
 from homeport.reconcile.fact import Fact
 from homeport.resources.local.process_tree import MARK
-from homeport.spec import Guard
+from homeport.spec import Guard, Spec
 
 ENGINE_HOST = LOOPBACK
 ENGINE_PORT = 64999
@@ -139,15 +139,17 @@ class GuardFact(Fact):
         )
 
 
-def warnings(guard: Guard, host: str) -> list[str]:
-    """Return what is to be known of the gateway on this machine."""
-    messages = []
+def warnings(spec: Spec) -> list[str]:
+    """Return what is to be known of the gateway on this machine; nothing where the file has none."""
+    guard, messages = spec.guard, list[str]()
+    if guard is None:
+        return messages
     if not guard.in_gateway:
         messages.append(
             f'guard.where = "{guard.where}" is for a load balancer of Google\'s: on this machine the gateway screens, which lets nothing '
             "of that pass"
         )
-    if not is_loopback(host):
+    if not is_loopback(spec.local.host):
         messages.append(
             "[guard] screens what is said; it does not encrypt, and everybody who can reach the port can listen"
         )

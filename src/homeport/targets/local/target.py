@@ -309,7 +309,7 @@ class LocalTarget:
         size = self.check(manifest)
         spare = Candidate(name=self.spec.endpoint_name, endpoint=self.endpoint_folder)
         plan = await make_plan(self.spec.endpoint_name, "local", self.resources, (spare,))
-        warnings = [self.model.note] if self.model and self.model.note else []
+        warnings = guard.warnings(self.spec) + ([self.model.note] if self.model and self.model.note else [])
         before = endpoint_record.load(self.folder)
         if size is not None and (doubt := untrained(self._made(manifest), self.spec.task)):
             warnings.append(doubt)

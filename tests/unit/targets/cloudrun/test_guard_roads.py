@@ -73,6 +73,9 @@ def test_a_road_is_made_before_anything_serves_and_nothing_of_it_is_left(
     asked_for = {each for call in deployer.cloud.log for each in required(call.method)}
     listed = {permission for need in needs().values() for permission in need.permissions}
     assert asked_for - listed - {"cloudquotas.quotas.get", "orgpolicy.policy.get"} == set()
+    others = "authzExtensions|networksecurity" if road == "traffic-extension" else "lbTrafficExtensions"
+    unasked = set(needs()["screen-road"].permissions) - asked_for
+    assert {one for one in unasked if not re.search(f"{others}|[.]update$|operations[.]get$", one)} == set()
 
 
 def test_the_traffic_extension_fails_closed_and_knows_each_name_of_the_model(deployer: AtBalancer) -> None:

@@ -91,7 +91,7 @@ def test_every_permission_that_a_call_asks_for_is_on_the_list_and_no_other(tmp_p
     asked_for = {one for method in called for one in required(method)}
     # A load balancer's are in test_edge.py and test_edge_of_a_region.py, an API gateway's in test_api_gateway.py, those of alerts in test_observe.py, those of
     # uptime checks in test_uptime.py, a given secret's in
-    # test_agent_secrets.py, a screen's in test_guard_on_cloudrun.py,
+    # test_agent_secrets.py, a screen's in test_guard_on_cloudrun.py and test_guard_roads.py,
     # which make them.
     elsewhere = {
         "api-gateway",
@@ -101,6 +101,7 @@ def test_every_permission_that_a_call_asks_for_is_on_the_list_and_no_other(tmp_p
         "uptime",
         "screen",
         "screen-way",
+        "screen-road",
         "given-secret",
     }
     listed = {one for name, need in needs().items() if name not in elsewhere for one in need.permissions}
