@@ -28,8 +28,8 @@ def road_refusal(spec: Any) -> str:  # Any: the spec, whose module imports this 
         f"{road} sees what comes through the load balancer, and [agent] calls the model past it, at the service's own address: "
         'nothing of that would be screened. Set where = "gateway", or remove [agent]': spec.agent,
         f'{road} knows no embeddings, so that nothing would be screened where task is "embed"; set where = "gateway", or remove [guard]': spec.task == "embed",
-        f"{road} is called for everything at the load balancer, and edge.backends leads to other endpoints, whose own files say how they "
-        "are screened; remove one of the two": edge.backends,
+        f"{road} is called for everything at the load balancer, and edge.backends and edge.shares lead to other endpoints, whose own files say "
+        "how they are screened; remove one of the two": edge.backends or edge.shares,
     }  # fmt: skip
     return next((reason for reason, so in reasons.items() if so), "")
 
