@@ -18,7 +18,10 @@ MOST_SHARED = 99
 KEY_BYTES = 128
 """Cloud Armor tells keys apart by so many bytes of a header's value."""
 _UNBUILT_KEYS = {
-    "iap": "Identity-Aware Proxy",
+    "iap": (
+        "Identity-Aware Proxy takes none of the ID tokens by which homeport proves a revision, whatever audience they name, unless it has an "
+        "OAuth client of your own. Callers are let in by [access] as before"
+    ),
 }
 _OWN_PATHS = frozenset((
     "api", "apply-template", "completion", "completions", "detokenize", "docs", "embedding", "embeddings", "health", "infill",

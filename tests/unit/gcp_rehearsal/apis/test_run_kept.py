@@ -105,3 +105,14 @@ def test_gcloud_s_form_of_it_says_the_same(cloud: Cloud) -> None:
     assert own.items() <= v1["metadata"]["annotations"].items()
     assert not template["spec"].get("volumes")
     assert "volumeMounts" not in template["spec"]["containers"][0]
+
+
+def test_a_service_with_iap_is_not_served_without_it(cloud: Cloud) -> None:
+    refused = made(cloud, {}, iapEnabled=True)
+    assert (refused.status, "iapEnabled" in refused.error) == (501, True), refused.error
+    assert made(cloud, {}, iapEnabled=False).status == 200
+
+    async def later() -> Answer:
+        return await Raw(cloud).send("PATCH", f"{SERVICES}/s?updateMask=iapEnabled", {"iapEnabled": True})
+
+    assert act(later()).status == 501

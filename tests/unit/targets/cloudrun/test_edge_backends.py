@@ -405,3 +405,10 @@ def test_paths_and_names_that_cannot_be_are_refused(
 def test_shares_that_cannot_be_are_refused(deployer: WithEdge, edge: dict[str, Any], says: str) -> None:
     with pytest.raises(SpecError, match=says):
         deployer.behind(**edge)
+
+
+def test_iap_is_refused_with_the_reason(deployer: WithEdge) -> None:
+    with pytest.raises(
+        SpecError, match="iap is not built yet: Identity-Aware Proxy takes none of the ID tokens"
+    ):
+        deployer.behind(iap=True)
