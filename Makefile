@@ -12,6 +12,12 @@ SAFETENSORS := .cache/models
 
 # What was compiled once is kept: each worker of pytest and each process that a test starts would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
+# Indexes may be slow: what they break off is asked for again, and scripts/again.sh tries the whole again.
+export PIP_RETRIES := 10
+export PIP_TIMEOUT := 60
+export UV_HTTP_RETRIES := 10
+export UV_HTTP_TIMEOUT := 120
+export npm_config_fetch_retries := 5
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos attack test-long test-agents test-bench test-clients test-console test-install test-observe test-gcloud test-judges test-edge test-vllm test-terraform check format lock bench schema picture clean
@@ -25,7 +31,7 @@ $(STAMP): pyproject.toml locks/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "homeport needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say: make PYTHON=python3.12")'
 	@echo "setting up $(VENV) (once; about a minute)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
+	@sh scripts/again.sh $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -44,7 +50,7 @@ attack: $(STAMP) ## Attack every server and every file that comes from outside: 
 	PYTHONPATH=tests/drills:tests/support:tests/support/guard $(BIN)/python -m attack $(ARGS)
 
 test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environment is 3 GB, made on first use).
-	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
+	sh scripts/again.sh $(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
 	@sh scripts/fuse.sh
 	-@sh scripts/prometheus.sh .cache/prometheus
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/rotel locks/rotel.txt
@@ -70,7 +76,7 @@ test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf, guidellm a
 ifeq ($(BENCH),sample)
 	BENCH=sample $(BIN)/python -m pytest -n 2 -m bench tests/integration/test_capacity_paced.py tests/integration/test_capacity_from_a_bench.py $(ARGS)
 else
-	$(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
+	sh scripts/again.sh $(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
 	@PYTHON=$(PYTHON) sh scripts/bench_env.sh .cache/judges
 	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
@@ -109,12 +115,12 @@ test-console: $(STAMP) ## Look at `homeport console` and a bench's page in a rea
 	$(BIN)/python -m pytest -m console tests/integration/test_console.py tests/integration/test_bench_report.py $(ARGS)
 
 test-terraform: $(STAMP) ## Run the tests that need Terraform (a provider with Google's schema is made on first use).
-	$(PYTHON) scripts/terraform_env.py $(TERRAFORM_VENV)
+	sh scripts/again.sh $(PYTHON) scripts/terraform_env.py $(TERRAFORM_VENV)
 	$(BIN)/python -m pytest -m terraform $(ARGS)
 
 .PHONY: weights
 weights: $(STAMP)
-	@HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch gemma-3-270m-pt smollm2-135m > /dev/null
+	@HOMEPORT_HOME=$(TEST_HOME) sh scripts/again.sh $(BIN)/homeport --quiet weights fetch gemma-3-270m-pt smollm2-135m > /dev/null
 	@PYTHON=$(BIN)/python sh scripts/encoder.sh $(SAFETENSORS)/encoder
 
 check: $(STAMP) ## Lint, format, types: what CI asks.

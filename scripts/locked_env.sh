@@ -5,6 +5,6 @@ STAMP="$1/homeport-$(cksum < "$2" | cut -d' ' -f1)"
 if [ ! -f "$STAMP" ]; then
   echo "setting up $1 (some seconds)"
   "${PYTHON:-python3}" -m venv "$1"
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$2"
+  sh scripts/again.sh "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$2"
   touch "$STAMP"
 fi

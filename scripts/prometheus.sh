@@ -10,7 +10,8 @@ if ! command -v apt-get > /dev/null; then
 fi
 mkdir -p "$folder"
 cd "$folder"
-apt-get download prometheus > /dev/null 2>&1 || { apt-get update -qq && apt-get download prometheus; }
+apt-get -o Acquire::Retries=5 download prometheus > /dev/null 2>&1 ||
+  { apt-get -o Acquire::Retries=5 update -qq && apt-get -o Acquire::Retries=5 download prometheus; }
 for package in prometheus_*.deb; do dpkg-deb -x "$package" .; done
 rm -f prometheus_*.deb
 usr/bin/promtool --version > /dev/null 2>&1

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from httpx2._config import DEFAULT_TIMEOUT_CONFIG
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["hub_fixtures", "made_wheels", "process_ban"]
 
 # A shell starts what is in its background without it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-settings.register_profile("homeport", deadline=None)  # A busy machine is no defect.
+# A busy machine is no defect, and a run finds what the last one found: whoever looks for more says
+# `make test ARGS=--hypothesis-profile=search`.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("homeport", settings.get_profile("search"), derandomize=True, database=None)
 settings.load_profile("homeport")
+for _patience in ("connect", "read", "write", "pool"):  # Of clients in tests that name none: 5 s by default.
+    setattr(DEFAULT_TIMEOUT_CONFIG, _patience, 60.0)
 
 gc.disable()  # Until all tests are there: what is imported and collected stays.
 
@@ -29,6 +37,20 @@ import sitecustomize  # noqa: E402, F401 - guards this process; others load it b
 from places import FETCHED  # noqa: E402
 from typist import Typist  # noqa: E402
 from user import User  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    Give all that these tests start one folder for what is temporary, which goes with them: whoever is killed leaves it.
+
+    Its path is short: sockets lie in it. pytest's own folder, with what failed, stays where it was.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    folder = tempfile.mkdtemp(prefix="hp-")
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_collection_finish() -> None:

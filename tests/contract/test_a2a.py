@@ -33,7 +33,7 @@ from a2a.types.a2a_pb2 import Role, SendMessageRequest
 
 
 async def ask(url, key):
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=60) as http:
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=300) as http:
         card = await A2ACardResolver(http, url).get_agent_card()
         client = ClientFactory(ClientConfig(httpx_client=http)).create(card)
         message = new_text_message("What is 6*7?", role=Role.ROLE_USER)

@@ -95,7 +95,7 @@ def run(name: str, served: User, without: str = "") -> tuple[dict[str, Any], lis
     script = f'{words}\nunset {without or "NOTHING"}\nexec "$@"'
     ran = subprocess.run(
         ["bash", "-c", script, "bash", *command(name)], cwd=served.folder, capture_output=True, text=True,
-        timeout=400, check=False, env={**of_the_shell, "GUARD_NOTES": str(notes)},
+        timeout=1200, check=False, env={**of_the_shell, "GUARD_NOTES": str(notes)},
     )  # fmt: skip
     told = [line for line in ran.stdout.splitlines() if line.startswith('{"version"')]
     assert told, ran.stdout + ran.stderr

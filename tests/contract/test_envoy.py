@@ -44,7 +44,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("transfer-encoding", "chunked")
             self.end_headers()
             self.wfile.write(b"4\\r\\none\\n\\r\\n")
-            go.wait(20)
+            go.wait(120)
             self.wfile.write(b"4\\r\\ntwo\\n\\r\\n0\\r\\n\\r\\n")
             return
         said = {"service": os.environ["K_SERVICE"], "path": self.path, "verb": self.command, "host": self.headers["host"],
@@ -69,7 +69,7 @@ class Both:
     def __init__(self, running: Running, app: App, port: int, folder: Path) -> None:
         self.running, self.app, self.folder = running, app, folder
         self.balancer = Balancer(running)
-        self.through = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+        self.through = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False)
 
     @property
     def front(self) -> EnvoyFront:

@@ -52,7 +52,7 @@ class TwoRegions:
 
     def __init__(self, running: Running, port: int) -> None:
         self.running = running
-        self.through = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+        self.through = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False)
 
     def ask(self, **more: str) -> httpx2.Response:
         """What a client gets."""

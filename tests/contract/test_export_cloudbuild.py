@@ -64,7 +64,7 @@ def test_it_is_a_build_that_google_knows_and_the_same_each_time(engine: str) -> 
     assert SchemaCheck(discovery.load("cloudbuild.v1")).schema("Build", build) == []
     build_checks.check(build)
     for script in (files["prepare.sh"], *(one["script"] for one in build["steps"] if one["id"] in {"deploy", "serving-look"})):  # fmt: skip
-        subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=20)
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=120)
 
 
 def test_what_goes_into_the_image_is_in_the_bucket_before() -> None:

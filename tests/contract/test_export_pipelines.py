@@ -83,7 +83,7 @@ def test_the_same_file_gives_the_same_and_its_scripts_are_scripts(kind: str) -> 
     assert not any(TOKEN in text for text in files.values())
     for name, text in files.items():
         if name.endswith(".sh"):
-            subprocess.run(["bash", "-n"], input=text, text=True, check=True, timeout=20)
+            subprocess.run(["bash", "-n"], input=text, text=True, check=True, timeout=120)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("github", "github-setup.sh"), ("trigger", "trigger-setup.sh")])
@@ -116,7 +116,7 @@ def test_the_workflow_is_one_that_githubs_schema_takes(tmp_path: Path) -> None:
         "vendor.github-workflows",
         "homeport.yml",
     ]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
@@ -176,7 +176,7 @@ def test_what_is_run_are_commands_that_homeport_has() -> None:
         parent = click.Context(cli, **cli.context_settings)
         assert command.make_context(word, arguments, parent=parent).params["on"] == "cloudrun"
     for run in runs:
-        subprocess.run(["bash", "-n"], input=run, text=True, check=True, timeout=20)
+        subprocess.run(["bash", "-n"], input=run, text=True, check=True, timeout=120)
 
 
 @pytest.mark.parametrize("token", [TOKEN, ""])

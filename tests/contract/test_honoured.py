@@ -79,7 +79,7 @@ def test_what_else_is_said_of_llamacpps_mistakes_is_so(user: User, wrong: dict[s
     user.run("up", "--yes", "--no-verify")
     endpoint = homeport.connect("home")
     request = {"model": endpoint.model, "messages": [{"role": "user", "content": "hi"}], **wrong}
-    assert httpx2.post(f"{endpoint.base_url}/chat/completions", json=request, timeout=60).status_code == 500
+    assert httpx2.post(f"{endpoint.base_url}/chat/completions", json=request, timeout=300).status_code == 500
 
 
 @pytest.mark.vllm

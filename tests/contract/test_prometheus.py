@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from homeport.observe import files as of_metrics
 from homeport.observe.chart import Alert
 from homeport.observe.files import Scraped
 from homeport.observe.panels import Watched
+from homeport.resources.local.process_tree import free_port
 from patience import until
 from places import TAUGHT
 from processes_of import spec
@@ -136,9 +136,7 @@ def prometheus(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     config = folder / "prometheus.yml"
     text = config.read_text().replace("15s", "1s").replace("10s", "1s")
     config.write_text(text)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port("127.0.0.1")
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [
@@ -155,7 +153,7 @@ def prometheus(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         yield f"http://127.0.0.1:{port}", process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 STALLED = "alert: HomeportStalled"

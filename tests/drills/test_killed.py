@@ -68,7 +68,7 @@ def begin(command: str, environment: dict[str, str], folder: Path) -> subprocess
 
 def run(command: str, environment: dict[str, str], folder: Path) -> str:
     with begin(command, environment, folder) as process:
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     return said
 
@@ -81,7 +81,7 @@ def test_the_next_up_goes_on_and_down_leaves_nothing(nth: int, tmp_path: Path) -
         cloud.after = nth % 2 == 0
         cloud.nth = nth
         with begin("up", environment, tmp_path) as cloud.victim:
-            assert cloud.victim.wait(60) == -signal.SIGKILL, cloud.victim.communicate()[0]
+            assert cloud.victim.wait(300) == -signal.SIGKILL, cloud.victim.communicate()[0]
         run("up", environment, tmp_path)
         assert "nothing to do" in run("plan", environment, tmp_path)
         assert {thing.name for thing in things(cloud)} == NAMES

@@ -123,7 +123,7 @@ def test_what_would_be_lost_is_told_before_any_work_and_an_interrupt_keeps_the_t
         assert line, said
         said += line
     process.send_signal(signal.SIGINT)
-    out, rest = process.communicate(timeout=60)
+    out, rest = process.communicate(timeout=300)
     assert process.returncode == 130
     assert rest.split()[-3:] == ["transcript:", "t.jsonl", "interrupted"]
     assert out == ""

@@ -45,7 +45,7 @@ def test_a_real_model_behind_it_calls_a_tool_for_openais_client(user: User, tmp_
         err = process.stderr.read()
         process.stdout.close()
         process.stderr.close()
-    assert process.wait(60) == 0, err
+    assert process.wait(300) == 0, err
     assert key not in err
     assert "agent answers at" in err
     (file,) = (tmp_path / "kept").iterdir()

@@ -42,7 +42,7 @@ def asked(cloud: OnCloudRun, answer: bytes) -> tuple[int, str]:
     while b"[y/N]" not in shown:
         shown += os.read(ours, 1000)
     os.write(ours, answer)
-    code = process.wait(120)
+    code = process.wait(600)
     os.close(ours)
     return code, " ".join(shown.decode().split())
 

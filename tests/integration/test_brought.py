@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from brought import INDEX, adapter, checkpoint, gguf_parts, gguf_with, index_of, write_index
+from homeport.resources.local.process_tree import free_port
 from hub import Hub
 from places import ADAPTER_GGUF, TAUGHT, TAUGHT_FOLDER
 from user import HOMEPORT, User
@@ -242,9 +242,7 @@ CLOUD: Mapping[str, Brought] = {
 def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """Google Cloud on this machine, one for all of these tests: its port, and the home that it lies in."""
     home = tmp_path_factory.mktemp("rehearsed")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        found = {"port": str(taken.getsockname()[1]), "home": str(home)}
+    found = {"port": str(free_port("127.0.0.1")), "home": str(home)}
     yield found
     subprocess.run([*HOMEPORT, "rehearse", "stop"], env={"HOMEPORT_HOME": str(home)}, check=False)
 

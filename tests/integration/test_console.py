@@ -298,7 +298,7 @@ def test_the_real_console_of_a_real_engine(user: User, page: Any, record_propert
         page.get_by_role("link", name="Playground").click()
         page.get_by_label("Message").first.fill("What is the weather in Paris?")
         page.get_by_role("button", name="Send").click()
-        page.get_by_text("ended: ").wait_for(timeout=60_000)
+        page.get_by_text("ended: ").wait_for(timeout=120_000)
         told = page.locator("[data-timing]").inner_text()
         assert re.search(r"first token [\d,]+ ms, all [\d,]+ ms; tokens in \d+, out \d+", told), told
         _picture(page, "console-playground.png")
@@ -319,7 +319,7 @@ def test_the_real_console_of_a_real_engine(user: User, page: Any, record_propert
         assert page.complaints == []
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0, process.stderr.read()
+        assert process.wait(300) == 0, process.stderr.read()
         process.stdout.close()
         process.stderr.close()
 

@@ -102,6 +102,6 @@ def test_down_asks_whoever_is_there(served: User, answer: str, code: int, runs: 
         shown += os.read(ours, 1000)
     assert str(process.pid) in pids(shown.decode())
     os.write(ours, answer.encode())
-    assert asked.wait(60) == code
+    assert asked.wait(120) == code
     os.close(ours)
     assert process.is_running() is runs

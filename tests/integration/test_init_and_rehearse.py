@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
-import socket
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from homeport import spec
+from homeport.resources.local.process_tree import free_port
 from places import TAUGHT
 from schemas import ensure_valid
 from user import HOMEPORT, User
@@ -18,10 +18,7 @@ from user import HOMEPORT, User
 
 @pytest.fixture
 def port(user: User) -> Iterator[str]:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        found = str(taken.getsockname()[1])
-    yield found
+    yield str(free_port("127.0.0.1"))
     user.run("rehearse", "stop")
 
 

@@ -30,7 +30,7 @@ def said(*command: str | Path, env: Mapping[str, str], cwd: Path, code: int = 0)
     """What a command prints to both its streams."""
     ran = subprocess.run(
         [*map(str, command)], env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, check=False, timeout=400,
+        text=True, check=False, timeout=1200,
     )  # fmt: skip
     assert ran.returncode == code, f"$ {' '.join(map(str, command))}\nexit {ran.returncode}\n{ran.stdout}"
     return ran.stdout
@@ -62,7 +62,7 @@ def machine(tmp_path: Path) -> dict[str, str]:
     home.mkdir()
     shutil.copytree(FETCHED / "weights", home / "kept" / "weights", copy_function=os.link)
     return {
-        **env, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1", "HOME": str(home), "HOMEPORT_HOME": str(home / "kept"), "UV_TOOL_DIR": str(tmp_path / "tools"),
+        **env, "PIP_RETRIES": "10", "PIP_TIMEOUT": "60", "UV_HTTP_RETRIES": "10", "UV_HTTP_TIMEOUT": "120", "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1", "HOME": str(home), "HOMEPORT_HOME": str(home / "kept"), "UV_TOOL_DIR": str(tmp_path / "tools"),
         "UV_TOOL_BIN_DIR": str(tmp_path / "bin"), "PATH": f"{tmp_path / 'bin'}:{env['PATH']}",
     }  # fmt: skip
 

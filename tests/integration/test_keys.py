@@ -256,7 +256,7 @@ def test_an_engine_that_died_with_the_users_key_is_not_started_without_it(owning
     ended = [psutil.Process(seen[key]) for key in ("supervisor_pid", "pid")]
     for process in ended:
         process.kill()
-    psutil.wait_procs(ended, timeout=10)
+    psutil.wait_procs(ended, timeout=60)
     said = " ".join(owning.run("up", "--yes", code=10).err.split())
     assert "was started with the key that was there, and has ended since" in said
     assert "do: export MYKEY with that key, then `homeport up`" in said
@@ -327,7 +327,7 @@ def test_a_web_page_gets_nothing_from_llama_cpp_and_changes_nothing(keyed: User)
     address = variables["OPENAI_BASE_URL"].removesuffix("/v1")
     simple = {"Origin": "https://evil.example", "Host": "evil.example", "Content-Type": "text/plain"}
     told: list[str] = []
-    with httpx2.Client(base_url=address, trust_env=False, timeout=30) as client:
+    with httpx2.Client(base_url=address, trust_env=False, timeout=120) as client:
         for method, path in paths().requests:
             body = json.dumps(
                 {"prompt": "hi", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}

@@ -62,7 +62,7 @@ async def on_port(owner: User, *arguments: str) -> AsyncIterator[dict[str, Any]]
         yield json.loads(printed)["mcpServers"]["homeport"]
     finally:
         process.send_signal(signal.SIGINT)
-        code = await asyncio.to_thread(process.wait, 30)
+        code = await asyncio.to_thread(process.wait, 300)
         err = process.stderr.read()
         process.stdout.close()
         process.stderr.close()
@@ -137,7 +137,7 @@ def test_a_change_that_is_cancelled_ends_as_by_ctrl_c_and_the_next_goes_on_from_
         async with Client(started(owner, "--allow-changes")) as client:
             confirm = (await structured(client, "up"))["confirm"]
             call = asyncio.create_task(client.call_tool("up", {"confirm": confirm}, progress_callback=hear))
-            await asyncio.wait_for(begun.wait(), 60)
+            await asyncio.wait_for(begun.wait(), 300)
             call.cancel()
             await asyncio.gather(call, return_exceptions=True)
             assert await applied(client)
@@ -208,7 +208,7 @@ def test_nothing_but_the_protocol_is_on_standard_output(owner: User) -> None:
         line = process.stdout.readline()
         assert line, "it hung up"
         lines.append(line)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     lines += out.splitlines()
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in lines)
     assert "Traceback" not in err
@@ -222,7 +222,7 @@ def test_two_clients_are_served_at_once_on_a_port(owner: User, mode: str) -> Non
 
             async def asked() -> Any:
                 async with (
-                    httpx2.AsyncClient(headers=config["headers"], timeout=60) as http,
+                    httpx2.AsyncClient(headers=config["headers"], timeout=300) as http,
                     Client(streamable_http_client(config["url"], http_client=http), mode=mode) as client,
                 ):
                     answers = await asyncio.gather(*(structured(client, "plan") for _ in range(3)))

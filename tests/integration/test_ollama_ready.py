@@ -76,18 +76,18 @@ class Running:
 
     def answers(self, port: int) -> bool:
         try:
-            return httpx2.get(f"http://{HOST}:{port}/", trust_env=False, timeout=5).status_code == 200
+            return httpx2.get(f"http://{HOST}:{port}/", trust_env=False, timeout=60).status_code == 200
         except httpx2.HTTPError:
             return False
 
     def ends(self) -> tuple[int, str]:
         """How it ended and what it said; nothing that it began is left."""
-        said, _ = self.process.communicate(timeout=20)
+        said, _ = self.process.communicate(timeout=120)
         mine = [
             one for one in psutil.process_iter(["environ"])
             if (one.info["environ"] or {}).get("FOLDER") == str(self.folder)
         ]  # fmt: skip
-        assert not psutil.wait_procs(mine, timeout=10)[1]
+        assert not psutil.wait_procs(mine, timeout=60)[1]
         return self.process.returncode, said
 
     def stop(self) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from homeport.errors import StateError
 from homeport.resources.local import endpoint_record, process_tree
 from places import ROOT, TAUGHT
+from processes_of import lives
 from user import User
 
 pytestmark = pytest.mark.long
@@ -187,7 +188,7 @@ def test_an_endpoint_whose_record_cannot_be_read_is_taken_down(served: User, tex
         assert "the record of home cannot be read" in refused.err
         assert "homeport down home" in refused.err
     assert "removed process of home" in served.run("down", "home", "--yes").out
-    assert not psutil.pid_exists(engine.pid) or engine.status() == psutil.STATUS_ZOMBIE
+    assert not lives(engine.pid)
     assert states(served) == {"other": "ready"}
 
 

@@ -182,7 +182,7 @@ def _the_parent_alone_is_killed_and_nothing_is_left(user: User) -> None:
     supervisor = psutil.Process(user.run("status", "--json").json[0]["supervisor_pid"])
     supervisor.kill()  # It would start the engine again.
     family[0].kill()
-    psutil.wait_procs([supervisor, family[0]], timeout=30)
+    psutil.wait_procs([supervisor, family[0]], timeout=120)
     assert any(process.is_running() for process in family[1:]), "vLLM's workers outlive their parent"
     assert "dead" in user.run("status", code=20).out
     user.run("down", "--yes")

@@ -75,7 +75,7 @@ def wrapped(folder: Path, host: str, *, key: bool) -> Iterator[httpx2.Client]:
             yield client
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
 
 
 def asked(client: httpx2.Client, host: str, path: str = "/v1/models") -> int:

@@ -57,7 +57,7 @@ def test_ctrl_c_ends_what_is_kept_awake_and_tells_what_it_came_to(user: User) ->
             assert line, said
             said += line
         process.send_signal(signal.SIGINT)
-        out, rest = process.communicate(timeout=60)
+        out, rest = process.communicate(timeout=300)
         return process.returncode, out, rest
 
     async def scene() -> tuple[int, str, str]:

@@ -43,6 +43,7 @@ def chromium() -> Iterator[Any]:  # Any: Playwright's Browser; it has an environ
 def tab(browser: Any, *, width: int, color_scheme: str = "light") -> Iterator[Any]:  # Any: Playwright's Page
     """A new tab, with what it `asked` for, and its `complaints`: what it logged as an error, or CSP refused."""
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=color_scheme)
+    context.set_default_timeout(120_000)
     page = context.new_page()
     page.asked, page.complaints = [], []
     page.on("request", lambda request: page.asked.append(request.url))
@@ -67,7 +68,7 @@ def console_of(views: Any) -> Iterator[str]:  # Any: whatever answers as `Views`
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
-    ready.wait(60)
+    assert ready.wait(120)
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/#key={key.reveal()}"
     finally:

@@ -15,7 +15,7 @@ import httpx2
 from homeport.resources.local.process_tree import free_port
 from places import ROOT
 
-_LONGEST_S = 60.0
+_LONGEST_S = 180.0
 _LINE = re.compile(r"^ *(Trace ID|Parent ID|ID|Name|Kind|Status code) *: ?(.*)$")
 _ATTRIBUTE = re.compile(r"^ *-> ([\w.]+): (\w+)\((.*)\)$")
 
@@ -53,11 +53,12 @@ class Collector:
         return found
 
     def until(self, count: int) -> list[ReceivedSpan]:
-        """The spans, once there are so many."""
-        end = time.monotonic() + _LONGEST_S
-        while len(found := self.spans()) < count and time.monotonic() < end:
-            time.sleep(0.1)
-        assert len(found) >= count, self.told.read_text(errors="replace")
+        """The spans, once there are so many, and the last of them is told to its end."""
+        end, told = time.monotonic() + _LONGEST_S, -1
+        while len(found := self.spans()) < count or told != self.told.stat().st_size:
+            assert time.monotonic() < end, self.told.read_text(errors="replace")
+            told = self.told.stat().st_size
+            time.sleep(0.3)
         return found
 
 

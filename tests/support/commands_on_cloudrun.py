@@ -29,7 +29,7 @@ callers = ["user:friend@example.com"]
 class OnCloudRun:
     """A user with a file, and a rehearsal that stands in for Google Cloud."""
 
-    patience_s = 240.0
+    patience_s = 600.0
     """For one command."""
 
     def __init__(self, user: User, rehearsal: Served) -> None:
@@ -73,7 +73,7 @@ class OnCloudRun:
             yield said
         finally:
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
 
     def asked_by(self, who: str) -> int:
         """The status with which the front answers a person's token."""

@@ -9,6 +9,7 @@ A command has its own process, environment, folder and streams, as if it had bee
 time that the imports take: two thirds of a command of gcloud's, nine tenths of one of homeport's.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -66,6 +67,7 @@ def serve(path: str, main: Any) -> None:
         while True:
             readable, _, _ = select.select([listening, sys.stdin], [], [])
             if sys.stdin in readable:
+                Path(path).unlink(missing_ok=True)
                 os._exit(0)
             asked, _ = listening.accept()
             if os.fork():
@@ -117,7 +119,14 @@ def _do(wanted: Any, streams: list[int], main: Any) -> None:
                 stream.flush()
             except (OSError, ValueError):  # nobody reads any more, or it was closed
                 code = code or 120
+        _at_exit()
         os._exit(code if isinstance(code, int) else 1)
+
+
+def _at_exit() -> None:
+    """Do what Python does when it ends, so that what is temporary goes; a fork that ends at once leaves it."""
+    if "homeport" in sys.modules:
+        atexit._run_exitfuncs()
 
 
 def _umask() -> int:

@@ -26,7 +26,7 @@ from homeport.resources.google.traffic import Body, Receipt, latest, shares, sho
 from ways import NAME, PROJECT, REGION
 
 SERVICE = f"projects/{PROJECT}/locations/{REGION}/services/{NAME}"
-_LONGEST_S = 120
+_LONGEST_S = 900
 """Of a child, in this machine's seconds, before it is taken to be stuck."""
 
 

@@ -114,7 +114,7 @@ class Served:
         another = {"CLOUDSDK_AUTH_ACCESS_TOKEN": self.token(caller)} if caller else {}
         ended = subprocess.run(
             [self.program, *arguments], cwd=self.folder, env={**self.environment, **another}, capture_output=True,
-            text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+            text=True, timeout=300, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         said = Said(ended.returncode, ended.stdout, ended.stderr)
         assert said.code == code, f"gcloud {' '.join(arguments)}: exit {said.code}\n{said.out}\n{said.err}"
@@ -187,4 +187,4 @@ def served(folder: Path, *arguments: str) -> Iterator[Served]:
             yield Served(url[0], folder, secret, f"http://127.0.0.1:{inside[1]}" if inside else "")
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)

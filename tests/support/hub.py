@@ -49,6 +49,8 @@ class Server:
         self.ranges = True
         self.stalled = threading.Event()
         self.release = threading.Event()
+        self.gave_up = False
+        """Whether a client held out longer than a stalled answer, which goes on after ten minutes."""
         self._faults: dict[str, Faults] = {}
         self._lock = threading.Lock()
         self._http: list[ThreadingHTTPServer] = []
@@ -123,6 +125,12 @@ class Server:
             return max(0, size - int(match[2])), size
         return int(match[1]), min(size, int(match[2]) + 1) if match[2] else size
 
+    def stall(self) -> None:
+        """Wait until released."""
+        self.stalled.set()
+        if not self.release.wait(600):
+            self.gave_up = True
+
     def _send(self, answer: Answer, name: str, body: bytes, cut: int | None) -> None:
         sent = 0
         faults = self.faults(name)
@@ -133,8 +141,7 @@ class Server:
                 return
             if faults.stall_after is not None and sent >= faults.stall_after:
                 faults.stall_after = None
-                self.stalled.set()
-                self.release.wait(60)
+                self.stall()
             stops = [stop for stop in (cut, faults.stall_after) if stop is not None and stop > sent]
             block = body[sent : min([sent + BLOCK, *stops])]
             with self._lock:  # Before the client can have it, so that a later count includes it.

@@ -13,7 +13,7 @@ def until(
     look: Callable[[], _T],
     good: Callable[[_T], object] = bool,
     *,
-    within_s: float = 60.0,
+    within_s: float = 180.0,
     every_s: float = 0.05,
     told: Callable[[], str] = str,
 ) -> _T:

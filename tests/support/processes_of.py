@@ -22,6 +22,14 @@ def processes_of(user: User) -> list[int]:
     return [pid for pid, command in all_of(user) if not is_supervisor(command)]
 
 
+def lives(pid: int) -> bool:
+    """Whether a process does: one that has ended, and was not asked by a parent how, does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def all_of(user: User) -> list[tuple[int, list[str]]]:
     """Pids and command lines of all processes of this user's endpoints."""
     found = []

@@ -34,6 +34,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path.startswith("/slow"):
             time.sleep(float(self.path.partition("=")[2]))
+        if self.path.startswith("/until="):
+            over = self.path.partition("=")[2]
+            open(over + "." + str(os.getpid()), "w").close()
+            while not os.path.exists(over):
+                time.sleep(0.01)
         said = {"pid": os.getpid(), "argv": sys.argv[1:], "env": dict(os.environ), "headers": dict(self.headers)}
         if self.path.startswith("/file="):
             path = self.path.partition("=")[2]
@@ -76,7 +81,7 @@ class Running:
 
     def __init__(self, cloud: Cloud, port: int) -> None:
         self.cloud = cloud
-        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
+        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=300, trust_env=False)
 
     def api(self, verb: str, path: str, body: Any = None, host: str = "run") -> Any:  # Any: JSON
         """A call to an API; its answer must be good."""

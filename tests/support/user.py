@@ -44,7 +44,7 @@ class User:
         (self.folder / "homeport.toml").write_text(text)
 
     def run(
-        self, *arguments: str, code: int | None = 0, cwd: Path | None = None, timeout: float = 240, **env: str
+        self, *arguments: str, code: int | None = 0, cwd: Path | None = None, timeout: float = 600, **env: str
     ) -> Ran:
         """
         `homeport` with these arguments. `code` is what it must exit with; None for any.

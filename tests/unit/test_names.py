@@ -136,7 +136,11 @@ def fetched(store: WeightsStore, source: str) -> Manifest | None:
         return None
 
 
-_each = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_each = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @_each

@@ -22,7 +22,7 @@ async def raw(client: httpx2.AsyncClient, *lines: bytes, shown: bool = True) -> 
     reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
     key = [b"authorization: Bearer " + KEY.encode()] if shown else []
     writer.write(b"\r\n".join([lines[0], *key, *lines[1:]]))
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), 120)
     writer.close()
     return answer
 

@@ -25,6 +25,8 @@ from gcp_rehearsal.runtime.probe import ContainerProbe
 from gcp_rehearsal.runtime.process_ends import end
 
 _LOOKS_EVERY_S = 0.1
+_LAST_LINES_WITHIN_S = 5.0
+"""After a process has ended: what it wrote is there already, unless something else holds its output open."""
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 
 
@@ -135,7 +137,7 @@ class ContainerProcess:
         if self.process is None or self.process.poll() is None:
             return
         if self._reader is not None:
-            self._reader.join(1.0)
+            self._reader.join(_LAST_LINES_WITHIN_S)
         if not self.plan.is_task:
             self.lines.append(f"Container called exit({self.process.returncode}).")
 

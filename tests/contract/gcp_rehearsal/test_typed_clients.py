@@ -94,14 +94,14 @@ def test_artifact_registry_makes_a_repository_in_its_own_time() -> None:
     operation = registry.create_repository(
         parent=REGION, repository_id="typed", repository={"format": kind, "labels": {"a": "b"}}
     )
-    assert operation.result(timeout=60).format_ == kind
+    assert operation.result(timeout=300).format_ == kind
     changed = registry.update_repository(
         repository={"name": f"{REGION}/repositories/typed", "description": "new"},
         update_mask={"paths": ["description"]},
     )
     assert changed.description == "new"
     assert [one.name for one in registry.list_repositories(parent=REGION)] == [f"{REGION}/repositories/typed"]
-    registry.delete_repository(name=changed.name).result(timeout=60)
+    registry.delete_repository(name=changed.name).result(timeout=300)
     with pytest.raises(NotFound):
         registry.get_repository(name=changed.name)
 
@@ -115,18 +115,18 @@ def test_cloud_run_deploys_changes_and_removes_a_service() -> None:
             max_instance_request_concurrency=4,
         ),
     )  # fmt: skip
-    made = services.create_service(parent=REGION, service_id="typed", service=service).result(timeout=60)
+    made = services.create_service(parent=REGION, service_id="typed", service=service).result(timeout=300)
     assert made.uri.startswith("https://")
     assert made.terminal_condition.state == run_v2.Condition.State.CONDITION_SUCCEEDED
     made.template.max_instance_request_concurrency = 8
     made.template.revision = ""
-    changed = services.update_service(service=made).result(timeout=60)
+    changed = services.update_service(service=made).result(timeout=300)
     assert changed.latest_ready_revision != made.latest_ready_revision
     revisions = client(run_v2.RevisionsClient, "run")
     assert len(list(revisions.list_revisions(parent=changed.name))) == 2
     with pytest.raises(BadRequest):
         services.create_service(parent=REGION, service_id="Not_A_Name", service=service)
-    services.delete_service(name=changed.name).result(timeout=60)
+    services.delete_service(name=changed.name).result(timeout=300)
     with pytest.raises(NotFound):
         services.get_service(name=changed.name)
 
@@ -136,10 +136,10 @@ def test_cloud_run_runs_a_job() -> None:
     job = run_v2.Job(
         template={"template": {"containers": [{"image": "docker.io/library/busybox"}], "max_retries": 0}}
     )
-    made = jobs.create_job(parent=REGION, job_id="typed", job=job).result(timeout=60)
-    execution = jobs.run_job(name=made.name).result(timeout=60)
+    made = jobs.create_job(parent=REGION, job_id="typed", job=job).result(timeout=300)
+    execution = jobs.run_job(name=made.name).result(timeout=300)
     assert execution.succeeded_count == 1
-    jobs.delete_job(name=made.name).result(timeout=60)
+    jobs.delete_job(name=made.name).result(timeout=300)
 
 
 def test_cloud_storage_keeps_bytes_with_their_preconditions(rehearsal: Served, tmp_path: Path) -> None:

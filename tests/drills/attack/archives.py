@@ -145,7 +145,7 @@ def _opened(make: Callable[[], bytes], stage: Stage) -> str:
     canary = Canary(folder)
     path = stage.root / "tiny-1.0-py3-none-any.whl"
     path.write_bytes(make())
-    size, begun = 0, time.monotonic()
+    size, begun = 0, time.process_time()
 
     def take(block: bytes) -> None:
         nonlocal size
@@ -162,10 +162,10 @@ def _opened(make: Callable[[], bytes], stage: Stage) -> str:
             unpack(path, piece, take)
     except HomeportError:
         pass
-    took = time.monotonic() - begun
+    took = time.process_time() - begun
     if (Path.cwd() / "run-by-a-wheel").exists():
         return "code of the wheel ran"
-    return f"it took {took:.0f} s" if took > _WITHIN_S else canary.changed()
+    return f"it took {took:.0f} s of the processor" if took > _WITHIN_S else canary.changed()
 
 
 _DOCKERFILES = (

@@ -19,10 +19,10 @@ from attack.law import Attack, Canary, Watch
 from attack.stage import MODEL, Stage, completes
 
 _DOOR = "llama.cpp, inside"
-_PATIENCE_S = 20.0
+_PATIENCE_S = 120.0
 _HANGS_UP_AFTER_S = 4.0
 """Where what was asked for may take as long as it likes, until the client is gone."""
-_RESTARTS_WITHIN_S = 30.0
+_RESTARTS_WITHIN_S = 240.0
 """As long has the supervisor to notice, and the engine to load this small model again."""
 _LARGEST = 2**31 - 1
 _FIELDS = (

@@ -141,7 +141,7 @@ def sent(door: Door, one: Raw, host: bytes, stage: Stage) -> str:
         host = str(server.told["service"]).removeprefix("https://").encode()
     data = data.replace(raw.HOST, address if host == raw.HOST else host)
     data = data.replace(raw.KEY, (server.key or "no-key-there").encode())
-    answer = exchange(server.port, data, patience_s=8.0 if one.whole else 0.4, slow=one.slow)
+    answer = exchange(server.port, data, patience_s=60.0 if one.whole else 0.4, slow=one.slow)
     return judged(answer, whole=one.whole, key="" if server.key.encode() in data else server.key)
 
 
@@ -240,7 +240,7 @@ def listed(server: Server, words: Sequence[str]) -> str:
     }
     call = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}
     headers = {"Authorization": f"Bearer {server.key}", "Accept": "application/json, text/event-stream"}
-    with httpx2.Client(trust_env=False, timeout=15.0, headers=headers) as http:
+    with httpx2.Client(trust_env=False, timeout=60.0, headers=headers) as http:
         came = http.post(f"http://127.0.0.1:{server.port}/mcp", json=call)
     return "" if came.status_code == 200 and all(word in came.text for word in words) else shown(came.text)
 

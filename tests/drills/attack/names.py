@@ -251,6 +251,6 @@ def _named(command: tuple[str, ...], name: str, stage: Stage) -> str:
 
 def _typed(arguments: tuple[str, ...], folder: Path, env: dict[str, str]) -> str:
     came = typed(*arguments, folder=folder, env=env)
-    if came.seconds > 20:
+    if came.seconds > 60:
         return f"it took {came.seconds:.0f} s"
     return judged(came.text, came.code)

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 MODEL = "gemma-4-taught"
 WORDS = "words-of-the-model"
 """What the rehearsed service answers, and nobody may read who was not let in."""
-_STARTS_WITHIN_S = 60.0
+_STARTS_WITHIN_S = 240.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,9 @@ class Stage:
         self.root = root
         self.home = root / "home"
         self.work = root / "work"
+        self.temporary = root / "tmp"
         self._stack = ExitStack()
-        for folder in (self.home, self.work):
+        for folder in (self.home, self.work, self.temporary):
             folder.mkdir(parents=True)
         shutil.copyfile(TAUGHT, self.work / TAUGHT.name)
 
@@ -62,6 +63,7 @@ class Stage:
         return {
             **kept,
             "HOME": str(self.home),
+            "TMPDIR": str(self.temporary),
             "HOMEPORT_HOME": str(self.home / "homeport"),
             "HF_HOME": str(self.home / "hf"),
             "XDG_CACHE_HOME": str(self.home / "cache"),
@@ -86,7 +88,7 @@ class Stage:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=120,
+            timeout=600,
             check=False,
         )
 
@@ -238,7 +240,7 @@ def staged(root: Path) -> Iterator[Stage]:
 
 
 def asked(
-    server: Server, path: str, *, patience_s: float = 15.0, headers: dict[str, str] | None = None
+    server: Server, path: str, *, patience_s: float = 60.0, headers: dict[str, str] | None = None
 ) -> httpx2.Response:
     """The answer to the server's owner."""
     key = {"Authorization": f"Bearer {server.key}"} if server.key else {}
@@ -246,7 +248,7 @@ def asked(
         return client.get(f"http://127.0.0.1:{server.port}{path}", headers={**key, **(headers or {})})
 
 
-def completes(server: Server, *, patience_s: float = 30.0) -> str:
+def completes(server: Server, *, patience_s: float = 240.0) -> str:
     """Why the holder of the key gets no word of the model within `patience_s`; '' where they do."""
     ends, why = time.monotonic() + patience_s, ""
     body = {"model": MODEL, "prompt": "What is the weather", "max_tokens": 2}

@@ -64,7 +64,7 @@ def watches(stage: Stage) -> dict[str, Watch]:
         fell = f"{count - calls[-1]} calls of strangers came through" if calls and count != calls[-1] else ""
         good = stage.rehearsal.told["identities"]["good"].encode()
         data = raw.request(b"GET", b"/v1/models", ((b"Authorization", b"Bearer " + good),), host=_host(stage))
-        answer = exchange(stage.rehearsal.port, data, patience_s=20)
+        answer = exchange(stage.rehearsal.port, data, patience_s=60)
         calls.append(stage.served())
         return fell or ("" if answer.statuses == [200] else shown(f"the owner is not served: {answer.text}"))
 
@@ -123,7 +123,7 @@ def _presented(name: str, header: str, path: str, stage: Stage) -> str:
     token = _FORGERIES[name](identities["good"]) if name in _FORGERIES else identities[name]
     headers = ((header.encode(), b"Bearer " + token.encode("latin-1")),)
     data = raw.request(b"GET", path.encode(), headers, host=_host(stage))
-    return doors.judged(exchange(stage.rehearsal.port, data, patience_s=8), whole=True, key="")
+    return doors.judged(exchange(stage.rehearsal.port, data, patience_s=60), whole=True, key="")
 
 
 def _opens(token: str, stage: Stage) -> str:
@@ -135,7 +135,7 @@ def _opens(token: str, stage: Stage) -> str:
         (b"run.googleapis.com", b"/v2/projects/rehearsal/locations/us-central1/services"),
         (_host(stage), b"/v1/models"),
     ):
-        answer = exchange(port, raw.request(b"GET", path, bearer, host=host), patience_s=8)
+        answer = exchange(port, raw.request(b"GET", path, bearer, host=host), patience_s=60)
         known = answer.statuses == [200] or (answer.statuses == [403] and "does not have" in answer.text)
         if known:
             return shown(f"the token that it gives away is known at {host.decode()}: {answer.text}")
@@ -145,7 +145,7 @@ def _opens(token: str, stage: Stage) -> str:
 def _tried(host: bytes, method: bytes, path: bytes, headers: Headers, body: bytes, stage: Stage) -> str:
     data = raw.request(method, path.replace(b"@ACCOUNT@", _DEFAULT.encode()), headers, body, host)
     data = data.replace(raw.HOST, f"127.0.0.1:{stage.rehearsal.port}".encode())
-    answer = exchange(stage.rehearsal.port, data, patience_s=8)
+    answer = exchange(stage.rehearsal.port, data, patience_s=60)
     if stage.rehearsal.key.encode() not in data and stage.rehearsal.key in answer.text:
         return shown(f"it tells its key: {answer.text}")
     for token in _TOKENS.findall(answer.text):
@@ -274,7 +274,7 @@ def _stored(method: bytes, path: bytes, headers: Headers, stage: Stage) -> str:
     answer = exchange(
         stage.rehearsal.port,
         raw.request(method, path, headers, b"{}" if method == b"POST" else b""),
-        patience_s=8,
+        patience_s=60,
     )
     known = "does not have" in answer.text or any(status < 400 for status in answer.statuses)
     return shown(f"it answers as to the instance: {answer.text}") if known else ""

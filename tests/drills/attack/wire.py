@@ -39,7 +39,7 @@ class Answer:
 
 
 def exchange(
-    port: int, data: bytes, *, patience_s: float = 5.0, slow: bool = False, host: str = "127.0.0.1"
+    port: int, data: bytes, *, patience_s: float = 60.0, slow: bool = False, host: str = "127.0.0.1"
 ) -> Answer:
     """
     Send `data`, all at once or `slow`, in two pieces, and read until the server closes, keeps silent or `patience_s` is over.
@@ -47,7 +47,7 @@ def exchange(
     A server that has answered as announced is not waited for any longer.
     """
     received, closed = bytearray(), False
-    with socket.create_connection((host, port), timeout=5) as connection:
+    with socket.create_connection((host, port), timeout=60) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(OSError):  # It may have had enough; what it said is read all the same.
             if slow:

@@ -37,7 +37,7 @@ def asked(engine: ToolScript, server: str | McpServer, path: Path, **more: Any) 
     """What an agent answers that has the tools of `server`."""
 
     async def work() -> str:
-        async with mcp_servers.opened([server], answer_within_s=20) as tools:
+        async with mcp_servers.opened([server], answer_within_s=120) as tools:
             setup = AgentSetup(endpoint=engine.endpoint, tools=tools, **{"confirm": allowed, **more})
             with Transcript(path) as transcript:
                 return (await answer("What is 1 + 2?", setup, transcript)).answer

@@ -107,7 +107,7 @@ def test_a_build_that_fails_is_told_with_the_last_lines_of_its_log(here: Place) 
 STAND_IN = """#!/bin/sh
 echo "$@" >>"$LOG"
 case "$1" in
-  serve) [ -z "${DIES:-}" ] || exit 3; sleep 600 & trap 'kill $!' TERM; wait ;;
+  serve) [ -z "${DIES:-}" ] || exit 3; trap 'kill $!; exit' TERM; sleep 600 & wait ;;
   list) [ "$(grep -c '^list' "$LOG")" -ge 3 ] ;;
   *) [ "$1" != "${FAILS:-}" ] ;;
 esac
@@ -122,12 +122,12 @@ def bake(folder: Path, **env: str) -> tuple[int, list[str]]:
     log = folder / "log"
     told = {"PATH": f"{folder}:{os.environ['PATH']}", "LOG": str(log), "TMPDIR": str(folder), **env}
     ran = subprocess.run(
-        ["sh", "bake.sh"], cwd=folder, env=told, capture_output=True, timeout=30, check=False
+        ["sh", "bake.sh"], cwd=folder, env=told, capture_output=True, timeout=120, check=False
     )
     begun = [
         one for one in psutil.process_iter(["environ"]) if (one.info["environ"] or {}).get("LOG") == str(log)
     ]
-    assert not psutil.wait_procs(begun, timeout=10)[1], "its servers go with it, whatever came of it"
+    assert not psutil.wait_procs(begun, timeout=60)[1], "its servers go with it, whatever came of it"
     return ran.returncode, log.read_text().splitlines()
 
 

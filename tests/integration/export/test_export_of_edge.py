@@ -42,7 +42,7 @@ def test_an_edge_is_exported_the_same_each_time(kind: str, edge: dict[str, Any])
     assert files == export(kind, resources(**edge))
     for name, text in files.items():
         if name.endswith(".sh"):
-            subprocess.run(["bash", "-n"], input=text, text=True, check=True, timeout=20)
+            subprocess.run(["bash", "-n"], input=text, text=True, check=True, timeout=120)
 
 
 @pytest.mark.parametrize("kind", ["gcloud", "terraform", "cloudbuild"])
@@ -97,7 +97,7 @@ def test_terraforms_closing_command_opens_nothing_where_no_address_is_told(
     if before:
         file.write_text(before)
     env = {"PATH": f"{stub.parent}:{os.environ['PATH']}"}
-    subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, check=False, timeout=20)
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, check=False, timeout=120)
     assert (file.read_text() if file.exists() else "") == after
     closes = says.startswith("https")
     assert (tmp_path / "applied").exists() is closes, "an apply without the file would open the service"

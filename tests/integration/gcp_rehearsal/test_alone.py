@@ -51,7 +51,7 @@ def test_it_starts_without_homeport_and_hands_out_a_login(caller: str, kind: str
             assert asked.json()["email"] == caller
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     assert not Path(told["GOOGLE_APPLICATION_CREDENTIALS"]).exists()
     assert os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") is None
 

@@ -299,7 +299,7 @@ def test_env_hands_the_token_on_to_the_user_who_started_it_also_within_and_to_no
             assert refused.out == ""
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     assert "homeport rehearse serve" in user.run("rehearse", "env", "--port", ports[0], code=20).err
     assert not list((user.home / "rehearsals").iterdir())
 

@@ -283,7 +283,7 @@ def test_what_is_typed_is_not_shown_and_nothing_is_made_without_a_yes(here: Plac
 
 def _read(master: int) -> bytes:
     """What comes next; nothing once the other end is closed, or says nothing for long."""
-    if not select.select([master], [], [], 15)[0]:
+    if not select.select([master], [], [], 120)[0]:
         return b""
     try:
         return os.read(master, 4096)

@@ -84,5 +84,5 @@ def step(folder: Path) -> str:
 def ran(words: list[str], env: dict[str, str], given: str = "") -> subprocess.CompletedProcess[str]:
     told = {"HOMEPORT_PAUSE_S": "0.01", "HF_ENDPOINT": "http://127.0.0.1:9"}
     return subprocess.run(
-        [sys.executable, "-I", *words], input=given, env={**told, **env}, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-I", *words], input=given, env={**told, **env}, capture_output=True, text=True, timeout=300, check=False
     )  # fmt: skip

@@ -41,10 +41,10 @@ def test_killed_in_the_middle_the_next_run_goes_on_from_there(
     hub.push("org/model", {"model.gguf": GGUF})
     hub.faults("model.gguf").stall_after = 2_000_000
     with another_process(tmp_path) as victim:
-        assert hub.stalled.wait(30)
+        assert hub.stalled.wait(120)
         until(lambda: any(path.stat().st_size >= 1_900_000 for path in tmp_path.rglob("*.incomplete")))
         victim.send_signal(signal.SIGKILL)
-        assert victim.wait(10) == -signal.SIGKILL
+        assert victim.wait(60) == -signal.SIGKILL
     hub.release.set()
     assert store.manifest(SOURCE, "gguf") is None
     hub.served.clear()
@@ -59,12 +59,12 @@ def test_two_processes_fetch_every_byte_once(hub: Hub, tmp_path: Path) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
     hub.faults("model.gguf").stall_after = 1_000_000
     with another_process(tmp_path) as first:
-        assert hub.stalled.wait(30)
+        assert hub.stalled.wait(120)
         with another_process(tmp_path) as second:
             assert second.stdout is not None
             assert "another process is fetching hf:org/model" in second.stdout.readline()
             hub.release.set()
-            said = {first.communicate(timeout=30)[0], second.communicate(timeout=30)[0]}
+            said = {first.communicate(timeout=120)[0], second.communicate(timeout=120)[0]}
     assert len(said) == 1
     assert first.returncode == second.returncode == 0
     assert hub.served == {"model.gguf": len(GGUF)}

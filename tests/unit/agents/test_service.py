@@ -189,15 +189,15 @@ def test_a_client_that_leaves_ends_its_run_and_the_transcript_says_so(
 
     def slow(number: int) -> None:
         begun.set()
-        left.wait(20)
+        left.wait(120)
 
     async def ask(at: Service) -> None:
         body = {"model": "helper", "messages": ASKED, "stream": streamed}
         sending = asyncio.ensure_future(at.sent("/v1/chat/completions", body))
-        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.to_thread(begun.wait, 120)
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await at.ended.wait()
         assert (await at.sent("/healthz")).json()["status"] == "ok"
         left.set()

@@ -66,8 +66,6 @@ def test_chunks_of_several_tokens_are_told_and_leave_the_time_of_a_token_right()
     assert any("a chunk has 4.0 tokens" in note for note in found.notes)
     # Its first chunk has four tokens, as aiperf reckons: last - first is five gaps of chunks, and 23 tokens come after the first.
     chunk, token = found.latency["itl"].mean, found.latency["tpot"].mean
-    # 20 ms, and not the 5 of a token. On a busy machine a late first chunk makes it shorter, since the server keeps to its clock.
-    assert chunk > 0.01
     assert token == pytest.approx(chunk * 5 / 23, rel=0.02)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +28,7 @@ SMALL = {
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setattr(described, "SILENCE_S", 1)
+    monkeypatch.setattr(described, "SILENCE_S", 60)
     yield from hub_of_weights.__wrapped__(tmp_path, monkeypatch)  # type: ignore[attr-defined]  # a fixture's function
 
 
@@ -84,14 +83,15 @@ def test_a_hub_that_never_sends_a_header_is_one_error_in_time(
         if name not in SHARDS:
             send(answer, name, body, cut)
             return
-        hub.release.wait(30)
+        hub.stall()
         answer.close_connection = True
 
     monkeypatch.setattr(hub, "_send", silent)
-    begun = time.monotonic()
+    monkeypatch.setattr(described, "SILENCE_S", 1)
     with pytest.raises(NetworkError, match="cannot be fetched") as caught:
         ask()
-    assert time.monotonic() - begun < 28, "it was the hub that gave up, after 30 s"
+    assert hub.stalled.is_set()
+    assert not hub.gave_up
     assert "HTTPS_PROXY" in caught.value.hint
 
 
@@ -162,7 +162,5 @@ def test_a_hub_that_only_trickles_is_given_up_on(hub: Hub, monkeypatch: pytest.M
             pause.wait(0.1)
 
     monkeypatch.setattr(hub, "cdn", hub.listen(trickle))
-    begun = time.monotonic()
     with pytest.raises(NetworkError, match=r"is too slow: .* bytes came in 1 s"):
         ask()
-    assert time.monotonic() - begun < 30

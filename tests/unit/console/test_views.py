@@ -158,7 +158,7 @@ def test_lines_go_together_and_what_waits_for_more_goes_soon() -> None:
                 pause.set()
         return found
 
-    found = asyncio.run(asyncio.wait_for(read(), 30))
+    found = asyncio.run(asyncio.wait_for(read(), 120))
     assert [line for lines in found for line in lines] == [
         *(f"line {number}" for number in range(1200)),
         "late",
@@ -201,4 +201,4 @@ def test_a_line_that_comes_while_others_are_sent_is_not_lost() -> None:
             await sent.wait()
         return found
 
-    assert asyncio.run(asyncio.wait_for(read(), 30)) == ["one", "two"]
+    assert asyncio.run(asyncio.wait_for(read(), 120)) == ["one", "two"]

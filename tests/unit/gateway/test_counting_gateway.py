@@ -21,6 +21,7 @@ from homeport.gateway.metric_names import NAMES
 from homeport.gateway.metrics import GatewayMetrics, MetricsApp, without_metrics
 from homeport.proxy import listen
 from homeport.relay.served import served
+from nobody import nobody_at
 from parrot_engine import Parrot
 
 GENERATING = [path for path in APIS if "embed" not in path]
@@ -58,8 +59,8 @@ async def fronted(parrot: Parrot) -> AsyncIterator[Front]:
         try:
             async with (
                 served(without_metrics(app), listen(0)) as url,
-                httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client,
-                httpx2.AsyncClient(base_url=engine, timeout=30, trust_env=False) as direct,
+                httpx2.AsyncClient(base_url=url, timeout=120, trust_env=False) as client,
+                httpx2.AsyncClient(base_url=engine, timeout=120, trust_env=False) as direct,
             ):
                 yield Front(parrot, client, direct, metrics)
         finally:
@@ -138,12 +139,12 @@ def test_whoever_hangs_up_ends_the_engines_work_and_is_counted_as_gone() -> None
             "POST", "/v1/chat/completions", json=asked("/v1/chat/completions", "x", stream=True)
         ) as answer:
             await anext(answer.aiter_bytes())
-        await asyncio.wait_for(front.parrot.hung_up.wait(), 20)
+        await asyncio.wait_for(front.parrot.hung_up.wait(), 120)
         series = (
             'gen_ai_server_request_duration_seconds_count{error_type="client_gone",gen_ai_operation_name="chat",'
             'gen_ai_request_model="parrot"}'
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while front.told(series) != 1:
                 await front.client.get("/v1/models")
         assert front.told("homeport_gateway_active_requests") == 0
@@ -173,11 +174,11 @@ def test_whoever_hangs_up_while_sending_is_no_fault_of_the_engines() -> None:
             _, sending = await asyncio.open_connection(url.host, url.port)
             sending.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
             await sending.drain()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while front.told("homeport_gateway_active_requests") != 1:
                     await front.client.get("/v1/models")
             sending.transport.abort()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while front.told("homeport_gateway_active_requests") != 0:
                     await front.client.get("/v1/models")
         assert (front.told(ENDED % "client_gone"), front.told(ENDED % "engine")) == (5, None)
@@ -217,7 +218,7 @@ def test_an_error_that_was_told_stays_one_when_the_client_hangs_up_at_it() -> No
         body = asked("/v1/chat/completions", "x", stream=True)
         async with front.client.stream("POST", "/v1/chat/completions", json=body) as answer:
             assert FAILED in await anext(answer.aiter_bytes())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while front.told("homeport_gateway_active_requests") != 0:
                 await front.client.get("/gateway/health")
         pause.set()
@@ -240,10 +241,7 @@ def test_an_answer_that_is_not_understood_passes_all_the_same(raw: bytes, kind: 
 
 
 def test_an_engine_that_is_gone_is_told_and_counted() -> None:
-    async def play() -> None:
-        nowhere = listen(0)
-        port = nowhere.getsockname()[1]
-        nowhere.close()
+    async def play(port: int) -> None:
         metrics = GatewayMetrics("parrot")
         app = CountingApp(Endpoint(name="x", base_url=f"http://127.0.0.1:{port}/v1", model="parrot"), metrics)
         try:
@@ -259,7 +257,8 @@ def test_an_engine_that_is_gone_is_told_and_counted() -> None:
             await app.aclose()
         assert b'error_type="engine"' in metrics.text()
 
-    asyncio.run(play())
+    with nobody_at() as port:
+        asyncio.run(play(port))
 
 
 def test_what_is_counted_is_not_told_where_requests_come_to() -> None:

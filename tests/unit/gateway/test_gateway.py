@@ -141,7 +141,7 @@ def test_a_stopped_stream_ends_the_generation() -> None:
             "/v1/chat/completions", asked("/v1/chat/completions", "Say it.", stream=True)
         )
         assert "content_filter" in answer.text
-        await asyncio.wait_for(stage.parrot.hung_up.wait(), 20)
+        await asyncio.wait_for(stage.parrot.hung_up.wait(), 120)
 
     scene(play, Parrot(says=f"{CARD} {LONG}"))
 
@@ -152,7 +152,7 @@ def test_a_client_that_goes_ends_the_generation() -> None:
         body = asked("/v1/chat/completions", "Say it.", stream=True)
         async with stage.client.stream("POST", "/v1/chat/completions", json=body) as answer:
             await anext(answer.aiter_raw())
-        await asyncio.wait_for(stage.parrot.hung_up.wait(), 20)
+        await asyncio.wait_for(stage.parrot.hung_up.wait(), 120)
 
     scene(play, Parrot(says=LONG))
 
@@ -201,7 +201,7 @@ class Failing:
      (Reason.SKIPPED, "skipped"), (Reason.TOO_LONG, "too_long"), (Reason.MATCH, "unavailable")],
 )  # fmt: skip
 def test_a_screen_that_fails_lets_nothing_through_and_says_why(reason: Reason | None, told: str) -> None:
-    settings = patient(LOCAL, deadline_s=0.1)
+    settings = patient(LOCAL, deadline_s=60 if reason else 0.1)
 
     async def before(stage: Stage) -> None:
         answer = await stage.ask(
@@ -510,7 +510,7 @@ def test_an_error_that_was_told_stays_the_engines_when_the_client_hangs_up_at_it
         body = asked("/v1/chat/completions", "Hi.", stream=True)
         async with stage.client.stream("POST", "/v1/chat/completions", json=body) as answer:
             assert b"out of memory" in await anext(answer.aiter_bytes())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while "homeport_gateway_active_requests 0.0" not in stage.metrics.text().decode():
                 await stage.client.get("/gateway/health")
         pause.set()
@@ -529,7 +529,7 @@ def test_whoever_hangs_up_while_sending_is_counted_as_gone() -> None:
         sending.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
         await sending.drain()
         sending.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while ENDED % "client_gone" not in stage.metrics.text().decode():
                 await stage.client.get("/gateway/health")
         assert "homeport_gateway_active_requests 0.0" in stage.metrics.text().decode()

@@ -23,6 +23,7 @@ from homeport.gateway.spans import Spans
 from homeport.proxy import listen
 from homeport.relay.messages import Receive, Scope, Send
 from homeport.relay.served import served
+from nobody import nobody_at
 from parrot_engine import Parrot
 
 TRACE, ABOVE = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -258,16 +259,13 @@ def test_a_receiver_that_refuses_is_told_once_and_keeps_nobody_waiting(
 
 
 def test_nobody_at_the_address_changes_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    nowhere = listen(0)
-    port = nowhere.getsockname()[1]
-    nowhere.close()
-
     async def play(client: httpx2.AsyncClient, _: Listening) -> None:
         assert (
             await client.post("/v1/chat/completions", json=asked("/v1/chat/completions", "x", stream=False))
         ).status_code == 200
 
-    traced(play, Taker(), screened=False, address=f"http://127.0.0.1:{port}/v1/traces")
+    with nobody_at() as port:
+        traced(play, Taker(), screened=False, address=f"http://127.0.0.1:{port}/v1/traces")
     assert "spans are lost" in capsys.readouterr().err
 
 

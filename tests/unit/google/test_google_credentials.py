@@ -410,11 +410,11 @@ def test_one_renews_it_for_the_event_loops_of_all_threads() -> None:
         def id_token(self, audience: str) -> Token:
             for other in others:
                 other.start()
-            about_to_ask.wait(timeout=30)
+            about_to_ask.wait(timeout=120)
             return super().id_token(audience)
 
     async def ask() -> None:
-        about_to_ask.wait(timeout=30)
+        about_to_ask.wait(timeout=120)
         said.append((await credentials.id_token("a")).reveal())
 
     source = Slow(3600)
@@ -422,7 +422,7 @@ def test_one_renews_it_for_the_event_loops_of_all_threads() -> None:
     others = [threading.Thread(target=asyncio.run, args=(ask(),), daemon=True) for _ in range(3)]
     assert asyncio.run(credentials.id_token("a")).reveal() == "a-1"
     for other in others:
-        other.join(timeout=30)
+        other.join(timeout=120)
     assert said == ["a-1"] * 3
     assert source.made == 1
 

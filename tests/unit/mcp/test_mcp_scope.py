@@ -14,7 +14,7 @@ from homeport.mcp.scope import Scope
 PIECES = st.sampled_from(["..", ".", "a", "homeport.toml", "link", "", "~", "etc"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(PIECES, min_size=1, max_size=6), st.sampled_from(["", "/", "//"]))
 def test_whatever_a_file_is_called_it_is_in_the_folder_or_refused(
     tmp_path: Path, pieces: list[str], root: str

@@ -19,14 +19,14 @@ def test_work_that_blocks_its_thread_keeps_nobody_else_waiting() -> None:
 
         async def blocks() -> str:
             begun.set()
-            assert let_go.wait(20)
+            assert let_go.wait(120)
             return "first"
 
         async def quick() -> str:
             return "second"
 
         first = asyncio.create_task(in_thread(blocks))
-        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.to_thread(begun.wait, 120)
         assert await in_thread(quick) == "second"
         let_go.set()
         assert await first == "first"
@@ -48,7 +48,7 @@ def test_a_client_that_cancels_breaks_work_off_and_waits_until_it_has_ended() ->
                 ended.append("ended")
 
         task = asyncio.create_task(in_thread(forever))
-        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.to_thread(begun.wait, 120)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -72,14 +72,14 @@ def test_a_client_that_cancels_a_patient_change_is_heard_as_the_first_ctrl_c() -
         async def change() -> None:
             async with patient(Notes()) as cancellation:
                 begun.set()
-                await asyncio.to_thread(asked.wait, 20)
+                await asyncio.to_thread(asked.wait, 120)
                 done.append("finished what was under way")
                 if cancellation.asked:
                     raise Interrupted("stopped as asked")
                 done.append("began another")
 
         task = asyncio.create_task(in_thread(change))
-        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.to_thread(begun.wait, 120)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

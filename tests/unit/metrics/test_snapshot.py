@@ -120,7 +120,7 @@ def serving(body: bytes, status: int = 200, stall: threading.Event | None = None
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if stall:
-                stall.wait(20)
+                stall.wait()
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
@@ -138,7 +138,7 @@ def serving(body: bytes, status: int = 200, stall: threading.Event | None = None
         server.server_close()
 
 
-def why(url: str, engine: str = "vllm", patience_s: float = 3) -> str:
+def why(url: str, engine: str = "vllm", patience_s: float = 60) -> str:
     told = asyncio.run(reading.read(url, engine, None, patience_s=patience_s))
     assert told.snapshot is None
     return told.why

@@ -107,7 +107,7 @@ def prometheus(body: bytes, *, never: threading.Event | None = None) -> Iterator
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             if never is not None:
-                never.wait(30)
+                never.wait()
             self.send_response(200)
             self.end_headers()
             self.wfile.write(body)

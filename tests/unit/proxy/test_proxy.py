@@ -179,7 +179,7 @@ def test_a_client_that_leaves_ends_the_work_for_it() -> None:
         async with client.stream("POST", "/v1/pieces", content=b"{}") as response:
             await service.pieces.put(b"data: 1\n\n")
             assert await anext(response.aiter_raw()) == b"data: 1\n\n"
-        await asyncio.wait_for(service.gone.wait(), 5)
+        await asyncio.wait_for(service.gone.wait(), 120)
 
     scene(play)
 
@@ -189,7 +189,7 @@ def test_a_client_that_leaves_before_the_first_byte_ends_the_work_too() -> None:
         asking = asyncio.create_task(client.post("/v1/pieces", content=b"{}"))
         await service.arrived.wait()
         asking.cancel()
-        await asyncio.wait_for(service.gone.wait(), 5)
+        await asyncio.wait_for(service.gone.wait(), 120)
 
     scene(play)
 
@@ -277,7 +277,7 @@ def test_ending_the_proxy_breaks_off_what_is_under_way() -> None:
                 await service.arrived.wait()
             with pytest.raises(httpx2.HTTPError):
                 await asking
-            await asyncio.wait_for(service.gone.wait(), 5)
+            await asyncio.wait_for(service.gone.wait(), 120)
 
     asyncio.run(played())
 
@@ -390,7 +390,7 @@ async def sent_raw(client: httpx2.AsyncClient, *pieces: bytes) -> bytes:
             await writer.drain()
     came = b""
     with suppress(ConnectionError):
-        while piece := await asyncio.wait_for(reader.read(2**16), 20):
+        while piece := await asyncio.wait_for(reader.read(2**16), 120):
             came += piece
     writer.close()
     return came

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import socket
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from homeport.weights import Format, Manifest
 from homeport.weights.sources.registry import canonical
 from homeport.weights.store import WeightsStore
 from hub import Hub
+from nobody import nobody_at
 
 GGUF = b"GGUF" + random.Random(1).randbytes(600_000)
 OTHER = b"GGUF" + random.Random(2).randbytes(300_000)
@@ -293,10 +293,10 @@ def test_a_revision_that_is_not_there(hub: Hub, store: WeightsStore) -> None:
 def test_a_hub_that_cannot_be_reached(hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
-    with pytest.raises(NetworkError, match="cannot be fetched") as caught:
-        fetch(store, "hf:org/model")
+    with nobody_at() as port:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+        with pytest.raises(NetworkError, match="cannot be fetched") as caught:
+            fetch(store, "hf:org/model")
     assert "network" in caught.value.hint
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from building import ACCOUNT, REGION, VERSION, Place, place
@@ -20,6 +19,7 @@ from homeport.errors import OperationFailed
 from homeport.google import Google
 from homeport.google.credentials import given
 from homeport.resources.google.build import Build
+from processes_of import lives
 
 PYTHON, DOCKER = "python:3.12-slim", "gcr.io/cloud-builders/docker"
 REFERENCE = f"{REGION}-docker.pkg.dev/rehearsal/home/app:1"
@@ -92,7 +92,7 @@ def test_a_script_that_fails_fails_the_build_with_its_last_lines(here: Place) ->
 
 
 def test_a_step_has_this_machines_time_and_no_more(here: Place) -> None:
-    script = python("import time", "time.sleep(60)")
+    script = python("import time", "time.sleep(600)")
     with pytest.raises(OperationFailed, match="timed out"):
         ran(here, {"name": PYTHON, "script": script}, timeout="1s")
 
@@ -101,7 +101,7 @@ def test_the_cloud_answers_while_a_step_runs_and_a_cancelled_one_is_killed(
     here: Place, tmp_path: Path
 ) -> None:
     """The step says that it lives by a file; it is gone when its workspace is."""
-    script = python("import time", "open('/workspace/alive', 'w').close()", "time.sleep(60)")
+    script = python("import time", "open('/workspace/alive', 'w').close()", "time.sleep(600)")
 
     def cancel() -> None:
         while not list((tmp_path / "builds").glob("*/workspace/alive")):
@@ -284,7 +284,7 @@ def test_no_step_outlives_the_rehearsal(tmp_path: Path) -> None:
             lines = (
                 "import os, time",
                 f"open({str(alive)!r}, 'w').write(str(os.getpid()) + '.')",
-                "time.sleep(60)",
+                "time.sleep(600)",
             )
             await google.post("cloudbuild", BUILDS, body_of(*lines))
             while not alive.exists() or not alive.read_text().endswith("."):
@@ -293,5 +293,5 @@ def test_no_step_outlives_the_rehearsal(tmp_path: Path) -> None:
     with served(tmp_path) as rehearsal:
         asyncio.run(work(rehearsal.url, rehearsal.token()))
         pid = int(alive.read_text()[:-1])
-        assert psutil.pid_exists(pid)
-    assert not psutil.pid_exists(pid)
+        assert lives(pid)
+    assert not lives(pid)

@@ -10,11 +10,11 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from gcp_rehearsal.apis.iam.tokens import verify_id_token
@@ -23,6 +23,7 @@ from gcp_rehearsal.cloud import OWNER, Cloud
 from gcp_rehearsal.runtime import fuse, mount_namespace
 from patience import until
 from places import ROOT
+from processes_of import lives
 from rehearsed import REGION, SMALL_SERVER, Running, image, rehearsing
 
 GGUF = ROOT / "tests" / "models" / "gemma-4-taught.gguf"
@@ -120,7 +121,7 @@ def test_it_scales_to_zero_and_back(running: Running, small: str) -> None:
     until(running.logs, bool)
     running.cloud.clock.jump(901)
     until(running.instances, lambda found: not found)
-    until(lambda: psutil.pid_exists(first), lambda there: not there)
+    until(lambda: lives(first), lambda there: not there)
     assert running.call("/").json()["pid"] != first
 
 
@@ -140,23 +141,34 @@ def test_an_instance_finds_nothing_that_an_earlier_one_left(running: Running, sm
     until(lambda: [one for one in places[0] if one.exists()], lambda left: not left)
 
 
-def test_more_requests_start_more_instances_up_to_the_most(running: Running, small: str) -> None:
+def test_more_requests_start_more_instances_up_to_the_most(
+    running: Running, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gcp_rehearsal.runtime.request_queue._SHORTEST_S", 120.0)
     running.deploy(small, maxInstanceRequestConcurrency=1, scaling={"maxInstanceCount": 2})
+    over = tmp_path / "over"
     with ThreadPoolExecutor(6) as threads:
-        came = list(threads.map(lambda _: running.call("/slow?s=0.5"), range(6)))
+        asked = [threads.submit(running.call, f"/until={over}") for _ in range(6)]
+        until(lambda: list(tmp_path.glob("over.*")), lambda began: len(began) == 2)
+        over.touch()
+        came = [one.result() for one in asked]
     assert {one.status_code for one in came} == {200}
     assert len({one.json()["pid"] for one in came}) == 2
 
 
 def test_with_nothing_free_in_time_a_request_gets_429(
-    running: Running, small: str, monkeypatch: pytest.MonkeyPatch
+    running: Running, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gcp_rehearsal.runtime.request_queue._SHORTEST_S", 0.2)
     monkeypatch.setattr("gcp_rehearsal.runtime.request_queue._STARTUPS", 0.0)
     running.deploy(small, maxInstanceRequestConcurrency=1, scaling={"maxInstanceCount": 1})
+    over = tmp_path / "over"
     with ThreadPoolExecutor(3) as threads:
-        came = Counter(one.status_code for one in threads.map(lambda _: running.call("/slow?s=2"), range(3)))
-    assert came == {200: 1, 429: 2}
+        asked = [threads.submit(running.call, f"/until={over}") for _ in range(3)]
+        refused = list(islice(as_completed(asked), 2))  # The third is answered for as long as it takes.
+        over.touch()
+    assert [one.result().status_code for one in refused] == [429, 429]
+    assert Counter(one.result().status_code for one in asked) == {200: 1, 429: 2}
 
 
 def test_a_large_body_gets_413_and_a_slow_answer_504(running: Running, small: str) -> None:
@@ -325,15 +337,7 @@ def test_nothing_is_left_when_it_ends() -> None:
         made.deploy(reference)
         pid = made.call("/").json()["pid"]
         assert os.getpgid(pid) == pid
-    assert not psutil.pid_exists(pid)
-
-
-def runs(pid: int) -> bool:
-    """Whether it does; who has ended, and was not asked by a parent how, does not."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    assert not lives(pid)
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])
@@ -368,7 +372,7 @@ with server.listen(0) as listening:
         running.deploy(reference)
         (instance,) = running.instances()
         running.client.close()
-        assert runs(instance["pid"])
+        assert lives(instance["pid"])
         process.send_signal(sent)
-        assert process.wait(30) == code
-    until(lambda: runs(instance["pid"]), lambda there: not there)
+        assert process.wait(120) == code
+    until(lambda: lives(instance["pid"]), lambda there: not there)

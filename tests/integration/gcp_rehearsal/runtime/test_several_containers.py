@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psutil
 import pytest
 
 from homeport.targets.cloudrun import service_spec
 from patience import until
+from processes_of import lives
 from rehearsed import REGION, SMALL_SERVER, Running, image, rehearsing
 
 FRONT = """
@@ -41,7 +41,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--por
 """
 MOUNT = [{"name": "shared", "mountPath": "/shared"}]
 VOLUME = {"name": "shared", "emptyDir": {"medium": "MEMORY", "sizeLimit": "8Mi"}}
-ALIVE = {"httpGet": {"path": "/"}, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 2}
+ALIVE = {"httpGet": {"path": "/"}, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 5}
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_an_instance_goes_with_any_of_its_containers_and_the_next_request_starts
     one, other = (container["pid"] for container in instance["containers"])
     os.kill(other, signal.SIGKILL)
     until(running.instances, lambda found: not found)
-    until(lambda: psutil.pid_exists(one), lambda there: not there)
+    until(lambda: lives(one), lambda there: not there)
     assert running.call("/").json()["pid"] != one
 
 
@@ -153,7 +153,7 @@ def test_the_deaf_are_shut_down_and_replaced_and_the_busy_are_not(running: Runni
         assert waiting.result().status_code == 503
     second = until(running.instances, lambda found: found and found[0]["pid"] != first)[0]["pid"]
     assert running.call("/").json()["pid"] == second, "it was started before anybody asked"
-    assert not psutil.pid_exists(first)
+    assert not lives(first)
     told = 'LIVENESS HTTP probe failed 5 times consecutively for container "serving-1" on port 8080 path "/"'
     assert any(line.startswith(told) and line.endswith("has been shut down.") for line in running.logs())
 
@@ -165,7 +165,7 @@ def test_a_deaf_sidecar_takes_its_instance_with_it(running: Running) -> None:
     one, other = (container["pid"] for container in instance["containers"])
     os.kill(other, signal.SIGSTOP)
     until(running.instances, lambda found: found and found[0]["pid"] != one)
-    until(lambda: psutil.pid_exists(one) or psutil.pid_exists(other), lambda there: not there)
+    until(lambda: lives(one) or lives(other), lambda there: not there)
 
 
 def test_what_cannot_run_together_is_refused_before_anything_starts(running: Running) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
 
 from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.runtime import mount_namespace
 from patience import until
+from processes_of import lives
 from rehearsed import REGION, Running, image, rehearsing
 
 JOB = """
@@ -120,4 +120,4 @@ def test_a_task_that_takes_too_long_is_ended_and_so_is_one_that_is_cancelled(run
     (instance,) = until(running.instances, bool)
     running.api("DELETE", job)
     assert ended(running, str(second["name"]))["error"]["message"] == "Execution was cancelled."
-    until(lambda: psutil.pid_exists(instance["pid"]), lambda there: not there)
+    until(lambda: lives(instance["pid"]), lambda there: not there)

@@ -110,7 +110,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
         keyed=request.keyed,
         weights=request.location,
         tools=False,
-        ready_within_s=30,
+        ready_within_s=120,
         metrics_path=METRICS_PATH,
         files={str(script): _SERVER.read_text(encoding="utf-8")} if request.contained else {},
     )

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from homeport.resources.local.engine_request import EngineAnswer, Unanswered, ask
-from homeport.resources.local.process_tree import free_port
+from nobody import nobody_at
 
 Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -165,5 +165,5 @@ def test_an_answer_without_end_is_given_up() -> None:
 
 
 def test_where_nobody_listens_nobody_answers() -> None:
-    with pytest.raises(Unanswered):
-        asyncio.run(ask(f"http://127.0.0.1:{free_port('127.0.0.1')}", "/health", within_s=5))
+    with nobody_at() as port, pytest.raises(Unanswered, match="Connect call failed"):
+        asyncio.run(ask(f"http://127.0.0.1:{port}", "/health", within_s=60))
