@@ -59,8 +59,8 @@ class _Channel:
 
     @property
     def cleared(self) -> int:
-        """Return how many of its characters may go on."""
-        return self.screened if self.closed else self.screened - TAIL
+        """Return how many of its characters may go on: all of a text that is over and was screened to its end."""
+        return self.screened if self.closed and self.screened == self.length else self.screened - TAIL
 
 
 class Holding:
