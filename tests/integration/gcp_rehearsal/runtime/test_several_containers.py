@@ -69,7 +69,7 @@ def beside(running: Running, **more: Any) -> dict[str, Any]:  # Any: JSON
     env = [{"name": "SHARED", "value": "/shared/ready"}, {"name": "OWN", "value": "mine"}]
     return {
         "name": "beside", "image": reference, "args": ["--port", "9090"], "env": env, "volumeMounts": MOUNT,
-        "startupProbe": {"tcpSocket": {"port": 9090}, "periodSeconds": 1, "failureThreshold": 20}, **more,
+        "startupProbe": {"tcpSocket": {"port": 9090}, "periodSeconds": 1, "failureThreshold": 200}, **more,
     }  # fmt: skip
 
 
