@@ -323,7 +323,7 @@ class Rote:
     def __init__(self) -> None:
         self.now, self.used, self.held, self.heard = 1000.0, 0.0, 0, 1000.0
         self.healthy = self.ready = True
-        self.works = False
+        self.works_since: float | None = None
         what = replace(order(Path("/"), 1), memory_limit=2**30, ready_within_s=600)
         self.judge = Judge(what, self, self, clock=lambda: self.now)  # type: ignore[arg-type]
 
@@ -364,11 +364,41 @@ def test_who_answers_is_never_deaf_however_idle() -> None:
 
 def test_who_says_that_it_works_and_does_nothing_is_stuck() -> None:
     rote = Rote()
-    rote.works = True
+    rote.works_since = rote.now
     assert rote.after(59, answers=True) is None
     verdict = rote.after(5, answers=True)
     assert verdict is not None
     assert "says that it works" in verdict
+
+
+def test_who_begins_to_work_after_a_quiet_while_is_not_stuck() -> None:
+    rote = Rote()
+    assert rote.after(600, answers=True) is None
+    rote.works_since = rote.now
+    assert rote.after(3, cpu=0.05, answers=True) is None
+    assert rote.after(300, cpu=0.05, answers=True) is None
+
+
+def test_an_engine_works_since_the_first_of_the_looks_that_say_so_without_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = deque(["idle", "busy", "busy", None, "busy", "idle", "busy"])
+    times = iter(range(1, 100))
+    thread = pulse.PulseThread(
+        replace(order(tmp_path, 1), pulse_path="/slots", busy="busy"), 1, "", healthy=True, wants_token=False
+    )
+    monkeypatch.setattr(thread, "_get", lambda _: told.popleft())
+    monkeypatch.setattr(pulse.time, "monotonic", lambda: float(next(times)))
+    seen = []
+    while told:
+        thread._next_pulse = 0.0
+        thread._listen()
+        seen.append(thread.works_since)
+    first, again = seen[1], seen[6]
+    assert seen == [None, first, first, first, first, None, again]
+    assert first is not None
+    assert again is not None
+    assert again > first
 
 
 @pytest.mark.skipif(not COUNTS_MEMORY, reason="only Linux tells memory of one's own from mapped weights")

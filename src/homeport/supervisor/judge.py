@@ -43,6 +43,7 @@ class Judge:
         now = self._clock()
         if now - self._looked > _ASLEEP_S:
             self._pulse.heard = now
+            self._pulse.works_since = None
             self._cpu.clear()
             self._over_since = None
         self._looked = now
@@ -79,7 +80,9 @@ class Judge:
             return f"it has not answered for {silent:.0f} s, and does nothing"
         if silent > order.ready_within_s:
             return f"it has not answered for {silent:.0f} s"
-        if self._pulse.works and self._idle_for(now, STUCK_S):
+        # A request that has just begun after a quiet minute has used no CPU time to speak of either.
+        since = self._pulse.works_since
+        if since is not None and now - since >= STUCK_S and self._idle_for(now, STUCK_S):
             return f"it says that it works on requests, and has done nothing for {STUCK_S:.0f} s"
         return None
 

@@ -32,8 +32,8 @@ class PulseThread(threading.Thread):
         """Whether a token came out, where one was wanted."""
         self.heard = time.monotonic()
         """When it last answered, on the monotonic clock."""
-        self.works = False
-        """Whether it then said that it works on requests."""
+        self.works_since: float | None = None
+        """Since when it has said at each look that it works on requests, on the monotonic clock; None where it last did not."""
 
     def run(self) -> None:
         """Ask about health every two seconds, about the work itself every ten, or until it answers."""
@@ -65,8 +65,9 @@ class PulseThread(threading.Thread):
             return
         pulse = self._get(path)
         if pulse is not None:
-            self.works = re.search(self._order.busy, pulse) is not None
+            works = re.search(self._order.busy, pulse) is not None
             self.heard = time.monotonic()
+            self.works_since = (self.works_since or self.heard) if works else None
             self._next_pulse = now + _PULSE_S
 
     def _token(self) -> bool:
