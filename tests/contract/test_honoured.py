@@ -23,6 +23,7 @@ CHECKS = {
     Feature.SECOND_TURN: "second-turn",
     Feature.SECOND_TURN_RESPONSES: "second-turn-responses",
     Feature.SECOND_TURN_NATIVE: "second-turn-native",
+    Feature.SCHEMA_PATTERN: "schema-pattern",
     Feature.RESPONSES_SCHEMA: "schema-responses",
     Feature.UNKNOWN_MODEL: "unknown-model",
     Feature.MODEL_BY_NAME: "model-by-name",

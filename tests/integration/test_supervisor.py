@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -388,7 +389,9 @@ def test_an_engine_works_since_the_first_of_the_looks_that_say_so_without_a_gap(
         replace(order(tmp_path, 1), pulse_path="/slots", busy="busy"), 1, "", healthy=True, wants_token=False
     )
     monkeypatch.setattr(thread, "_get", lambda _: told.popleft())
-    monkeypatch.setattr(pulse.time, "monotonic", lambda: float(next(times)))
+    monkeypatch.setattr(
+        "homeport.supervisor.pulse.time", SimpleNamespace(monotonic=lambda: float(next(times)))
+    )
     seen = []
     while told:
         thread._next_pulse = 0.0

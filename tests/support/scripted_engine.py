@@ -115,6 +115,8 @@ class Defect(StrEnum):
     CHOICE_REFUSED = "a tool_choice by name that is refused"
     ANY_MODEL = "any model's name answered"
     MODEL_500 = "an unknown model's name answered with 500"
+    PATTERN_IGNORED = "a schema whose pattern is left out without a word"
+    PATTERN_500 = "a schema with a pattern answered with 500"
     PICTURE_500 = "a picture that nobody can see answered with 500"
     PICTURE_UNSEEN = "a picture that is passed over in silence"
     PICTURE_SEEN = "a picture that is seen although none was promised to be"
@@ -269,7 +271,7 @@ class Engine:
         if "messages" not in request:
             return _Reply(400, _error("messages: field required"))
         prompt = str(request["messages"][-1]["content"])
-        odd = self._odd_answer(prompt) or self._refused(request)
+        odd = self._odd_answer(prompt) or self._unable(request) or self._refused(request)
         if odd is not None:
             return odd
         said = self._said(request, prompt, _answer(prompt) or self.says)
@@ -278,6 +280,12 @@ class Engine:
         choice = {"index": 0, "message": said.message, "finish_reason": said.reason}
         usage = {} if self.has(Defect.NO_USAGE) else {"usage": said.usage}
         return _Reply(200, {"id": "chat-1", "object": "chat.completion", "choices": [choice], **usage})
+
+    def _unable(self, request: Any) -> _Reply | None:
+        """What is said to what it cannot do and should, or None."""
+        if _patterned(request) and self.has(Defect.PATTERN_500):
+            return _Reply(500, _error("failed to parse grammar"))
+        return None
 
     def _refused(self, request: Any) -> _Reply | None:
         """What is said to a request that asks for what there is not, or None."""
@@ -403,7 +411,7 @@ class Engine:
         elif request.get("tool_choice") == "none" and self.has(Defect.CHOICE_NONE_TEXT):
             text = 'call:get_weather{"city": "Paris"}'
         if "response_format" in request:
-            return self._json()
+            return self._code() if _patterned(request) else self._json()
         if self.has(Defect.RANDOM):
             return f"Take {next(self._takes)}: {text}"
         if self.has(Defect.WRONG_ANSWERS) and prompt in _KNOWN:
@@ -461,6 +469,9 @@ class Engine:
         if self.has(Defect.STOP_EARLY):
             tokens.pop()
         return tokens, "length" if self.has(Defect.STOP_REASON) else "stop"
+
+    def _code(self) -> str:
+        return '{"code": "Rome."}' if self.has(Defect.PATTERN_IGNORED) else '{"code": "837"}'
 
     def _json(self) -> str:
         if self.has(Defect.JSON_PROSE):
@@ -531,6 +542,10 @@ class Engine:
             yield _chunk({}, said.reason)
         if usage and not self.has(Defect.STREAM_USAGE_EARLY, Defect.STREAM_WITHOUT_USAGE):
             yield counted
+
+
+def _patterned(request: Any) -> bool:
+    return "'pattern'" in str(request.get("response_format"))
 
 
 def _holds(request: Any, kind: str) -> bool:

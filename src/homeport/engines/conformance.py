@@ -15,6 +15,7 @@ class Feature(StrEnum):
     CHOICE_NONE = '`tool_choice` `"none"`: no call comes'
     CHOICE_REQUIRED = '`tool_choice` `"required"`: a call comes'
     CHOICE_NAMED = "`tool_choice` that names a function: that one is called"
+    SCHEMA_PATTERN = r"a JSON schema's `pattern` with `\d` or its like is obeyed, or refused"
     RESPONSES_SCHEMA = "a JSON schema over `/v1/responses` (`text.format`) is obeyed"
     UNKNOWN_MODEL = "the name of a model that is not there is refused"
     MODEL_BY_NAME = "`/v1/models/NAME` tells of a model that `/v1/models` lists"

@@ -33,6 +33,7 @@ CHECKS = (
     Check("stop", "a stop string ends the answer before itself", answers.stop),
     Check("max-tokens", "max_tokens is honoured, and finish_reason says so", answers.max_tokens),
     Check("json-schema", "an answer obeys a JSON schema", structure.json_schema),
+    Check("schema-pattern", "a schema's pattern is obeyed, or refused", structure.pattern),
     Check("tools", "a tool call comes back as tool_calls", structure.tools),
     Check("tools-stream", "a tool call comes back as tool_calls, streamed", structure.tools_streamed),
     Check("second-turn", "a tool's result is given back, and text comes", second_turn.chat_completions),

@@ -194,6 +194,7 @@ def test_ollama_is_started_for_its_librarys_tag(tmp_path: Path) -> None:
     assert launch.command == ("/bin/ollama", "serve")
     assert launch.environment["OLLAMA_HOST"] == "127.0.0.1:8383"
     assert launch.environment["OLLAMA_CONTEXT_LENGTH"] == "8192"
+    assert launch.environment["OLLAMA_KEEP_ALIVE"] == "-1"
     assert launch.environment["OLLAMA_NUM_PARALLEL"] == "3"
     assert launch.setup[0].body == {"model": "gemma4:e2b", "stream": False}
 

@@ -235,6 +235,8 @@ FOUND: dict[Defect, Mapping[str, str]] = {
     Defect.CHOICE_REFUSED: {},
     Defect.ANY_MODEL: {},
     Defect.MODEL_500: {},
+    Defect.PATTERN_IGNORED: {},
+    Defect.PATTERN_500: {},
     Defect.PICTURE_500: {},
     Defect.PICTURE_UNSEEN: {},
     Defect.PICTURE_SEEN: {},
@@ -339,6 +341,10 @@ NOTED: dict[Defect, Mapping[str, str]] = {
     Defect.CHOICE_REFUSED: {"tool-choice": f"named: no call comes {KNOWN}"},
     Defect.ANY_MODEL: {"unknown-model": f"{NOBODY} {KNOWN}"},
     Defect.MODEL_500: {"unknown-model": f"refused with 500, not with 404 {KNOWN}"},
+    Defect.PATTERN_IGNORED: {
+        "schema-pattern": f"the pattern is left out without a word: 'Rome.' comes for three digits {KNOWN}"
+    },
+    Defect.PATTERN_500: {"schema-pattern": f"it gets 500, not 4xx {KNOWN}"},
     Defect.PICTURE_500: {"images": f"it sees no pictures, and one gets 500, not 4xx {KNOWN}"},
     Defect.PICTURE_UNSEEN: {"images": f"{PASSED_OVER} 14 with it {KNOWN}"},
     Defect.PICTURE_SEEN: {"images": f"{PASSED_OVER} 74 with it {KNOWN}"},

@@ -11,6 +11,10 @@ HONOURS = {
     ),
     Feature.CHOICE_REQUIRED: honoured(),
     Feature.CHOICE_NAMED: not_honoured("taken as `auto`: the model calls what it likes"),
+    Feature.SCHEMA_PATTERN: not_honoured(
+        r"the whole schema is left out without a word, and text comes with 200, for `\d`, `\w`, `(?=…)` and what is no pattern; "
+        "`[0-9]` and its like are obeyed"
+    ),
     Feature.RESPONSES_SCHEMA: not_honoured("ignored, prose comes: use `response_format` of chat completions"),
     Feature.UNKNOWN_MODEL: not_honoured("any name is answered, by the one model that is loaded"),
     Feature.MODEL_BY_NAME: not_honoured("404 for each: look for it in the list"),

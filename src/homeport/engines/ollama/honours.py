@@ -13,6 +13,7 @@ HONOURS = {
     Feature.CHOICE_NONE: _CHOICE,
     Feature.CHOICE_REQUIRED: _CHOICE,
     Feature.CHOICE_NAMED: _CHOICE,
+    Feature.SCHEMA_PATTERN: unchecked(),
     Feature.RESPONSES_SCHEMA: unchecked("its documentation does not list it"),
     Feature.UNKNOWN_MODEL: unchecked("its documentation says 404"),
     Feature.MODEL_BY_NAME: unchecked("its documentation lists it"),

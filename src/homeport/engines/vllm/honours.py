@@ -17,6 +17,7 @@ HONOURS = {
     Feature.CHOICE_NAMED: not_honoured(
         "with the parser `gemma4` our small model called another function, or none; a name that is no tool's gets 400"
     ),
+    Feature.SCHEMA_PATTERN: honoured(),
     Feature.RESPONSES_SCHEMA: honoured(),
     Feature.UNKNOWN_MODEL: honoured(),
     Feature.MODEL_BY_NAME: not_honoured("404 for each, by its routes: look for it in the list"),

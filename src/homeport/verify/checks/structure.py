@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+from homeport.engines.conformance import Feature
+from homeport.errors import EndpointError
 from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
-from homeport.verify.report import Finding, VerificationSubject, failed, passed
+from homeport.verify.checks.promised import NOT_ITS_OWN, told
+from homeport.verify.report import Finding, VerificationSubject, failed, passed, skipped
 
 SCHEMA = {
     "type": "object",
@@ -40,6 +44,45 @@ async def json_schema(subject: VerificationSubject) -> Finding:
     if wrong:
         return failed(wrong, answer=text)
     return passed(json.dumps(json.loads(text)), answer=json.loads(text))
+
+
+_OF_THREE_DIGITS = {
+    "type": "object",
+    "properties": {"code": {"type": "string", "pattern": r"^\d{3}$"}},
+    "required": ["code"],
+    "additionalProperties": False,
+}
+_CODE = re.compile(r'"code"\s*:\s*"([^"]*)("?)')
+
+
+async def pattern(subject: VerificationSubject) -> Finding:
+    r"""Check that a schema whose `pattern` has a class such as `\d` is obeyed, or refused, and not left out in silence."""
+    response_format = {
+        "type": "json_schema",
+        "json_schema": {"name": "code", "schema": _OF_THREE_DIGITS, "strict": True},
+    }
+    asked = user('Name a code. Answer with JSON such as {"code": "red"}.')
+    try:
+        completion = await subject.endpoint.answer(
+            asked, response_format=response_format, max_tokens=256, temperature=0
+        )
+    except EndpointError as error:
+        if error.status in NOT_ITS_OWN:
+            raise
+        trouble = {Feature.SCHEMA_PATTERN: f"it gets {error.status}, not 4xx"} if error.status >= 500 else {}
+        return told(subject, trouble, f"refused with {error.status}", status=error.status)
+    text = completion["choices"][0]["message"]["content"] or ""
+    found = _CODE.search(text)
+    if found is None or not (found[2] or found[1]):
+        return skipped(
+            "no value came within 256 tokens, so nothing shows whether the pattern holds", answer=text
+        )
+    if not re.fullmatch(r"[0-9]{3}" if found[2] else r"[0-9]{0,3}", found[1]):
+        trouble = {
+            Feature.SCHEMA_PATTERN: f"the pattern is left out without a word: {found[1][:40]!r} comes for three digits"
+        }
+        return told(subject, trouble, "", answer=text)
+    return passed(f"{found[1]!r} comes for three digits", answer=text)
 
 
 def endless(text: str) -> bool:
