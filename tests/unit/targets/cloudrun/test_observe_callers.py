@@ -82,6 +82,17 @@ def test_an_engine_that_tells_nothing_has_one_gateway_for_all_of_it() -> None:
     assert {name for name in OWN if re.fullmatch(told["9464"][0]["regex"], name)} == OWN
 
 
+@pytest.mark.parametrize(("engine", "port"), [("vllm", "9465"), ("ollama", "9464")])
+def test_a_gateway_that_screens_counts_by_caller_itself(engine: str, port: str) -> None:
+    deployer = WithObserve(engine)
+    table = {**deployer.wanted().model_dump(), "guard": {"screen": "local"}, "observe": {"callers": True}}
+    made = target(deployer, spec.parse(table))
+    (gateway,) = [container for container in made.beside if container.name == "gateway"]
+    assert {"--callers", "--metrics-inside"} <= set(gateway.args)
+    assert "--unscreened" not in gateway.args
+    assert gateway.environment["HOMEPORT_METRICS_PORT"] == port
+
+
 @pytest.mark.parametrize("engine", ["vllm", "ollama"])
 def test_it_changes_no_panel_and_an_engine_that_is_down_is_not_hidden_by_its_gateway(engine: str) -> None:
     deployer = WithObserve(engine)
