@@ -7,21 +7,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from caching import Keeping
 from cloud import act
+from deployers import Deployer
 from deployment import google_for
 from edges import DOMAIN, WithEdge
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.runtime.container_state import Failure
 from homeport import spec
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply, make_plan
+from homeport.targets.cloudrun.agent import with_agent
+from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.marks import TEMPLATE
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.names import in_region
+from homeport.targets.cloudrun.observe_target import with_observe
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.several_regions import SeveralRegions
+from homeport.targets.cloudrun.startup_cache_room import with_room
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 FIRST, SECOND = "europe-west4", "us-central1"
@@ -32,22 +39,27 @@ class InTwoRegions(WithEdge):
 
     def __init__(self, engine: str, folder: Path) -> None:
         super().__init__(engine, folder)
+        self.cloud = Cloud(delays=AT_ONCE, containers=Keeping())
         self.broken_in: set[str] = set()
         self.proven_in: list[str] = []
         self.later: Failure | None = None
         """How every container fails once the first region is proven."""
+        self.tables: dict[str, dict[str, Any]] = {}  # Any: values of homeport.toml
+        """What the file says besides."""
 
     def in_both(self, *regions: str, **engine: Any) -> spec.Spec:  # Any: values of homeport.toml
         """The file, with further `regions`, by default the second."""
-        wanted = self.wanted(**engine).model_dump()
-        edge = {"domain": DOMAIN, "regions": list(regions or (SECOND,))}
-        return spec.parse({**wanted, "cloudrun": {"region": FIRST}, "edge": edge})
+        return self.file_with({"edge": {"domain": DOMAIN, "regions": list(regions or (SECOND,))}}, engine)
 
     def alone(self, **engine: Any) -> spec.Spec:  # Any: values of homeport.toml
         """The file with its load balancer, in the first region alone."""
-        return spec.parse(
-            {**self.wanted(**engine).model_dump(), "cloudrun": {"region": FIRST}, "edge": {"domain": DOMAIN}}
-        )
+        return self.file_with({"edge": {"domain": DOMAIN}}, engine)
+
+    def file_with(self, edge: dict[str, Any], engine: dict[str, Any]) -> spec.Spec:  # Any: values of homeport.toml
+        """The file with that load balancer, and `tables`."""
+        wanted = self.wanted(**engine).model_dump()
+        first = {"region": FIRST, **self.tables.get("cloudrun", {})}
+        return spec.parse({**wanted, **self.tables, "cloudrun": first, **edge})
 
     def target(
         self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, *, canary: tuple[int, ...] = ()
@@ -59,16 +71,22 @@ class InTwoRegions(WithEdge):
             for region in regions
         ]
         doors = [
-            replace(one, edge=replace(first.edge, of=one.names, prove=one.prove))
+            replace(
+                one,
+                edge=replace(
+                    first.edge, of=one.names, prove=one.prove, keeps_address=one.edge.keeps_address
+                ),
+            )
             for one in further
-            if first.edge is not None
+            if first.edge is not None and one.edge is not None
         ]
         return replace(first, further=tuple(doors))
 
     def _one(
         self, google: Google, chosen: ResolvedModel, wanted: spec.Spec, canary: tuple[int, ...]
     ) -> CloudRunTarget:
-        made = super().target(google, chosen, wanted, canary=canary)
+        bare = Deployer.target(self, google, chosen, wanted, canary=canary)
+        made = self.behind_edge(with_agent(with_gateway(with_observe(bare))))
         region, prove = made.names.region, made.prove
 
         async def proves(*asked: Any) -> Any:  # Any: as a proof is asked
@@ -116,6 +134,17 @@ class InTwoRegions(WithEdge):
             await CloudRunRollout(target, {}).apply(plan, Silent())
 
         act(work())
+
+    def planned(self, wanted: spec.Spec) -> Plan:
+        """What a user is shown, with facts and warnings."""
+        chosen = self._choose(wanted)
+
+        async def work() -> Plan:
+            target = await with_room(self.target(google_for(self.cloud), chosen, wanted))
+            plan, _ = await target.plan()
+            return plan
+
+        return act(work())
 
     def service_in(self, region: str) -> Any:  # Any: JSON
         """The service as it is there; None where there is none."""

@@ -16,11 +16,7 @@ def refusal(spec: Any) -> str:  # Any: the spec, whose module imports this one
     gpu = settings.gpu if settings else "auto"
     home = settings.region if settings and "region" in settings.model_fields_set else ""
     others = {
-        "[agent]": spec.agent,
-        "[guard]": spec.guard,
         "[observe]": spec.observe,
-        "scaling.warm": spec.scaling.warm,
-        'cloudrun.startup_cache = "auto"': settings is not None and settings.startup_cache == "auto",
         "access.encryption_key": spec.access.encryption_key,
     }
     if not home:
@@ -36,6 +32,11 @@ def refusal(spec: Any) -> str:  # Any: the spec, whose module imports this one
         device = "GPU" if gpu == "auto" else gpu
         return f"edge.regions names {unknown[0]}, which has no {device}; there is one in {', '.join(offered)}"
     together = next((key for key, value in others.items() if value), "")
+    if spec.guard is not None and spec.guard.template is not None:
+        return (
+            "edge.regions is not built together with guard.template: a template of Model Armor is in one region, and each region screens by "
+            "one of its own. Leave template out, and `up` makes one in each"
+        )
     if together:
         return f"edge.regions is not built together with {together}, which is made for one region; remove one of the two"
     return ""

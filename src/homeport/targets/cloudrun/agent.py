@@ -30,13 +30,14 @@ _LONGEST_S = 3600
 
 def with_agent(target: CloudRunTarget) -> CloudRunTarget:
     """
-    Return the target with the service of its file's `[agent]`; as it is where there is none.
+    Return the target with the service of its file's `[agent]`; as it is where there is none, and in a further region: there is one
+    agent, in the first, and it calls the model there.
 
     Raises `Unsupported` for a model that was not trained to call tools, `EngineMissing` where the extra `agents` is not
     installed: the image is made of what runs here.
     """
     agent = target.spec.agent
-    if agent is None:
+    if agent is None or target.names.further:
         return target
     brain.ensure_taught(target.spec.model)
     brain.ensure_installed()

@@ -248,25 +248,31 @@ class WarmFact(Fact):
     """Of these hours, by the catalog's prices; a twelfth of a year."""
     now: bool | None
     """Whether it is such an hour as this is planned."""
+    regions: int
+    """In each of which it runs."""
 
     @classmethod
     def of(
-        cls, estimate: Estimate, windows: tuple[str, ...], hours: WarmHours, moment: datetime | None
+        cls, estimates: Sequence[Estimate], windows: tuple[str, ...], hours: WarmHours, moment: datetime | None
     ) -> WarmFact:
-        """Return what the hours of the file cost where that is estimated."""
-        hourly, week = estimate.hourly, hours.hours_a_week
+        """Return what the hours of the file cost in the regions of the `estimates`, where that is estimated in all of them."""
+        week = hours.hours_a_week
+        priced = [estimate.hourly.total for estimate in estimates if estimate.hourly]
+        whole = len(priced) == len(estimates)
         return cls(
             windows=windows,
             hours_per_week=round(week, 2),
-            usd_per_month=round(hourly.total * week / 7 * MONTH_DAYS, 2) if hourly else None,
+            usd_per_month=round(sum(priced) * week / 7 * MONTH_DAYS, 2) if whole else None,
             now=hours.is_warm(moment) if moment else None,
+            regions=len(estimates),
         )
 
     @property
     def text(self) -> str:
         price = f", ${self.usd_per_month:.2f} a month" if self.usd_per_month is not None else ""
         now = {True: "; now is one of them", False: "; now is none of them", None: ""}[self.now]
-        return f"{', '.join(self.windows)}: one instance for {self.hours_per_week:g} h a week{price}{now}"
+        where = f" in each of {self.regions} regions" if self.regions > 1 else ""
+        return f"{', '.join(self.windows)}: one instance{where} for {self.hours_per_week:g} h a week{price}{now}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,22 +117,24 @@ class GuardCostFact(Fact):
     label: ClassVar[str] = "screening"
     usd_per_million_tokens: float
     usd_per_month: float
-    """Of the way to it, while nobody asks anything."""
+    """Of the way to it, of which each region has one, while nobody asks anything."""
     calls_a_minute: int
-    """With every instance answering as many streams as it may."""
+    """With every instance of every region answering as many streams as it may."""
     quota: int
     unconfirmed: tuple[str, ...]
 
     @classmethod
-    def of(cls, guard: Guard, prices: Prices, *, streams: int, own_way: bool) -> GuardCostFact:
-        """Return it for as many `streams` at once as there may be."""
+    def of(
+        cls, guard: Guard, prices: Prices, *, streams: int, own_way: bool, regions: int = 1
+    ) -> GuardCostFact:
+        """Return it for as many `streams` at once as there may be in each of so many `regions`."""
         keys = ["model_armor_million_tokens", *(["regional_endpoint_hour"] if own_way else [])]
-        month = prices.rates["regional_endpoint_hour"].usd * HOURS_A_MONTH if own_way else 0.0
+        month = prices.rates["regional_endpoint_hour"].usd * HOURS_A_MONTH * regions if own_way else 0.0
         per_stream = 60 / guard.window_s if guard.answers else 1.0
         return cls(
             usd_per_million_tokens=prices.rates[keys[0]].usd,
             usd_per_month=round(month, 2),
-            calls_a_minute=round(streams * per_stream),
+            calls_a_minute=round(streams * regions * per_stream),
             quota=QUOTA,
             unconfirmed=tuple(key for key in keys if prices.rates[key].unconfirmed),
         )

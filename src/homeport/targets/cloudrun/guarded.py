@@ -102,6 +102,7 @@ def _facts(target: CloudRunTarget, guard: Guard) -> Iterator[Fact]:
             load_prices(),
             streams=target.launch.parallel * target.spec.scaling.max,
             own_way=target.settings.network is None,
+            regions=1 + len(target.spec.edge.regions if target.spec.edge else ()),
         )
 
 

@@ -73,7 +73,7 @@ def _bucket(google: Google, name: str, thing: Thing) -> RestResource:
     return replace(resource, kind=CACHES) if CACHE_LABEL in thing.body.get("labels", {}) else resource
 
 
-_MAKE: Mapping[str, _Make] = {
+MAKE: Mapping[str, _Make] = {
     "service": _service,
     "repository": lambda google, name, thing: repository(google, name, thing.name, thing.region),
     "subnetwork": lambda google, name, thing: subnetwork(google, name, thing.name, thing.region, ""),
@@ -175,7 +175,7 @@ def _resources(google: Google, name: str, inventory: Inventory, *, budgeted: boo
     ]
     resources: dict[str, RestResource] = {}
     for thing in mine:
-        _add(resources, _MAKE[thing.kind](google, name, thing), thing.region)
+        _add(resources, MAKE[thing.kind](google, name, thing), thing.region)
     if budgeted or any(BUDGET_LABEL in thing.body.get("labels", {}) for thing in mine):
         _add(resources, found_budget(google, name), "")
     for unread in (failure for failure in inventory.unread if failure.kind != _ACCOUNT):
@@ -197,7 +197,7 @@ def named(google: Google, names: Names) -> list[RestResource]:
         if isinstance(resource, RestResource)
     }
     every["service"] = service(google, ServiceIdentity(endpoint=names.name, region=names.region), {})
-    return [resource for resource in every.values() if resource.kind in _MAKE]
+    return [resource for resource in every.values() if resource.kind in MAKE]
 
 
 def _foundations(google: Google, names: Names) -> list[Resource]:

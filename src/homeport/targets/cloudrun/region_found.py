@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from homeport.google import Google
 from homeport.reconcile import Resource
-from homeport.resources.google.bucket import bucket
-from homeport.resources.google.network import subnetwork
-from homeport.resources.google.repository import repository
+from homeport.resources.google.dns import record
+from homeport.resources.google.model_armor import ENDPOINT, host
 from homeport.resources.google.rest import RestResource
-from homeport.resources.google.service import ServiceIdentity, service
+from homeport.resources.google.scheduled_job import scheduled_job
+from homeport.targets.cloudrun.foundations import DOMAINS, Foundations
+from homeport.targets.cloudrun.guard_kinds import GUARD_KINDS
 from homeport.targets.cloudrun.inventory import KINDS, SERVICES, Thing, refuse_incomplete, take_inventory
+from homeport.targets.cloudrun.listed_kind import ListedKind
+from homeport.targets.cloudrun.managed import MAKE
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.service_labels import regions_told, repeats
+from homeport.targets.cloudrun.service_labels import CACHE_LABEL, GUARD_LABEL, regions_told, repeats
+from homeport.targets.cloudrun.startup_cache_kinds import CACHE_KINDS, JOB
+from homeport.targets.cloudrun.warm_schedule import JOBS, WarmSchedule
 
 _KINDS = tuple(kind for kind in KINDS if kind.kind in {"service", "repository", "subnetwork", "bucket"})
+_IN_SUBNETWORKS = (ENDPOINT, JOB)
+"""Kinds that take addresses of the subnetwork, which goes after them."""
 
 
 async def unwanted_regions(
-    google: Google, names: Names, wanted: Collection[str], labels: Mapping[str, str]
+    foundations: Foundations, wanted: Collection[str], labels: Mapping[str, str]
 ) -> list[RestResource]:
     """
-    Return what there is in further regions that are not `wanted` any more, each region's service after the rest of it.
+    Return what there is in further regions that are not `wanted` any more, each region's service before the rest of it.
 
-    They are looked for where the service of the first region says in its `labels` that there were some. Raises `Incomplete` where something
-    could not be read.
+    They are looked for where the service of the first region says in its `labels` that there were some, and so is what its tables made
+    there. Raises `Incomplete` where something could not be read.
     """
+    google, names = foundations.google, foundations.names
     gone = [region for region in regions_told(labels) if region not in {names.region, *wanted}]
     if not gone:
         return []
-    inventory = await take_inventory(google, regions=gone, kinds=_KINDS, everywhere=False)
+    inventory = await take_inventory(
+        google, regions=gone, kinds=await _kinds(google, names, labels), everywhere=False
+    )
     refuse_incomplete(
         inventory.unread, f"it is not known whether anything of {names.name} is left in {', '.join(gone)}"
     )
@@ -42,10 +52,9 @@ async def unwanted_regions(
         if any(thing.kind == SERVICES.kind and repeats(thing.body) != names.region for thing in things):
             continue
         own = [_resource(google, names.name, thing, region) for thing in things]
-        rest = tuple(resource.id for resource in own if resource.kind != SERVICES.kind)
-        leftovers += [
-            replace(resource, after=rest) if resource.kind == SERVICES.kind else resource for resource in own
-        ]
+        if GUARD_LABEL in labels and foundations.cloudrun.network is None:
+            own.append(_way(google, names, region))
+        leftovers += _in_order(own)
     return leftovers
 
 
@@ -58,20 +67,40 @@ def before_services(parts: Sequence[Resource], leftovers: Sequence[RestResource]
     ]
 
 
+async def _kinds(google: Google, names: Names, labels: Mapping[str, str]) -> tuple[ListedKind, ...]:
+    """Return what is looked for: of tables that the endpoint never had nobody needs a permission."""
+    scheduled = await WarmSchedule(google=google, names=names, hours=None).is_there()
+    return (
+        *_KINDS,
+        *(GUARD_KINDS if GUARD_LABEL in labels else ()),
+        *(CACHE_KINDS if CACHE_LABEL in labels else ()),
+        *((JOBS,) if scheduled else ()),
+    )
+
+
+def _way(google: Google, names: Names, region: str) -> RestResource:
+    """Return the name by which Model Armor of a region was found, in the zone that all regions share."""
+    return record(google, names.name, names.zone(DOMAINS[0]), f"{host(region)}.", "A", ())
+
+
+def _in_order(own: Sequence[RestResource]) -> Iterator[RestResource]:
+    """Yield what a region has, each after what goes later than it does: the service goes first, the subnetwork after what is in it."""
+    rest = tuple(resource.id for resource in own if resource.kind != SERVICES.kind)
+    network = tuple(resource.id for resource in own if resource.kind == "subnetwork")
+    for resource in own:
+        after = rest if resource.kind == SERVICES.kind else network if resource.kind in _IN_SUBNETWORKS else ()
+        yield replace(resource, after=after)
+
+
 def _place(thing: Thing) -> str:
     return thing.region or str(thing.body.get("location", "")).lower()
 
 
 def _resource(google: Google, name: str, thing: Thing, region: str) -> RestResource:
-    if thing.kind == SERVICES.kind:
-        identity = ServiceIdentity(endpoint=name, region=region, name=thing.name)
-        made: RestResource = service(google, identity, {})
-    elif thing.kind == "repository":
-        made = repository(google, name, thing.name, region)
-    elif thing.kind == "subnetwork":
-        made = subnetwork(google, name, thing.name, region, "")
-    else:
-        made = bucket(google, name, thing.name, region)
+    scheduled = thing.kind == JOBS.kind
+    made = (
+        scheduled_job(google, name, thing.name, region) if scheduled else MAKE[thing.kind](google, name, thing)
+    )
     return replace(made, id=f"{made.id} in {region}", wanted={})
 
 

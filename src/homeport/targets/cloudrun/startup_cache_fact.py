@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -25,24 +26,26 @@ class StartupCacheFact(Fact):
     """Of a start as it will be."""
     likely_without_s: float
     making_usd: float | None
-    """What its job costs, once; 0 where there is nothing to make, None where that is not known."""
+    """What its jobs cost, once: one in each region; 0 where there is nothing to make, None where that is not known."""
     words: str
 
     @classmethod
     def of(
-        cls, state: CacheState, why: str, starts: tuple[ColdStart, ColdStart], estimate: Estimate
+        cls, state: CacheState, why: str, starts: tuple[ColdStart, ColdStart], estimates: Sequence[Estimate]
     ) -> StartupCacheFact:
-        """Return it for `starts`, as they will be and without a cache, on an instance as it is estimated."""
+        """
+        Return it for `starts`, as they will be and without a cache; `estimates` are those of the instances on which one is to be made.
+        """
         start, without = starts
-        hourly = estimate.hourly
-        usd = 0.0 if state != "to be made" else hourly.total * without.likely / 3600 if hourly else None
+        hourly = [estimate.hourly.total for estimate in estimates if estimate.hourly]
+        usd = sum(hourly) * without.likely / 3600 if len(hourly) == len(estimates) else None
         return cls(
             state=state,
             why=why,
             likely_s=round(start.likely, 1),
             likely_without_s=round(without.likely, 1),
             making_usd=None if usd is None else round(usd, 4),
-            words=_words(state, why, starts, usd),
+            words=_words(state, why, starts, usd, jobs=len(estimates)),
         )
 
     @property
@@ -50,7 +53,9 @@ class StartupCacheFact(Fact):
         return self.words
 
 
-def _words(state: CacheState, why: str, starts: tuple[ColdStart, ColdStart], usd: float | None) -> str:
+def _words(
+    state: CacheState, why: str, starts: tuple[ColdStart, ColdStart], usd: float | None, *, jobs: int
+) -> str:
     start, without = starts
     if state == "none":
         return f"none: {why}"
@@ -58,6 +63,7 @@ def _words(state: CacheState, why: str, starts: tuple[ColdStart, ColdStart], usd
     if state == "there":
         return f"there; {saves}"
     price = f", ${usd:.2f}" if usd is not None else ""
+    where = f" in each of {jobs} regions" if jobs > 1 else ""
     return (
-        f"made once by a job with the same GPU before the revision: {without.text} more{price}; then {saves}"
+        f"made once{where} by a job with the same GPU before the revision: {without.text} more{price}; then {saves}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from homeport.google import Google
@@ -19,30 +19,34 @@ from homeport.targets.cloudrun.startup_cache_kinds import JOB
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheWriter(ServiceAccount):
     """
-    The account that writes caches, to be taken away, and before it the job that runs as it.
+    The account that writes caches, to be taken away, and before it the jobs that run as it, one in each region.
 
-    The job is looked at only then: those who may only plan need not be allowed to read jobs.
+    A job is looked at only then: those who may only plan need not be allowed to read jobs.
     """
 
-    job: RestResource
+    jobs: tuple[RestResource, ...]
 
     def summary(self, outputs: Outputs) -> str:
         """Return what goes."""
-        job = self.job.address.path.rpartition("/")[2]
+        job = self.jobs[0].address.path.rpartition("/")[2]
         return f"{ServiceAccount.summary(self, outputs)}, and the job {job} where an `up` has left it"
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
-        """Take away the job, with what may run of it, if it carries the endpoint's mark, and then the account."""
-        job = await self.job.read()
-        ours = job is not None and self.job.is_managed(job)
-        gone = await self.job.delete(progress) if ours else ()
+        """Take away the jobs, with what may run of them, that carry the endpoint's mark, and then the account."""
+        gone: list[str] = []
+        for job in self.jobs:
+            live = await job.read()
+            if live is not None and job.is_managed(live):
+                gone += await job.delete(progress)
         unmade = await ServiceAccount.delete(self, progress)
         return (*gone, *((ServiceAccount.summary(self, {}),) if unmade else ()))
 
 
-async def unwanted_cache(google: Google, names: Names, *, wanted: bool) -> list[Resource]:
+async def unwanted_cache(
+    google: Google, names: Names, further: Sequence[Names] = (), *, wanted: bool
+) -> list[Resource]:
     """
-    Return who could still write caches once the file wants none, to be taken away.
+    Return who could still write caches once the file wants none, to be taken away: those of `further` regions, too.
 
     What was written stays until the endpoint goes: a rollback goes to a revision that reads it. The account is asked for
     by its name, and by its mark: it is made before all that writes, goes after it, and is there also where a first `up`
@@ -50,15 +54,17 @@ async def unwanted_cache(google: Google, names: Names, *, wanted: bool) -> list[
     """
     if wanted:
         return []
-    maker = _writer(google, names)
+    places = (names, *further)
+    maker = _writer(google, names, [region.region for region in places])
     live = await maker.read()
     if live is None or not maker.is_managed(live):
         return []
-    grants = [grant for grant in cache_grants(google, names) if f"/{names.cacher}/" in grant.id]
+    every = [grant for place in places for grant in cache_grants(google, place)]
+    grants = [grant for grant in every if f"/{names.cacher}/" in grant.id]
     return [maker, *(replace(grant, needs=(maker.id,)) for grant in grants)]
 
 
-def _writer(google: Google, names: Names) -> CacheWriter:
+def _writer(google: Google, names: Names, regions: Sequence[str]) -> CacheWriter:
     writer = account(google, names.name, names.cacher, "")
     return CacheWriter(
         google=google,
@@ -68,7 +74,7 @@ def _writer(google: Google, names: Names) -> CacheWriter:
         address=writer.address,
         wanted={},
         marked=writer.marked,
-        job=_found_job(google, names.name, names.cache_job, names.region),
+        jobs=tuple(_found_job(google, names.name, names.cache_job, region) for region in regions),
     )
 
 

@@ -12,7 +12,8 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 
 async def with_room(target: CloudRunTarget) -> CloudRunTarget:
     """
-    Return the target as it is possible: without a startup cache where none can be made, with the reason. Reads only.
+    Return the target as it is possible: without a startup cache where none can be made, with the reason. Reads only. Each region
+    is asked for itself.
 
     One that is there needs no room. A service that is yet to be made has no instances, so that the job comes before them;
     beside a service that is there the quotas must hold one instance more than it may have. Where that is not known there is
@@ -20,6 +21,11 @@ async def with_room(target: CloudRunTarget) -> CloudRunTarget:
     """
     if target.settings.startup_cache != "auto":
         return target
+    further = [await with_room(other) for other in target.further]
+    return replace(await _alone(target), further=tuple(further))
+
+
+async def _alone(target: CloudRunTarget) -> CloudRunTarget:
     if target.keeps is None:
         title = module(target.chosen.engine).TITLE
         return replace(target, no_cache=f"{title} compiles nothing, and so keeps nothing of a start")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from homeport.catalog.cpu_and_memory import CpuAndMemory
@@ -106,6 +106,7 @@ class CloudRunTarget(CloudRunGraph):
         """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
         plan, findings = await asyncio.gather(self._planned(), self.preflight())
         warnings = [*self.notes, *([self.chosen.model.note] if self.chosen.model.note else [])]
+        warnings += self._notes_there
         warnings += [doubt for adapter in self.chosen.adapters for doubt in adapter.doubts]
         warnings += [f"{finding.subject}: {finding.text}" for finding in findings.warnings]
         if findings.unchecked:
@@ -132,6 +133,17 @@ class CloudRunTarget(CloudRunGraph):
         marks = service["template"].get("annotations", {})
         return self.cold_start if marks.get(CACHED, NONE) != NONE else self.first_start
 
+    @property
+    def _notes_there(self) -> list[str]:
+        """Return what is to be known of further regions alone."""
+        notes: list[str] = []
+        for target in self.further:
+            region = target.names.region
+            notes += [f"{region}: {note}" for note in target.notes if note not in self.notes]
+            if target.no_cache and target.no_cache != self.no_cache:
+                notes.append(f"{region}: no startup cache: {target.no_cache}")
+        return notes
+
     async def _planned(self) -> Plan:
         return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), await self.unwanted())
 
@@ -139,19 +151,27 @@ class CloudRunTarget(CloudRunGraph):
         """Return whether starts use what an earlier one compiled; nothing where nobody asked for that."""
         if self.settings.startup_cache != "auto":
             return ()
-        id_ = self.cache.resource.id if self.cache else ""
-        making = any(action.resource.id == id_ for action in plan.pending)
-        state: CacheState = "none" if not id_ else "to be made" if making else "there"
+        pending = {action.resource.id for action in plan.pending}
+        making = [target.estimate for target in (self, *self.further) if self._cache_of(target) in pending]
+        state: CacheState = "to be made" if making else "there" if self.cache else "none"
         starts = (self.cold_start, self.first_start)
-        return (StartupCacheFact.of(state, self.no_cache, starts, self.estimate),)
+        return (StartupCacheFact.of(state, self.no_cache, starts, making),)
+
+    def _cache_of(self, target: CloudRunTarget) -> str:
+        """Return what the startup cache of a region's target is called in the whole; '' where there is none."""
+        return (target.cache.resource.id + self._in(target)) if target.cache else ""
+
+    def _in(self, target: CloudRunTarget) -> str:
+        """Return the end that ids of a region's own things have in the whole."""
+        return "" if target is self else f" in {target.names.region}"
 
     def _duration(self, plan: Plan) -> tuple[Fact, ...]:
         """Return how long the plan takes; nothing where there is nothing to do."""
         size = self.chosen.published.size or self.pinned_size
         baked = size if self.baked else None
-        starts = {self.service.id: self.cold_start}
-        starts |= {self.cache.resource.id: self.first_start} if self.cache else {}
-        starts |= {f"{self.service.id} in {other.names.region}": other.cold_start for other in self.further}
+        every = (self, *self.further)
+        starts = {self.service.id + self._in(target): target.cold_start for target in every}
+        starts |= {self._cache_of(target): target.first_start for target in every if target.cache}
         return (duration_fact(plan, starts, baked),) if plan.pending else ()
 
     async def unwanted(self) -> list[Resource]:
@@ -168,28 +188,35 @@ class CloudRunTarget(CloudRunGraph):
         )
         if live_labels is None:
             parts += await left_behind(self.foundations, observed=self.observing is not None)
-        gone = await unwanted_regions(self.google, self.names, self._further_regions, labels)
+        there = [target.names for target in self.further]
+        gone = await unwanted_regions(self.foundations, [names.region for names in there], labels)
         parts = [*before_services(parts, gone), *gone]
         # Where there is only no room now, a cache is still wanted, and the account that writes it stays.
-        parts += await unwanted_cache(self.google, self.names, wanted=self.keeps is not None)
+        parts += await unwanted_cache(self.google, self.names, there, wanted=self.keeps is not None)
         beside = [
             *self.beside_it.unwanted(),
             *await unwanted_readers(self.google, self.names, self._agents_secrets),
         ]
         own = [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self.unwanted_grants()]
-        return [*own, *await self._unwanted_there()]
+        return [*own, *await self._unwanted_there(labels, own)]
 
-    @property
-    def _further_regions(self) -> tuple[str, ...]:
-        return tuple(target.names.region for target in self.further)
+    async def _unwanted_there(
+        self, labels: Mapping[str, str], own: Sequence[Resource]
+    ) -> list[Resource]:
+        """
+        Return what is to go of the further regions that are wanted, beside what is `own` to the first.
 
-    async def _unwanted_there(self) -> list[Resource]:
-        """Return what is to go of the regions that are wanted: who may call the service there, and what lets builds read the bucket."""
+        The `labels` are those of the first one's service: it has what another state of the file wanted before a further one does.
+        """
         gone: list[Resource] = []
-        whole = self.resources() if self.further else []
         for target in self.further:
-            invokers = await unexpected_invokers(self.google, target.names, target.callers)
-            gone += surplus_in(target.names.region, [*invokers, *target.unwanted_grants()], whole)
+            surplus = [
+                *await unexpected_invokers(self.google, target.names, target.callers),
+                *target.unwanted_grants(),
+                *await unwanted_screen(target.foundations, labels),
+                *await target.warm.unwanted(),
+            ]
+            gone += surplus_in(target.names.region, surplus, [*self.resources(), *own, *gone])
         return gone
 
     def unwanted_grants(self) -> list[Resource]:
@@ -251,7 +278,8 @@ class CloudRunTarget(CloudRunGraph):
             yield facts.HubTokenFact(source=self.token.source, secret=self.names.secret)
         yield facts.PriceFact.of(estimate, self.spec.scaling.min)
         if self.spec.scaling.warm and (hours := self.spec.scaling.warm_hours) is not None:
-            yield facts.WarmFact.of(estimate, self.spec.scaling.warm, hours, self.moment)
+            every = [target.estimate for target in (self, *self.further)]
+            yield facts.WarmFact.of(every, self.spec.scaling.warm, hours, self.moment)
         stored_bytes = 0 if self.delivery == PREBUILT else size
         yield facts.StayingFact.of(load_prices(), self.foundations.zones, stored_bytes, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
@@ -261,8 +289,8 @@ class CloudRunTarget(CloudRunGraph):
         yield from self.edge.facts(load_prices()) if self.edge else ()
         yield from self.api_gateway.facts(load_prices()) if self.api_gateway else ()
         if self.further:
-            every = [(target.names.region, target.estimate) for target in (self, *self.further)]
-            yield RegionsFact.of(every, self.spec.scaling.min)
+            priced = [(target.names.region, target.estimate) for target in (self, *self.further)]
+            yield RegionsFact.of(priced, self.spec.scaling.min)
         yield from self.observing.facts(load_prices()) if self.observing else ()
         yield from facts.of_companions(self.companions, self.names)
 
@@ -294,7 +322,7 @@ class CloudRunTarget(CloudRunGraph):
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
             secret=self.token is not None,
-            given_secrets=tuple(sorted(self._agents_secrets)),
+            given_secrets=tuple(sorted(self._agents_secrets)) if self.companions else (),
             gates=self.gates,
             image=self._given_image,
         )

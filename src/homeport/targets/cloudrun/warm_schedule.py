@@ -28,7 +28,7 @@ PERMISSIONS = ("iam.serviceAccounts.actAs", "run.services.update")
 """Cloud Run asks for both whenever a service is changed, though no new revision comes of it."""
 WORD = "homeport-role=warm"
 """In the description of the account, by which it is told from the endpoint's others."""
-_JOBS = ListedKind(
+JOBS = ListedKind(
     kind="scheduled job",
     plural="scheduled jobs",
     api=SCHEDULER,
@@ -56,8 +56,7 @@ class WarmSchedule:
 
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file has made: jobs of other hours; all of it where there are no hours."""
-        live = await self._account.read()
-        if live is None or not self._account.is_managed(live):
+        if not await self.is_there():
             return []
         wanted_ids = {resource.id for resource in self.resources()}
         jobs = [job for job in await self._jobs_there() if job.id not in wanted_ids]
@@ -68,6 +67,11 @@ class WarmSchedule:
         grants = [replace(grant, needs=(account.id, role.id)) for grant in self._grants()]
         after = (account.id, role.id, *(grant.id for grant in grants))
         return [account, role, *grants, *(replace(job, after=after) for job in jobs)]
+
+    async def is_there(self) -> bool:
+        """Return True if its account is there, which is made before all of it, and goes after it."""
+        live = await self._account.read()
+        return live is not None and self._account.is_managed(live)
 
     def warnings(self, moment: datetime | None) -> list[str]:
         """Return what a plan should say of hours that begin or end while clocks are changed."""
@@ -142,7 +146,7 @@ class WarmSchedule:
 
     async def _jobs_there(self) -> list[RestResource]:
         names = self.names
-        path = _JOBS.path.format(project=names.project, region=names.region)
+        path = JOBS.path.format(project=names.project, region=names.region)
         jobs: list[RestResource] = []
         token: str | None = None
         while True:
@@ -177,11 +181,11 @@ async def find_schedule(
     role = replace(custom_role(google, name, names.warm_role, "", ()), wanted={}, after=ids)
     regions = {thing.region for thing in inventory.of(name)}
     try:
-        jobs = await take_inventory(google, regions=regions, kinds=(_JOBS,))
+        jobs = await take_inventory(google, regions=regions, kinds=(JOBS,))
     except NoCredentials:
         raise
     except HomeportError as error:
-        return {}, (Unread(kind=_JOBS.kind, region="", what=_JOBS.plural, error=error),)
+        return {}, (Unread(kind=JOBS.kind, region="", what=JOBS.plural, error=error),)
     schedule: dict[str, RestResource] = {role.id: role}
     for thing in jobs.of(name):
         job = _found_job(google, name, thing, (*ids, role.id, f"service/{name}"))
@@ -194,4 +198,4 @@ def _found_job(google: Google, name: str, thing: Thing, after: tuple[str, ...]) 
     return replace(job, id=f"{job.id} in {thing.region}", wanted={}, after=after)
 
 
-__all__ = ["PERMISSIONS", "SCHEDULER", "WORD", "WarmSchedule", "find_schedule"]
+__all__ = ["JOBS", "PERMISSIONS", "SCHEDULER", "WORD", "WarmSchedule", "find_schedule"]

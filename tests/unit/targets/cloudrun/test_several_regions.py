@@ -24,6 +24,7 @@ from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.regions_report import merged
 from regions import FIRST, SECOND, InTwoRegions
 
+KEY = f"projects/p/locations/{FIRST}/keyRings/r/cryptoKeys/k"
 CLOSED = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
 
 
@@ -366,10 +367,9 @@ def test_no_two_regions_of_the_catalog_have_the_same_addresses() -> None:
         ({"edge": {"regions": ["europe-west99"]}}, r"has no GPU"),
         ({"edge": {"regions": [SECOND, SECOND]}}, r"names one twice"),
         ({"edge": {"regions": [SECOND], "kind": "regional"}}, r'regions are for kind = "global"'),
-        ({"guard": {}}, r"not built together with \[guard\]"),
-        ({"agent": {}}, r"not built together with \[agent\]"),
+        ({"guard": {"template": f"projects/p/locations/{FIRST}/templates/t"}}, r"not built together with guard.template"),
         ({"observe": {}}, r"not built together with \[observe\]"),
-        ({"cloudrun": {"region": FIRST, "startup_cache": "auto"}}, r"not built together with cloudrun.startup_cache"),
+        ({"access": {"encryption_key": KEY}}, r"not built together with access.encryption_key"),
     ],
 )  # fmt: skip
 def test_what_several_regions_cannot_be_is_refused_with_the_reason(
