@@ -238,7 +238,8 @@ def ensure_checks(only: Iterable[str], on: str) -> None:
     """Raise `Unsupported` for a name in `only` that no check of the target has, whatever runs there."""
     from homeport.verify.check import refuse_unknown
 
-    refuse_unknown(only, registry.module(on).check_names() if only else ())
+    module = registry.module(on)
+    refuse_unknown([module.check_of(name) for name in only], module.check_names() if only else ())
 
 
 async def listing(

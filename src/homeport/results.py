@@ -103,6 +103,10 @@ class RegionState:
     """The last verification of what serves there; None where there was none. JSON, so Any."""
     closed: bool
     """Whether it takes requests from the load balancer alone."""
+    usd_per_hour: float | None = None
+    """List price of one instance there while it runs; None where there is no price for it."""
+    min_instances: int = 0
+    """How many instances always run there."""
 
     def as_json(self) -> JsonObject:
         """Return the region as `--json` prints it."""

@@ -55,7 +55,9 @@ class InTwoRegions(WithEdge):
         """The file with its load balancer, in the first region alone."""
         return self.file_with({"edge": {"domain": DOMAIN}}, engine)
 
-    def file_with(self, edge: dict[str, Any], engine: dict[str, Any]) -> spec.Spec:  # Any: values of homeport.toml
+    def file_with(
+        self, edge: dict[str, Any], engine: dict[str, Any]
+    ) -> spec.Spec:  # Any: values of homeport.toml
         """The file with that load balancer, and `tables`."""
         wanted = self.wanted(**engine).model_dump()
         first = {"region": FIRST, **self.tables.get("cloudrun", {})}
@@ -73,9 +75,7 @@ class InTwoRegions(WithEdge):
         doors = [
             replace(
                 one,
-                edge=replace(
-                    first.edge, of=one.names, prove=one.prove, keeps_address=one.edge.keeps_address
-                ),
+                edge=replace(first.edge, of=one.names, prove=one.prove, keeps_address=one.edge.keeps_address),
             )
             for one in further
             if first.edge is not None and one.edge is not None

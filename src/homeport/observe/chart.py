@@ -10,6 +10,11 @@ REGION = "location"
 """The label with the region: of Cloud Run's own counts, and of what the sidecar writes."""
 
 
+def together(what: str, *, apart: bool) -> str:
+    """Return an aggregation such as `sum` of all series, or `apart` for those of each region."""
+    return f"{what} by ({REGION}) " if apart else what
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
     """One query of a panel, and what its line is called."""

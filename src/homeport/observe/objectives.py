@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from homeport.engines.metric_names import PARTS, MetricNames
 from homeport.errors import SpecError, Unsupported
-from homeport.observe.chart import LABEL, Alert, Curve, Panel
+from homeport.observe.chart import LABEL, Alert, Curve, Panel, together
 from homeport.spec import ObserveSlo
 
 _BUCKET, _, _COUNT = PARTS
@@ -70,6 +70,8 @@ class ServiceLevels:
     slo: ObserveSlo
     front: bool
     """Whether Cloud Run counts its requests; else the scrapes that it answers are what is known."""
+    apart: bool = False
+    """Whether several regions serve it, each of which is held to them."""
 
     @property
     def bound(self) -> float | None:
@@ -154,19 +156,26 @@ class ServiceLevels:
         if not self.front:
             return f'1 - avg(avg_over_time(up{{{LABEL}="{self.name}"}}[{window}]))'
         each = f'monitored_resource="cloud_run_revision",service_name="{self.name}"'
-        of_all = f"sum(rate(run_googleapis_com:request_count{{{each}}}[{window}]))"
-        bad = f'sum(rate(run_googleapis_com:request_count{{{each},response_code=~"5..|429"}}[{window}]))'
+        added = together("sum", apart=self.apart)
+        of_all = f"{added}(rate(run_googleapis_com:request_count{{{each}}}[{window}]))"
+        bad = f'{added}(rate(run_googleapis_com:request_count{{{each},response_code=~"5..|429"}}[{window}]))'
         return f"({bad} or {of_all} * 0) / {of_all}"
 
     def _rate(self, part: str, more: str, window: str) -> str:
         each = " or ".join(
             f'rate({name}{part}{{{LABEL}="{self.name}"{more}}}[{window}])' for name in self.names.ttft
         )
-        return f"sum({each})"
+        return f"{together('sum', apart=self.apart)}({each})"
 
 
 def service_levels(
-    name: str, engine: str, names: MetricNames, slo: ObserveSlo | None, *, front: bool
+    name: str,
+    engine: str,
+    names: MetricNames,
+    slo: ObserveSlo | None,
+    *,
+    front: bool,
+    apart: bool = False,
 ) -> ServiceLevels | None:
     """
     Return the objectives of an endpoint on the engine of that title; None where it has none.
@@ -186,7 +195,7 @@ def service_levels(
             f"observe.slo.ttft is {slo.ttft}, and {engine} counts first tokens up to {names.ttft_bounds[-1]:g} s",
             hint="set it to less",
         )
-    return ServiceLevels(name=name, names=names, slo=slo, front=front)
+    return ServiceLevels(name=name, names=names, slo=slo, front=front, apart=apart)
 
 
 def _le(bound: float) -> str:

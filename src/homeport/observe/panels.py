@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from homeport.engines.metric_names import PARTS, MetricNames, selected
-from homeport.observe.chart import LABEL, Alert, Curve, Panel
+from homeport.observe.chart import LABEL, REGION, Alert, Curve, Panel, together
 from homeport.observe.objectives import ServiceLevels
 from homeport.observe.uptime import UptimeWatch
 
@@ -32,6 +32,8 @@ class Watched:
     uptime: UptimeWatch | None = None
     beside: int | None = None
     """The port of another program that is asked beside the one that answers requests, and whose `up` says nothing of it."""
+    apart: bool = False
+    """Whether several regions serve it: each is a curve of its own, and warned of by itself."""
 
     @property
     def selector(self) -> str:
@@ -41,8 +43,12 @@ class Watched:
     @property
     def up(self) -> str:
         """Return the series that tells of each instance whether it could be asked."""
+        return self.up_of(self.selector)
+
+    def up_of(self, selector: str) -> str:
+        """Return that series of the instances that `selector` is about."""
         other = f',instance!~".*:{self.beside}"}}' if self.beside else "}"
-        return f"up{self.selector.removesuffix('}')}{other}"
+        return f"up{selector.removesuffix('}')}{other}"
 
     @property
     def kept(self) -> str:
@@ -90,42 +96,42 @@ class Watched:
         yield self._panel("Preemptions", "ops", preempted=self._rate(names.preemptions))
 
     def _alerts(self) -> Iterator[Alert]:
-        names = self.names
+        names, who = self.names, f"{self.name} in one of its regions" if self.apart else self.name
         yield Alert(
-            name="HomeportDown", value=f"max({self.up})", compared="== 0", lasts="1m", severity="critical",
-            summary=f"{self.name} does not answer, or does not let Prometheus in",
+            name="HomeportDown", value=f"{self._over('max')}({self.up})", compared="== 0", lasts="1m", severity="critical",
+            summary=f"{who} does not answer, or does not let Prometheus in",
             todo="`homeport status` tells which; `homeport logs` has what the engine wrote",
         )  # fmt: skip
         running, progress = self._sum(names.running), self._rate(names.progress or names.output_tokens)
         if running and progress:
             yield Alert(
                 name="HomeportStalled", value=f"({progress} and ({running} > 0))", compared="== 0", lasts="10m",
-                severity="critical", summary=f"{self.name} has requests, and no token has come for {WINDOW}",
+                severity="critical", summary=f"{who} has requests, and no token has come for {WINDOW}",
                 empty_while="no request is under way",
                 todo="`homeport verify` tells whether it answers; `homeport logs` has what the engine wrote",
             )  # fmt: skip
         if waiting := self._sum(names.waiting):
             yield Alert(
                 name="HomeportQueue", value=waiting, compared="> 0", lasts="5m", severity="warning",
-                summary=f"requests have waited at {self.name} without a pause",
+                summary=f"requests have waited at {who} without a pause",
                 todo="raise engine.parallel where `homeport fit` has room; on Cloud Run also scaling.max",
             )  # fmt: skip
         if usage := self._most(names.kv_cache):
             yield Alert(
                 name="HomeportKvCacheFull", value=usage, compared=f"> {FULL:g}", lasts="5m", severity="warning",
-                summary=f"the KV cache of {self.name} is full",
+                summary=f"the KV cache of {who} is full",
                 todo="lower engine.parallel or engine.context, or halve it: engine.kv_dtype",
             )  # fmt: skip
         if lost := self._rate(names.preemptions):
             yield Alert(
                 name="HomeportPreemptions", value=lost, compared="> 0", lasts="10m", severity="warning",
-                summary=f"requests at {self.name} lose their place in the KV cache and begin again",
+                summary=f"requests at {who} lose their place in the KV cache and begin again",
                 todo="lower engine.parallel or engine.context",
             )  # fmt: skip
         if slow := self._quantile(0.95):
             yield Alert(
                 name="HomeportSlowFirstToken", value=slow, compared=f"> {SLOW_S:g}", lasts="5m",
-                severity="warning", summary=f"one in twenty waits more than {SLOW_S:g} s for {self.name}'s first token",
+                severity="warning", summary=f"one in twenty waits more than {SLOW_S:g} s for the first token of {who}",
                 todo="`homeport top` shows the queue; `homeport capacity` how many instances keep an objective",
             )  # fmt: skip
 
@@ -134,22 +140,27 @@ class Watched:
         return Panel(title=title, unit=unit, curves=curves)
 
     def _sum(self, names: tuple[str, ...]) -> str:
-        return f"sum({self._any(names)})" if self._any(names) else ""
+        return f"{self._over('sum')}({self._any(names)})" if self._any(names) else ""
 
     def _most(self, names: tuple[str, ...]) -> str:
-        return f"max({self._any(names)})" if self._any(names) else ""
+        return f"{self._over('max')}({self._any(names)})" if self._any(names) else ""
 
     def _rate(self, names: tuple[str, ...]) -> str:
         each = " or ".join(
             f"rate({selected(name, self.selector)}[{WINDOW}])" for name in self._current(names)
         )
-        return f"sum({each})" if each else ""
+        return f"{self._over('sum')}({each})" if each else ""
 
     def _quantile(self, share: float) -> str:
         each = " or ".join(
             f"rate({name}{PARTS[0]}{self.selector}[{WINDOW}])" for name in self._current(self.names.ttft)
         )
-        return f"histogram_quantile({share:g}, sum by (le) ({each}))" if each else ""
+        kept = f"le, {REGION}" if self.apart else "le"
+        return f"histogram_quantile({share:g}, sum by ({kept}) ({each}))" if each else ""
+
+    def _over(self, what: str) -> str:
+        """Return what takes series together: all of them, or those of each region."""
+        return together(what, apart=self.apart)
 
     def _any(self, names: tuple[str, ...]) -> str:
         return " or ".join(selected(name, self.selector) for name in self._current(names))

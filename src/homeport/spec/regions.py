@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from homeport.catalog import cloudrun as catalog
@@ -12,13 +12,15 @@ def refusal(spec: Any) -> str:  # Any: the spec, whose module imports this one
     """Return why the file's endpoint cannot be served in its further regions; '' where it can, or has none."""
     if spec.edge is None or not spec.edge.regions:
         return ""
-    regions, settings = spec.edge.regions, spec.cloudrun
+    return _unplaced(spec.edge.regions, spec.cloudrun) or next(
+        (why for value, why in _one_regions(spec) if value), ""
+    )
+
+
+def _unplaced(regions: Sequence[str], settings: Any) -> str:  # Any: as above
+    """Return why an endpoint cannot be in these further regions; '' where it can."""
     gpu = settings.gpu if settings else "auto"
     home = settings.region if settings and "region" in settings.model_fields_set else ""
-    others = {
-        "[observe]": spec.observe,
-        "access.encryption_key": spec.access.encryption_key,
-    }
     if not home:
         return (
             "edge.regions are further ones, and which is the first must be said: it makes what all of them share, and is changed before "
@@ -31,15 +33,21 @@ def refusal(spec: Any) -> str:  # Any: the spec, whose module imports this one
     if unknown:
         device = "GPU" if gpu == "auto" else gpu
         return f"edge.regions names {unknown[0]}, which has no {device}; there is one in {', '.join(offered)}"
-    together = next((key for key, value in others.items() if value), "")
-    if spec.guard is not None and spec.guard.template is not None:
-        return (
-            "edge.regions is not built together with guard.template: a template of Model Armor is in one region, and each region screens by "
-            "one of its own. Leave template out, and `up` makes one in each"
-        )
-    if together:
-        return f"edge.regions is not built together with {together}, which is made for one region; remove one of the two"
     return ""
+
+
+def _one_regions(spec: Any) -> Iterator[tuple[object, str]]:  # Any: as above
+    """Yield what a file may say that is of one region, each with why it does not go together with several."""
+    of_key = (
+        "edge.regions is not built together with access.encryption_key: a key is of one region, and what lies in another takes none of it. "
+        "Remove one of the two"
+    )
+    of_template = (
+        "edge.regions is not built together with guard.template: a template of Model Armor is in one region, and each region screens by one "
+        "of its own. Leave template out, and `up` makes one in each"
+    )
+    yield spec.access.encryption_key, of_key
+    yield spec.guard is not None and spec.guard.template, of_template
 
 
 def gpu_regions(gpu: str) -> Sequence[str]:

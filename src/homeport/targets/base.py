@@ -214,6 +214,9 @@ class TargetModule(Protocol):
     def check_names(self, task: Task | None = None) -> list[str]:
         """Return the names of all checks of an endpoint there that serves for `task`; for any where it is None."""
 
+    def check_of(self, name: str) -> str:
+        """Return the check that a name means which a user gave: without what some targets say of where it is made."""
+
     def names(self, options: OpenOptions) -> list[str]:
         """Return the names of the endpoints that can be told without asking anybody; [] where none can."""
 

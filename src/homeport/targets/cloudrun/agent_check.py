@@ -34,8 +34,8 @@ class AskedAgent:
 
 
 async def and_agent(report: Report, verifier: Verifier, target: CloudRunTarget) -> Report:
-    """Return the report with the agent's answer as its last result, where the file has an agent and it was asked for."""
-    if target.spec.agent is None or (verifier.only and AGENT not in verifier.only):
+    """Return the report with the agent's answer as its last result, where the file has an agent, in the first region, and it was asked for."""
+    if target.spec.agent is None or target.names.further or (verifier.only and AGENT not in verifier.only):
         return report
     check = Check(AGENT, "the agent answers with a tool", answers, _LONGEST_S)
     result = await check.looked(await _find_agent(verifier, target))

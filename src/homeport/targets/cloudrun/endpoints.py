@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from homeport.catalog import prices
 from homeport.catalog.cpu_and_memory import CpuAndMemory
@@ -15,7 +14,6 @@ from homeport.google import Google
 from homeport.json_types import Json
 from homeport.listing import ListedEndpoint
 from homeport.resources.google.api_gateway import address_of_gateway
-from homeport.resources.google.release import way_back
 from homeport.resources.google.service import role_of
 from homeport.resources.google.traffic import (
     Body,
@@ -39,10 +37,10 @@ from homeport.targets.cloudrun.inventory import (
 from homeport.targets.cloudrun.marks import ADAPTED, CACHED, WEIGHTS
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, is_further, regions_told, repeats
 from homeport.targets.cloudrun.service_spec import ANNOTATION
+from homeport.targets.cloudrun.told_way_back import Ensure, ToldWayBack
 from homeport.targets.cloudrun.verification import least_instances
 
-Ensure = Callable[[Body], Awaitable[None]]
-"""Raises for a revision with which something is wrong."""
+_WITH_FILE = "run `homeport rollback --on cloudrun` with its file, whose edge.regions says in which order"
 _PAID = ("bucket", "repository", "secret", "network", "forwarding rule", "security policy")
 """What is shown of an endpoint beside its service: what costs something, or is easily forgotten."""
 
@@ -98,13 +96,16 @@ async def ensure_alone(google: Google, name: str, service: Body) -> None:
         return
     services = await find_services(google, name, service["name"].split("/")[3])
     refuse_incomplete(services.unread, f"it is not known in which regions {name} serves")
+    if refused := _several(name, services):
+        raise StateError(f"{refused}, so nothing was changed", hint=_WITH_FILE)
+
+
+def _several(name: str, services: Services) -> str:
+    """Return why a region does not go back alone; '' where it may."""
     if not services.repeated and not is_further(services.here):
-        return
+        return ""
     regions = [one["name"].split("/")[3] for one in (services.here, *services.repeated)]
-    raise StateError(
-        f"{name} serves in several regions ({', '.join(regions)}), which must go back together, so nothing was changed",
-        hint="run `homeport rollback --on cloudrun` with its file, whose edge.regions says in which order",
-    )
+    return f"{name} serves in several regions ({', '.join(regions)}), which must go back together"
 
 
 async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | None = None) -> Status:
@@ -123,7 +124,8 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         for revision, receipt in receipts(service).items()
     }
     context = marks.get(f"{ANNOTATION}context", "")
-    back = await _way_back(google, service, ensure_fit)
+    several = _several(name, services)
+    back = ToldWayBack(refused=several) if several else await ToldWayBack.of(google, service, ensure_fit)
     gateway, unseen = await _gateway(google, service)
     adapters = (adapter.partition("=") for adapter in marks.get(ADAPTED, "").split())
     return Status(
@@ -189,8 +191,10 @@ async def _regions(google: Google, services: Services) -> tuple[RegionState, ...
 
 
 async def _region(google: Google, service: Body) -> RegionState:
+    region, price = service["name"].split("/")[3], None
     try:
-        model = (await serving_annotations(google, service)).get(f"{ANNOTATION}model")
+        serving = await _serving(google, service)
+        model, price = _annotations(serving).get(f"{ANNOTATION}model"), _price_of(serving, region)
     except NoCredentials:
         raise
     except HomeportError:
@@ -200,37 +204,15 @@ async def _region(google: Google, service: Body) -> RegionState:
         {"at": receipt.at, "passed": receipt.passed, "counts": dict(receipt.counts)} if receipt else None
     )
     return RegionState(
-        region=service["name"].split("/")[3],
+        region=region,
+        usd_per_hour=price,
+        min_instances=least_instances(service) or 0,
         state=state_of(service),
         model=model,
         traffic=shares(service),
         verified=verified,
         closed=is_closed(service),
     )
-
-
-class ToldWayBack(NamedTuple):
-    """What a status says of the revision that `rollback` goes to."""
-
-    to: str = ""
-    unknown: str = ""
-    refused: str = ""
-
-
-async def _way_back(google: Google, service: Body, ensure_fit: Ensure | None) -> ToldWayBack:
-    back = ""
-    try:
-        back = await way_back(google, service)
-        if back and ensure_fit is not None:
-            await ensure_fit(await google.get("run", f"v2/{service['name']}/revisions/{back}"))
-    except NoCredentials:
-        raise
-    except StateError as error:
-        return ToldWayBack(refused=str(error))
-    except HomeportError as error:
-        subject = f"whether {back} could serve again" if back else "its revisions"
-        return ToldWayBack(unknown=f"{subject} could not be read: {error}")
-    return ToldWayBack(to=back)
 
 
 async def serving_annotations(google: Google, service: Body) -> Mapping[str, str]:

@@ -253,7 +253,11 @@ class WarmFact(Fact):
 
     @classmethod
     def of(
-        cls, estimates: Sequence[Estimate], windows: tuple[str, ...], hours: WarmHours, moment: datetime | None
+        cls,
+        estimates: Sequence[Estimate],
+        windows: tuple[str, ...],
+        hours: WarmHours,
+        moment: datetime | None,
     ) -> WarmFact:
         """Return what the hours of the file cost in the regions of the `estimates`, where that is estimated in all of them."""
         week = hours.hours_a_week
@@ -272,7 +276,9 @@ class WarmFact(Fact):
         price = f", ${self.usd_per_month:.2f} a month" if self.usd_per_month is not None else ""
         now = {True: "; now is one of them", False: "; now is none of them", None: ""}[self.now]
         where = f" in each of {self.regions} regions" if self.regions > 1 else ""
-        return f"{', '.join(self.windows)}: one instance{where} for {self.hours_per_week:g} h a week{price}{now}"
+        return (
+            f"{', '.join(self.windows)}: one instance{where} for {self.hours_per_week:g} h a week{price}{now}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

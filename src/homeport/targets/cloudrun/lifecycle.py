@@ -23,6 +23,7 @@ from homeport.targets.cloudrun.names import names_of
 from homeport.targets.cloudrun.one_region import CAPABILITIES, CloudRunLifecycle
 from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.region import where_it_stands
+from homeport.targets.cloudrun.regions_report import check_of
 from homeport.targets.cloudrun.several_regions import SeveralRegions
 
 
@@ -87,6 +88,7 @@ __all__ = [
     "CAPABILITIES",
     "CloudRunLifecycle",
     "check_names",
+    "check_of",
     "listing",
     "names",
     "open_named",

@@ -48,7 +48,7 @@ def marked(inputs: ServiceInputs, names: Names) -> dict[str, Any]:  # Any: JSON,
     """
     Return what Cloud Run is asked for; in several regions with a sum of the revision, which tells it from others with the same marks.
 
-    What differs from region to region is not in it: the region's name and the bucket's.
+    What differs from region to region is not in it: the region's name, and those of buckets and of a secret.
     """
     body = service_spec(inputs)
     if inputs.edge is not None and inputs.edge.regions:
@@ -60,6 +60,7 @@ def _sum(inputs: ServiceInputs, names: Names) -> str:
     launch = inputs.launch
     alone = service_spec(replace(inputs, marks={}))["template"]
     text = json.dumps([launch.version, dict(launch.files), alone], sort_keys=True, default=repr)
-    for name, stands_for in ((names.bucket, "BUCKET"), (names.region, "REGION")):
-        text = text.replace(name, stands_for)
+    # The names of buckets and of a secret end with that of a further region: so they go before it.
+    for name in (names.bucket, names.caches, names.metrics_secret, names.region):
+        text = text.replace(name, "-")
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from homeport.engines.metric_names import selected
-from homeport.errors import ApiDisabled, PermissionDenied, SpecError
+from homeport.errors import ApiDisabled, NotFound, PermissionDenied, SpecError
 from homeport.gateway.callers import REQUESTS
 from homeport.google import Google
 from homeport.json_types import JsonObject
-from homeport.observe.chart import Alert
+from homeport.observe.chart import LABEL as NAMESPACE
+from homeport.observe.chart import REGION, Alert
 from homeport.observe.check import (
     ObserveFinding,
     RuleWords,
@@ -56,7 +58,7 @@ async def look(google: Google, observing: Observing | None, service: Body) -> Ob
     api, watched = of_project(google), observing.watched
     samples = await _samples(api, observing, service)
     # What follows from a lack of samples is told once, with the cause.
-    why = "" if samples.verdict == "ok" else "no samples arrive" if samples.verdict == "failed" else _ASLEEP
+    why = _why_none(samples)
     findings = [await clock(api), samples]
     findings += [await panel(chart, api, empty_while=why) for chart in watched.panels()]
     policies = await _policies(google, watched.name)
@@ -64,6 +66,11 @@ async def look(google: Google, observing: Observing | None, service: Body) -> Ob
         findings.append(await _alert(expected, policies.get(expected.name), observing, api, why))
     findings += await _callers(google, api, observing, why)
     return (*findings, *await _uptime(observing), *await _traces(google, observing, service))
+
+
+def _why_none(samples: ObserveFinding) -> str:
+    """Return why nothing can be known of what is measured; '' where it can."""
+    return "" if samples.verdict == "ok" else "no samples arrive" if samples.verdict == "failed" else _ASLEEP
 
 
 async def _callers(
@@ -78,7 +85,7 @@ async def _callers(
             return (failed("callers", text, _AGAIN),)
     except PermissionDenied as error:
         return (unknown_yet("callers", f"whether the service is open to everybody cannot be read: {error}"),)
-    if await api.instant(f"count({REQUESTS}_total{observing.watched.selector})"):
+    if await api.instant(f"count({REQUESTS}_total{_place(observing)})"):
         return (ok("callers", "they are counted, by the tokens that Cloud Run has looked at"),)
     if why:
         return (unknown_yet("callers", why),)
@@ -86,6 +93,20 @@ async def _callers(
     return (
         failed("callers", text, f"{await _wrong(observing) or 'the gateway may not tell them'}: {_AGAIN}"),
     )
+
+
+async def look_there(google: Google, observing: Observing, service: Body) -> ObserveFindings:
+    """Return what Cloud Monitoring has of a further region of the endpoint, whose `service` is live there."""
+    region, api = observing.names.region, of_project(google)
+    samples = await _samples(api, observing, service)
+    counted = await _callers(google, api, observing, _why_none(samples))
+    findings = (samples, *counted, *await _traces(google, observing, service))
+    return tuple(replace(finding, what=f"{finding.what} in {region}") for finding in findings)
+
+
+def not_there(region: str, error: NotFound) -> ObserveFindings:
+    """Return that there is nothing to look at in a further region."""
+    return (failed(f"samples in {region}", str(error), _AGAIN),)
 
 
 async def _uptime(observing: Observing) -> ObserveFindings:
@@ -132,9 +153,10 @@ async def _is_on(google: Google, api: str) -> bool:
 
 async def _samples(api: PrometheusApi, observing: Observing, service: Body) -> ObserveFinding:
     watched = observing.watched
-    up = await api.instant(f"last_over_time({watched.up}[{_LATELY}])")
+    place = _place(observing)
+    up = await api.instant(f"last_over_time({watched.up_of(place)}[{_LATELY}])")
     if any(sample.value == 1 for sample in up):
-        return await _engines(api, watched, len(up))
+        return await _engines(api, watched, place, len(up))
     if up:
         return failed(
             "samples", "the sidecar asks the engine, and gets no metrics from it",
@@ -148,7 +170,7 @@ async def _samples(api: PrometheusApi, observing: Observing, service: Body) -> O
         return failed("samples", f"none arrive: {wrong}", _AGAIN)
     running = await api.instant(
         "sum(run_googleapis_com:container_instance_count"
-        f'{{monitored_resource="cloud_run_revision",service_name="{watched.name}"}})'
+        f'{{monitored_resource="cloud_run_revision",service_name="{watched.name}"{_where(observing)}}})'
     )
     if not running or not running[0].value:
         return unknown_yet("samples", f"{_ASLEEP}; `homeport chat --on cloudrun` wakes one")
@@ -158,13 +180,20 @@ async def _samples(api: PrometheusApi, observing: Observing, service: Body) -> O
     )  # fmt: skip
 
 
-async def _engines(api: PrometheusApi, watched: Watched, count: int) -> ObserveFinding:
+def _place(observing: Observing) -> str:
+    """Return the labels by which the series of the endpoint are known, of several regions those of one."""
+    return f'{{{NAMESPACE}="{observing.watched.name}"{_where(observing)}}}'
+
+
+def _where(observing: Observing) -> str:
+    return f',{REGION}="{observing.names.region}"' if observing.watched.apart else ""
+
+
+async def _engines(api: PrometheusApi, watched: Watched, place: str, count: int) -> ObserveFinding:
     """Return whether what arrives is the engine's: of Google's names of metrics, each must be said in full."""
     names = watched.names
     known = (*names.running, *names.waiting, *names.output_tokens)
-    if not await api.instant(
-        f"count({' or '.join(f'{selected(series, watched.selector)}' for series in known)})"
-    ):
+    if not await api.instant(f"count({' or '.join(f'{selected(series, place)}' for series in known)})"):
         return failed(
             "samples", "they arrive, and none of the engine's series is among them",
             "this version of the engine calls them otherwise, or the sidecar's settings drop them: " + _AGAIN,

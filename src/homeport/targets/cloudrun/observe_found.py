@@ -67,6 +67,11 @@ async def unwanted_observing(
     return [*parts, *(grant for grant in _rights(google, names) if wanted_ids and grant.id not in wanted_ids)]
 
 
+def settings_there(google: Google, names: Names, labels: Mapping[str, str]) -> list[Resource]:
+    """Return the settings of the sidecar in a further region; none where the first one's service never had one, by its `labels`."""
+    return settings_of_metrics(google, names) if OBSERVE_LABEL in labels else []
+
+
 def settings_of_metrics(google: Google, names: Names) -> list[Resource]:
     """Return what there is before a service whose metrics go away: the settings of its sidecar, and what its account may do."""
     place = configuration(google, names.name, names.metrics_secret, names.region)

@@ -10,7 +10,7 @@ from typing import Any
 
 from homeport.google import Google
 from homeport.json_types import JsonObject
-from homeport.observe.chart import Alert, Panel
+from homeport.observe.chart import REGION, Alert, Panel
 from homeport.observe.panels import Watched
 from homeport.observe.uptime import EVERY_S, PLACES, TIMEOUT_S
 from homeport.reconcile import Ref
@@ -112,11 +112,11 @@ def _policy(google: Google, watched: Watched, alert: Alert, channels: list[Monit
 
 
 def _dashboard(watched: Watched) -> JsonObject:
-    tiles = list(_tiles(watched.panels()))
+    tiles = list(_tiles(watched.panels(), f" ${{{REGION}}}" if watched.apart else ""))
     return {"displayName": f"homeport: {watched.name}", "mosaicLayout": {"columns": _COLUMNS, "tiles": tiles}}
 
 
-def _tiles(panels: tuple[Panel, ...]) -> Iterator[JsonObject]:
+def _tiles(panels: tuple[Panel, ...], where_from: str) -> Iterator[JsonObject]:
     for place, panel in enumerate(panels):
         row, column = divmod(place, _COLUMNS // _WIDTH)
         # What is 0 is left out, as Google leaves it out of what it reads back.
@@ -125,16 +125,16 @@ def _tiles(panels: tuple[Panel, ...]) -> Iterator[JsonObject]:
             **where,
             "width": _WIDTH,
             "height": _HEIGHT,
-            "widget": {"title": panel.title, "xyChart": {"dataSets": list(_lines(panel))}},
+            "widget": {"title": panel.title, "xyChart": {"dataSets": list(_lines(panel, where_from))}},
         }
 
 
-def _lines(panel: Panel) -> Iterator[JsonObject]:
+def _lines(panel: Panel, where_from: str) -> Iterator[JsonObject]:
     unit = {"unitOverride": _UNITS[panel.unit]} if panel.unit in _UNITS else {}
     for curve in panel.curves:
         yield {
             "plotType": "LINE",
-            "legendTemplate": curve.name,
+            "legendTemplate": f"{curve.name}{where_from}",
             "targetAxis": "Y1",
             "timeSeriesQuery": {"prometheusQuery": curve.query, **unit},
         }

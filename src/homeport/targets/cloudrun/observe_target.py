@@ -53,14 +53,16 @@ def with_observe(target: CloudRunTarget) -> CloudRunTarget:
         )
     engine, names = target.chosen.engine, target.names
     series = names_on_cloud_run(engine)
-    levels = service_levels(names.name, title_of_counter(engine), series, observe.slo, front=True)
+    edge = target.spec.edge
+    apart = edge is not None and bool(edge.regions)
+    title = title_of_counter(engine)
+    levels = service_levels(names.name, title, series, observe.slo, front=True, apart=apart)
     in_front = counts_in_front(target.spec, engine)
     beside = CALLERS_PORT if observe.callers and not in_front else None
-    watched = Watched(names.name, series, levels, beside=beside)
+    watched = Watched(names.name, series, levels, beside=beside, apart=apart)
     observing = Observing(
         google=target.google, names=names, observe=observe, watched=watched, in_front=in_front
     )
-    edge = target.spec.edge
     as_one = observe.callers and edge is not None and edge.is_api_gateway
     notes = (*target.notes, *((_AS_ONE,) if as_one else ()))
     return replace(target, observing=observing, beside=(*target.beside, *observing.containers), notes=notes)

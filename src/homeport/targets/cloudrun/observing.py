@@ -120,8 +120,10 @@ class Observing:
         return (replace(place, after=("apis",)), version, self._reader, *self.grants())
 
     def resources(self) -> list[Resource]:
-        """Return everything that is wanted beside the container."""
+        """Return everything that is wanted beside the container; in a further region what each instance needs there, and no more."""
         images = [self._image(SIDECAR), *([self._image(COLLECTOR)] if self.observe.traces else [])]
+        if self.names.further:
+            return [*self.before, *images]
         asking = self.probe.resources() if self.probe else []
         return [*self.before, *images, *self._watching, *asking, *self._budget]
 

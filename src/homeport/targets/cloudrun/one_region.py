@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from homeport import google
 from homeport.engines.registry import module
-from homeport.errors import GatedModel, HomeportError, UnknownModel
+from homeport.errors import GatedModel, HomeportError, NotFound, UnknownModel
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
@@ -37,7 +37,7 @@ from homeport.targets.cloudrun.logs import lines_after, logs, starts
 from homeport.targets.cloudrun.managed import tables_of
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.names import Names, names_of
-from homeport.targets.cloudrun.observe_check import ObserveFindings, look
+from homeport.targets.cloudrun.observe_check import ObserveFindings, look, look_there, not_there
 from homeport.targets.cloudrun.observe_target import with_observe, with_uptime
 from homeport.targets.cloudrun.proof_access import let_in
 from homeport.targets.cloudrun.released import release, unasked
@@ -196,6 +196,16 @@ class CloudRunLifecycle:
         """Return what Cloud Monitoring has of it. Raises `NotFound` where nothing is deployed, `SpecError` without `[observe]`."""
         service = await live(self.google, self.path)
         return await look(self.google, (await self.graph(Silent())).observing, service)
+
+    async def observed_there(self) -> ObserveFindings:
+        """Return what Cloud Monitoring has of it as a further region."""
+        try:
+            service = await live(self.google, self.path)
+        except NotFound as error:
+            return not_there(self.names.region, error)
+        observing = (await self.graph(Silent())).observing
+        assert observing is not None
+        return await look_there(self.google, observing, service)
 
     async def expected_cold_start(self) -> str:
         """Return how long a start from zero is expected to take, in words; '' where that cannot be told from here."""

@@ -17,7 +17,14 @@ from homeport.targets.cloudrun.inventory import KINDS, SERVICES, Thing, refuse_i
 from homeport.targets.cloudrun.listed_kind import ListedKind
 from homeport.targets.cloudrun.managed import MAKE
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.service_labels import CACHE_LABEL, GUARD_LABEL, regions_told, repeats
+from homeport.targets.cloudrun.observing import configuration
+from homeport.targets.cloudrun.service_labels import (
+    CACHE_LABEL,
+    GUARD_LABEL,
+    OBSERVE_LABEL,
+    regions_told,
+    repeats,
+)
 from homeport.targets.cloudrun.startup_cache_kinds import CACHE_KINDS, JOB
 from homeport.targets.cloudrun.warm_schedule import JOBS, WarmSchedule
 
@@ -54,6 +61,9 @@ async def unwanted_regions(
         own = [_resource(google, names.name, thing, region) for thing in things]
         if GUARD_LABEL in labels and foundations.cloudrun.network is None:
             own.append(_way(google, names, region))
+        if OBSERVE_LABEL in labels:
+            secret_id = replace(names, region=region, further=True).metrics_secret
+            own.append(replace(configuration(google, names.name, secret_id, region), wanted={}))
         leftovers += _in_order(own)
     return leftovers
 
@@ -88,7 +98,9 @@ def _in_order(own: Sequence[RestResource]) -> Iterator[RestResource]:
     rest = tuple(resource.id for resource in own if resource.kind != SERVICES.kind)
     network = tuple(resource.id for resource in own if resource.kind == "subnetwork")
     for resource in own:
-        after = rest if resource.kind == SERVICES.kind else network if resource.kind in _IN_SUBNETWORKS else ()
+        after = (
+            rest if resource.kind == SERVICES.kind else network if resource.kind in _IN_SUBNETWORKS else ()
+        )
         yield replace(resource, after=after)
 
 
@@ -99,7 +111,9 @@ def _place(thing: Thing) -> str:
 def _resource(google: Google, name: str, thing: Thing, region: str) -> RestResource:
     scheduled = thing.kind == JOBS.kind
     made = (
-        scheduled_job(google, name, thing.name, region) if scheduled else MAKE[thing.kind](google, name, thing)
+        scheduled_job(google, name, thing.name, region)
+        if scheduled
+        else MAKE[thing.kind](google, name, thing)
     )
     return replace(made, id=f"{made.id} in {region}", wanted={})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from homeport.errors import HomeportError, NotFound, StateError
+from homeport.errors import HomeportError, NoCredentials, NotFound, StateError
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.resources.google.release import way_back
@@ -14,6 +14,7 @@ from homeport.targets.cloudrun.marks import ADAPTED, TEMPLATE, WEIGHTS
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
 from homeport.targets.cloudrun.released import release, unasked
 from homeport.targets.cloudrun.service_spec import ANNOTATION
+from homeport.targets.cloudrun.told_way_back import ToldWayBack
 from homeport.targets.cloudrun.verification import live
 from homeport.targets.cloudrun.way_back import WayBack
 
@@ -82,6 +83,21 @@ async def roll_back(places: Sequence[CloudRunLifecycle], progress: Progress) -> 
                 raise
         done.append(step.text)
     return ", ".join(done)
+
+
+async def told_way_back(places: Sequence[CloudRunLifecycle]) -> ToldWayBack:
+    """Return what `roll_back` would do, in words, or why it would not: as a status tells it. Reads only."""
+    try:
+        steps = await _steps(places)
+    except NoCredentials:
+        raise
+    except NotFound:
+        return ToldWayBack()
+    except StateError as error:
+        return ToldWayBack(refused=str(error))
+    except HomeportError as error:
+        return ToldWayBack(unknown=f"whether each region could go back could not be read: {error}")
+    return ToldWayBack(to=", ".join(step.text for step in steps))
 
 
 async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
@@ -165,4 +181,4 @@ def _template(revision: Body) -> str:
     return str(revision.get("annotations", {}).get(TEMPLATE, ""))
 
 
-__all__ = ["roll_back"]
+__all__ = ["roll_back", "told_way_back"]

@@ -8,16 +8,26 @@ from typing import Any
 
 from homeport.errors import HomeportError, NotFound, StateError, Unsupported
 from homeport.progress import Progress
+from homeport.results import Status
 from homeport.targets.base import OnResult, VerifyOptions
-from homeport.targets.cloudrun.checks import ROUTE
+from homeport.targets.cloudrun.checks import ROUTE, check_names
 from homeport.targets.cloudrun.logs import logs
 from homeport.targets.cloudrun.names import in_region
+from homeport.targets.cloudrun.observe_check import ObserveFindings
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
-from homeport.targets.cloudrun.regions_back import roll_back
-from homeport.targets.cloudrun.regions_report import heard_in, placed
+from homeport.targets.cloudrun.regions_back import roll_back, told_way_back
+from homeport.targets.cloudrun.regions_report import (
+    and_there,
+    check_of,
+    checks_in,
+    heard_in,
+    placed,
+    refuse_elsewhere,
+)
 from homeport.targets.cloudrun.regions_route import ClientsRoute, look_at_route
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.verify import Outcome, Report, Result
+from homeport.verify.check import refuse_unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,25 +50,38 @@ class SeveralRegions(CloudRunLifecycle):
         """
         Return the report of all checks in every region, those of a further one called REGION/NAME, and of the way that clients take.
 
-        Raises what the first region does. In a further one a service that is not there is a check that failed.
+        A check that is named so is made in that region alone. Raises what the first region that is asked does; in one behind it a service
+        that is not there is a check that failed.
         """
-        first, *further = self.places
-        report = await first.verify(options, progress, on_result)
-        for place in further:
-            region = place.names.region
-            hear = heard_in(region, on_result)
+        regions = [place.names.region for place in self.places]
+        refuse_elsewhere(options.only, regions)
+        refuse_unknown([check_of(name) for name in options.only], check_names(self.spec.task))
+        report: Report | None = None
+        for place in self.places:
+            only = checks_in(place.names.region, options.only)
+            if options.only and not only:
+                continue
+            hear = heard_in(place.names.region, on_result) if place.first else on_result
             try:
-                there = await place.verify(options, progress, hear)
+                there = await place.verify(replace(options, only=only), progress, hear)
             except (NotFound, StateError) as error:
-                results: tuple[Result, ...] = (_missing(error),)
-                hear(results[0])
-                seconds = 0.0
-            else:
-                results, seconds = there.results, there.seconds
-            renamed = tuple(placed(result, region) for result in results)
-            report = replace(report, results=(*report.results, *renamed), seconds=report.seconds + seconds)
-        if options.only and ROUTE not in options.only:
-            return report
+                if report is None:
+                    raise
+                there = replace(report, results=(_missing(error),), seconds=0.0)
+                if hear is not None:
+                    hear(there.results[0])
+            if place.first:
+                renamed = tuple(placed(result, place.names.region) for result in there.results)
+                there = replace(there, results=renamed)
+            report = there if report is None else and_there(report, there)
+        assert report is not None
+        return (
+            report
+            if options.only and ROUTE not in options.only
+            else await self._with_route(report, on_result)
+        )
+
+    async def _with_route(self, report: Report, on_result: OnResult | None) -> Report:
         assert self.spec.edge is not None
         route = await look_at_route(
             ClientsRoute(google=self.google, address=self.spec.edge.address, via=self.via)
@@ -82,6 +105,22 @@ class SeveralRegions(CloudRunLifecycle):
             "that it stops at the first that fails, is not in such files yet",
             hint="`homeport up --on cloudrun` makes it",
         )
+
+    async def observed(self) -> ObserveFindings:
+        """Return what Cloud Monitoring has of it: of what all regions share, and of each further one. Raises what the first region does."""
+        first, *further = self.places
+        findings = list(await first.observed())
+        for place in further:
+            findings += await place.observed_there()
+        return tuple(findings)
+
+    async def status(self, *, usage: bool = True) -> Status:
+        """Return what is deployed, with what the way back of all regions comes to. Raises what it raises in one region."""
+        status = await CloudRunLifecycle.status(self, usage=usage)
+        if not status.regions:
+            return status
+        to, unknown, refused = await told_way_back(self.places)
+        return replace(status, rollback_to=to or None, rollback_unknown=unknown, rollback_refused=refused)
 
     async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
         """Yield the logs of all regions by their time, by default the last hundred lines; each says its region."""

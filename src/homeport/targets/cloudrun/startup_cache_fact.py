@@ -33,9 +33,7 @@ class StartupCacheFact(Fact):
     def of(
         cls, state: CacheState, why: str, starts: tuple[ColdStart, ColdStart], estimates: Sequence[Estimate]
     ) -> StartupCacheFact:
-        """
-        Return it for `starts`, as they will be and without a cache; `estimates` are those of the instances on which one is to be made.
-        """
+        """Return it for `starts`, as they will be and without a cache; `estimates` are those of where one is to be made."""
         start, without = starts
         hourly = [estimate.hourly.total for estimate in estimates if estimate.hourly]
         usd = sum(hourly) * without.likely / 3600 if len(hourly) == len(estimates) else None
@@ -64,6 +62,4 @@ def _words(
         return f"there; {saves}"
     price = f", ${usd:.2f}" if usd is not None else ""
     where = f" in each of {jobs} regions" if jobs > 1 else ""
-    return (
-        f"made once{where} by a job with the same GPU before the revision: {without.text} more{price}; then {saves}"
-    )
+    return f"made once{where} by a job with the same GPU before the revision: {without.text} more{price}; then {saves}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.observe.query import of_project
-from homeport.results import Status
+from homeport.results import RegionState, Status
 from homeport.targets.cloudrun.front import names_on_cloud_run
 from homeport.usage.cloud import altogether
 
@@ -43,23 +43,44 @@ async def with_usage(google: Google, status: Status, now: datetime | None = None
         return replace(status, usage_unknown=f"Cloud Monitoring did not answer within {_PATIENCE_S:g} s")
     except HomeportError as error:
         return replace(status, usage_unknown=f"it cannot be read from Cloud Monitoring: {error}")
-    usage = _usage(counted.get((status.name, status.region or ""), {}), status)
+    usage = _altogether(
+        [_usage(counted.get((status.name, place.region), {}), place) for place in _places(status)]
+    )
     if since > began:
         usage["since"] = since.isoformat(timespec="seconds").replace("+00:00", "Z")
     return replace(status, usage=usage)
 
 
-def _usage(figures: Mapping[str, float], status: Status) -> dict[str, Json]:
+def _places(status: Status) -> Sequence[RegionState]:
+    """Return the regions of an endpoint; of one that is in one region, that."""
+    return status.regions or (
+        RegionState(
+            region=status.region or "", state=status.state, model=status.model, traffic={}, verified=None,
+            closed=False, usd_per_hour=status.usd_per_hour, min_instances=status.min_instances or 0,
+        ),
+    )  # fmt: skip
+
+
+def _altogether(parts: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """Return the sums of regions; what is not known of one is not known of all."""
+    sums: dict[str, Json] = {}
+    for key in parts[0]:
+        values = [part[key] for part in parts]
+        sums[key] = None if None in values else round(sum(values), 4)
+    return sums
+
+
+def _usage(figures: Mapping[str, float], place: RegionState) -> dict[str, Json]:
     """Return what was counted. Tokens come only where `[observe]` sends them."""
     # Of Cloud Run's own counts nothing is written while there is nothing, nor in the first minutes: where something else was
     # counted, or instances always run, seconds that are not there are no nought.
     seconds = figures.get("seconds")
-    if seconds is None and not any(figures.values()) and not status.min_instances:
+    if seconds is None and not any(figures.values()) and not place.min_instances:
         seconds = 0.0
     talked = any(figures.get(name) for name in ("prompt_tokens", "output_tokens"))
     requests = figures.get("requests", None if talked else 0.0)
     hours = None if seconds is None else seconds / 3600
-    price = status.usd_per_hour
+    price = place.usd_per_hour
     return {
         "requests": None if requests is None else round(requests),
         **{

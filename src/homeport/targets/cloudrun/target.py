@@ -35,7 +35,7 @@ from homeport.targets.cloudrun.in_region import over_regions, surplus_in
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.left_behind import left_behind
 from homeport.targets.cloudrun.marks import CACHED
-from homeport.targets.cloudrun.observe_found import unwanted_observing
+from homeport.targets.cloudrun.observe_found import settings_there, unwanted_observing
 from homeport.targets.cloudrun.prebuilt import PREBUILT
 from homeport.targets.cloudrun.preflight import (
     Findings,
@@ -200,9 +200,7 @@ class CloudRunTarget(CloudRunGraph):
         own = [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self.unwanted_grants()]
         return [*own, *await self._unwanted_there(labels, own)]
 
-    async def _unwanted_there(
-        self, labels: Mapping[str, str], own: Sequence[Resource]
-    ) -> list[Resource]:
+    async def _unwanted_there(self, labels: Mapping[str, str], own: Sequence[Resource]) -> list[Resource]:
         """
         Return what is to go of the further regions that are wanted, beside what is `own` to the first.
 
@@ -215,6 +213,7 @@ class CloudRunTarget(CloudRunGraph):
                 *target.unwanted_grants(),
                 *await unwanted_screen(target.foundations, labels),
                 *await target.warm.unwanted(),
+                *([] if target.observing else settings_there(self.google, target.names, labels)),
             ]
             gone += surplus_in(target.names.region, surplus, [*self.resources(), *own, *gone])
         return gone

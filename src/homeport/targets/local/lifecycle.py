@@ -282,6 +282,11 @@ def check_names(task: Task | None = None) -> list[str]:
     return names_of(task)
 
 
+def check_of(name: str) -> str:
+    """Return the name: there is one place."""
+    return name
+
+
 def names(options: OpenOptions) -> list[str]:
     """Return the names of the endpoints that were started here and not taken down, unreadable records included."""
     home = options.home

@@ -78,7 +78,7 @@ def test_the_law_holds_for_whatever_is_left_of_a_deployment(
     google = google_for(Cloud(delays=AT_ONCE))
     wish = wanted(way, tmp_path_factory.mktemp("w"), access={"isolated": isolated})
     up = wish.target(google, prove).resources()
-    every = [one for one in up if isinstance(one, RestResource) and one.kind in managed._MAKE]
+    every = [one for one in up if isinstance(one, RestResource) and one.kind in managed.MAKE]
     left = data.draw(some.lists(some.sampled_from(every), unique_by=lambda one: one.id))
     found = tuple(
         Thing(

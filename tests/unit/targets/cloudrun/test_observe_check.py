@@ -25,6 +25,7 @@ from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.observe_check import look
 from homeport.targets.cloudrun.observing import Observing
 from observed import WithObserve
+from regions import SECOND, InTwoRegions
 
 OPS = "mailto:ops@example.com"
 WANTED: dict[str, Any] = {"alerts": [OPS], "slo": {"ttft": "2s", "availability": 0.99}}
@@ -40,6 +41,8 @@ class Measured:
     instances: str = "1"
     holds: str = "(no condition holds)"
     broken: bool = False
+    nowhere: str = ""
+    """Labels of which nothing is up; '' for none."""
 
     def query(self, path: str, form: Mapping[str, str]) -> bytes:
         assert path == "query"
@@ -52,7 +55,7 @@ class Measured:
             ).encode()
         value: str | None = "1"
         if query.startswith("last_over_time(up{"):
-            value = self.up
+            value = None if self.nowhere and self.nowhere in query else self.up
         elif "instance_count" in query:
             value = self.instances
         elif query.startswith("count("):
@@ -108,6 +111,28 @@ def test_nothing_is_found_where_nothing_is_wrong(deployer: WithObserve) -> None:
     found = looked(deployer)
     assert {one.verdict for one in found.values()} == {"ok"}
     assert sum(what.startswith("alert: ") for what in found) == 10
+
+
+def test_of_several_regions_each_is_asked_for_its_own_samples(tmp_path: Path) -> None:
+    deployer = InTwoRegions("vllm", tmp_path)
+    deployer.tables = {"observe": WANTED}
+    deployer.cloud.metrics = Measured()
+    deployer.up(deployer.in_both())
+
+    def found() -> dict[str, str]:
+        wanted = deployer.lifecycle(google_for(deployer.cloud), deployer.in_both())
+        return {one.what: f"{one.verdict} {one.text}" for one in act(wanted.observed())}
+
+    there = f"samples in {SECOND}"
+    assert {one.partition(" ")[0] for one in found().values()} == {"ok"}
+    assert there in found()
+    deployer.cloud.metrics = Measured(nowhere=f'location="{SECOND}"')
+    seen = found()
+    assert {what for what, one in seen.items() if not one.startswith("ok")} == {there}
+    assert seen[there].startswith("failed 1 instances run, and no sample of theirs"), seen[there]
+    containers = deployer.service_in(SECOND)["template"]["containers"]
+    containers[:] = [one for one in containers if one["name"] != "metrics"]
+    assert found()[there] == "failed no sidecar stands beside the engine"
 
 
 def test_a_policy_that_somebody_deleted(deployer: WithObserve) -> None:

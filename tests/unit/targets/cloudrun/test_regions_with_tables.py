@@ -11,6 +11,7 @@ import pytest
 
 from cloud import things
 from homeport.errors import SpecError, StateError, VerificationFailed
+from homeport.targets.cloudrun.marks import TEMPLATE
 from regions import FIRST, SECOND, InTwoRegions
 
 TABLES: dict[str, dict[str, Any]] = {  # Any: values of homeport.toml
@@ -18,6 +19,12 @@ TABLES: dict[str, dict[str, Any]] = {  # Any: values of homeport.toml
     "agent": {"tools": ["calculator"]},
     "scaling": {"warm": ["Mon-Fri 08:00-18:00 Europe/Berlin"]},
     "cloudrun": {"startup_cache": "auto"},
+    "observe": {
+        "alerts": ["mailto:ops@example.com"],
+        "slo": {"availability": 0.99},
+        "traces": True,
+        "budget": 50,
+    },
 }
 NUMBERED = "/(operations|packages|routes|o|executions)/|/serverless-|/services/[a-z]+.googleapis.com"
 """What stays in its place or has a number of Google's: images and files, operations, routes, APIs."""
@@ -54,6 +61,14 @@ def screen_in(deployer: InTwoRegions, region: str) -> Any:  # Any: JSON
     template = deployer.service_in(region)["template"]
     (gateway,) = [one for one in template["containers"] if one["name"] == "gateway"]
     return json.loads(gateway["env"][0]["value"])
+
+
+def values(value: Any, key: str) -> list[str]:  # Any: JSON
+    """What stands under a key, wherever it is."""
+    if isinstance(value, dict):
+        own = [value[key]] if isinstance(value.get(key), str) else []
+        return [*own, *(found for inner in value.values() for found in values(inner, key))]
+    return [found for inner in value for found in values(inner, key)] if isinstance(value, list) else []
 
 
 def without(deployer: InTwoRegions, *tables: str) -> None:
@@ -101,6 +116,26 @@ def test_each_region_has_its_own_warm_hours_and_caches_and_one_agent_calls_the_f
     assert {grant[0].split("/")[4] for grant in invokers} == {FIRST}
     assert deployer.service_in(FIRST)["defaultUriDisabled"] is False, "the agent calls it there"
     assert deployer.service_in(SECOND)["defaultUriDisabled"] is True
+
+
+def test_metrics_come_from_each_region_and_one_dashboard_shows_them_apart(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    for region, secret in ((FIRST, "home-observe"), (SECOND, f"home-observe-{SECOND}")):
+        kept = deployer.cloud.store.get("secretmanager", f"projects/rehearsal/secrets/{secret}")
+        assert kept is not None
+        assert [one["location"] for one in kept.body["replication"]["userManaged"]["replicas"]] == [region]
+        template = deployer.service_in(region)["template"]
+        assert {"serving", "gateway", "metrics", "traces"} <= {one["name"] for one in template["containers"]}
+        assert f'"{secret}"' in json.dumps(template["volumes"])
+    kinds = [re.sub("/[^/]+$", "", name) for name in there(deployer) if name.startswith("monitoring/")]
+    assert kinds.count("monitoring/projects/rehearsal/dashboards") == 1, kinds
+    assert kinds.count("monitoring/projects/rehearsal/notificationChannels") == 1, kinds
+    watching = [kept.body for kept in things(deployer.cloud) if kept.api == "monitoring"]
+    queries = [*values(watching, "query"), *values(watching, "prometheusQuery")]
+    assert len(queries) > 15
+    assert [query for query in queries if "location" not in query] == []
+    legends = values(watching, "legendTemplate")
+    assert [legend for legend in legends if not legend.endswith(" ${location}")] == []
 
 
 def test_a_table_that_leaves_the_file_takes_what_it_made_in_every_region(deployer: InTwoRegions) -> None:
@@ -156,7 +191,9 @@ def test_a_change_that_fails_in_the_second_region_goes_on_from_there(deployer: I
     assert deployer.serving_in(SECOND) != before
 
 
-def test_what_was_begun_in_a_further_region_goes_with_the_table_that_wanted_it(deployer: InTwoRegions) -> None:
+def test_what_was_begun_in_a_further_region_goes_with_the_table_that_wanted_it(
+    deployer: InTwoRegions,
+) -> None:
     deployer.broken_in = {FIRST}
     with pytest.raises(VerificationFailed):
         deployer.up(deployer.in_both())
@@ -164,7 +201,7 @@ def test_what_was_begun_in_a_further_region_goes_with_the_table_that_wanted_it(d
     deployer.tables = {}
     _, after = deployer.up(deployer.in_both())
     assert after.pending == (), after.pending
-    left = [name for name in there(deployer) if re.search("guard|modelarmor|cloudscheduler", name)]
+    left = [name for name in there(deployer) if re.search("guard|modelarmor|cloudscheduler|observe", name)]
     assert left == []
 
 
@@ -182,7 +219,21 @@ def test_no_region_goes_back_to_what_answers_unscreened(deployer: InTwoRegions) 
     assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
 
 
-def test_a_region_without_its_screen_stops_the_way_back_before_anything_changes(deployer: InTwoRegions) -> None:
+def test_a_change_that_no_mark_tells_goes_back_in_every_region_with_all_tables(
+    deployer: InTwoRegions,
+) -> None:
+    deployer.up(deployer.in_both())
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    sums = {deployer.service_in(region)["template"]["annotations"][TEMPLATE] for region in (FIRST, SECOND)}
+    assert len(sums) == 1, "names of regions, buckets and secrets are not in it"
+    deployer.up(deployer.in_both(parallel=2))
+    deployer.back(deployer.in_both())
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
+def test_a_region_without_its_screen_stops_the_way_back_before_anything_changes(
+    deployer: InTwoRegions,
+) -> None:
     deployer.up(deployer.in_both())
     deployer.up(deployer.in_both(context=512))
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}

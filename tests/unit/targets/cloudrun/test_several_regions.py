@@ -18,13 +18,15 @@ from homeport.catalog import cloudrun as catalog
 from homeport.errors import Incomplete, SpecError, StateError, Unsupported, VerificationFailed, WeightsError
 from homeport.progress import Silent
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
+from homeport.results import Status
+from homeport.spec import Spec
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.foundations import RANGE, subnet_range
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.regions_report import merged
 from regions import FIRST, SECOND, InTwoRegions
 
-KEY = f"projects/p/locations/{FIRST}/keyRings/r/cryptoKeys/k"
+KEY = f"projects/rehearsal/locations/{FIRST}/keyRings/r/cryptoKeys/k"
 CLOSED = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
 
 
@@ -317,6 +319,39 @@ def test_status_tells_each_region_and_calls_none_of_them_another_endpoint(deploy
     assert act(describe(google_for(deployer.cloud), "home", FIRST)).regions == ()
 
 
+def told(deployer: InTwoRegions, wanted: Spec) -> Status:
+    """The status by its file."""
+    return act(deployer.lifecycle(google_for(deployer.cloud), wanted).status(usage=False))
+
+
+def test_status_tells_what_a_way_back_of_all_regions_comes_to(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    assert told(deployer, deployer.in_both()).rollback_to is None
+    deployer.up(deployer.in_both(context=512))
+    status = told(deployer, deployer.in_both())
+    assert status.rollback_to == f"{before[FIRST]} in {FIRST}, {before[SECOND]} in {SECOND}"
+    by_name = act(describe(google_for(deployer.cloud), "home", FIRST))
+    assert by_name.rollback_to is None
+    assert "must go back together" in by_name.rollback_refused
+
+
+def test_status_tells_that_a_way_back_would_be_refused_and_why(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.alone())
+    deployer.up(deployer.in_both(context=512))
+    refused = told(deployer, deployer.in_both())
+    assert refused.rollback_to is None
+    assert f"{SECOND} has no verified revision that serves what" in refused.rollback_refused
+
+
+def test_status_prices_each_region(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.in_both())
+    status = act(describe(google_for(deployer.cloud), "home", FIRST))
+    prices = {one.region: one.usd_per_hour for one in status.regions}
+    assert prices.keys() == {FIRST, SECOND}
+    assert all(price and price > 0.5 for price in prices.values()), "of a GPU"
+
+
 def test_a_region_that_is_taken_out_of_the_file_goes_once_nothing_leads_there(deployer: InTwoRegions) -> None:
     deployer.up(deployer.in_both())
     plan, after = deployer.up(deployer.alone())
@@ -368,7 +403,6 @@ def test_no_two_regions_of_the_catalog_have_the_same_addresses() -> None:
         ({"edge": {"regions": [SECOND, SECOND]}}, r"names one twice"),
         ({"edge": {"regions": [SECOND], "kind": "regional"}}, r'regions are for kind = "global"'),
         ({"guard": {"template": f"projects/p/locations/{FIRST}/templates/t"}}, r"not built together with guard.template"),
-        ({"observe": {}}, r"not built together with \[observe\]"),
         ({"access": {"encryption_key": KEY}}, r"not built together with access.encryption_key"),
     ],
 )  # fmt: skip

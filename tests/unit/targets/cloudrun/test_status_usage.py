@@ -24,7 +24,7 @@ from homeport.cli.show import status_text
 from homeport.deployment import Deployment
 from homeport.mcp.changing import ChangingTools
 from homeport.mcp.scope import Scope
-from homeport.results import Status
+from homeport.results import RegionState, Status
 from homeport.targets.cloudrun import status_usage
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.status_usage import with_usage
@@ -94,6 +94,25 @@ def test_it_tells_since_when_how_many_requests_and_what_they_cost(deployer: Depl
     assert f"used for  requests 5, tokens in 70, out 30; cost ${status.usd_per_hour / 2:.2f}" in text
     assert f"price     ${status.usd_per_hour:.2f} an hour of each instance that runs" in text
     assert json.dumps(status.as_json())
+
+
+def test_of_several_regions_it_tells_what_all_of_them_came_to(deployer: Deployer) -> None:
+    deployer.cloud.metrics = Counted()
+    google = google_for(deployer.cloud)
+    here = RegionState(
+        region=HERE, state="ready", model="m", traffic={}, verified=None, closed=True, usd_per_hour=1.0
+    )
+
+    async def used(there: RegionState) -> Status:
+        return await with_usage(google, replace(await describe(google, "home", HERE), regions=(here, there)))
+
+    both = act(used(replace(here, region=ELSEWHERE, usd_per_hour=2.0)))
+    assert both.usage == {
+        "requests": 55, "prompt_tokens": 770, "output_tokens": 330, "hours": 5.5, "usd": 0.5 + 10.0
+    }  # fmt: skip
+    unpriced = act(used(replace(here, region=ELSEWHERE, usd_per_hour=None))).usage
+    assert unpriced is not None
+    assert (unpriced["hours"], unpriced["usd"]) == (5.5, None)
 
 
 def test_tokens_are_not_known_without_observe_and_a_service_that_nobody_asked_has_had_no_request(
