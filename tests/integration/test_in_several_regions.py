@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from behind_edges import BehindEdge
+from behind_edges import ATTACK, BehindEdge
 from commands_on_cloudrun import FILE
 from edges import DOMAIN
 from gcloud import served
@@ -31,6 +31,17 @@ certificate = "file:{DOMAIN}.pem"
 private_key = "file:{DOMAIN}.key"
 """
 REGIONS = f'regions = ["{SECOND}"]\n'
+TABLES = """
+[guard]
+[agent]
+tools = ["calculator"]
+max_steps = 2
+max_tokens = 32
+[observe]
+alerts = ["mailto:ops@example.com"]
+[scaling]
+warm = ["Mon-Fri 08:00-18:00 Europe/Berlin"]
+"""
 
 
 class InRegions(BehindEdge):
@@ -66,23 +77,26 @@ def cloud(user: User, tmp_path: Path) -> Iterator[InRegions]:
 
 @pytest.mark.long
 def test_a_life_in_two_regions(cloud: InRegions) -> None:
-    cloud.user.write(FILE + EDGE + REGIONS)
+    cloud.user.write(FILE + EDGE + REGIONS + TABLES)
     plan = cloud.run("plan", "--json").json
     assert [one["region"] for one in plan["facts"]["regions"]["places"]] == [FIRST, SECOND]
     quotas = {one["subject"] for one in plan["preflight"]["findings"] if one["subject"].startswith("quota/")}
     assert any(one.endswith(f" in {SECOND}") for one in quotas), quotas
     made = cloud.run("up", "--yes", "--json")
     checked = {one["name"] for one in made.json["report"]["results"]}
-    assert {"chat", f"{SECOND}/chat"} <= checked, checked
+    assert {"chat", "guard", f"{SECOND}/chat", f"{SECOND}/guard"} <= checked, checked
     assert f"a chat gets an answer, in {SECOND}: " in made.err, made.err
     cloud.is_settled()
     assert cloud.status["url"] == f"https://{DOMAIN}/v1"
     assert cloud.serving == {FIRST: "first", SECOND: "first"}
     assert cloud.say("What is the capital of France?").status_code == 200
+    assert cloud.say(ATTACK).headers["x-homeport-refused"] == "match"
     outcomes = cloud.outcomes()
     assert outcomes["chat"] == outcomes[f"{SECOND}/chat"] == "passed"
+    assert outcomes["guard"] == outcomes[f"{SECOND}/guard"] == outcomes["agent"] == "passed"
     assert outcomes["route"] == "passed"
     assert "failed" not in outcomes.values(), outcomes
+    assert cloud.outcomes("--only", f"{SECOND}/chat") == {f"{SECOND}/chat": "passed"}
     lines = cloud.run("logs", "-n", "5000").out.splitlines()
     assert {one.split()[1] for one in lines} == {FIRST, SECOND}, lines[:3]
     listed = {one["region"] for one in cloud.run("list", "--json").json["endpoints"]}
@@ -90,21 +104,24 @@ def test_a_life_in_two_regions(cloud: InRegions) -> None:
 
     cloud.run("swap", "file:./second.gguf", "--yes")
     assert cloud.serving == {FIRST: "second", SECOND: "second"}
+    assert f" in {SECOND}" in cloud.status["rollback_to"]
     back = cloud.run("rollback", "--json").json["serving"]
     assert FIRST in back
     assert SECOND in back
     assert cloud.serving == {FIRST: "first", SECOND: "first"}
 
-    cloud.user.write(FILE + EDGE)
+    cloud.user.write(FILE + EDGE + TABLES)
     said = cloud.run("plan").out
     assert f"service/demo in {SECOND}" in said
     cloud.run("up", "--yes")
     cloud.is_settled()
     assert cloud.status["regions"] == []
     assert cloud.say("What is the capital of France?").status_code == 200
+    assert cloud.say(ATTACK).headers["x-homeport-refused"] == "match"
 
     cloud.user.write(FILE + EDGE + REGIONS)
     cloud.run("up", "--yes")
+    cloud.is_settled()
     refused = cloud.user.run(
         "export", "terraform", code=None, cwd=None, timeout=cloud.patience_s, **cloud.environment()
     )
