@@ -39,8 +39,6 @@ max_steps = 2
 max_tokens = 32
 [observe]
 alerts = ["mailto:ops@example.com"]
-[scaling]
-warm = ["Mon-Fri 08:00-18:00 Europe/Berlin"]
 """
 
 
