@@ -46,6 +46,11 @@ def _one_regions(spec: Any) -> Iterator[tuple[object, str]]:  # Any: as above
         "edge.regions is not built together with guard.template: a template of Model Armor is in one region, and each region screens by one "
         "of its own. Leave template out, and `up` makes one in each"
     )
+    of_road = (
+        'edge.regions is not built together with guard.where other than "gateway": one of Google\'s roads stands once at the load balancer, '
+        "with the template of one region. Remove where, and each region screens by a gateway of its own, or remove regions"
+    )
+    yield spec.guard is not None and not spec.guard.in_gateway, of_road
     yield spec.access.encryption_key, of_key
     yield spec.guard is not None and spec.guard.template, of_template
 

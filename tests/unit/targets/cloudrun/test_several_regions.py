@@ -20,6 +20,7 @@ from homeport.progress import Silent
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.results import Status
 from homeport.spec import Spec
+from homeport.spec.guard import UNSCREENED
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.foundations import RANGE, subnet_range
 from homeport.targets.cloudrun.names import Names
@@ -403,6 +404,7 @@ def test_no_two_regions_of_the_catalog_have_the_same_addresses() -> None:
         ({"edge": {"regions": [SECOND, SECOND]}}, r"names one twice"),
         ({"edge": {"regions": [SECOND], "kind": "regional"}}, r'regions are for kind = "global"'),
         ({"guard": {"template": f"projects/p/locations/{FIRST}/templates/t"}}, r"not built together with guard.template"),
+        ({"guard": {"where": "traffic-extension", "unscreened": list(UNSCREENED)}}, r"not built together with guard.where"),
         ({"access": {"encryption_key": KEY}}, r"not built together with access.encryption_key"),
     ],
 )  # fmt: skip
