@@ -276,9 +276,7 @@ class CloudRunTarget(CloudRunGraph):
         if self.token:
             yield facts.HubTokenFact(source=self.token.source, secret=self.names.secret)
         yield facts.PriceFact.of(estimate, self.spec.scaling.min)
-        if self.spec.scaling.warm and (hours := self.spec.scaling.warm_hours) is not None:
-            every = [target.estimate for target in (self, *self.further)]
-            yield facts.WarmFact.of(every, self.spec.scaling.warm, hours, self.moment)
+        yield from self._warm_hours()
         stored_bytes = 0 if self.delivery == PREBUILT else size
         yield facts.StayingFact.of(load_prices(), self.foundations.zones, stored_bytes, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
@@ -292,6 +290,12 @@ class CloudRunTarget(CloudRunGraph):
             yield RegionsFact.of(priced, self.spec.scaling.min)
         yield from self.observing.facts(load_prices()) if self.observing else ()
         yield from facts.of_companions(self.companions, self.names)
+
+    def _warm_hours(self) -> Iterator[Fact]:
+        """Yield what warm hours cost, in all regions together; nothing without any."""
+        scaling, every = self.spec.scaling, [target.estimate for target in (self, *self.further)]
+        if scaling.warm and (hours := scaling.warm_hours) is not None:
+            yield facts.WarmFact.of(every, scaling.warm, hours, self.moment)
 
     def asked(self) -> PreflightInput:
         """Return what the deployment would ask of Google."""
