@@ -68,7 +68,8 @@ def kept(home: Home | None = None) -> tuple[OwnStart, ...]:
     """Return the starts that were folded in. Raises `StateError` where their file cannot be read."""
     path = _path(home)
     try:
-        return TypeAdapter(tuple[OwnStart, ...]).validate_json(path.read_bytes())
+        document = path.read_bytes()  # Most users have none, and need none of pydantic's.
+        return TypeAdapter(tuple[OwnStart, ...]).validate_json(document)
     except FileNotFoundError:
         return ()
     except (OSError, ValidationError) as error:

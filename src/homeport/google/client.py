@@ -30,7 +30,7 @@ from homeport.google.error_kinds import GoogleAlreadyExists
 from homeport.google.errors import AFTER_RETRY, ANSWER_LOST, RequestContext, error_of
 from homeport.google.exchange import module
 from homeport.google.refusal import read
-from homeport.google.retry import Again, Lost, Pace, Patience, Tries, TryRefused, classify, repeated, wait_of
+from homeport.google.retry import Again, Lost, Pace, Patience, Tries, TryRefused, repeated, wait_of
 from homeport.google.validation import Malformed, Validator, by_documents
 from homeport.json_types import Json
 from homeport.progress import Progress, Silent
@@ -280,7 +280,7 @@ class Google:
 
     async def _error(self, call: ApiCall, refused: TryRefused, tries: Tries) -> HomeportError:
         request = self._asked(call)
-        lost = classify(refused.refusal) is Again.LOST
+        lost = refused.again is Again.LOST
         if lost and not call.repeatable:
             return _lost(call, Lost(f"{refused.refusal.code} {refused.refusal.message}", sent=True), tries)
         error = error_of(refused.refusal, request)

@@ -64,6 +64,7 @@ class TryRefused(Exception):
     def __init__(self, refusal: Refusal, wait: float | None) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
+        self.again = classify(refusal)
         self.wait = wait
         """Seconds that the server asks to wait."""
 
@@ -137,7 +138,7 @@ class Tries:
             again, wait = Again.LOST if error.sent else Again.REFUSED, None
             self._unsent += not error.sent
         elif isinstance(error, TryRefused):
-            again, wait = classify(error.refusal), error.wait
+            again, wait = error.again, error.wait
         else:
             return False
         self.count += 1
@@ -169,6 +170,9 @@ async def repeated(tries: Tries, pace: Pace, once: Callable[[], Awaitable[_T]]) 
     try:
         return await once()
     except (Lost, TryRefused) as error:
+        # What is not there is refused for good: half of the calls of a plan.
+        if isinstance(error, TryRefused) and error.again is Again.NO and not tries(error):
+            raise
         failed: Exception | None = error
     # Most calls come no further, and need none of what follows.
     import stamina
@@ -218,7 +222,8 @@ def looks(what: str, within: float, *, first: float = 0.5) -> Backoff:
 
 def classify(refusal: Refusal) -> Again:
     """Tell whether sending it again can help."""
-    if is_allocation(refusal) or is_capacity(refusal) or is_policy(refusal):
+    is_absent = refusal.code == 404 and not _NOT_SEEN.search(refusal.said)
+    if is_absent or is_allocation(refusal) or is_capacity(refusal) or is_policy(refusal):
         return Again.NO
     in_progress = refusal.code in {400, 403, 409} and _IN_PROGRESS.search(refusal.said)
     if refusal.code == 429 or in_progress or (refusal.code == 403 and is_rate(refusal)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from zlib import crc32
 
 from homeport.google import Google, IamResource
@@ -96,11 +97,16 @@ class Foundations:
 
     def grants(self) -> list[Resource]:
         """Return the least that each account must be allowed, on the thing itself wherever that can be said."""
-        return [self._grant(*grant) for grant in self._wanted()]
+        return list(self._grants.values())
 
     def grants_of(self, account_id: str) -> tuple[str, ...]:
         """Return the ids of an account's grants."""
-        return tuple(grant.id for grant in self.grants() if f"/{account_id}/" in grant.id)
+        return tuple(id_ for id_ in self._grants if f"/{account_id}/" in id_)
+
+    @cached_property
+    def _grants(self) -> dict[str, Grant]:
+        """Return them by their ids, found once: nearly everything comes after some of them."""
+        return {grant.id: grant for grant in (self._grant(*wanted) for wanted in self._wanted())}
 
     @property
     def guards(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from homeport.catalog.cloudrun import GIB, Shape, gpu
@@ -54,7 +55,7 @@ from homeport.targets.cloudrun.warm_schedule import SCHEDULER, WarmSchedule
 
 @dataclass(frozen=True, kw_only=True)
 class CloudRunGraph:
-    """One spec, served on Cloud Run, as the resources that it takes."""
+    """One spec, served on Cloud Run, as the resources that it takes. What many of them are made of is found once."""
 
     google: Google
     spec: Spec
@@ -87,12 +88,12 @@ class CloudRunGraph:
         """Return `[cloudrun]` of the file, or its defaults."""
         return self.spec.cloudrun or CloudRun()
 
-    @property
+    @cached_property
     def names(self) -> Names:
         """Return the names of its things."""
         return names_of(self.spec, self.google)
 
-    @property
+    @cached_property
     def foundations(self) -> Foundations:
         """Return what stands before anything is served."""
         return Foundations(
@@ -104,22 +105,27 @@ class CloudRunGraph:
             baked=self.baked,
             streamed=self.delivery == "stream",
             registries=self.registries,
-            more_apis=(
-                *((SCHEDULER,) if self.spec.scaling.warm else ()),
-                *(self.edge.apis if self.edge else ()),
-                *(self.observing.apis if self.observing else ()),
-                *screen_apis(self.spec.guard),
-            ),
+            more_apis=self.more_apis,
             guard=armored(self.spec.guard),
         )
 
     @property
+    def more_apis(self) -> tuple[str, ...]:
+        """Return the APIs that some tables of the file need besides."""
+        return (
+            *((SCHEDULER,) if self.spec.scaling.warm else ()),
+            *(self.edge.apis if self.edge else ()),
+            *(self.observing.apis if self.observing else ()),
+            *screen_apis(self.spec.guard),
+        )
+
+    @cached_property
     def registries(self) -> tuple[str, ...]:
         """Return the registries whose images are fetched once and kept: that of the engine's image, and Docker Hub."""
         base = parse(self.base)
         return tuple(dict.fromkeys((DOCKER_HUB, *(() if base.is_googles else (base.host,)))))
 
-    @property
+    @cached_property
     def mirrored(self) -> bool:
         """Tell whether the engine's image is its makers' own, unchanged. Raises `SpecError` where more goes into it."""
         image_from, plain = self.settings.image_from, self.recipe.plain
@@ -153,18 +159,17 @@ class CloudRunGraph:
         """Return the expected cold start."""
         return self._start(kept=self.cache is not None)
 
-    @property
+    @cached_property
     def first_start(self) -> ColdStart:
         """Return that of an instance that finds no startup cache."""
         return self._start(kept=False)
 
     def _start(self, *, kept: bool) -> ColdStart:
         size = self.chosen.published.size or self.pinned_size
-        return corrected(
-            expected(engine=self.chosen.engine, delivery=self.delivery, weights_bytes=size, kept=kept)
-        )
+        start = expected(engine=self.chosen.engine, delivery=self.delivery, weights_bytes=size, kept=kept)
+        return corrected(start)
 
-    @property
+    @cached_property
     def weights(self) -> CloudWeights:
         """Return the model's weights and the adapters."""
         names, foundations = self.names, self.foundations
@@ -193,7 +198,7 @@ class CloudRunGraph:
         stored = self.stored
         return f"{stored.pin.source} at {stored.pin.revision}" if stored and stored.folder is None else ""
 
-    @property
+    @cached_property
     def launch(self) -> Launch:
         """Return how the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
         settings, engine = self.spec.engine, module(self.chosen.engine)
@@ -235,12 +240,12 @@ class CloudRunGraph:
         )
         return replace(launch, files={**launch.files, **scripts()}) if self.keeps else launch
 
-    @property
+    @cached_property
     def base(self) -> str:
         """Return the reference of the image that ours is built on, or that serves as it is."""
         return base_image(self.spec, self.chosen.engine, self.chosen.tag)
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
         """Return what goes into the engine's image."""
         stored, launch = self.stored, self.launch

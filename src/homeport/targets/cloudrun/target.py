@@ -25,7 +25,6 @@ from homeport.targets.cloudrun.durations import duration_fact
 from homeport.targets.cloudrun.edge_backends import FrontEndpoint
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.edge_names import EdgeNames
-from homeport.targets.cloudrun.foundations import Foundations
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
@@ -68,11 +67,9 @@ class CloudRunTarget(CloudRunGraph):
     """The same in further regions, in the order in which they follow this one."""
 
     @property
-    def foundations(self) -> Foundations:
-        """Return what stands before anything is served."""
-        foundations = super().foundations
-        apis = self.api_gateway.apis if self.api_gateway else ()
-        return replace(foundations, more_apis=(*foundations.more_apis, *apis))
+    def more_apis(self) -> tuple[str, ...]:
+        """Return the APIs that some tables of the file need besides."""
+        return (*super().more_apis, *(self.api_gateway.apis if self.api_gateway else ()))
 
     @property
     def callers(self) -> tuple[str, ...]:
