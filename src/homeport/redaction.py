@@ -28,10 +28,12 @@ _TOKEN = re.compile(r"[\w.~+/=%\\-]+", re.ASCII)
 _MOST = 64
 """A proxy that runs for weeks renews its tokens every hour; the oldest are forgotten, which ended long ago."""
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""Reentrant: an interrupt may print while its own thread is within."""
 _revealed: dict[str, tuple[str, ...]] = {}
 """Each secret with the patterns that it is known by."""
 _pattern: re.Pattern[str] | None = None
+"""All of them in one, made when a text is looked at: most commands reveal several secrets before they print."""
 
 
 def remember(secret: str) -> None:
@@ -49,15 +51,24 @@ def remember(secret: str) -> None:
         while len(_revealed) >= _MOST:
             del _revealed[next(iter(_revealed))]
         _revealed[secret] = tuple(_patterns(secret))
-        # Longer ones first, so that none stops within another.
-        _pattern = re.compile(
-            "|".join(sorted({pattern for all_of in _revealed.values() for pattern in all_of}, key=_order))
-        )
+        _pattern = None
 
 
 def redacted(text: str) -> str:
     """Return `text` with every secret that was remembered replaced by `***`: as it is, escaped or encoded."""
-    return text if _pattern is None else _pattern.sub(HIDDEN, text)
+    pattern = _pattern or _compiled()
+    return text if pattern is None else pattern.sub(HIDDEN, text)
+
+
+def _compiled() -> re.Pattern[str] | None:
+    global _pattern  # noqa: PLW0603 - see `remember`
+    with _lock:
+        if _pattern is None and _revealed:
+            # Longer ones first, so that none stops within another.
+            _pattern = re.compile(
+                "|".join(sorted({pattern for all_of in _revealed.values() for pattern in all_of}, key=_order))
+            )
+        return _pattern
 
 
 def redacted_json(value: Json) -> Json:
