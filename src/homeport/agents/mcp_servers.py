@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from homeport.addresses import is_loopback
 from homeport.agents.tool import Tool, ToolFailed
+from homeport.certificates import certificates
 from homeport.errors import HomeportError, NetworkError, SpecError
 from homeport.secret import Secret
 
@@ -106,6 +107,7 @@ def _transport(
         client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(60.0, connect=5.0),
             trust_env=not is_loopback(url.host),
+            verify=certificates(),
             headers={"authorization": f"Bearer {token.reveal()}"} if token else None,
         )
         stack.push_async_callback(client.aclose)

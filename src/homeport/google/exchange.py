@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from homeport.certificates import certificates
 from homeport.errors import NetworkError
 from homeport.extras import missing
 from homeport.json_types import Json
@@ -90,6 +91,7 @@ class Exchange:
             with httpx2.Client(
                 transport=self._transport,
                 timeout=timeout or _PATIENCE_S,
+                verify=certificates() if target.scheme == "https" and self._transport is None else False,
                 trust_env=not self._base_url and url.startswith("https:"),
             ) as client:
                 response = client.request(
