@@ -85,7 +85,7 @@ def test_queries_are_answered_and_refused_as_googles_are_and_its_process_ends_wi
         stranger = asked(rehearsal, caller="friend@example.com", query="up")
         assert stranger.status_code == 403
         assert "monitoring.timeSeries.list" in stranger.json()["error"]["message"]
-        unasked = httpx2.get(f"{rehearsal.url}/rehearsal/v1/metrics", trust_env=False)
+        unasked = httpx2.get(f"{rehearsal.url}/rehearsal/v1/metrics", trust_env=False, verify=False)
         assert unasked.status_code == 401, "what Cloud Run counts is told to who is logged in"
     until(measuring, lambda found: not found)
 

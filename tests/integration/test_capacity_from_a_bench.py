@@ -51,7 +51,7 @@ def endpoint() -> Iterator[Endpoint]:
         wait = Backoff(what="the stepped server", within=20, first=0.05)
         while wait.sleep():
             try:
-                httpx2.get(f"http://127.0.0.1:{port}/health", trust_env=False)
+                httpx2.get(f"http://127.0.0.1:{port}/health", trust_env=False, verify=False)
                 break
             except httpx2.TransportError:
                 continue

@@ -40,7 +40,9 @@ def test_a_guarded_endpoint_answers_refuses_attacks_and_keeps_its_engine_to_itse
         "model": env["OPENAI_MODEL"],
         "messages": [{"role": "user", "content": "What is the capital of France?"}],
     }
-    with httpx2.Client(base_url=env["OPENAI_BASE_URL"], headers=shown, trust_env=False, timeout=60) as client:
+    with httpx2.Client(
+        base_url=env["OPENAI_BASE_URL"], headers=shown, trust_env=False, verify=False, timeout=60
+    ) as client:
         assert client.post("/chat/completions", json=question).status_code == 200
         streamed = client.post("/chat/completions", json={**question, "stream": True})
         assert streamed.text.endswith("data: [DONE]\n\n")
@@ -51,7 +53,9 @@ def test_a_guarded_endpoint_answers_refuses_attacks_and_keeps_its_engine_to_itse
     (engine,) = gateway.children()
     ports = [one.laddr for one in engine.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
     assert [address.ip for address in ports] == ["127.0.0.1"]
-    bare = httpx2.get(f"http://127.0.0.1:{ports[0].port}/v1/models", headers=shown, trust_env=False)
+    bare = httpx2.get(
+        f"http://127.0.0.1:{ports[0].port}/v1/models", headers=shown, trust_env=False, verify=False
+    )
     assert bare.status_code == 401, "the endpoint's key must not open the engine"
     probes = user.run("guard", "test", "--json").json
     assert all(one["good"] for one in probes), probes
@@ -64,7 +68,7 @@ def test_a_guarded_endpoint_answers_refuses_attacks_and_keeps_its_engine_to_itse
         env["OPENAI_BASE_URL"].removesuffix("/v1") + "/metrics", headers=shown, trust_env=False
     )
     assert "llamacpp:tokens_predicted_total" in figures.text, "top and usage read them"
-    counted = httpx2.get(f"http://127.0.0.1:{told}/metrics", trust_env=False).text
+    counted = httpx2.get(f"http://127.0.0.1:{told}/metrics", trust_env=False, verify=False).text
     assert 'homeport_gateway_refusals_total{reason="match",side="prompt"}' in counted
     assert "gen_ai_server_time_to_first_token_seconds_count" in counted
     again = user.run("up", "--yes", "--no-verify")

@@ -53,7 +53,7 @@ class WayB(OnCloudRun):
     def ask(self, **body: Any) -> Any:  # Any: JSON
         """What vLLM answers to the caller, through the front."""
         host = self.status["url"].removeprefix("https://").removesuffix("/v1")
-        with httpx2.Client(base_url=self.rehearsal.url, trust_env=False, timeout=300) as client:
+        with httpx2.Client(base_url=self.rehearsal.url, trust_env=False, verify=False, timeout=300) as client:
             headers = {"host": host, "authorization": f"Bearer {self.rehearsal.id_token()}"}
             came = client.post(
                 "/v1/chat/completions", json={"model": "first", "temperature": 0, **body}, headers=headers
@@ -74,7 +74,9 @@ class WayB(OnCloudRun):
     def instances(self) -> Any:  # Any: JSON
         """What the rehearsal says of the processes that run."""
         headers = {"authorization": f"Bearer {self.rehearsal.token()}"}
-        asked = httpx2.get(f"{self.rehearsal.url}/rehearsal/v1/instances", headers=headers, trust_env=False)
+        asked = httpx2.get(
+            f"{self.rehearsal.url}/rehearsal/v1/instances", headers=headers, trust_env=False, verify=False
+        )
         return asked.json()["instances"]
 
     @property

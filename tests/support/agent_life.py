@@ -51,7 +51,7 @@ def goes_up_is_asked_and_goes_down(cloud: OnCloudRun) -> None:
 
 def sent(cloud: OnCloudRun, url: str, body: Any = None, *, path: str, token: str = "") -> httpx2.Response:
     headers = {"host": url.removeprefix("https://")} | ({"authorization": f"Bearer {token}"} if token else {})
-    with httpx2.Client(base_url=cloud.rehearsal.url, trust_env=False, timeout=240) as client:
+    with httpx2.Client(base_url=cloud.rehearsal.url, trust_env=False, verify=False, timeout=240) as client:
         if body is None:
             return client.get(path, headers=headers)
         return client.post(path, json=body, headers=headers)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cloud import act
+from copied_up import CopiedUp, NotCopied, before
 from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from homeport import spec
@@ -34,6 +37,10 @@ UNPROVEN = Report(
 )  # fmt: skip
 
 WAYS = {"ollama": TAUGHT, "vllm": TAUGHT_FOLDER}
+_MOST = 8
+_UPS: OrderedDict[tuple[type, bytes, str], CopiedUp] = OrderedDict()
+"""What first `up`s came to, by the kind of deployer, how it was before and the file; the last few, since tests of one kind
+follow each other."""
 
 
 class Deployer:
@@ -89,6 +96,29 @@ class Deployer:
             return plan, await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
 
         return act(work())
+
+    def deployed(self, wanted: spec.Spec) -> None:
+        """
+        Let that file be deployed, as by `up`: where another test of this process has begun so, its cloud is copied.
+
+        For tests whose own matter comes after it. Whoever replaces what `up` is made of says `up`.
+        """
+        try:
+            # What a file says by itself is another matter than what it comes to: the region may be chosen.
+            said = wanted.model_dump_json(), wanted.model_dump_json(exclude_unset=True)
+            key = type(self), before(self), "\n".join(said)
+        except NotCopied:
+            self.up(wanted)
+            return
+        if key in _UPS:
+            _UPS.move_to_end(key)
+            _UPS[key].given(self)
+            return
+        self.up(wanted)
+        with suppress(NotCopied):
+            _UPS[key] = CopiedUp(self)
+        while len(_UPS) > _MOST:
+            _UPS.popitem(last=False)
 
     def down(self, wanted: spec.Spec, *, purge: bool) -> tuple[str, ...]:
         async def work() -> tuple[str, ...]:

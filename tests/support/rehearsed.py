@@ -81,7 +81,9 @@ class Running:
 
     def __init__(self, cloud: Cloud, port: int) -> None:
         self.cloud = cloud
-        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=300, trust_env=False)
+        self.client = httpx2.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=300, trust_env=False, verify=False
+        )
 
     def api(self, verb: str, path: str, body: Any = None, host: str = "run") -> Any:  # Any: JSON
         """A call to an API; its answer must be good."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -26,7 +27,11 @@ def name(path: Path) -> str:
 @cache
 def tree(path: Path) -> ast.Module:
     """Return a module's syntax tree."""
-    return ast.parse(path.read_text())
+    gc.disable()  # There are millions of nodes, all of which stay: to look for garbage among them takes longer than to make them.
+    try:
+        return ast.parse(path.read_text())
+    finally:
+        gc.enable()
 
 
 @cache
@@ -102,11 +107,17 @@ def class_names() -> Mapping[str, list[str]]:
 
 def texts(path: Path) -> Iterator[str]:
     """Yield each string of a module that is no documentation; `{}` stands where a value is put in."""
-    apart = {id(node.value) for node in ast.walk(tree(path)) if isinstance(node, ast.Expr)}
+    nodes = list(ast.walk(tree(path)))
+    apart = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     parts: set[int] = set()
-    for node in ast.walk(tree(path)):
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             parts |= {id(part) for part in node.values}
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in apart | parts:
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in apart
+            and id(node) not in parts
+        ):
             yield node.value

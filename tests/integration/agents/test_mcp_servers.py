@@ -159,7 +159,7 @@ def test_a_result_that_is_not_what_was_promised_is_told_to_the_model(tmp_path: P
 )
 def test_ten_megabytes_and_a_picture_are_told_as_what_they_are(tool: str, told: str, tmp_path: Path) -> None:
     with ToolScript([(tool, {})], "I see.") as engine:
-        assert asked(engine, SERVER, tmp_path / "t") == "I see."
+        assert asked(engine, SERVER, tmp_path / "t", budget=Budget(tool_seconds=300)) == "I see."
         (result,) = engine.results()
     assert result.endswith(told)
     assert len(result) < LONGEST_RESULT + 100

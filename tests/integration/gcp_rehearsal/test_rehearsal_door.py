@@ -139,14 +139,16 @@ def test_who_has_no_token_of_this_rehearsal_gets_nothing(
     verb, api, path = asked
     host = "127.0.0.1" if api == "127" else f"{api}.googleapis.com"
     headers = [(b"host", host.encode()), (b"authorization", f"Bearer {token}".strip().encode("latin-1"))]
-    came = httpx2.request(verb, f"{here.url}{path}", headers=headers, trust_env=False)
+    came = httpx2.request(verb, f"{here.url}{path}", headers=headers, trust_env=False, verify=False)
     assert came.status_code == 401, came.text
     assert here.cloud.secret not in came.text
 
 
 def granted(url: str, **form: str) -> httpx2.Response:
     headers = {"host": "oauth2.googleapis.com", "content-type": "application/x-www-form-urlencoded"}
-    return httpx2.post(f"{url}/token", content=urlencode(form), headers=headers, trust_env=False)
+    return httpx2.post(
+        f"{url}/token", content=urlencode(form), headers=headers, trust_env=False, verify=False
+    )
 
 
 def part(value: object) -> str:
@@ -182,7 +184,9 @@ def test_nobody_is_told_whose_a_made_up_token_is(here: Place) -> None:
     def about(token: str) -> httpx2.Response:
         headers = {"host": "oauth2.googleapis.com"}
         query = {"access_token": token}
-        return httpx2.get(f"{here.url}/tokeninfo", params=query, headers=headers, trust_env=False)
+        return httpx2.get(
+            f"{here.url}/tokeninfo", params=query, headers=headers, trust_env=False, verify=False
+        )
 
     assert about(here.cloud.token(OWNER)).json()["email"] == OWNER
     assert about(f"rehearsal.{OWNER}").status_code == 400
@@ -286,13 +290,13 @@ def test_env_hands_the_token_on_to_the_user_who_started_it_also_within_and_to_no
             assert access.stat().st_mode & 0o077 == 0
             headers = {"authorization": f"Bearer {access.read_text()}"}
             url = f"{told['HOMEPORT_GOOGLE_URL']}/storage/v1/b?project=rehearsal"
-            assert httpx2.get(url, headers=headers, trust_env=False).status_code == 200
+            assert httpx2.get(url, headers=headers, trust_env=False, verify=False).status_code == 200
             outside = {**headers, "host": "cloudbuild.evil.example"}
-            assert httpx2.get(url, headers=outside, trust_env=False).status_code == 403
+            assert httpx2.get(url, headers=outside, trust_env=False, verify=False).status_code == 403
             page = {**headers, "origin": "http://evil.example"}
-            assert httpx2.get(url, headers=page, trust_env=False).status_code == 403
+            assert httpx2.get(url, headers=page, trust_env=False, verify=False).status_code == 403
             headers = {"authorization": "Bearer rehearsal.you@example.com"}
-            assert httpx2.get(url, headers=headers, trust_env=False).status_code == 401
+            assert httpx2.get(url, headers=headers, trust_env=False, verify=False).status_code == 401
             elsewhere = str(user.folder / "another-users-home")
             refused = user.run("rehearse", "env", "--port", port, code=20, HOMEPORT_HOME=elsewhere)
             assert "no rehearsal of yours answers" in refused.err

@@ -229,7 +229,7 @@ def test_the_token_goes_to_no_other_host() -> None:
 def test_the_official_client_streams_without_a_proxy_sync_and_async() -> None:
     def sync(auth: Bearer) -> list[str | None]:
         with (
-            httpx2.Client(auth=auth, trust_env=False) as http,
+            httpx2.Client(auth=auth, trust_env=False, verify=False) as http,
             openai.OpenAI(base_url=BASE_URL, api_key="unused", http_client=http, max_retries=0) as client,
         ):
             stream = client.chat.completions.create(
@@ -243,7 +243,7 @@ def test_the_official_client_streams_without_a_proxy_sync_and_async() -> None:
         service.starting.extend([429, 503])
         async with reached(service) as endpoint:
             assert await asyncio.to_thread(sync, endpoint.auth()) == ["one", "two"]
-            async with httpx2.AsyncClient(auth=endpoint.auth(), trust_env=False) as http:
+            async with httpx2.AsyncClient(auth=endpoint.auth(), trust_env=False, verify=False) as http:
                 client = openai.AsyncOpenAI(base_url=BASE_URL, api_key="unused", http_client=http)
                 assert [model.id async for model in client.models.list()] == ["of-the-engine"]
         assert {seen.header("host") for seen in service.seen} == {HOST}

@@ -64,7 +64,7 @@ def test_within_the_instance_they_are_told_and_from_outside_there_is_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def work(outside: httpx2.AsyncClient, inside: str) -> None:
-        async with httpx2.AsyncClient(trust_env=False) as sidecar:
+        async with httpx2.AsyncClient(trust_env=False, verify=False) as sidecar:
             answer = await sidecar.get(
                 f"{inside}/metrics", headers={"accept": "application/openmetrics-text"}
             )
@@ -90,7 +90,7 @@ def test_one_who_asks_as_no_scraper_does_gets_nothing_and_the_next_is_answered(
             writer.write(garbage)
             assert b" 200 " not in await reader.read()
             writer.close()
-        async with httpx2.AsyncClient(trust_env=False) as sidecar:
+        async with httpx2.AsyncClient(trust_env=False, verify=False) as sidecar:
             assert (await sidecar.get(f"{inside}/metrics")).status_code == 200
 
     with_both(monkeypatch, work)

@@ -59,8 +59,8 @@ async def fronted(parrot: Parrot) -> AsyncIterator[Front]:
         try:
             async with (
                 served(without_metrics(app), listen(0)) as url,
-                httpx2.AsyncClient(base_url=url, timeout=120, trust_env=False) as client,
-                httpx2.AsyncClient(base_url=engine, timeout=120, trust_env=False) as direct,
+                httpx2.AsyncClient(base_url=url, timeout=120, trust_env=False, verify=False) as client,
+                httpx2.AsyncClient(base_url=engine, timeout=120, trust_env=False, verify=False) as direct,
             ):
                 yield Front(parrot, client, direct, metrics)
         finally:
@@ -247,7 +247,7 @@ def test_an_engine_that_is_gone_is_told_and_counted() -> None:
         try:
             async with (
                 served(app, listen(0)) as url,
-                httpx2.AsyncClient(base_url=url, trust_env=False) as client,
+                httpx2.AsyncClient(base_url=url, trust_env=False, verify=False) as client,
             ):
                 answer = await client.post("/v1/chat/completions", json={})
                 assert answer.status_code == 502

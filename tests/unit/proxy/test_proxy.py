@@ -139,7 +139,7 @@ def test_any_bytes_in_any_pieces_pass_both_ways() -> None:
         service = Service()
         stage = proxied(service)
         url = runner.run(stage.__aenter__())
-        client = httpx2.AsyncClient(base_url=url, trust_env=False, headers=SHOWN)
+        client = httpx2.AsyncClient(base_url=url, trust_env=False, verify=False, headers=SHOWN)
 
         @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
         @given(
@@ -271,7 +271,7 @@ def test_a_body_of_thirty_megabytes_passes_and_one_above_the_limit_is_explained(
 def test_ending_the_proxy_breaks_off_what_is_under_way() -> None:
     async def played() -> None:
         service = Service()
-        async with reached(service) as endpoint, httpx2.AsyncClient(trust_env=False) as client:
+        async with reached(service) as endpoint, httpx2.AsyncClient(trust_env=False, verify=False) as client:
             async with running(endpoint, listen(0), key=None, models=[MODEL]) as url:
                 asking = asyncio.create_task(client.post(f"{url}/v1/pieces", content=b"{}"))
                 await service.arrived.wait()

@@ -88,7 +88,7 @@ def test_the_reader_is_told_once_that_it_sleeps_and_when_it_answers(monkeypatch:
         service.awake.clear()
         async with (
             proxied(service, progress=told) as url,
-            httpx2.AsyncClient(base_url=url, trust_env=False, headers=SHOWN) as client,
+            httpx2.AsyncClient(base_url=url, trust_env=False, verify=False, headers=SHOWN) as client,
         ):
             asking = [asyncio.create_task(client.post("/v1/any", content=b"x")) for _ in range(3)]
             await told.something.wait()
@@ -208,7 +208,7 @@ def test_a_service_that_cannot_be_reached_is_said_to_be_so() -> None:
             pass
         async with (
             running(gone, listen(0), key=None, models=[MODEL]) as url,
-            httpx2.AsyncClient(trust_env=False) as client,
+            httpx2.AsyncClient(trust_env=False, verify=False) as client,
         ):
             return await client.post(f"{url}/v1/any", content=b"x")
 

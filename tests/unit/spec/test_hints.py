@@ -29,6 +29,8 @@ def named() -> Iterator[tuple[str, str, str, str]]:
     """Module, table, key and value, '' for none, of every key that a text names."""
     for path in HOMEPORT:
         for text in texts(path):
+            if not any(f"{table}." in text or f"[{table}]" in text for table in TABLES):
+                continue  # Most texts: looking for a table's name at each of their letters takes seconds.
             for table, key, value in _DOTTED.findall(text):
                 if key not in _ENDINGS and not (table == "local" and within(name(path), _TERRAFORM)):
                     yield name(path), table, key, value

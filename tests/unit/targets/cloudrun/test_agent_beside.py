@@ -74,7 +74,7 @@ def test_it_goes_up_after_the_model_with_an_account_that_may_call_the_model_and_
 def test_without_its_table_the_next_up_takes_the_agent_away_and_leaves_the_model(
     deployer: WithAgentTable,
 ) -> None:
-    deployer.up(deployer.with_table(tools=["calculator"]))
+    deployer.deployed(deployer.with_table(tools=["calculator"]))
     serving = deployer.service["latestReadyRevision"]
     plan, after = deployer.up(deployer.wanted())
     gone = [action.resource.id for action in plan.pending if action.kind is ActionKind.DELETE]
@@ -89,7 +89,7 @@ def test_without_its_table_the_next_up_takes_the_agent_away_and_leaves_the_model
 
 
 def test_a_service_of_that_name_which_is_not_homeports_stays(deployer: WithAgentTable) -> None:
-    deployer.up(deployer.with_table(tools=["calculator"]))
+    deployer.deployed(deployer.with_table(tools=["calculator"]))
     deployer.agent["labels"] = {"made-by": "somebody"}
     plan, _ = deployer.up(deployer.wanted())
     assert "service/home-agent" not in [action.resource.id for action in plan.pending]

@@ -87,7 +87,7 @@ def test_the_container_has_its_newest_version_as_a_variable_which_its_account_al
 
 def test_a_secret_that_the_file_names_no_more_is_read_by_nobody(deployer: WithAgentTable) -> None:
     keep(deployer.cloud, "other-token", "second")
-    deployer.up(deployer.with_table(**TABLE))
+    deployer.deployed(deployer.with_table(**TABLE))
     plan, after = deployer.up(deployer.with_table(mcp=[URL], mcp_secrets={URL: "other-token"}))
     gone = [action.resource.id for action in plan.pending if action.kind is ActionKind.DELETE]
     assert gone == ["grant/secretmanager.secretAccessor/home-agent/secret/tools-token"]
@@ -99,7 +99,7 @@ def test_a_secret_that_the_file_names_no_more_is_read_by_nobody(deployer: WithAg
 
 
 def test_down_by_name_takes_back_what_was_granted_on_it(deployer: WithAgentTable) -> None:
-    deployer.up(deployer.with_table(**TABLE))
+    deployer.deployed(deployer.with_table(**TABLE))
 
     async def work() -> None:
         found = await find_managed(google_for(deployer.cloud), "home")
@@ -113,7 +113,7 @@ def test_down_by_name_takes_back_what_was_granted_on_it(deployer: WithAgentTable
 
 def test_the_right_to_read_it_is_there_before_the_service_is(deployer: WithAgentTable) -> None:
     """Also where only the agent changes, and nothing of the model's is waited for."""
-    deployer.up(deployer.with_table(mcp=[URL]))
+    deployer.deployed(deployer.with_table(mcp=[URL]))
     wanted = deployer.with_table(**TABLE)
     grant = "grant/secretmanager.secretAccessor/home-agent/secret/tools-token"
     (agent,) = [one for one in deployer.made(wanted).resources() if one.id == "service/home-agent"]
@@ -129,7 +129,7 @@ def test_what_a_change_that_broke_off_left_granted_is_taken_back_by_the_next(
     deployer: WithAgentTable,
 ) -> None:
     keep(deployer.cloud, "other-token", "second")
-    deployer.up(deployer.with_table(**TABLE))
+    deployer.deployed(deployer.with_table(**TABLE))
     wanted = deployer.with_table(mcp=[URL], mcp_secrets={URL: "other-token"})
     _, after = deployer.up(wanted)
     assert after.pending == ()
@@ -145,7 +145,7 @@ def test_a_down_that_was_killed_before_it_took_that_back_is_completed_by_the_nex
 ) -> None:
     """As long as the account is there; a grant of one that is gone lets in nobody."""
     wanted = deployer.with_table(**TABLE)
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     kept = deployer.cloud.store.get("iam", "projects/rehearsal/serviceAccounts/" + MEMBER.partition(":")[2])
     assert kept is not None
     delete(deployer.cloud, AGENT_PATH)

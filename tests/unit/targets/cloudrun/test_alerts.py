@@ -136,7 +136,7 @@ def test_what_somebody_changed_by_hand_is_mended_and_what_they_deleted_is_back(d
 
 
 def test_another_address_takes_the_place_of_the_first_and_none_is_left_over(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed(alerts=[OPS]))
+    deployer.deployed(deployer.observed(alerts=[OPS]))
     _, after = deployer.up(deployer.observed(alerts=[ELSE]))
     assert after.pending == (), [one.resource.id for one in after.pending]
     channels = [body for name, body in parts(deployer).items() if name.startswith("notificationChannels/")]
@@ -152,7 +152,7 @@ def test_another_address_takes_the_place_of_the_first_and_none_is_left_over(depl
 
 def test_without_the_table_all_of_it_goes_and_what_is_others_stays(deployer: WithObserve) -> None:
     body = {"type": "email", "displayName": "mine", "labels": {"email_address": "me@example.com"}}
-    deployer.up(deployer.observed(alerts=[OPS]))
+    deployer.deployed(deployer.observed(alerts=[OPS]))
     url = "monitoring.googleapis.com/v3/projects/rehearsal/notificationChannels"
     assert act(Raw(deployer.cloud).send("POST", url, body)).status == 200
     _, after = deployer.up(deployer.wanted())
@@ -164,7 +164,7 @@ def test_down_takes_all_of_it_away_before_the_service_and_asks_for_listed_permis
     deployer: WithObserve,
 ) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    deployer.up(deployer.observed(alerts=[OPS]))
+    deployer.deployed(deployer.observed(alerts=[OPS]))
     gone = deployer.down(deployer.observed(), purge=True)
     service = gone.index("service home")
     assert all(gone.index(one) < service for one in gone if re.match("alert|dashboard|notification", one))
@@ -179,7 +179,7 @@ def test_down_takes_all_of_it_away_before_the_service_and_asks_for_listed_permis
 def test_down_by_name_finds_it_by_the_services_label_and_another_endpoints_is_left_alone(
     deployer: WithObserve,
 ) -> None:
-    deployer.up(deployer.observed(alerts=[OPS]))
+    deployer.deployed(deployer.observed(alerts=[OPS]))
     board = parts(deployer)["dashboards/dashboard"]
     board["labels"]["homeport"] = "other"
     found = act(find_managed(google_for(deployer.cloud), "home"))
@@ -251,7 +251,7 @@ def again(deployer: WithObserve, made: Any, **changed: Any) -> Any:  # Any: JSON
 @pytest.mark.parametrize("kind", ["alertPolicies/queue", "dashboards/dashboard", "channel"])
 def test_two_of_one_are_made_one_again(deployer: WithObserve, kind: str) -> None:
     wanted = deployer.observed(alerts=[OPS], budget=50)
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     kind = next(name for name in parts(deployer) if name.startswith("notif")) if kind == "channel" else kind
     before = parts(deployer)
     again(deployer, before[kind])
@@ -266,7 +266,7 @@ def test_two_of_one_are_made_one_again(deployer: WithObserve, kind: str) -> None
 def test_of_two_channels_the_one_stays_that_our_policies_have(deployer: WithObserve) -> None:
     """Two `up` at once: each made a channel, and a policy that has it."""
     wanted = deployer.observed(alerts=[OPS])
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     made = parts(deployer)
     kind = next(name for name in made if name.startswith("notif"))
     used = made[kind]["name"]
@@ -283,7 +283,7 @@ def test_of_two_channels_the_one_stays_that_our_policies_have(deployer: WithObse
 
 def test_a_channel_that_somebody_elses_policy_has_is_not_taken_out_of_it(deployer: WithObserve) -> None:
     wanted = deployer.observed(alerts=[OPS])
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     made = parts(deployer)
     kind = next(name for name in made if name.startswith("notif"))
     other = again(deployer, made[kind])["name"]
@@ -298,7 +298,7 @@ def test_a_channel_that_somebody_elses_policy_has_is_not_taken_out_of_it(deploye
 
 def test_down_takes_both_of_two(deployer: WithObserve) -> None:
     wanted = deployer.observed(alerts=[OPS])
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     for made in parts(deployer).values():
         again(deployer, made)
     deployer.down(wanted, purge=True)

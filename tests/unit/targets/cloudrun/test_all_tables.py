@@ -64,7 +64,7 @@ def test_all_of_them_go_up_at_once_and_away_at_once(deployer: WithAllTables) -> 
 def test_each_comes_to_the_others_and_goes_from_them(tmp_path: Path, table: str) -> None:
     others = tuple(one for one in ALL if one != table)
     fresh = WithAllTables("vllm", tmp_path)
-    fresh.up(fresh.file(*others))
+    fresh.deployed(fresh.file(*others))
     walked = WithAllTables("vllm", tmp_path)
     for tables in (others, ALL, others):
         _, after = walked.up(walked.file(*tables))
@@ -104,7 +104,7 @@ def test_after_a_first_up_that_was_broken_off_the_next_one_takes_away_what_table
     access = {"access": {**fresh.wanted().access.model_dump(), "isolated": isolated}}
     if isolated and tables == ALL:
         tables = ("guard", "observe", "agent")
-    fresh.up(fresh.file(**access))
+    fresh.deployed(fresh.file(**access))
     broken_off(walked, walked.file(*tables, **access))
     left = "modelarmor" if "guard" in tables else "secrets/home-observe"
     assert any(left in one for one in walked.there())
@@ -134,8 +134,8 @@ def test_who_may_not_see_templates_is_not_kept_from_a_first_up_by_one_that_was_b
 
 @pytest.mark.parametrize("table", ["guard", "observe"])
 def test_no_rollback_goes_to_what_could_not_serve_any_more(deployer: WithAllTables, table: str) -> None:
-    deployer.up(deployer.file(table))
-    deployer.up(deployer.file())
+    deployer.deployed(deployer.file(table))
+    deployer.deployed(deployer.file())
     serving = deployer.service["trafficStatuses"]
     with pytest.raises(StateError, match="which is gone") as refused:
         rolled_back(deployer, deployer.file())
@@ -147,8 +147,8 @@ def test_no_rollback_goes_to_what_could_not_serve_any_more(deployer: WithAllTabl
 
 
 def test_no_rollback_leads_round_the_screen_that_the_file_wants(deployer: WithAllTables) -> None:
-    deployer.up(deployer.file())
-    deployer.up(deployer.file("guard"))
+    deployer.deployed(deployer.file())
+    deployer.deployed(deployer.file("guard"))
     serving = deployer.service["trafficStatuses"]
     with pytest.raises(StateError, match="answers unscreened"):
         rolled_back(deployer, deployer.file("guard"))
@@ -159,8 +159,8 @@ def test_no_rollback_leads_round_the_screen_that_the_file_wants(deployer: WithAl
 def test_no_rollback_goes_to_what_reads_a_secret_whose_newest_version_is_not_enabled(
     deployer: WithAllTables,
 ) -> None:
-    deployer.up(deployer.file("observe"))
-    deployer.up(deployer.file("observe", scaling={"max": 2}))
+    deployer.deployed(deployer.file("observe"))
+    deployer.deployed(deployer.file("observe", scaling={"max": 2}))
     serving = deployer.service["trafficStatuses"]
     newest = "v1/projects/rehearsal/secrets/home-observe/versions/1"
 
@@ -289,7 +289,7 @@ def test_an_export_with_a_gateway_and_an_agent_carries_both_or_says_what_install
 
 
 def test_what_is_promised_of_it_is_known_with_every_table(deployer: WithAllTables) -> None:
-    deployer.up(deployer.file(*ALL))
+    deployer.deployed(deployer.file(*ALL))
     for tables, screened in ((ALL, frozenset(FILTERS)), (("edge",), frozenset())):
         wanted = deployer.file(*tables)
         chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))

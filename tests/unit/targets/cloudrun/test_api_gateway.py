@@ -70,7 +70,7 @@ def test_a_gateway_with_keys_is_made_proven_and_nothing_is_left_to_do() -> None:
 
 def test_the_gateways_account_may_call_the_service_and_nothing_else() -> None:
     deployer = WithGateway()
-    deployer.up(deployer.keyed())
+    deployer.deployed(deployer.keyed())
     held = [(api, role) for api, _, role, member in deployer.cloud.access.grants() if member == ACCOUNT]
     assert held == [("run", "roles/run.servicesInvoker")]
     assert deployer.service["ingress"] == "INGRESS_TRAFFIC_ALL"
@@ -79,7 +79,7 @@ def test_the_gateways_account_may_call_the_service_and_nothing_else() -> None:
 
 def test_another_limit_is_another_config_and_the_old_one_goes_after_the_gateway_moved() -> None:
     deployer = WithGateway()
-    deployer.up(deployer.keyed(requests_per_minute=60))
+    deployer.deployed(deployer.keyed(requests_per_minute=60))
     before = deployer.left("apigateway")
     plan, after = deployer.up(deployer.keyed(requests_per_minute=120))
     assert after.pending == ()
@@ -93,7 +93,7 @@ def test_another_limit_is_another_config_and_the_old_one_goes_after_the_gateway_
 
 def test_who_is_no_client_any_more_has_no_key_and_the_others_keep_theirs() -> None:
     deployer = WithGateway()
-    deployer.up(deployer.keyed())
+    deployer.deployed(deployer.keyed())
     before = keys_of(deployer)
     plan, after = deployer.up(deployer.keyed(clients=["alice", "carol"]))
     assert after.pending == ()
@@ -108,7 +108,7 @@ def test_who_is_no_client_any_more_has_no_key_and_the_others_keep_theirs() -> No
 
 def test_who_comes_back_has_another_key() -> None:
     deployer = WithGateway()
-    deployer.up(deployer.keyed())
+    deployer.deployed(deployer.keyed())
     before = keys_of(deployer)["bob"].hidden["string"]
     deployer.up(deployer.keyed(clients=["alice"]))
     deployer.up(deployer.keyed())
@@ -117,7 +117,7 @@ def test_who_comes_back_has_another_key() -> None:
 
 def test_a_key_that_somebody_opened_for_more_is_closed_again() -> None:
     deployer = WithGateway()
-    deployer.up(deployer.keyed())
+    deployer.deployed(deployer.keyed())
     keys_of(deployer)["alice"].body.pop("restrictions")
     assert deployer.pending(deployer.keyed()) == ["update api-key/home-alice"]
     _, after = deployer.up(deployer.keyed())
@@ -127,7 +127,7 @@ def test_a_key_that_somebody_opened_for_more_is_closed_again() -> None:
 def test_no_answer_of_googles_brings_a_keys_string_into_what_is_kept_of_it() -> None:
     deployer = WithGateway()
     wanted = deployer.keyed()
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     gateway = deployer.target_of(wanted).api_gateway
     assert gateway is not None
     stored = keys_of(deployer)["alice"]
@@ -146,7 +146,7 @@ def test_no_answer_of_googles_brings_a_keys_string_into_what_is_kept_of_it() -> 
 
 def test_a_gateway_in_another_region_takes_the_place_of_the_old_one() -> None:
     deployer = WithGateway()
-    deployer.up(deployer.keyed())
+    deployer.deployed(deployer.keyed())
     _, after = deployer.up(deployer.keyed(gateway_region="europe-west2"))
     assert after.pending == ()
     assert [one for one in deployer.left("apigateway") if "gateways" in one] == ["europe-west2/gateways/home"]
@@ -155,7 +155,7 @@ def test_a_gateway_in_another_region_takes_the_place_of_the_old_one() -> None:
 @pytest.mark.parametrize("command", ["down", "up"])
 def test_two_gateways_that_a_change_of_region_left_go_at_once_each_before_its_config(command: str) -> None:
     deployer = WithGateway()
-    deployer.up(deployer.keyed(requests_per_minute=60))
+    deployer.deployed(deployer.keyed(requests_per_minute=60))
     deployer.cloud.faults.append(
         Fault(method="apigateway.projects.locations.gateways.delete", status=403, times=100)
     )
@@ -175,7 +175,7 @@ def test_two_gateways_that_a_change_of_region_left_go_at_once_each_before_its_co
 
 def test_without_edge_all_of_it_goes_and_the_service_stays_as_it_was() -> None:
     deployer = WithGateway()
-    deployer.up(deployer.keyed())
+    deployer.deployed(deployer.keyed())
     revision = deployer.service["latestCreatedRevision"]
     plan, after = deployer.up(deployer.wanted())
     assert after.pending == ()
@@ -195,7 +195,7 @@ def test_without_edge_all_of_it_goes_and_the_service_stays_as_it_was() -> None:
 def test_down_leaves_nothing_and_takes_the_gateway_before_the_service() -> None:
     deployer = WithGateway()
     wanted = deployer.keyed()
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     gone = deployer.down(deployer.wanted(), purge=True)
     assert gone.index("API gateway home") < gone.index("service home")
     assert deployer.left("apigateway") == []
@@ -223,7 +223,7 @@ def test_where_somebody_took_the_account_the_services_label_still_tells_of_a_gat
 
 def test_down_keeps_the_account_that_tells_of_a_gateway_which_could_not_be_looked_for() -> None:
     deployer = WithGateway()
-    deployer.up(deployer.keyed())
+    deployer.deployed(deployer.keyed())
     deployer.cloud.faults.append(
         Fault(method="apigateway.projects.locations.gateways.list", status=403, times=100)
     )
@@ -277,7 +277,7 @@ def test_an_answer_that_is_lost_leaves_neither_two_of_a_thing_nor_none(method: s
 
 def test_what_somebody_else_made_in_api_gateway_is_left_alone() -> None:
     deployer = WithGateway()
-    deployer.up(deployer.keyed())
+    deployer.deployed(deployer.keyed())
     body = {"displayName": "theirs", "annotations": {"homeport": "other", "homeport-client": "alice"}}
 
     async def theirs() -> None:
@@ -299,7 +299,7 @@ def test_what_somebody_else_made_in_api_gateway_is_left_alone() -> None:
 def test_every_permission_that_its_life_asks_for_is_on_the_list_and_no_other() -> None:
     deployer = WithGateway()
     wanted = deployer.keyed()
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     keys_of(deployer)["alice"].body.pop("restrictions")
     deployer.up(deployer.keyed(requests_per_minute=60))
     target = deployer.target_of(wanted)

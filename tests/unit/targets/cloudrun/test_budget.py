@@ -102,7 +102,7 @@ def test_it_is_of_the_whole_project_in_the_accounts_currency_and_writes_to_alert
 
 
 def test_what_somebody_changed_is_mended_and_what_they_deleted_is_back(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed(budget=50))
+    deployer.deployed(deployer.observed(budget=50))
     (made,) = budgets(deployer)
     made["amount"]["specifiedAmount"]["units"] = "5000"
     plan, after = deployer.up(deployer.observed(budget=50))
@@ -116,7 +116,7 @@ def test_what_somebody_changed_is_mended_and_what_they_deleted_is_back(deployer:
 
 
 def test_another_amount_and_another_address_change_the_one_that_is_there(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed(alerts=[OPS], budget=50))
+    deployer.deployed(deployer.observed(alerts=[OPS], budget=50))
     (before,) = budgets(deployer)
     name = before["name"]
     _, after = deployer.up(deployer.observed(alerts=["mailto:else@example.com"], budget=60))
@@ -132,7 +132,7 @@ def test_another_amount_and_another_address_change_the_one_that_is_there(deploye
 def test_without_the_key_it_goes_and_what_is_others_stays(deployer: WithObserve) -> None:
     mine = {"displayName": "mine", "amount": {"specifiedAmount": {"units": "7"}}}
     assert act(Raw(deployer.cloud).send("POST", ACCOUNT, mine)).status == 200
-    deployer.up(deployer.observed(alerts=[OPS], budget=50))
+    deployer.deployed(deployer.observed(alerts=[OPS], budget=50))
     _, after = deployer.up(deployer.observed(alerts=[OPS]))
     assert after.pending == (), [one.resource.id for one in after.pending]
     assert [one["displayName"] for one in budgets(deployer)] == ["mine"]
@@ -142,7 +142,7 @@ def test_without_the_key_it_goes_and_what_is_others_stays(deployer: WithObserve)
 @pytest.mark.parametrize("left", [{}, {"observe": None}])
 def test_without_the_whole_table_it_goes_too(deployer: WithObserve, left: dict[str, Any]) -> None:
     del left
-    deployer.up(deployer.observed(alerts=[OPS], budget=50))
+    deployer.deployed(deployer.observed(alerts=[OPS], budget=50))
     _, after = deployer.up(deployer.wanted())
     assert after.pending == (), [one.resource.id for one in after.pending]
     assert budgets(deployer) == []
@@ -150,7 +150,7 @@ def test_without_the_whole_table_it_goes_too(deployer: WithObserve, left: dict[s
 
 def test_down_takes_it_away_before_its_channels_and_the_service(deployer: WithObserve) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    deployer.up(deployer.observed(alerts=[OPS], budget=50))
+    deployer.deployed(deployer.observed(alerts=[OPS], budget=50))
     gone = deployer.down(deployer.observed(budget=50), purge=True)
     at = next(place for place, one in enumerate(gone) if one.startswith("budget"))
     assert at < gone.index("service home")
@@ -164,7 +164,7 @@ def test_down_takes_the_service_though_the_budget_may_not_be_touched_and_says_wh
 ) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
     wanted = deployer.observed(alerts=[OPS], budget=50)
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     refuse(deployer, verb)
     for _ in range(
         2
@@ -183,7 +183,7 @@ def test_down_takes_the_service_though_the_budget_may_not_be_touched_and_says_wh
 @pytest.mark.parametrize("kind", ["alertPolicies", "notificationChannels"])
 def test_down_takes_the_service_though_alerts_may_not_be_deleted(deployer: WithObserve, kind: str) -> None:
     wanted = deployer.observed(alerts=[OPS], budget=50)
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     deployer.cloud.faults.append(parse(f"monitoring.projects.{kind}.delete:403:times=999"))
     with pytest.raises(PermissionDenied):
         deployer.down(wanted, purge=True)
@@ -199,7 +199,7 @@ def test_a_dropped_one_that_could_not_be_deleted_is_looked_for_again(
     deployer: WithObserve, end: str, *, whole: bool
 ) -> None:
     without = deployer.wanted() if whole else deployer.observed(alerts=[OPS])
-    deployer.up(deployer.observed(alerts=[OPS], budget=50))
+    deployer.deployed(deployer.observed(alerts=[OPS], budget=50))
     refuse(deployer, "delete")
     with pytest.raises(PermissionDenied) as told:
         deployer.up(without)
@@ -214,7 +214,7 @@ def test_a_dropped_one_that_could_not_be_deleted_is_looked_for_again(
 
 
 def test_once_it_is_gone_nobody_needs_to_see_budgets_any_more(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed(budget=50))
+    deployer.deployed(deployer.observed(budget=50))
     revision = deployer.service["latestReadyRevision"]
     deployer.up(deployer.observed())
     assert "homeport-budget" not in deployer.service["labels"]
@@ -229,7 +229,7 @@ def test_once_it_is_gone_nobody_needs_to_see_budgets_any_more(deployer: WithObse
 
 
 def test_one_that_somebody_else_deleted_leaves_no_mark(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed(budget=50))
+    deployer.deployed(deployer.observed(budget=50))
     (made,) = budgets(deployer)
     act(google_for(deployer.cloud).delete("billingbudgets", f"v1/{made['name']}"))
     _, after = deployer.up(deployer.observed())
@@ -238,7 +238,7 @@ def test_one_that_somebody_else_deleted_leaves_no_mark(deployer: WithObserve) ->
 
 
 def test_who_may_not_see_whether_a_dropped_one_is_left_is_told_so(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed(budget=50))
+    deployer.deployed(deployer.observed(budget=50))
     refuse(deployer, "list")
     with pytest.raises(Incomplete, match="not known whether a budget of home is left") as told:
         deployer.up(deployer.observed())
@@ -247,7 +247,7 @@ def test_who_may_not_see_whether_a_dropped_one_is_left_is_told_so(deployer: With
 
 
 def test_two_of_them_are_made_one_and_down_takes_both(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed(budget=50))
+    deployer.deployed(deployer.observed(budget=50))
     twin(deployer)
     plan, after = deployer.up(deployer.observed(budget=50))
     (action,) = plan.pending
@@ -264,9 +264,9 @@ def test_two_of_them_are_made_one_and_down_takes_both(deployer: WithObserve) -> 
 
 
 def test_two_of_them_that_are_dropped_both_go(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed(budget=50))
+    deployer.deployed(deployer.observed(budget=50))
     twin(deployer)
-    deployer.up(deployer.observed())
+    deployer.deployed(deployer.observed())
     assert budgets(deployer) == []
 
 
@@ -283,7 +283,7 @@ def test_with_its_api_off_nobody_says_that_there_is_none(
 
 
 def test_without_a_billing_account_nobody_says_that_there_is_none(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed(budget=50))
+    deployer.deployed(deployer.observed(budget=50))
     deployer.cloud.projects = (replace(deployer.cloud.projects[0], billing=False),)
     with pytest.raises(Incomplete, match="has no billing account now"):
         deployer.down(deployer.observed(budget=50), purge=True)
@@ -327,7 +327,7 @@ def test_another_projects_budget_of_the_same_name_is_left_alone(deployer: WithOb
         "budgetFilter": {"projects": ["projects/elsewhere"]},
     }
     assert act(Raw(deployer.cloud).send("POST", ACCOUNT, other)).status == 200
-    deployer.up(deployer.observed(budget=50))
+    deployer.deployed(deployer.observed(budget=50))
     assert sorted(one["amount"]["specifiedAmount"]["units"] for one in budgets(deployer)) == ["50", "7"]
     deployer.down(deployer.observed(budget=50), purge=True)
     assert [one["amount"]["specifiedAmount"]["units"] for one in budgets(deployer)] == ["7"]
@@ -341,14 +341,14 @@ def test_one_whose_answer_was_lost_is_there_once(deployer: WithObserve) -> None:
 
 
 def test_without_it_nobody_is_asked_for_anything_of_a_billing_account(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed(alerts=[OPS]))
+    deployer.deployed(deployer.observed(alerts=[OPS]))
     deployer.down(deployer.observed(alerts=[OPS]), purge=True)
     assert not [one for one in deployer.cloud.log if one.method.startswith("billingbudgets")]
 
 
 def test_who_may_not_see_budgets_is_told_so_before_anything_is_made(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed())
-    deployer.up(deployer.observed(budget=50))
+    deployer.deployed(deployer.observed())
+    deployer.deployed(deployer.observed(budget=50))
     deployer.cloud.log.clear()
     deployer.cloud.faults.append(parse("billingbudgets.billingAccounts.budgets.list:403:times=9"))
     with pytest.raises(HomeportError):

@@ -121,7 +121,7 @@ def test_the_job_is_the_services_start_but_for_its_account_and_its_right_to_writ
 
 def test_only_the_jobs_account_may_write_to_the_caches_and_it_may_not_write_to_the_weights() -> None:
     deployer = CachingDeployer()
-    deployer.up(deployer.cached())
+    deployer.deployed(deployer.cached())
     granted = {
         bucket: {
             (member, binding["role"])
@@ -139,7 +139,7 @@ def test_only_the_jobs_account_may_write_to_the_caches_and_it_may_not_write_to_t
 
 def test_another_flag_is_another_cache_and_what_a_rollback_reads_stays() -> None:
     deployer = CachingDeployer()
-    deployer.up(deployer.cached())
+    deployer.deployed(deployer.cached())
     first = said(deployer, "--fingerprint")
     _, after = deployer.up(deployer.cached(parallel=2))
     assert after.pending == ()
@@ -214,7 +214,7 @@ def test_a_start_is_expected_to_be_as_its_revision_was_made() -> None:
 def test_a_torn_pack_is_none_and_is_made_again() -> None:
     deployer = CachingDeployer()
     wanted = deployer.cached()
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     fingerprint = said(deployer, "--fingerprint")
     put_object(deployer.cloud, CACHES, f"caches/{fingerprint}/files.pack", b"torn")
     _, after = deployer.up(wanted)
@@ -231,7 +231,7 @@ def test_a_plan_says_what_it_saves_and_what_making_it_costs() -> None:
     assert told["likely_s"] < told["likely_without_s"]
     assert 0 < told["making_usd"] < 1
     assert told["text"].startswith("made once by a job with the same GPU")
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     assert fact(planned(deployer, wanted)[1])["state"] == "there"
 
 
@@ -261,7 +261,7 @@ def test_an_engine_that_compiles_nothing_keeps_nothing() -> None:
 
 def test_wanted_no_more_nobody_may_write_and_a_rollback_still_starts() -> None:
     deployer = CachingDeployer()
-    deployer.up(deployer.cached())
+    deployer.deployed(deployer.cached())
     _, after = deployer.up(deployer.cached(how="off"))
     assert after.pending == ()
     assert "restore" not in container(deployer).get("args", [])
@@ -365,7 +365,7 @@ def test_a_job_that_was_not_taken_away_after_it_made_the_cache_goes_with_the_nex
 def test_down_takes_all_of_it_away_a_job_that_was_left_behind_too(purge: bool) -> None:
     deployer = CachingDeployer()
     wanted = deployer.cached()
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     leave_behind(deployer, "f" * 32)
     gone = deployer.down(wanted, purge=purge)
     assert {"job home-cache", "bucket of startup caches rehearsal-home-caches with 2 objects"} <= set(gone)
@@ -432,7 +432,7 @@ def test_off_after_a_first_up_that_was_broken_off_takes_writer_and_job_away() ->
 
 def test_off_ends_a_job_beside_a_service_that_had_a_cache() -> None:
     deployer = CachingDeployer()
-    deployer.up(deployer.cached())
+    deployer.deployed(deployer.cached())
     leave_behind(deployer, "f" * 32)
     _, after = deployer.up(deployer.cached(how="off"))
     assert after.pending == ()
@@ -442,7 +442,7 @@ def test_off_ends_a_job_beside_a_service_that_had_a_cache() -> None:
 
 def test_off_leaves_a_job_of_somebody_elses() -> None:
     deployer = CachingDeployer()
-    deployer.up(deployer.cached())
+    deployer.deployed(deployer.cached())
     leave_behind(deployer, "f" * 32, endpoint="another")
     deployer.up(deployer.cached(how="off"))
     assert not account_there(deployer)
@@ -451,7 +451,7 @@ def test_off_leaves_a_job_of_somebody_elses() -> None:
 
 def test_an_engine_that_keeps_nothing_takes_the_writer_of_another_away() -> None:
     deployer = CachingDeployer()
-    deployer.up(deployer.cached())
+    deployer.deployed(deployer.cached())
     deployer.engine = "ollama"
     _, after = deployer.up(deployer.cached())
     assert after.pending == ()
@@ -462,7 +462,7 @@ def test_an_engine_that_keeps_nothing_takes_the_writer_of_another_away() -> None
 def test_a_plan_that_wants_no_cache_asks_for_its_account_and_for_nothing_else_of_it() -> None:
     deployer = CachingDeployer()
     wanted = deployer.cached(how="off")
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     begun = len(deployer.cloud.log)
     planned(deployer, wanted)
     asked = [one for one in list(deployer.cloud.log)[begun:] if "cache" in json.dumps(str(one))]
@@ -472,7 +472,7 @@ def test_a_plan_that_wants_no_cache_asks_for_its_account_and_for_nothing_else_of
 def test_labels_of_the_service_are_asked_for_once_by_all_that_look_for_what_is_left() -> None:
     deployer = CachingDeployer()
     wanted = deployer.cached(how="off")
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     made = target(deployer, wanted)
     begun = len(deployer.cloud.log)
     act(made.unwanted())
@@ -482,7 +482,7 @@ def test_labels_of_the_service_are_asked_for_once_by_all_that_look_for_what_is_l
 
 def test_a_quota_that_cannot_be_read_is_said_to_be_not_known() -> None:
     deployer = CachingDeployer()
-    deployer.up(deployer.cached(how="off"))
+    deployer.deployed(deployer.cached(how="off"))
     deployer.cloud.faults.append(
         Fault(method="cloudquotas.projects.locations.services.quotaInfos.get", status=403, times=100)
     )
@@ -496,7 +496,7 @@ def test_a_quota_that_cannot_be_read_is_said_to_be_not_known() -> None:
 
 def test_a_job_that_may_not_be_looked_at_keeps_the_account_and_nobody_may_write() -> None:
     deployer = CachingDeployer()
-    deployer.up(deployer.cached())
+    deployer.deployed(deployer.cached())
     deployer.cloud.faults.append(Fault(method="run.projects.locations.jobs.get", times=1000, status=403))
     with pytest.raises(PermissionDenied):
         deployer.up(deployer.cached(how="off"))

@@ -69,7 +69,7 @@ def test_once_up_there_is_nothing_to_do_and_after_down_nothing_is_left(deployer:
 def test_a_change_is_proven_without_traffic_and_moves_in_the_steps_that_were_asked_for(
     deployer: Deployer,
 ) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     (first,) = shares(deployer.service)
     seen: list[dict[str, int]] = []
     deployer.proven = Watched(lambda _: seen.append(shares(deployer.service)))
@@ -117,7 +117,7 @@ class Watched(list[str]):
 
 
 def test_what_cannot_be_proven_gets_no_traffic_and_the_next_up_tries_again(deployer: Deployer) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     before = shares(deployer.service)
     deployer.broken = True
     for _ in range(2):
@@ -164,8 +164,8 @@ def test_a_first_revision_that_cannot_be_proven_is_told_as_one_that_has_the_traf
 
 def test_what_has_all_traffic_already_and_fails_is_told_with_the_way_back() -> None:
     deployer = Deployer("vllm")
-    deployer.up(deployer.wanted())
-    deployer.up(deployer.wanted(parallel=2))
+    deployer.deployed(deployer.wanted())
+    deployer.deployed(deployer.wanted(parallel=2))
     (second,) = shares(deployer.service)
     deployer.route(targets({second: 100}, candidate=second))
     deployer.broken = True
@@ -177,7 +177,7 @@ def test_what_has_all_traffic_already_and_fails_is_told_with_the_way_back() -> N
 def test_a_step_that_cannot_be_proven_gives_all_traffic_back_to_what_served_before(
     deployer: Deployer,
 ) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     (first,) = shares(deployer.service)
     seen: list[dict[str, int]] = []
 
@@ -198,7 +198,7 @@ def test_a_step_that_cannot_be_proven_gives_all_traffic_back_to_what_served_befo
 
 def test_an_interrupt_in_a_step_gives_all_traffic_back_to_what_served_before() -> None:
     deployer = Deployer("vllm")
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     (first,) = shares(deployer.service)
 
     def interrupts(_: str) -> None:
@@ -214,7 +214,7 @@ def test_an_interrupt_in_a_step_gives_all_traffic_back_to_what_served_before() -
 
 def test_where_traffic_cannot_be_put_back_the_error_says_what_still_has_it() -> None:
     deployer = Deployer("vllm")
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     (first,) = shares(deployer.service)
 
     def another_changes_it(_: str) -> None:
@@ -236,10 +236,10 @@ def status_of(deployer: Deployer) -> Status:
 
 
 def test_rollback_goes_to_the_newest_verified_revision_that_does_not_serve(deployer: Deployer) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     (first,) = shares(deployer.service)
     assert (status_of(deployer).rollback_to, status_of(deployer).rollback_unknown) == (None, "")
-    deployer.up(deployer.wanted(parallel=2))
+    deployer.deployed(deployer.wanted(parallel=2))
 
     deployer.cloud.faults.append(parse_fault("run.*.revisions.list:403:times=1"))
     told = status_of(deployer)
@@ -256,11 +256,11 @@ def test_rollback_goes_to_the_newest_verified_revision_that_does_not_serve(deplo
 @pytest.mark.parametrize("percent", [10, 50, 90])
 def test_rollback_while_traffic_is_split_leaves_the_revision_that_was_being_released(percent: int) -> None:
     deployer = Deployer("vllm")
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     (first,) = shares(deployer.service)
-    deployer.up(deployer.wanted(parallel=2))
+    deployer.deployed(deployer.wanted(parallel=2))
     (second,) = shares(deployer.service)
-    deployer.up(deployer.wanted(parallel=3))
+    deployer.deployed(deployer.wanted(parallel=3))
     (third,) = shares(deployer.service)
     deployer.route(targets({second: 100 - percent, third: percent}, candidate=third))
     assert deployer.roll_back() == second
@@ -270,7 +270,7 @@ def test_rollback_while_traffic_is_split_leaves_the_revision_that_was_being_rele
 
 def test_what_is_proven_is_the_newest_revision_though_the_tag_was_on_another() -> None:
     deployer = Deployer("vllm")
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     (first,) = shares(deployer.service)
     deployer.broken = True
     with pytest.raises(VerificationFailed):
@@ -287,7 +287,7 @@ def test_what_is_proven_is_the_newest_revision_though_the_tag_was_on_another() -
 
 
 def test_the_template_says_what_is_served_and_on_what(deployer: Deployer) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     template = deployer.service["template"]
     container = template["containers"][0]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
@@ -354,7 +354,7 @@ def test_a_gpu_that_is_generally_available_has_no_launch_stage(deployer: Deploye
 
 
 def test_accounts_are_granted_nothing_on_the_project_but_the_writing_of_logs(deployer: Deployer) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     policy = deployer.cloud.access.policy("cloudresourcemanager", "projects/rehearsal")
     ours = {
         binding["role"]
@@ -470,7 +470,7 @@ def test_a_folder_of_any_name_lies_in_a_bucket_under_a_plain_one(
 
 def test_who_is_not_named_any_more_may_not_call_it_any_more() -> None:
     deployer = Deployer("vllm")
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     wanted = spec.parse(
         {**deployer.wanted().model_dump(), "access": {"callers": ["user:friend@example.org"]}}
     )
@@ -592,7 +592,7 @@ def test_a_container_that_lacked_a_grant_is_begun_again_while_it_spreads() -> No
 def test_after_a_change_that_does_not_start_the_status_is_of_what_serves(tmp_path: Path) -> None:
     deployer = Deployer("vllm")
     wanted = deployer.wanted()
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     (first,) = shares(deployer.service)
     shutil.copytree(TAUGHT_FOLDER, tmp_path / "another")
     containers = deployer.cloud.containers
@@ -612,9 +612,9 @@ def test_after_a_change_that_does_not_start_the_status_is_of_what_serves(tmp_pat
 def test_rollback_works_after_a_change_that_did_not_start() -> None:
     deployer = Deployer("vllm")
     wanted = deployer.wanted()
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     (first,) = shares(deployer.service)
-    deployer.up(deployer.wanted(parallel=2))
+    deployer.deployed(deployer.wanted(parallel=2))
     containers = deployer.cloud.containers
     assert isinstance(containers, Willing)
     containers.failing["home-00003"] = not_listening(8080)

@@ -100,7 +100,7 @@ def test_it_goes_up_with_the_model_may_call_it_and_nothing_is_left_to_do(deploye
 
 
 def test_its_newest_revision_has_all_traffic_and_the_models_waits_for_its_proof(deployer: WithAgent) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     first = deployer.agent["latestReadyRevision"]
     changed = replace(
         AGENT.containers[0], environment={"MODEL_URL": Ref("service/home", "uri"), "STEPS": "9"}
@@ -142,7 +142,7 @@ def test_traffic_that_somebody_bound_to_an_old_revision_goes_back_to_the_newest(
 def test_list_and_status_take_it_for_a_part_of_the_endpoint_with_a_price_of_its_own(
     deployer: WithAgent,
 ) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     (row,), unread = listed(deployer)
     assert not unread
     assert (row.name, row.revision) == ("home", deployer.service["latestReadyRevision"].rpartition("/")[2])
@@ -159,7 +159,7 @@ def test_list_and_status_take_it_for_a_part_of_the_endpoint_with_a_price_of_its_
 
 
 def test_without_its_model_it_is_no_endpoint_and_is_still_found_and_taken_away(deployer: WithAgent) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
 
     async def delete() -> None:
         google = google_for(deployer.cloud)
@@ -176,7 +176,7 @@ def test_without_its_model_it_is_no_endpoint_and_is_still_found_and_taken_away(d
 
 
 def test_a_role_that_this_version_does_not_know_is_a_part_too(deployer: WithAgent) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     deployer.agent["labels"][ROLE] = "screen"
     (row,), _ = listed(deployer)
     assert [part.role for part in row.parts] == ["screen"]
@@ -184,7 +184,7 @@ def test_a_role_that_this_version_does_not_know_is_a_part_too(deployer: WithAgen
 
 def test_down_takes_it_away_before_the_model_that_it_calls_and_leaves_nothing(deployer: WithAgent) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
 
     async def needs() -> dict[str, tuple[str, ...]]:
         found = await find_managed(google_for(deployer.cloud), "home")
@@ -211,7 +211,7 @@ def test_an_endpoint_of_another_name_is_not_touched_though_it_begins_alike() -> 
 
 
 def test_the_graph_itself_is_taken_down_in_the_same_order(deployer: WithAgent) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     gone = act(destroy(deployer.resources(), Silent())).gone
     assert gone.index("service home-agent") < gone.index("service home")
 

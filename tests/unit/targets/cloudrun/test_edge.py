@@ -65,7 +65,7 @@ def test_it_comes_up_after_the_model_and_the_door_is_closed_as_the_last(deployer
 
 
 def test_no_part_says_what_a_serverless_group_refuses(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind())
+    deployer.deployed(deployer.behind())
     for name in ("backendServices/home-edge", "backendServices/home-edge-candidate"):
         sent = parts(deployer)[name]
         assert not {"healthChecks", "outlierDetection"} & set(sent)
@@ -77,7 +77,7 @@ def test_no_part_says_what_a_serverless_group_refuses(deployer: WithEdge) -> Non
 def test_only_the_header_with_googles_own_number_leads_to_a_candidate(deployer: WithEdge) -> None:
     from gcp_rehearsal.apis.compute.url_maps import service_for
 
-    deployer.up(deployer.behind())
+    deployer.deployed(deployer.behind())
     there = parts(deployer)
     number = there["backendServices/home-edge-candidate"]["id"]
     routes = there["urlMaps/home-edge"]
@@ -93,7 +93,7 @@ def test_only_the_header_with_googles_own_number_leads_to_a_candidate(deployer: 
 def test_a_new_revision_is_proven_behind_the_closed_door_and_a_bad_one_gets_nothing(
     deployer: WithEdge,
 ) -> None:
-    deployer.up(deployer.behind())
+    deployer.deployed(deployer.behind())
     (first,) = [one["revision"] for one in deployer.service["trafficStatuses"] if one.get("percent")]
     deployer.broken = True
     wanted = deployer.behind()
@@ -131,7 +131,7 @@ def test_an_edge_that_never_answers_leaves_the_service_reachable_and_says_what_d
 
 
 def test_a_proof_that_fails_through_the_edge_opens_the_door_again(deployer: WithEdge) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     deployer.breaks_when_it_answers = True
     with pytest.raises(VerificationFailed) as failed:
         deployer.up(deployer.behind())
@@ -140,7 +140,7 @@ def test_a_proof_that_fails_through_the_edge_opens_the_door_again(deployer: With
 
 
 def test_status_and_list_give_the_address_of_the_edge(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind())
+    deployer.deployed(deployer.behind())
     google = google_for(deployer.cloud)
     assert act(describe(google, "home", "us-central1")).url == f"{ADDRESS}/v1"
     (row,), unread = act(list_endpoints(google_for(deployer.cloud)))
@@ -149,7 +149,7 @@ def test_status_and_list_give_the_address_of_the_edge(deployer: WithEdge) -> Non
 
 
 def test_another_certificate_is_shown_before_the_old_one_goes(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind(**deployer.own()))
+    deployer.deployed(deployer.behind(**deployer.own()))
     (old,) = [name for name in parts(deployer) if name.startswith("sslCertificates/")]
     plan, after = deployer.up(deployer.behind(**deployer.own()))
     kinds = [(one.kind.value, one.resource.kind) for one in plan.pending]
@@ -161,7 +161,7 @@ def test_another_certificate_is_shown_before_the_old_one_goes(deployer: WithEdge
 
 
 def test_googles_certificate_takes_the_place_of_ones_own_and_back(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind(**deployer.own()))
+    deployer.deployed(deployer.behind(**deployer.own()))
     _, after = deployer.up(deployer.behind())
     assert after.pending == ()
     assert not [name for name in parts(deployer) if name.startswith("sslCertificates/")]
@@ -171,7 +171,7 @@ def test_googles_certificate_takes_the_place_of_ones_own_and_back(deployer: With
 
 
 def test_another_domain_takes_the_place_of_the_first(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind())
+    deployer.deployed(deployer.behind())
     before = len(deployer.asked)
     _, after = deployer.up(deployer.behind(domain="models.example.com"))
     assert after.pending == ()
@@ -183,7 +183,7 @@ def test_another_domain_takes_the_place_of_the_first(deployer: WithEdge) -> None
 def test_what_a_change_of_domain_does_to_the_old_one_is_said_before_and_where_it_is_broken_off(
     deployer: WithEdge,
 ) -> None:
-    deployer.up(deployer.behind())
+    deployer.deployed(deployer.behind())
     changed = deployer.behind(domain="models.example.com")
     assert deployer.told(deployer.behind()) == []
     (told,) = deployer.told(changed)
@@ -213,7 +213,7 @@ def test_what_a_change_of_domain_does_to_the_old_one_is_said_before_and_where_it
 
 
 def test_a_limit_per_key_is_put_in_changed_and_taken_away(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind(requests_per_minute=60, preview=True))
+    deployer.deployed(deployer.behind(requests_per_minute=60, preview=True))
     rule = parts(deployer)["securityPolicies/home-edge"]["rules"][0]
     assert (rule["action"], rule["preview"]) == ("throttle", True)
     assert rule["rateLimitOptions"]["enforceOnKeyName"] == "x-api-key"
@@ -234,9 +234,9 @@ def test_a_limit_per_key_is_put_in_changed_and_taken_away(deployer: WithEdge) ->
 def test_without_it_the_services_own_address_is_back_before_the_load_balancer_goes(
     deployer: WithEdge, own: bool
 ) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     before = set(parts(deployer))
-    deployer.up(deployer.behind(requests_per_minute=60, **(deployer.own() if own else {})))
+    deployer.deployed(deployer.behind(requests_per_minute=60, **(deployer.own() if own else {})))
     deployer.cloud.log.clear()
     _, after = deployer.up(deployer.wanted())
     assert after.pending == ()
@@ -255,7 +255,7 @@ def test_without_it_the_services_own_address_is_back_before_the_load_balancer_go
 @pytest.mark.parametrize("own", [False, True])
 def test_down_takes_all_of_it_away_in_an_order_that_google_allows(deployer: WithEdge, own: bool) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    deployer.up(deployer.behind(requests_per_minute=60, **(deployer.own() if own else {})))
+    deployer.deployed(deployer.behind(requests_per_minute=60, **(deployer.own() if own else {})))
     gone = deployer.down(deployer.behind(), purge=True)
     assert gone.index("forwarding rule home-edge") < gone.index("HTTPS proxy home-edge")
     assert gone.index("endpoint group home-edge") < gone.index("service home")
@@ -268,7 +268,7 @@ def test_down_takes_all_of_it_away_in_an_order_that_google_allows(deployer: With
 
 
 def test_a_load_balancer_of_somebody_elses_is_not_touched(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind())
+    deployer.deployed(deployer.behind())
     parts(deployer)["backendServices/home-edge-candidate"]["description"] = "made by hand"
     found = act(find_managed(google_for(deployer.cloud), "home"))
     assert "backend-service/home-edge" in {one.id for one in found.resources}
@@ -276,7 +276,7 @@ def test_a_load_balancer_of_somebody_elses_is_not_touched(deployer: WithEdge) ->
 
 
 def test_a_file_without_it_asks_nothing_about_load_balancers(deployer: WithEdge) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     asked = {one.method for one in deployer.cloud.log}
     assert not [
         one for one in asked if re.search(r"urlMaps|forwardingRules|backendServices|certificatemanager", one)
@@ -306,7 +306,7 @@ def test_a_plan_tells_the_records_the_price_and_when_the_own_address_is_better(d
 def test_the_key_of_a_certificate_is_read_where_it_is_sent_and_nowhere_else(deployer: WithEdge) -> None:
     certificate, key = write_certificate(deployer.folder)
     wanted = deployer.behind(certificate=f"file:{certificate}", private_key=f"file:{key}")
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     key.unlink()
     _, after = deployer.up(wanted)
     assert after.pending == ()

@@ -62,7 +62,7 @@ def bodies(deployer: WithEdge, kind: str) -> dict[str, Any]:  # Any: JSON
 
 
 def test_a_path_leads_to_another_endpoint_without_its_first_part(deployer: WithEdge) -> None:
-    deployer.up(other(deployer))
+    deployer.deployed(other(deployer))
     plan, after = deployer.up(deployer.behind(backends=PATHS, requests_per_minute=60))
     assert after.pending == (), after.pending
     assert "backend-service/home-edge-to-other" in [one.resource.id for one in plan.pending]
@@ -94,8 +94,8 @@ def test_a_path_leads_to_another_endpoint_without_its_first_part(deployer: WithE
 def test_what_comes_to_an_edge_that_stands_is_asked_for_and_what_leaves_it_is_taken_away(
     deployer: WithEdge,
 ) -> None:
-    deployer.up(other(deployer))
-    deployer.up(deployer.behind())
+    deployer.deployed(other(deployer))
+    deployer.deployed(deployer.behind())
     asked = len(deployer.asked_while)
     plan, after = deployer.up(deployer.behind(backends=PATHS))
     assert after.pending == ()
@@ -113,9 +113,9 @@ def test_what_comes_to_an_edge_that_stands_is_asked_for_and_what_leaves_it_is_ta
 
 
 def test_down_takes_the_way_to_it_and_leaves_the_other_endpoint(deployer: WithEdge) -> None:
-    deployer.up(other(deployer))
+    deployer.deployed(other(deployer))
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    deployer.up(deployer.behind(backends=PATHS))
+    deployer.deployed(deployer.behind(backends=PATHS))
     deployer.down(deployer.behind(backends=PATHS), purge=True)
     assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
     refused = [one for one in deployer.cloud.log if one.method.endswith(".delete") and one.status >= 400]
@@ -123,8 +123,8 @@ def test_down_takes_the_way_to_it_and_leaves_the_other_endpoint(deployer: WithEd
 
 
 def test_without_an_edge_the_mark_of_what_stood_behind_it_goes(deployer: WithEdge) -> None:
-    deployer.up(other(deployer))
-    deployer.up(deployer.behind(backends=PATHS))
+    deployer.deployed(other(deployer))
+    deployer.deployed(deployer.behind(backends=PATHS))
     _, after = deployer.up(deployer.wanted())
     assert after.pending == ()
     assert "homeport/behind" not in deployer.service.get("annotations", {})
@@ -244,16 +244,16 @@ def test_what_is_not_there_or_would_refuse_is_said_before_anything_is_made(deplo
     assert told(deployer, PATHS) == [
         ("backend/ollama", "problem", "there is no endpoint other on Cloud Run in rehearsal")
     ]
-    deployer.up(other(deployer, audience=None))
+    deployer.deployed(other(deployer, audience=None))
     ((_, verdict, text),) = told(deployer, PATHS)
     assert (verdict, text) == (
         "problem", f"other would refuse tokens that are made for {ADDRESS}: they are not for its own address"
     )  # fmt: skip
-    deployer.up(other(deployer, "within", isolated=True))
+    deployer.deployed(other(deployer, "within", isolated=True))
     ((_, verdict, text),) = told(deployer, {"/within": "within"})
     assert verdict == "problem"
     assert "from within its network alone" in text
-    deployer.up(other(deployer))
+    deployer.deployed(other(deployer))
     assert told(deployer, PATHS) == [("backend/ollama", "ok", "other is there, in europe-west4")]
     ((_, verdict, text),) = told(deployer, PATHS, guarded=True)
     assert verdict == "warning"
@@ -312,7 +312,7 @@ def test_what_serves_is_what_must_be_screened_and_not_what_was_last_asked_for(tm
 
 
 def test_whether_it_is_screened_is_not_known_where_what_serves_cannot_be_read(deployer: WithEdge) -> None:
-    deployer.up(other(deployer))
+    deployer.deployed(other(deployer))
     deployer.cloud.faults.append(parse("run.projects.locations.services.revisions.get:403:times=999"))
     ((_, verdict, text),) = told(deployer, PATHS, guarded=True)
     assert verdict == "warning"
@@ -340,7 +340,7 @@ class EndsMeanwhile(Given):
 
 
 def test_credentials_that_end_while_what_serves_is_read_are_said_to_have_ended(deployer: WithEdge) -> None:
-    deployer.up(other(deployer))
+    deployer.deployed(other(deployer))
     deployer.cloud.faults.append(parse("run.projects.locations.services.revisions.get:401:times=999"))
     edge = deployer.behind(backends=PATHS).edge
     assert edge is not None
@@ -351,7 +351,7 @@ def test_credentials_that_end_while_what_serves_is_read_are_said_to_have_ended(d
 
 
 def test_a_load_balancer_of_a_region_leads_to_nothing_in_another(deployer: WithEdge) -> None:
-    deployer.up(other(deployer))
+    deployer.deployed(other(deployer))
     _, after = deployer.up(deployer.behind(kind="regional", backends=PATHS))
     assert after.pending == ()
     found = findings(deployer.found, ADDRESS, FRONT, region="us-central1")

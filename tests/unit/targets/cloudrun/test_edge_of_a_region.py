@@ -74,7 +74,7 @@ def test_all_of_it_is_in_the_services_region_and_in_a_network_of_the_proxies_alo
 
 
 def test_no_part_says_what_a_serverless_group_of_a_region_refuses(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind(kind="regional"))
+    deployer.deployed(deployer.behind(kind="regional"))
     for name in ("home-edge", "home-edge-candidate"):
         sent = of(deployer, "backendServices", name)
         assert not {"healthChecks", "outlierDetection"} & set(sent)
@@ -86,7 +86,7 @@ def test_no_part_says_what_a_serverless_group_of_a_region_refuses(deployer: With
 def test_a_new_revision_is_proven_behind_the_closed_door_and_a_bad_one_gets_nothing(
     deployer: WithEdge,
 ) -> None:
-    deployer.up(deployer.behind(kind="regional"))
+    deployer.deployed(deployer.behind(kind="regional"))
     number = of(deployer, "backendServices", "home-edge-candidate")["id"]
     found = service_for(of(deployer, "urlMaps"), DOMAIN, "/v1/models", {CANDIDATE_HEADER: number})
     assert found.endswith(f"/regions/{REGION}/backendServices/home-edge-candidate")
@@ -112,7 +112,7 @@ def test_where_it_never_answers_what_dns_lacks_is_said(tmp_path: Path) -> None:
 
 def test_what_was_changed_by_hand_is_mended(deployer: WithEdge) -> None:
     wanted = deployer.behind(kind="regional", requests_per_minute=60)
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     routes = of(deployer, "urlMaps")
     routes["tests"] = []
     of(deployer, "backendServices").pop("securityPolicy")
@@ -125,7 +125,7 @@ def test_what_was_changed_by_hand_is_mended(deployer: WithEdge) -> None:
 
 
 def test_googles_certificate_takes_the_place_of_ones_own_and_back(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind(kind="regional", **deployer.own()))
+    deployer.deployed(deployer.behind(kind="regional", **deployer.own()))
     _, after = deployer.up(deployer.behind(kind="regional"))
     assert after.pending == ()
     assert not [name for name in parts(deployer) if "/sslCertificates/" in name]
@@ -135,7 +135,7 @@ def test_googles_certificate_takes_the_place_of_ones_own_and_back(deployer: With
 
 
 def test_another_domain_takes_the_place_of_the_first(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind(kind="regional"))
+    deployer.deployed(deployer.behind(kind="regional"))
     plan, after = deployer.up(deployer.behind(kind="regional", domain="models.example.com"))
     shown_before_it_goes(plan)
     assert after.pending == (), after.pending
@@ -150,7 +150,7 @@ def test_down_takes_the_certificates_of_both_domains_where_a_change_was_broken_o
     deployer: WithEdge,
 ) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    deployer.up(deployer.behind(kind="regional"))
+    deployer.deployed(deployer.behind(kind="regional"))
     deployer.answers = ["it says 404"] * 10_000
     with pytest.raises(OperationFailed):
         deployer.up(deployer.behind(kind="regional", domain="models.example.com"))
@@ -165,7 +165,7 @@ def test_down_takes_the_certificates_of_both_domains_where_a_change_was_broken_o
 def test_without_it_and_by_down_nothing_of_it_is_left(deployer: WithEdge, own: bool) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
     edge = {"kind": "regional", "requests_per_minute": 60, **(deployer.own() if own else {})}
-    deployer.up(deployer.behind(**edge))
+    deployer.deployed(deployer.behind(**edge))
     _, after = deployer.up(deployer.wanted())
     assert after.pending == ()
     assert parts(deployer) == {}
@@ -185,7 +185,7 @@ def test_without_it_and_by_down_nothing_of_it_is_left(deployer: WithEdge, own: b
 
 
 def test_status_and_list_tell_of_it_without_a_file(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind(kind="regional"))
+    deployer.deployed(deployer.behind(kind="regional"))
     google = google_for(deployer.cloud)
     assert act(describe(google, "home", REGION)).url == f"{ADDRESS}/v1"
     (row,), unread = act(list_endpoints(google_for(deployer.cloud)))
@@ -194,10 +194,10 @@ def test_status_and_list_tell_of_it_without_a_file(deployer: WithEdge) -> None:
 
 
 def test_another_kind_takes_its_place_only_while_the_door_is_open(deployer: WithEdge) -> None:
-    deployer.up(deployer.behind())
+    deployer.deployed(deployer.behind())
     assert [one.verdict.value for one in deployer.told(deployer.behind(kind="regional"))] == ["problem"]
     assert [one.verdict.value for one in deployer.told(deployer.behind())] == []
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     assert [one.verdict.value for one in deployer.told(deployer.behind(kind="regional"))] == []
     _, after = deployer.up(deployer.behind(kind="regional"))
     assert after.pending == ()

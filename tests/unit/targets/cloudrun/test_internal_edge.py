@@ -120,7 +120,7 @@ def test_it_has_an_address_of_the_users_network_and_makes_no_network(deployer: W
 def test_another_domain_takes_the_place_of_the_first(deployer: WithEdge) -> None:
     add_proxies(deployer)
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    deployer.up(internal(deployer))
+    deployer.deployed(internal(deployer))
     plan, after = deployer.up(internal(deployer, domain="models.example.com"))
     shown_before_it_goes(plan)
     assert after.pending == (), after.pending
@@ -182,7 +182,9 @@ def test_an_isolated_endpoint_of_its_region_may_be_behind_it_and_of_another_regi
 ) -> None:
     add_proxies(deployer)
     within = deployer.wanted().model_dump()
-    deployer.up(spec.parse({**within, "name": "within", "access": {"audience": ADDRESS, "isolated": True}}))
+    deployer.deployed(
+        spec.parse({**within, "name": "within", "access": {"audience": ADDRESS, "isolated": True}})
+    )
     wanted = internal(deployer, backends={"/within": "within"})
     _, after = deployer.up(wanted)
     assert after.pending == ()
@@ -202,8 +204,10 @@ def test_the_rehearsal_lets_internal_load_balancers_alone_into_an_isolated_servi
 ) -> None:
     add_proxies(deployer)
     within = deployer.wanted().model_dump()
-    deployer.up(spec.parse({**within, "name": "within", "access": {"audience": ADDRESS, "isolated": True}}))
-    deployer.up(internal(deployer, backends={"/within": "within"}))
+    deployer.deployed(
+        spec.parse({**within, "name": "within", "access": {"audience": ADDRESS, "isolated": True}})
+    )
+    deployer.deployed(internal(deployer, backends={"/within": "within"}))
     sent: list[dict[str, Any]] = []  # Any: ASGI
 
     async def work() -> None:

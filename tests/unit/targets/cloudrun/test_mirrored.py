@@ -77,7 +77,7 @@ def test_files_of_ours_lie_in_the_bucket_and_are_mounted_where_the_image_would_h
 
 def test_the_file_can_have_it_built_and_then_on_the_base_that_was_fetched_once() -> None:
     deployer = Deployer("vllm")
-    deployer.up(table(deployer, image_from="build"))
+    deployer.deployed(table(deployer, image_from="build"))
     (build,) = builds(deployer.cloud)
     assert image_of(deployer).startswith("europe-west4-docker.pkg.dev/rehearsal/home/serving@sha256:")
     assert build["steps"][0]["name"] == f"{KEPT}/library/python:3.12-slim"
@@ -86,7 +86,7 @@ def test_the_file_can_have_it_built_and_then_on_the_base_that_was_fetched_once()
 
 def test_from_built_to_mirrored_is_one_change_that_is_proven_first() -> None:
     deployer = Deployer("vllm")
-    deployer.up(table(deployer, image_from="build"))
+    deployer.deployed(table(deployer, image_from="build"))
     deployer.up(deployer.wanted())
     assert len(deployer.proven) == 2
     assert "/home-docker-io/" in image_of(deployer)

@@ -85,7 +85,7 @@ def test_the_sidecar_comes_after_the_engine_and_reads_its_settings_from_a_secret
 
 
 def test_a_file_without_it_deploys_what_it_did_and_asks_nothing_of_monitoring(deployer: WithObserve) -> None:
-    deployer.up(deployer.wanted())
+    deployer.deployed(deployer.wanted())
     (serving,) = deployer.service["template"]["containers"]
     assert "--middleware" not in serving["args"]
     assert deployer.service["labels"] == {"homeport": "home"}
@@ -96,7 +96,7 @@ def test_a_file_without_it_deploys_what_it_did_and_asks_nothing_of_monitoring(de
 def test_the_settings_keep_what_panels_and_alerts_use_and_no_other_series(deployer: WithObserve) -> None:
     slo = {"ttft": "2s", "availability": 0.99}
     made = target(deployer, slo=slo)
-    deployer.up(deployer.observed(slo=slo))
+    deployer.deployed(deployer.observed(slo=slo))
     found = settings(deployer)
     assert (found["apiVersion"], found["kind"]) == ("monitoring.googleapis.com/v1beta", "RunMonitoring")
     (endpoint,) = found["spec"]["endpoints"]
@@ -118,7 +118,7 @@ def test_the_settings_keep_what_panels_and_alerts_use_and_no_other_series(deploy
 
 
 def test_settings_that_somebody_changed_are_mended_without_a_new_revision(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed())
+    deployer.deployed(deployer.observed())
     revision = deployer.service["latestReadyRevision"]
 
     async def meddle() -> None:
@@ -135,7 +135,7 @@ def test_settings_that_somebody_changed_are_mended_without_a_new_revision(deploy
 def test_without_it_sidecar_settings_and_rights_are_gone_after_the_new_revision_serves(
     deployer: WithObserve,
 ) -> None:
-    deployer.up(deployer.observed())
+    deployer.deployed(deployer.observed())
     deployer.cloud.log.clear()
     _, after = deployer.up(deployer.wanted())
     assert after.pending == (), after.pending
@@ -150,7 +150,7 @@ def test_without_it_sidecar_settings_and_rights_are_gone_after_the_new_revision_
 
 def test_down_leaves_nothing_of_it_though_the_hubs_token_would_stay(deployer: WithObserve) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    deployer.up(deployer.observed())
+    deployer.deployed(deployer.observed())
     gone = deployer.down(deployer.observed(), purge=False)
     assert deployer.cloud.store.get("secretmanager", SECRET) is None
     assert gone.index("service home") < gone.index("configuration home-observe")
@@ -163,7 +163,7 @@ def test_down_leaves_nothing_of_it_though_the_hubs_token_would_stay(deployer: Wi
 
 
 def test_settings_without_our_mark_are_not_taken_away(deployer: WithObserve) -> None:
-    deployer.up(deployer.observed())
+    deployer.deployed(deployer.observed())
     kept = deployer.cloud.store.get("secretmanager", SECRET)
     assert kept is not None
     kept.body["labels"] = {}
@@ -247,7 +247,7 @@ def test_before_an_engine_that_tells_nothing_stands_the_gateway_and_counts() -> 
 
 def test_a_plan_tells_every_series_that_is_kept_of_a_busy_gateway() -> None:
     deployer = WithObserve("ollama")
-    deployer.up(deployer.observed())
+    deployer.deployed(deployer.observed())
     made = target(deployer).observing
     assert made is not None
     counted = GatewayMetrics("m")
@@ -289,7 +289,7 @@ def test_one_dashboard_serves_both_engines() -> None:
 
 def test_without_it_the_gateway_goes_and_the_engine_is_asked_again() -> None:
     deployer = WithObserve("ollama")
-    deployer.up(deployer.observed())
+    deployer.deployed(deployer.observed())
     _, after = deployer.up(deployer.wanted())
     assert after.pending == (), after.pending
     (serving,) = deployer.service["template"]["containers"]
@@ -363,7 +363,7 @@ def test_a_plan_with_spans_tells_the_collector_and_its_size(deployer: WithObserv
         in fact.text
     )
     assert made.estimate.size.cpu == made.shape.cpu + 2
-    deployer.up(deployer.observed(traces=True))
+    deployer.deployed(deployer.observed(traces=True))
     deployer.down(deployer.observed(traces=True), purge=True)
     assert not granted(deployer)
 

@@ -88,7 +88,7 @@ def test_the_door_waits_for_the_way_of_clients_and_for_the_region_itself(
     frontend: Frontend, tmp_path: Path, clients: int, named: int, said: str
 ) -> None:
     deployer = InTwoRegions("vllm", tmp_path)
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     frontend.clients, frontend.named = clients, named
 
     async def work() -> str:

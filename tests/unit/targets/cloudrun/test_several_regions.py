@@ -69,7 +69,7 @@ def test_a_region_follows_the_other_and_the_load_balancer_comes_behind_both(depl
 def test_each_region_has_its_own_bucket_image_and_addresses_and_all_share_the_rest(
     deployer: InTwoRegions,
 ) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     names = names_of(deployer)
     buckets = {name.rpartition("/")[2] for name in names}
     assert {"rehearsal-home-weights", f"rehearsal-home-weights-{SECOND}"} <= buckets, sorted(names)
@@ -85,7 +85,7 @@ def test_each_region_has_its_own_bucket_image_and_addresses_and_all_share_the_re
 def test_clients_are_led_to_both_regions_and_a_header_to_each_alone(deployer: InTwoRegions) -> None:
     from gcp_rehearsal.apis.compute.url_maps import service_for
 
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     there = parts(deployer)
     main = there["global/backendServices/home-edge"]
     assert [one["group"].split("/")[-3] for one in main["backends"]] == [FIRST, SECOND]
@@ -105,7 +105,7 @@ def test_clients_are_led_to_both_regions_and_a_header_to_each_alone(deployer: In
 
 
 def test_a_change_that_fails_in_the_first_region_leaves_the_second_as_it_was(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
     deployer.broken_in, deployer.proven_in = {FIRST}, []
     with pytest.raises(VerificationFailed):
@@ -120,7 +120,7 @@ def test_a_change_that_fails_in_the_first_region_leaves_the_second_as_it_was(dep
 def test_a_change_that_fails_in_the_second_region_leaves_that_serving_what_it_served(
     deployer: InTwoRegions,
 ) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
     deployer.broken_in = {SECOND}
     with pytest.raises(VerificationFailed, match=f"{SECOND}: the new revision of home"):
@@ -156,9 +156,9 @@ def test_reports_of_regions_are_one_in_which_each_check_says_its_region() -> Non
 
 
 def test_the_way_back_is_in_every_region_what_the_first_one_served_before(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
-    deployer.up(deployer.in_both(context=512))
+    deployer.deployed(deployer.in_both(context=512))
     said = deployer.back(deployer.in_both())
     assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
     assert said == f"{before[FIRST]} in {FIRST}, {before[SECOND]} in {SECOND}"
@@ -167,8 +167,8 @@ def test_the_way_back_is_in_every_region_what_the_first_one_served_before(deploy
 def test_the_way_back_from_a_change_that_stopped_half_way_leaves_the_region_that_never_changed(
     deployer: InTwoRegions,
 ) -> None:
-    deployer.up(deployer.in_both())
-    deployer.up(deployer.in_both(context=512))
+    deployer.deployed(deployer.in_both())
+    deployer.deployed(deployer.in_both(context=512))
     second = deployer.serving_in(SECOND)
     first = deployer.serving_in(FIRST)
     deployer.broken_in = {SECOND}
@@ -182,8 +182,8 @@ def test_the_way_back_from_a_change_that_stopped_half_way_leaves_the_region_that
 def test_a_region_without_what_the_first_one_served_before_stops_the_way_back_before_anything_changes(
     deployer: InTwoRegions,
 ) -> None:
-    deployer.up(deployer.alone())
-    deployer.up(deployer.in_both(context=512))
+    deployer.deployed(deployer.alone())
+    deployer.deployed(deployer.in_both(context=512))
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
     with pytest.raises(
         StateError, match=f"{SECOND} has no verified revision that serves what .* nothing was changed"
@@ -193,8 +193,8 @@ def test_a_region_without_what_the_first_one_served_before_stops_the_way_back_be
 
 
 def test_a_way_back_without_the_file_turns_back_no_region_alone(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
-    deployer.up(deployer.in_both(context=512))
+    deployer.deployed(deployer.in_both())
+    deployer.deployed(deployer.in_both(context=512))
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
     with pytest.raises(
         StateError, match=rf"serves in several regions \({FIRST}, {SECOND}\).* nothing was changed"
@@ -204,17 +204,17 @@ def test_a_way_back_without_the_file_turns_back_no_region_alone(deployer: InTwoR
 
 
 def test_a_way_back_without_the_file_is_gone_once_the_other_region_is_gone(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
-    deployer.up(deployer.alone())
+    deployer.deployed(deployer.in_both())
+    deployer.deployed(deployer.alone())
     first = deployer.serving_in(FIRST)
-    deployer.up(deployer.alone(context=512))
+    deployer.deployed(deployer.alone(context=512))
     assert f"homeport-in-{SECOND}" in deployer.service_in(FIRST)["labels"], "it tells of what was"
     assert deployer.back_by_name() == deployer.serving_in(FIRST) == first
 
 
 def test_where_other_regions_may_not_be_read_no_way_back_without_the_file(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
-    deployer.up(deployer.in_both(context=512))
+    deployer.deployed(deployer.in_both())
+    deployer.deployed(deployer.in_both(context=512))
     before = deployer.serving_in(FIRST)
     listed = sorted(catalog.regions()).index(SECOND) + 1
     denied = Fault(method="run.*services.list", nth=listed, status=403)
@@ -228,7 +228,7 @@ def test_where_other_regions_may_not_be_read_no_way_back_without_the_file(deploy
 def test_a_change_that_no_mark_tells_is_turned_back_by_the_sum_of_what_was_asked_for(
     deployer: InTwoRegions, half_way: bool
 ) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
     assert deployer.sum_in(FIRST) == deployer.sum_in(SECOND)
     if half_way:
@@ -301,14 +301,14 @@ def test_an_export_that_is_refused_points_to_nothing_that_would_make_two_of_one_
 
 
 def test_a_service_that_repeats_another_endpoint_is_left(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     deployer.service_in(SECOND)["labels"]["homeport-further"] = "asia-southeast1"
-    deployer.up(deployer.alone())
+    deployer.deployed(deployer.alone())
     assert deployer.service_in(SECOND) is not None
 
 
 def test_status_tells_each_region_and_calls_none_of_them_another_endpoint(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     status = act(describe(google_for(deployer.cloud), "home", SECOND))
     assert [one.region for one in status.regions] == [FIRST, SECOND], (
         "the first one first, whichever was asked for"
@@ -354,7 +354,7 @@ def test_status_prices_each_region(deployer: InTwoRegions) -> None:
 
 
 def test_a_region_that_is_taken_out_of_the_file_goes_once_nothing_leads_there(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     plan, after = deployer.up(deployer.alone())
     order = [(action.kind.value, action.resource.id) for action in plan.pending]
     led = order.index(("update", "backend-service/home-edge"))
@@ -369,7 +369,7 @@ def test_a_region_that_is_taken_out_of_the_file_goes_once_nothing_leads_there(de
 
 
 def test_without_an_edge_no_further_region_is_left(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     _, after = deployer.up(deployer.wanted())
     assert after.pending == ()
     assert [name for name in names_of(deployer) if SECOND in name] == []
@@ -378,7 +378,7 @@ def test_without_an_edge_no_further_region_is_left(deployer: InTwoRegions) -> No
 
 def test_down_leaves_nothing_in_any_region(deployer: InTwoRegions) -> None:
     empty = names_of(deployer)
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     deployer.down(deployer.in_both(), purge=True)
     left = {name for name in names_of(deployer) - empty if not re.search(r"/(services|operations)/", name)}
     assert [name for name in left if "home" in name] == []

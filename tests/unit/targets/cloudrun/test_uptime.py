@@ -105,7 +105,7 @@ def test_what_somebody_changed_or_deleted_is_mended(deployer: WithObserve) -> No
 
 
 def test_a_check_of_another_address_is_replaced(deployer: WithObserve) -> None:
-    deployer.up(deployer.uptimed())
+    deployer.deployed(deployer.uptimed())
     (check,) = checks(deployer)
     check["monitoredResource"]["labels"]["service_name"] = "other"
     plan, after = deployer.up(deployer.uptimed())
@@ -116,7 +116,7 @@ def test_a_check_of_another_address_is_replaced(deployer: WithObserve) -> None:
 
 
 def test_without_it_check_policy_and_right_are_gone_and_all_else_stays(deployer: WithObserve) -> None:
-    deployer.up(deployer.uptimed())
+    deployer.deployed(deployer.uptimed())
     _, after = deployer.up(deployer.uptimed(observe={}))
     assert after.pending == (), [one.resource.id for one in after.pending]
     assert checks(deployer) == []
@@ -127,7 +127,7 @@ def test_without_it_check_policy_and_right_are_gone_and_all_else_stays(deployer:
 
 def test_down_takes_it_away_before_the_service_and_leaves_nothing(deployer: WithObserve) -> None:
     before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
-    deployer.up(deployer.uptimed())
+    deployer.deployed(deployer.uptimed())
     gone = deployer.down(deployer.uptimed(), purge=True)
     assert checks(deployer) == []
     (line,) = [one for one in gone if one.startswith("uptime check")]
@@ -136,10 +136,10 @@ def test_down_takes_it_away_before_the_service_and_leaves_nothing(deployer: With
 
 
 def test_its_permissions_are_on_the_list_and_no_others(deployer: WithObserve) -> None:
-    deployer.up(deployer.uptimed())
+    deployer.deployed(deployer.uptimed())
     (check,) = checks(deployer)
     check["displayName"] = "mine"
-    deployer.up(deployer.uptimed())
+    deployer.deployed(deployer.uptimed())
     deployer.down(deployer.uptimed(), purge=True)
     asked_for = {one for call in deployer.cloud.log for one in required(call.method)}
     assert {one for one in asked_for if "uptime" in one} == set(needs()["uptime"].permissions)

@@ -127,7 +127,7 @@ def test_another_value_than_the_hours_want_now_is_drift_and_up_sets_it_right() -
 
 def test_other_hours_have_other_jobs_and_none_has_nothing() -> None:
     deployer = AtTimes()
-    deployer.up(deployer.warm(WINDOW))
+    deployer.deployed(deployer.warm(WINDOW))
     _, after = deployer.up(deployer.warm("Sat-Sun 09:00-18:00 Europe/Berlin"))
     assert after.pending == ()
     assert deployer.jobs == {"home-warm-0900": "0 9 * * 0,6", "home-cool-1800": "0 18 * * 0,6"}
@@ -143,7 +143,7 @@ def test_other_hours_have_other_jobs_and_none_has_nothing() -> None:
 
 def test_the_account_may_change_this_service_and_no_other_and_holds_nothing_else() -> None:
     deployer = AtTimes()
-    deployer.up(deployer.warm(WINDOW))
+    deployer.deployed(deployer.warm(WINDOW))
     held = {(api, name) for api, name, _, member in deployer.cloud.access.grants() if WARMER in member}
     run_as = "projects/rehearsal/serviceAccounts/home-run@rehearsal.iam.gserviceaccount.com"
     assert held == {("run", deployer.service["name"]), ("iam", run_as)}
@@ -161,7 +161,7 @@ def test_the_account_may_change_this_service_and_no_other_and_holds_nothing_else
 @pytest.mark.parametrize("lacking", PERMISSIONS)
 def test_each_permission_of_the_role_is_needed_by_the_call(lacking: str) -> None:
     deployer = AtTimes()
-    deployer.up(deployer.warm(WINDOW))
+    deployer.deployed(deployer.warm(WINDOW))
     role = deployer.cloud.store.get("iam", "projects/rehearsal/roles/homeport.home.warm")
     assert role is not None
     role.body["includedPermissions"] = [one for one in PERMISSIONS if one != lacking]
@@ -182,7 +182,7 @@ def take(deployer: AtTimes) -> tuple[str, ...]:
 def test_down_takes_the_schedule_away_and_the_next_up_brings_its_role_back() -> None:
     deployer = AtTimes()
     wanted = deployer.warm(WINDOW)
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     gone = take(deployer)
     assert any("home-warm-0800" in one for one in gone)
     left = [one.name for one in things(deployer.cloud) if "home" in one.name and not one.body.get("deleted")]
@@ -194,7 +194,7 @@ def test_down_takes_the_schedule_away_and_the_next_up_brings_its_role_back() -> 
 
 def test_where_jobs_cannot_be_listed_the_account_by_which_they_are_found_stays() -> None:
     deployer = AtTimes()
-    deployer.up(deployer.warm(WINDOW))
+    deployer.deployed(deployer.warm(WINDOW))
     deployer.cloud.faults.append(
         Fault(method="cloudscheduler.projects.locations.jobs.list", status=403, times=1000)
     )
