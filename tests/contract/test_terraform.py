@@ -150,10 +150,9 @@ VARIANTS: dict[str, Table] = {
     "edge_authz": {
         "engine": "vllm",
         "tables": {
-            "edge": {"domain": DOMAIN, "kind": "internal", **OWN},
+            "edge": {"domain": DOMAIN, "kind": "regional"},
             "guard": {"where": "authz-extension", "unscreened": ALL_PASSES},
         },
-        **INTERNAL,
     },
     "long_name": {"engine": "vllm", "name": "longer-than-an-account-or-a-bucket-likes"},
     "ollama": {"engine": "ollama"},

@@ -215,6 +215,8 @@ _MEANINGS = {
             (f"{region}security_policy", "securityPolicies"),
         )
     },
+    "google_compute_forwarding_rule#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/europe-west4/forwardingRules/{name}",
+    "google_network_services_authz_extension#id": "projects/{project}/locations/europe-west4/authzExtensions/{name}",
     "google_compute_region_network_endpoint_group#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/europe-west4/networkEndpointGroups/{name}",
     "google_compute_global_address#address": ADDRESS,
     "google_compute_address#address": ADDRESS,
@@ -489,6 +491,32 @@ def _endpoint(values: Values) -> tuple[Key, Json]:
     return ("networkconnectivity", path), body
 
 
+_ALONE = frozenset(("match_condition", "target", "custom_provider", "authz_extension"))
+"""Blocks of extensions and policies of which there is one."""
+
+
+def _callout(api: str, collection: str) -> Callable[[Values], tuple[Key, Json]]:
+    """How an extension of a load balancer, or a policy that asks one, is made."""
+
+    def make(values: Values) -> tuple[Key, Json]:
+        path = f"v1/{_located(values, 'name', collection)}"
+        return (api, path), _within(values.rest())
+
+    return make
+
+
+def _within(value: Any) -> Any:  # Any: JSON
+    if isinstance(value, list):
+        return [_within(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        camel(key): inner if key in {"labels", "metadata"} else _within(inner[0] if key in _ALONE else inner)
+        for key, inner in value.items()
+        if not _is_empty(inner)
+    }
+
+
 _PARTS = {
     "backend_service": "backendServices",
     "url_map": "urlMaps",
@@ -598,6 +626,9 @@ _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
     "google_monitoring_notification_channel": _watched("v3/projects/{}/notificationChannels"),
     "google_monitoring_uptime_check_config": _watched("v3/projects/{}/uptimeCheckConfigs"),
     "google_network_connectivity_regional_endpoint": _endpoint,
+    "google_network_security_authz_policy": _callout("networksecurity", "authzPolicies"),
+    "google_network_services_authz_extension": _callout("networkservices", "authzExtensions"),
+    "google_network_services_lb_traffic_extension": _callout("networkservices", "lbTrafficExtensions"),
     "google_project_iam_member": _grant(
         "cloudresourcemanager", lambda values: f"v3/projects/{values.take('project')}"
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 from homeport.errors import HomeportError
 from homeport.export.fields import Fields
-from homeport.export.graph import ResourceKind, Things, beside
+from homeport.export.graph import OF_EDGE, ResourceKind, Things, beside
 from homeport.export.terraform.addresses import (
     PROJECT,
     REGION,
@@ -17,7 +17,6 @@ from homeport.export.terraform.addresses import (
     unset,
 )
 from homeport.export.terraform.bodies import clean_up, upstream
-from homeport.export.terraform.edge import KNOWS as EDGE
 from homeport.export.terraform.edge import counted
 from homeport.export.terraform.hcl import (
     Attribute,
@@ -54,7 +53,7 @@ class FoundationBlocks:
         make = TABLES.get(one.kind)
         arguments = make(self._addresses, one, body) if make else KNOWS[one.kind](self, one, body)
         body.done()
-        if one.kind in EDGE:
+        if one.kind in OF_EDGE:
             arguments = [*counted(one, unset(self._things, self._things.service)), *(arguments or ())]
         return [] if arguments is None else [self._block(one, arguments)]
 
