@@ -67,6 +67,34 @@ def test_the_lab_is_as_it_is_told(user: User, monkeypatch: pytest.MonkeyPatch) -
         user.run("rehearse", "stop")
 
 
+FILES = re.compile(r"^`(\S+\.json)`:\n\n```json\n(.*?)^```", re.DOTALL | re.MULTILINE)
+END = "--- the next command ---"
+
+
+@pytest.mark.parametrize("name", ["tool-calling.md", "structured-output.md"])
+def test_what_a_page_sends_to_an_endpoint_gets_what_it_says(
+    user: User, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = ROOT / "docs" / name
+    shutil.copyfile(TAUGHT, user.folder / TAUGHT.name)
+    files = FILES.findall(page.read_text())
+    assert files
+    for file, text in files:
+        (user.folder / file).write_text(text)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    told = steps(page)
+    # Any free port, so that pages may be tried side by side.
+    ours = "sed -i 's/^port = 8383$/port = 0/' homeport.toml"
+    lines = [f"{command} 2>&1; code=$?; echo {END!r} $code" for command, _ in told]
+    # In one shell, since later commands use what earlier ones set.
+    said = shell("\n".join([lines[0], ours, *lines[1:]]), user.folder)
+    parts = re.split(rf"{END} (\d+)\n", said)
+    assert parts[1::2] == ["0"] * len(told), said
+    for (command, expected), printed in zip(told, parts[0::2], strict=False):
+        one_by_one = re.sub(r"\n+", "\n", printed)
+        assert re.fullmatch(pattern(expected), one_by_one), f"$ {command}\n{printed}"
+
+
 def test_the_examples_of_fit_are_true(user: User) -> None:
     for command, expected in steps(ROOT / "docs" / "fit.md"):
         ran = user.run(*command.split()[1:])

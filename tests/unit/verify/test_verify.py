@@ -119,7 +119,8 @@ USAGE = "usage was asked for, and is not in the last chunk alone"
 SHAPE = "the answer is not what its API describes: "
 NOT_JSON = "the endpoint answers, but not with a JSON object: "
 BROKE_OFF = "the endpoint broke off in the middle of an answer"
-PASSED_OVER = "it sees no pictures, and one is passed over in silence: 14 tokens without,"
+PASSED_OVER = "it sees no pictures, and one is passed over in silence: 14 tokens without, 14 with it"
+SEEN = "it was not said to see, and a picture adds 60 tokens"
 SILENT = "it hears nothing, and a sound is passed over in silence: 13 tokens without, 13 with it"
 HEARD = "it was not said to hear, and a sound adds 25 tokens"
 UNCHANGED = "tone changes nothing: 4 prompts are continued as by the base model"
@@ -346,9 +347,9 @@ NOTED: dict[Defect, Mapping[str, str]] = {
     },
     Defect.PATTERN_500: {"schema-pattern": f"it gets 500, not 4xx {KNOWN}"},
     Defect.PICTURE_500: {"images": f"it sees no pictures, and one gets 500, not 4xx {KNOWN}"},
-    Defect.PICTURE_UNSEEN: {"images": f"{PASSED_OVER} 14 with it {KNOWN}"},
-    Defect.PICTURE_SEEN: {"images": f"{PASSED_OVER} 74 with it {KNOWN}"},
-    Defect.PICTURE_TAKEN: {"images": f"{PASSED_OVER} 74 with it {KNOWN}"},
+    Defect.PICTURE_UNSEEN: {"images": f"{PASSED_OVER} {KNOWN}"},
+    Defect.PICTURE_SEEN: {"images": f"{SEEN} {KNOWN}"},
+    Defect.PICTURE_TAKEN: {"images": f"{SEEN} {KNOWN}"},
     Defect.SOUND_500: {"sounds": f"it hears nothing, and a sound gets 500, not 4xx {KNOWN}"},
     Defect.SOUND_UNHEARD: {"sounds": f"{SILENT} {KNOWN}"},
     Defect.SOUND_HEARD: {"sounds": f"{HEARD} {KNOWN}"},

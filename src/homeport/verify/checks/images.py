@@ -9,7 +9,7 @@ import zlib
 from homeport.engines.conformance import Feature
 from homeport.errors import EndpointError
 from homeport.json_types import Json
-from homeport.verify.checks.promised import told
+from homeport.verify.checks.promised import NOT_ITS_OWN, told
 from homeport.verify.report import Finding, VerificationSubject, failed, passed, skipped
 
 _ASKED = "What is in the picture?"
@@ -40,6 +40,8 @@ async def _check_seen(subject: VerificationSubject) -> Finding:
     try:
         await _tokens(subject, [_BROKEN])
     except EndpointError as error:
+        if error.status in NOT_ITS_OWN:
+            raise
         if error.status >= 500:
             return told(subject, {Feature.IMAGES: f"what is no picture gets {error.status}, not 4xx"}, "")
         return passed(
@@ -53,12 +55,17 @@ async def _check_refused(subject: VerificationSubject) -> Finding:
     try:
         with_picture = await _tokens(subject, [_png((255, 0, 0))])
     except EndpointError as error:
+        if error.status in NOT_ITS_OWN:
+            raise
         if error.status >= 500:
             problem = f"it sees no pictures, and one gets {error.status}, not 4xx"
             return told(subject, {Feature.IMAGES: problem}, "", status=error.status)
         return passed(f"it sees no pictures, and one is refused with {error.status}", status=error.status)
     bare = await _tokens(subject, [])
-    problem = f"it sees no pictures, and one is passed over in silence: {bare} tokens without, {with_picture} with it"
+    if with_picture > bare:
+        problem = f"it was not said to see, and a picture adds {with_picture - bare} tokens"
+    else:
+        problem = f"it sees no pictures, and one is passed over in silence: {bare} tokens without, {with_picture} with it"
     return told(subject, {Feature.IMAGES: problem}, "")
 
 
