@@ -535,7 +535,10 @@ _SINGULAR = {
     "test": "tests",
     "rule": "rules",
 }
-_LISTS = {*_SINGULAR.values(), "route_rules", "match_rules", "header_matches", "headers", "rules"}
+_LISTS = {
+    *_SINGULAR.values(),
+    *("route_rules", "match_rules", "header_matches", "headers", "rules", "weighted_backend_services"),
+}
 
 
 def _part(kind: str) -> Callable[[Values], tuple[Key, Json]]:
