@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ssl
+
+_Version = tuple[int, int, int] | None
+"""What tells one content of a file from another: its number, its time and its size; None where it cannot be read."""
+_last: dict[tuple[str, str], ssl.SSLContext] = {}
+"""What was loaded last, by the names of file and folder."""
 
 
 def certificates() -> ssl.SSLContext:
     """
     Return the context with the certificates that this machine trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
-    It is loaded once for each value of the two: that takes some 40 ms, and a verification opens 60 connections.
-    Not for clients of HTTP/2: what a context offers is set again for each connection.
+    It is loaded once for each value of the two, and anew once the file or the folder has changed: that takes some 40 ms, and a
+    verification opens 60 connections. Where a changed one cannot be loaded, such as a file that is half written, what was loaded
+    before still counts. Not for clients of HTTP/2: what a context offers is set again for each connection.
     """
-    return _loaded(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
+    names = os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")
+    try:
+        _last[names] = _loaded(*((name, _version(name)) for name in names))
+    except OSError:
+        if names not in _last:
+            raise
+    return _last[names]
 
 
-@cache
-def _loaded(_file: str, _folder: str) -> ssl.SSLContext:
+@lru_cache(maxsize=4)
+def _loaded(_file: tuple[str, _Version], _folder: tuple[str, _Version]) -> ssl.SSLContext:
     import httpx2
 
     return httpx2.create_ssl_context()
+
+
+def _version(name: str) -> _Version:
+    try:
+        found = Path(name).stat() if name else None
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else None

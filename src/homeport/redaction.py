@@ -50,7 +50,11 @@ def remember(secret: str) -> None:
     with _lock:
         while len(_revealed) >= _MOST:
             del _revealed[next(iter(_revealed))]
-        _revealed[secret] = tuple(_patterns(secret))
+        # Before: who finds the secret among those that are known must not print by a pattern without it. And after: an interrupt
+        # may have printed in between.
+        patterns = tuple(_patterns(secret))
+        _pattern = None
+        _revealed[secret] = patterns
         _pattern = None
 
 
@@ -63,11 +67,14 @@ def redacted(text: str) -> str:
 def _compiled() -> re.Pattern[str] | None:
     global _pattern  # noqa: PLW0603 - see `remember`
     with _lock:
-        if _pattern is None and _revealed:
+        while _pattern is None and _revealed:
+            known = dict(_revealed)
             # Longer ones first, so that none stops within another.
-            _pattern = re.compile(
-                "|".join(sorted({pattern for all_of in _revealed.values() for pattern in all_of}, key=_order))
-            )
+            every = sorted({pattern for all_of in known.values() for pattern in all_of}, key=_order)
+            _pattern = re.compile("|".join(every))
+            # An interrupt may have revealed another one meanwhile.
+            if _revealed != known:
+                _pattern = None
         return _pattern
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from pathlib import Path
 
 import certifi
@@ -28,3 +30,42 @@ def test_others_that_are_named_later_are_those_that_count(
     monkeypatch.setenv("SSL_CERT_FILE", str(one))
     assert certificates() is not before
     assert len(certificates().get_ca_certs()) == 1 < len(before.get_ca_certs())
+
+
+def test_a_file_that_is_renewed_in_its_place_is_seen_by_a_process_that_runs_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, second, *_ = Path(certifi.where()).read_text().split("-----END CERTIFICATE-----\n")
+    end = "-----END CERTIFICATE-----\n"
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text(first + end)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    before = certificates()
+    renewed = tmp_path / "renewed.pem"
+    renewed.write_text(first + end + second + end)
+    renewed.replace(trusted)
+    after = certificates()
+    assert (len(before.get_ca_certs()), len(after.get_ca_certs())) == (1, 2)
+    assert certificates() is after
+    written = trusted.stat()
+    trusted.write_text(first + end)
+    os.utime(trusted, ns=(written.st_atime_ns, written.st_mtime_ns + 1))
+    assert len(certificates().get_ca_certs()) == 1
+
+
+def test_a_file_that_is_half_written_changes_nothing_until_it_is_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, second, *_ = Path(certifi.where()).read_text().split("-----END CERTIFICATE-----\n")
+    end = "-----END CERTIFICATE-----\n"
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text("no certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    with pytest.raises(ssl.SSLError):
+        certificates()
+    trusted.write_text(first + end)
+    before = certificates()
+    trusted.write_text("half of a certificate")
+    assert certificates() is before
+    trusted.write_text(first + end + second + end)
+    assert len(certificates().get_ca_certs()) == 2

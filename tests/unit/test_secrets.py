@@ -7,6 +7,7 @@ import inspect
 import io
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -393,3 +394,48 @@ def test_without_a_hubs_token_the_hint_is_where_to_get_one_and_no_random_number(
         resolve("env:HF_TOKEN", key="cloudrun.hub_token", env={}, example=hub_token.EXAMPLE)
     assert refused.value.hint.startswith("export HF_TOKEN=hf_…")
     assert "huggingface.co/settings/tokens" in refused.value.hint
+
+
+@pytest.mark.parametrize("known_already", [True, False])
+def test_what_is_printed_while_a_secret_is_being_remembered_does_not_keep_it_from_being_hidden(
+    known_already: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[str] = []
+
+    class Interrupted(dict[str, tuple[str, ...]]):
+        """The known secrets, with something that prints just before or after one is added."""
+
+        def __setitem__(self, key: str, value: tuple[str, ...]) -> None:
+            if known_already:
+                super().__setitem__(key, value)
+            printed.append(redacted(f"token {key}"))
+            super().__setitem__(key, value)
+
+    monkeypatch.setattr(redaction, "_revealed", {})
+    monkeypatch.setattr(redaction, "_pattern", None)
+    remember("the-first-secret-of-many-letters")
+    assert redacted("the-first-secret-of-many-letters") == "***"
+    monkeypatch.setattr(redaction, "_revealed", Interrupted(redaction._revealed))
+    remember(PLANTED)
+    assert not shows(redacted(f"token {PLANTED}"))
+    assert shows(printed[0]) is not known_already, "what nobody remembers yet cannot be hidden"
+
+
+def test_a_secret_that_is_revealed_while_the_patterns_are_compiled_is_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redaction, "_revealed", {})
+    monkeypatch.setattr(redaction, "_pattern", None)
+    remember("the-first-secret-of-many-letters")
+    compiles = re.compile
+    with monkeypatch.context() as meanwhile:
+
+        def interrupted(pattern: str) -> re.Pattern[str]:
+            made = compiles(pattern)
+            meanwhile.undo()
+            remember(PLANTED)
+            return made
+
+        meanwhile.setattr(re, "compile", interrupted)
+        assert redacted("the-first-secret-of-many-letters") == "***"
+    assert not shows(redacted(f"token {PLANTED}"))

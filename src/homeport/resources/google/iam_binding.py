@@ -76,3 +76,14 @@ class Grant(FixedResource):
     @property
     def _binding(self) -> Binding:
         return Binding(role=self.role, members=(self.member,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingGrant(Grant):
+    """
+    What the endpoint's own account may do while it serves. Where it is wanted no more it is taken back at the end.
+
+    A revision that still serves fails without it, such as one that asks a screen: so all regions must serve by another one before.
+    """
+
+    goes_first: ClassVar[bool] = False

@@ -13,7 +13,7 @@ from homeport.resources.google.apis import Apis
 from homeport.resources.google.bucket import bucket
 from homeport.resources.google.dns import record, zone
 from homeport.resources.google.firewall import egress
-from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.iam_binding import Grant, ServingGrant
 from homeport.resources.google.network import network, subnetwork
 from homeport.resources.google.repository import DOCKER_HUB, remote_repository, repository
 from homeport.resources.google.rest import RestResource
@@ -246,7 +246,8 @@ class Foundations:
                 IamResource(api="cloudresourcemanager", path=f"v3/projects/{project}"),
             ),
         }[kind]
-        return Grant(
+        make = ServingGrant if account_id == names.runner else Grant
+        return make(
             google=self.google,
             role=role,
             member=f"serviceAccount:{names.email(account_id)}",

@@ -14,7 +14,7 @@ from homeport.observe.sidecar import EVERY_S, run_monitoring
 from homeport.reconcile import ActionKind, Plan, Ref, Resource
 from homeport.reconcile.fact import Fact
 from homeport.resources.google.budget import API, MonthlyBudget, budget
-from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.iam_binding import Grant, ServingGrant
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.monitoring import CHANNEL, MonitoringPart
 from homeport.resources.google.rest import RestResource
@@ -225,7 +225,7 @@ class Observing:
         return self._grant("roles/secretmanager.secretAccessor", on, place, place)
 
     def _grant(self, role: str, on: IamResource, need: str, known_as: str) -> Grant:
-        return Grant(
+        return ServingGrant(
             google=self.google,
             role=role,
             member=f"serviceAccount:{self.names.email(self.names.runner)}",

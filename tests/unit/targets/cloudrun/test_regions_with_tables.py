@@ -155,6 +155,44 @@ def test_a_table_that_leaves_the_file_takes_what_it_made_in_every_region(deploye
     assert plain - there(deployer) == set()
 
 
+@pytest.mark.parametrize("region", [FIRST, SECOND])
+@pytest.mark.parametrize(
+    ("table", "beside", "roles"),
+    [
+        ("guard", "gateway", {"roles/modelarmor.user"}),
+        (
+            "observe",
+            "metrics",
+            {"roles/monitoring.metricWriter", "roles/logging.logWriter", "roles/telemetry.tracesWriter"},
+        ),
+    ],
+)
+def test_what_serves_keeps_its_rights_until_every_region_serves_without_the_table_that_left(
+    deployer: InTwoRegions, table: str, beside: str, roles: set[str], region: str
+) -> None:
+    def rights() -> set[str]:
+        return {role for _, role, member in granted(deployer) if "home-run@" in member}
+
+    def serving(region: str) -> set[str]:
+        name = f"projects/rehearsal/locations/{region}/services/home/revisions/{deployer.serving_in(region)}"
+        kept = deployer.cloud.store.get("run", name)
+        assert kept is not None
+        return {one["name"] for one in kept.body["containers"]}
+
+    deployer.tables = {table: TABLES[table]}
+    deployer.up(deployer.in_both())
+    deployer.tables = {}
+    deployer.broken_in = {region}
+    with pytest.raises(VerificationFailed):
+        deployer.up(deployer.in_both())
+    assert beside in serving(region)
+    assert roles <= rights(), "it would refuse everything, or tell nothing"
+    deployer.broken_in = set()
+    _, after = deployer.up(deployer.in_both())
+    assert after.pending == (), after.pending
+    assert roles & rights() == set()
+
+
 def test_a_region_that_leaves_the_file_takes_what_its_tables_made_there(deployer: InTwoRegions) -> None:
     deployer.up(deployer.in_both())
     plan, after = deployer.up(deployer.alone())
