@@ -58,7 +58,9 @@ def test_one_is_sized_and_priced(user: User) -> None:
     l4 = rows["nvidia-l4 4 CPU 16 GiB"]
     assert l4["fits"] is True
     assert l4["fixed"][0]["bytes"] < 50 * 2**20
-    assert "no cache" in str(l4)
+    assert "no cache" in l4["concurrency_uncounted"]
+    assert (l4["concurrency"], l4["ladder"], l4["kv_cache"]) == (None, {"256": None}, None)
+    assert found["cloudrun"]["vllm"]["most"]["parallel"] is None
     assert "1.05" in user.run("fit").out
 
 

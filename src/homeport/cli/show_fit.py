@@ -131,7 +131,7 @@ def _most(best: Fit) -> str:
     """Return how far the place goes, and what the engine is told to go there."""
     settings = best.what.settings
     if best.footprint is not None and not best.footprint.cache.grows:
-        return f"texts of {best.what.most_context:,} tokens; no cache grows with requests at once, so memory sets no number of them"
+        return f"texts of {best.what.most_context:,} tokens; {best.uncounted}"
     users, length = best.wanting(parallel=best.concurrency), best.wanting(context=best.longest_context())
     return (
         f"{users.what.settings.parallel} × {settings.context:,} tokens{_told_for(users, best)}, "

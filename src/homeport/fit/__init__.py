@@ -88,6 +88,15 @@ class Fit:
         )
 
     @property
+    def uncounted(self) -> str:
+        """Return why no number of requests at once can be told; '' where `concurrency` is one."""
+        if self.footprint is None:
+            return unknown_size(self.what.model, self.what.engine)
+        if self.footprint.cache.grows:
+            return ""
+        return "no cache grows with requests at once, so memory sets no number of them"
+
+    @property
     def sequences(self) -> int:
         """Return how many sequences of the wanted context the KV cache of this fit has room for."""
         return self.footprint.sequences if self.footprint else 0
@@ -160,11 +169,15 @@ class Fit:
             "fits": self.fits if self.known else None,
             "problems": list(self.problems),
             "binds": self.binds,
-            "concurrency": self.concurrency,
-            "ladder": {str(context): self.at(context) for context in ladder(self.what.model)},
+            "concurrency": None if self.uncounted else self.concurrency,
+            "concurrency_uncounted": self.uncounted,
+            "ladder": {
+                str(context): None if self.uncounted else self.at(context)
+                for context in ladder(self.what.model)
+            },
             "usable": budget.usable.as_json() if budget else None,
             "fixed": [term.as_json() for term in budget.fixed] if budget else None,
-            "kv_cache": _cache_json(budget) if budget else None,
+            "kv_cache": _cache_json(budget) if budget and budget.cache.grows else None,
             "host": [term.as_json() for term in self.host],
             "host_bytes": self.place.host_memory,
         }

@@ -121,7 +121,12 @@ class Estimate:
             "flags": dict(self.flags),
             "concurrency": best.what.settings.parallel if best else None,
             "max_instances": self.scaling.max,
-            "most": {"parallel": best.concurrency, "context": best.longest_context()} if best else None,
+            "most": {
+                "parallel": None if best.uncounted else best.concurrency,
+                "context": best.longest_context(),
+            }
+            if best
+            else None,
             "instances_of_default_quotas": self.instances,
             "quotas": [quota.as_json() for quota in self.quotas],
             "remedies": [
@@ -229,7 +234,8 @@ def outlook(spec: Spec, spec_file: Path) -> CloudRunOutlook:
         engine=engine,
         place=estimated.best.place.name,
         region=cloud_settings.region,
-        concurrency=estimated.best.concurrency,
+        concurrency=None if estimated.best.uncounted else estimated.best.concurrency,
+        uncounted=estimated.best.uncounted,
         context_tokens=estimated.best.what.settings.context,
         usd_per_hour=round(estimated.hourly.total, 4),
         price=estimated.price,

@@ -22,7 +22,9 @@ class CloudRunOutlook(Fact):
     place: str | None = None
     region: str | None = None
     concurrency: int | None = None
-    """Requests of `context_tokens` that one instance holds at once."""
+    """Requests of `context_tokens` that one instance holds at once; None where `uncounted` says why."""
+    uncounted: str = ""
+    """Why memory sets no number of requests at once; '' where it does."""
     context_tokens: int | None = None
     usd_per_hour: float | None = None
     """Of one instance that runs."""
@@ -38,7 +40,7 @@ class CloudRunOutlook(Fact):
     def lines(self) -> tuple[tuple[str, str], ...]:
         """Return the answer, and below it what it would be."""
         details = {
-            "  fits": f"{self.concurrency} requests of {self.context_tokens:,} tokens at once"
+            "  fits": at_once(self.concurrency, self.context_tokens, self.uncounted)
             if self.context_tokens
             else "",
             "  price": self.price,
@@ -46,3 +48,10 @@ class CloudRunOutlook(Fact):
             "  quota": "; ".join(self.missing_quotas),
         }
         return ((self.label, self.words), *((label, text) for label, text in details.items() if text))
+
+
+def at_once(concurrency: int | None, context_tokens: int, uncounted: str) -> str:
+    """Describe how many requests of so many tokens one instance holds at once, or why there is no number of them."""
+    if concurrency is None:
+        return f"texts of {context_tokens:,} tokens; {uncounted}"
+    return f"{concurrency} requests of {context_tokens:,} tokens at once"

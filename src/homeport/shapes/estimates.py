@@ -53,11 +53,16 @@ class FitShape(JsonShape):
     """None where what the model takes is not known."""
     problems: list[str]
     binds: str
-    concurrency: int
-    ladder: dict[str, int]
+    concurrency: int | None
+    """How many requests of the context have room at once; None where `concurrency_uncounted` says why."""
+    concurrency_uncounted: str
+    """Why there is no number: not known, or no cache that grows with requests; '' where there is one."""
+    ladder: dict[str, int | None]
+    """The same by context; None also where the engine serves no text so long."""
     usable: TermShape | None
     fixed: list[TermShape] | None
     kv_cache: KvCacheShape | None
+    """None where the model keeps none, too."""
     host: list[TermShape]
     host_bytes: float | None
 
@@ -117,7 +122,8 @@ class RemedyShape(JsonShape):
 class MostShape(JsonShape):
     """The most that one instance holds."""
 
-    parallel: int
+    parallel: int | None
+    """None where memory sets no number: see `concurrency_uncounted` of `chosen`."""
     context: int
 
 

@@ -204,6 +204,23 @@ def test_an_encoder_keeps_no_cache_and_sets_no_number_of_requests(tmp_path: Path
     assert vectors.fits
     assert (vectors.binds, text.binds) == ("no cache that grows", "KV cache")
     assert (_count(vectors, 4096), _count(text, 4096)[-1]) == ("✓", "×")
+    told, counted = vectors.as_json(), text.as_json()
+    assert (told["concurrency"], counted["concurrency"]) == (None, text.concurrency)
+    assert told["concurrency_uncounted"] == vectors.uncounted
+    assert "memory sets no number" in vectors.uncounted
+    assert counted["concurrency_uncounted"] == ""
+    assert told["kv_cache"] is None
+
+
+def test_of_a_model_that_cannot_be_sized_no_number_is_told_and_it_says_why(tmp_path: Path) -> None:
+    unlike = {**LLAMA, "model_type": "mpnet", "architectures": ["MPNetModel"]}
+    (tmp_path / "config.json").write_text(json.dumps(unlike))
+    model = from_folder(tmp_path, name="x")
+    weights = Published(source="x", size=1 << 28, quantization="float32", how="")
+    shape = next(place for place in cloud("europe-west4") if place.device.gpu)
+    told = fit(Serving(model=model, weights=weights, engine="vllm", settings=Engine()), shape).as_json()
+    assert told["concurrency"] is None
+    assert told["concurrency_uncounted"] == "whether vllm serves a model of the family mpnet is not known"
 
 
 def test_a_network_of_masked_words_with_a_pooling_beside_it_gives_vectors(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ const COLUMNS = [
   { title: "Where", of: (one) => one.place },
   { title: "Engine", of: (one) => one.engine },
   { title: "Fits", of: (one) => element("span", { class: one.fits ? "good" : "bad" }, one.fits === null ? "not known" : one.fits ? "yes" : `no: ${one.problems.join("; ")}`) },
-  { title: "At once", of: (one) => number(one.concurrency), class: "number" },
+  { title: "At once", of: (one) => (one.concurrency === null ? one.concurrency_uncounted : number(one.concurrency)), class: "number" },
   { title: "An hour", of: (one) => (one.usd_per_hour === null ? "" : `$${one.usd_per_hour.toFixed(2)}`), class: "number" },
 ];
 

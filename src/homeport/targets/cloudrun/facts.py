@@ -10,8 +10,10 @@ from typing import ClassVar
 from homeport.catalog.cloudrun import GIB
 from homeport.catalog.prices import Prices, load
 from homeport.cost.usage import MONTH_DAYS
+from homeport.fit import Fit
 from homeport.fit.cloud import Estimate
 from homeport.fit.cold_start import ColdStart
+from homeport.fit.outlook import at_once
 from homeport.reconcile.fact import Fact
 from homeport.spec.warm_hours import WarmHours
 from homeport.targets.cloudrun.companions import Companion
@@ -171,12 +173,24 @@ class ConcurrencyFact(Fact):
 
     key: ClassVar[str] = "fits"
     label: ClassVar[str] = "fits"
-    concurrency: int
+    concurrency: int | None
+    """None where `uncounted` says why."""
     context_tokens: int
+    uncounted: str = ""
+    """Why memory sets no number of requests at once; '' where it does."""
 
     @property
     def text(self) -> str:
-        return f"{self.concurrency} requests of {self.context_tokens:,} tokens at once"
+        return at_once(self.concurrency, self.context_tokens, self.uncounted)
+
+
+def concurrency_of(fit: Fit, context_tokens: int) -> ConcurrencyFact:
+    """Return how many requests of so many tokens have room where the model fits, or why there is no number of them."""
+    return ConcurrencyFact(
+        concurrency=None if fit.uncounted else fit.concurrency,
+        context_tokens=context_tokens,
+        uncounted=fit.uncounted,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

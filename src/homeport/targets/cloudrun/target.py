@@ -261,7 +261,7 @@ class CloudRunTarget(CloudRunGraph):
             target_concurrency=self.spec.scaling.target_concurrency,
             target_cpu=self.spec.scaling.target_cpu,
         )
-        yield facts.ConcurrencyFact(concurrency=best.concurrency, context_tokens=settings.context)
+        yield facts.concurrency_of(best, settings.context)
         enough = {PreflightVerdict.OK, PreflightVerdict.WARNING}
         quotas = [
             finding
