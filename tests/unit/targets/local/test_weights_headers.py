@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from homeport.home import Home
 from homeport.targets.local.target import LocalTarget
 from homeport.targets.local.weights_headers import ensure_adapters
 from requests_to_engines import installed
+from typist import Typist
 
 QUERY = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
 SHAPES = {f"{QUERY}A.weight": (8, 640), f"{QUERY}B.weight": (1024, 8)}
@@ -55,3 +57,20 @@ def test_a_plan_warns_of_an_adapter_that_says_it_was_trained_on_another_model(tm
     plan = asyncio.run(target(tmp_path, "gemma-3-270m-pt").plan())
     (warning,) = [one for one in plan.warnings if "trained on" in one]
     assert "it was trained on some-org/base" in warning
+
+
+def test_the_command_plan_tells_what_is_doubtful_of_an_adapter_and_ends_well(
+    typist: Typist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm, "find", lambda: installed("vllm"))
+    typist.write(
+        'name = "home"\nmodel = "gemma-3-270m-pt"\n[engine]\nkind = "vllm"\ncontext = 1024\n'
+        '[[engine.lora]]\nname = "tone"\nsource = "file:./tone"\n'
+    )
+    adapter(typist.folder / "tone", SHAPES)
+    assert "it was trained on some-org/base" in " ".join(typist.run("plan").out.split())
+    told = typist.run("plan", "--json").out
+    assert any("trained on some-org/base" in one for one in json.loads(told)["warnings"])
+    shutil.rmtree(typist.folder / "tone")
+    adapter(typist.folder / "tone", SHAPES, base_model_name_or_path="google/gemma-3-270m")
+    assert "it was trained on" not in typist.run("plan").out
