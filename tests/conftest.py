@@ -25,7 +25,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("homeport", settings.get_profile("search"), derandomize=True, database=None)
 settings.load_profile("homeport")
-for _patience in ("connect", "read", "write", "pool"):  # Of clients in tests that name none: 5 s by default.
+for _patience in ("connect", "read", "write", "pool"):
+    # Of tests' own clients that name none: 5 s by default. The product's all name one (test_house_rules.py).
     setattr(DEFAULT_TIMEOUT_CONFIG, _patience, 60.0)
 
 gc.disable()  # Until all tests are there: what is imported and collected stays.

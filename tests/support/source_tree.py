@@ -105,6 +105,40 @@ def class_names() -> Mapping[str, list[str]]:
     return found
 
 
+_SENDS = frozenset(
+    ("Client", "AsyncClient", "get", "options", "head", "post", "put", "patch", "delete", "request", "stream")
+)
+"""What of httpx2 sends a request, or makes what does."""
+
+
+def without_timeout(module: ast.AST) -> list[int]:
+    """
+    Return the lines where a module makes a client of httpx2, or sends a request by httpx2 itself, and names no timeout.
+
+    One that may be among `**more` is not seen, and so not taken to be there.
+    """
+    nodes = list(ast.walk(module))
+    modules, names = set(), set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            modules |= {alias.asname or alias.name for alias in node.names if alias.name == "httpx2"}
+        elif isinstance(node, ast.ImportFrom) and node.module == "httpx2":
+            names |= {alias.asname or alias.name for alias in node.names if alias.name in _SENDS}
+
+    def sends(called: ast.expr) -> bool:
+        if isinstance(called, ast.Attribute) and called.attr in _SENDS:
+            return isinstance(called.value, ast.Name) and called.value.id in modules
+        return isinstance(called, ast.Name) and called.id in names
+
+    return [
+        node.lineno
+        for node in nodes
+        if isinstance(node, ast.Call)
+        and sends(node.func)
+        and not any(keyword.arg == "timeout" for keyword in node.keywords)
+    ]
+
+
 def texts(path: Path) -> Iterator[str]:
     """Yield each string of a module that is no documentation; `{}` stands where a value is put in."""
     nodes = list(ast.walk(tree(path)))

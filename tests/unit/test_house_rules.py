@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
+import pytest
+
 from homeport.engines.names import NAMES
 from source_tree import (
     HOMEPORT,
@@ -18,6 +20,7 @@ from source_tree import (
     texts,
     tree,
     within,
+    without_timeout,
 )
 
 TERMINAL = ("homeport.cli", "homeport.terminal", "homeport.__main__", "gcp_rehearsal.__main__")
@@ -188,6 +191,26 @@ def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
             if first.rstrip(",.:;") not in verbs or second == "of":
                 broken.append(f"{name(path)}:{node.lineno} {node.name}: {first} {second}")
     assert not broken
+
+
+def test_every_http_client_names_how_long_it_waits() -> None:
+    """What httpx2 waits of itself is another time in tests (conftest.py), so that none of them would see how short it is."""
+    broken = [f"{name(path)}:{line}" for path in MODULES for line in without_timeout(tree(path))]
+    assert not broken
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("import httpx2\nhttpx2.AsyncClient(trust_env=False)", [2]),
+        ("import httpx2 as http\nhttp.get('x')\nhttp.get('x', timeout=5)", [2]),
+        ("from httpx2 import Client as Sync, Response\nSync(**more)\nResponse(200)", [2]),
+        ("import httpx2\nhttpx2.Client(timeout=None)\nhttpx2.URL('x')", []),
+        ("from mcp import Client\nClient(server)\nmine.get('x')", []),
+    ],
+)
+def test_a_client_that_names_no_timeout_is_seen_however_it_is_imported(code: str, lines: list[int]) -> None:
+    assert without_timeout(ast.parse(code)) == lines
 
 
 def test_no_two_classes_have_one_name() -> None:

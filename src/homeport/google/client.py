@@ -269,7 +269,7 @@ class Google:
                     json=call.body,
                     content=call.content,
                     headers=headers,
-                    timeout=httpx2.Timeout(seconds, connect=self.settings.connect, pool=None),
+                    timeout=_patience(self.settings, seconds),
                 )
         except TimeoutError:
             raise Lost(f"no answer within {seconds:g} s", sent=True) from None
@@ -352,11 +352,18 @@ def _http(
         http2=encrypted,
         transport=transport,
         trust_env=not base_url,
+        timeout=_patience(settings, settings.attempt),
         limits=httpx2.Limits(
             max_connections=4 * settings.parallel, max_keepalive_connections=settings.parallel
         ),
         headers={"user-agent": f"homeport/{version('homeport')}", "accept": "application/json"},
     )
+
+
+def _patience(settings: Settings, seconds: float) -> httpx2.Timeout:
+    import httpx2
+
+    return httpx2.Timeout(seconds, connect=settings.connect, pool=None)
 
 
 @lru_cache(maxsize=1024)
