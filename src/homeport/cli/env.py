@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
 from homeport.clients import CLIENTS, SHELLS, exported, settings
@@ -49,6 +50,11 @@ def command(
     if how["write"] and how["client"] is None:
         raise click.UsageError("--write wants --for CLIENT: it writes the file that this client reads.")
 
+    if how["client"] == "dotenv" and _is_typed("shell"):
+        raise click.UsageError(
+            "--for dotenv prints the lines of a file, and --shell the words of a shell: not both. "
+            "`homeport env --shell …` sets the same variables."
+        )
     if how["as_client"] is not None and how["client"] is not None:
         raise click.UsageError(
             "--as prints what a client of an API gateway comes with, and --for writes of a key as a token: not both."
@@ -73,6 +79,11 @@ def command(
     terminal.secret_result(exported(variables, how["shell"]), data)  # That is what it is for.
 
 
+def _is_typed(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not None and source is not ParameterSource.DEFAULT
+
+
 def _tell_client(
     terminal: Terminal, how: Mapping[str, Any], variables: Mapping[str, str]
 ) -> None:  # Any: what click has read
@@ -89,7 +100,12 @@ def _tell_client(
         return
     if not how["write"]:
         terminal.say(f"# {client.file}, which --write writes:")
-        if how["client"] != "dotenv":  # Its file's own lines are what was printed: `>> .env` is right, too.
+        if how["client"] == "dotenv":  # Its file's own lines are what was printed: `>> .env` is right, too.
+            terminal.say(
+                "# by >> it may come to be readable by others, until: chmod 600 .env. "
+                'No shell exports these lines: there it is eval "$(homeport env)"'
+            )
+        else:
             terminal.say(client.text.replace(variables["OPENAI_API_KEY"], "…").rstrip())
         return
     if client.file.exists():
