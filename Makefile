@@ -12,12 +12,14 @@ SAFETENSORS := .cache/models
 
 # What was compiled once is kept: each worker of pytest and each process that a test starts would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
-# Indexes may be slow: what they break off is asked for again, and scripts/again.sh tries the whole again.
-export PIP_RETRIES := 10
-export PIP_TIMEOUT := 60
-export UV_HTTP_RETRIES := 10
-export UV_HTTP_TIMEOUT := 120
-export npm_config_fetch_retries := 5
+# A hiccup of an index is survived by scripts/again.sh, which tries the whole again; each try is short, so that whoever has no
+# network, or begins behind a proxy, is told so within about a minute. An environment that names these has its own way.
+PIP_RETRIES ?= 2
+PIP_TIMEOUT ?= 20
+UV_HTTP_RETRIES ?= 3
+UV_HTTP_TIMEOUT ?= 60
+npm_config_fetch_retries ?= 1
+export PIP_RETRIES PIP_TIMEOUT UV_HTTP_RETRIES UV_HTTP_TIMEOUT npm_config_fetch_retries
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos attack test-long test-agents test-bench test-clients test-console test-install test-observe test-gcloud test-judges test-edge test-vllm test-terraform check format lock bench schema picture clean

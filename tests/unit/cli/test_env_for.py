@@ -63,7 +63,9 @@ def test_what_is_printed_for_dotenv_is_what_its_file_has(
 def test_lines_of_a_file_are_in_the_words_of_no_shell(shell: str, typist: Typist) -> None:
     refused = typist.run("env", "--for", "dotenv", "--shell", shell, code=64)
     assert not refused.out
-    assert "--for dotenv prints the lines of a file, and --shell the words of a shell: not both." in refused.err
+    assert (
+        "--for dotenv prints the lines of a file, and --shell the words of a shell: not both." in refused.err
+    )
 
 
 def test_nothing_is_written_unless_it_is_asked_for(tmp_path: Path) -> None:
