@@ -243,8 +243,10 @@ class Call:
             path = path.removesuffix(f":{self.method.custom}")
         if self.api == "compute":
             path = _in_scope(path.removesuffix(f"/{self.method.action}"))
-        # What is encoded twice is a part of the name, as in those of bindings of tags; %2F is no end of a segment.
-        return self.cloud.by_id(unquote(re.sub("%2F", "%252F", path, flags=re.IGNORECASE)))
+        # %2F is no end of a segment, and stays as it is (google.api.http: so it is where a variable has several); so what is
+        # encoded twice, as in names of bindings of tags, is the same as what is encoded once.
+        kept = unquote(re.sub("%2F", "%252F", path, flags=re.IGNORECASE))
+        return self.cloud.by_id(kept.replace("%2f", "%2F"))
 
     @property
     def mask(self) -> tuple[str, ...] | None:

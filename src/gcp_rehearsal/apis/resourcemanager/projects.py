@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call, Handler, Kind
-from gcp_rehearsal.errors import ApiError, not_found, unimplemented
+from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
 
 if TYPE_CHECKING:
     from gcp_rehearsal.settings import Project
+    from gcp_rehearsal.state import StoredResource
 
 BILLING_ACCOUNT = "billingAccounts/012345-6789AB-CDEF01"
 """Of every project that has one."""
@@ -118,10 +119,24 @@ def _binding(call: Call, body: JsonObject) -> str:
     return f"tagBindings/{quote(str(body.get('parent', '')), safe='')}/{body.get('tagValue', '')}"
 
 
+def _check_binding(call: Call, body: JsonObject, before: StoredResource | None) -> None:
+    """Refuse one without what it is bound to or the tag's value. Raises `ApiError`."""
+    if body.get("tagValueNamespacedName") and not body.get("tagValue"):
+        raise unimplemented(
+            "tags that are bound by the name of their value: there are no tags' values to find it among"
+        )
+    for field, begins in (("parent", "//"), ("tagValue", "tagValues/")):
+        value = str(body.get(field) or "")
+        if not value.startswith(begins) or value == begins:
+            raise invalid(
+                "Request contains an invalid argument.", (f"tag_binding.{field}", f"must begin with {begins}")
+            )
+
+
 _ALL = {"allowAll": True}
 _OF_PROJECTS = "cloudresourcemanager.projects"
 _OF_POLICIES = "orgpolicy.projects.policies"
-KINDS: Mapping[str, Kind] = {"cloudresourcemanager.tagBindings": Kind(name=_binding)}
+KINDS: Mapping[str, Kind] = {"cloudresourcemanager.tagBindings": Kind(name=_binding, prepare=_check_binding)}
 HANDLERS: Mapping[str, Handler] = {
     f"{_OF_PROJECTS}.get": _get,
     f"{_OF_PROJECTS}.list": _search,
