@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -35,6 +34,7 @@ _GUARD = Path(__file__).parent / "support" / "guard"
 sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
+from matrix_table import Told, lines  # noqa: E402
 from places import FETCHED  # noqa: E402
 from typist import Typist  # noqa: E402
 from user import User  # noqa: E402
@@ -87,39 +87,21 @@ def _nothing_revealed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """
-    Print what tests have seen of this machine, and the matrix of test_chaos.py.
-
-    The matrix: converged of tried, for each method and each way in which it went wrong.
-    """
+    """Print what tests have seen of this machine, and the matrix of test_chaos.py."""
     reports = [report for of in ("passed", "failed") for report in terminalreporter.stats.get(of, ())]
     for seen in dict.fromkeys(
         str(v) for report in reports for name, v in report.user_properties if name == "seen"
     ):
         terminalreporter.write_line(seen)
-    cells = [tuple(value) for report in reports for name, value in report.user_properties if name == "chaos"]
+    cells = [Told(*value) for report in reports for name, value in report.user_properties if name == "chaos"]
     if not cells:
         return
     from chaos import KINDS
 
-    which = "every call in every kind" if all(one[1] for one in cells) else (
-        "a sample: every call in one kind (make chaos: every call in every kind)"
-    )  # fmt: skip
-    for task in sorted({task for task, *_ in cells}):
-        tried = Counter((method, kind) for one, _, kind, method, *_ in cells if one == task)
-        well = Counter((method, kind) for one, _, kind, method, good, _ in cells if one == task and good)
-        by_law = sum(law for one, *_, law in cells if one == task)
-        terminalreporter.section(f"chaos: {task}, converged of tried within two more runs")
-        terminalreporter.write_line(which)
-        terminalreporter.write_line(f"{'':<48}" + "".join(f"{kind:>14}" for kind in KINDS))
-        for method in sorted({method for method, _ in tried}):
-            name = method.replace("projects.", "").replace("locations.", "")
-            counts = [(well[method, kind], tried[method, kind]) for kind in KINDS]
-            terminalreporter.write_line(
-                f"{name:<48}" + "".join(f"{f'{a}/{b}' if b else '':>14}" for a, b in counts)
-            )
-        alike = f"; {by_law} of them are a read's, and the same as one that was run" if by_law else ""
-        terminalreporter.write_line(f"{well.total()} of {tried.total()}{alike}")
+    for task in sorted({cell.task for cell in cells}):
+        terminalreporter.section(f"chaos: {task}, converged of run within two more runs")
+        for line in lines([cell for cell in cells if cell.task == task], KINDS):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

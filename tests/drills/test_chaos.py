@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from chaos import RUNS, Work, cells, task
+from forked import Cell
+from matrix_table import Told
 from ways import Way
 
 Record = Callable[[str, object], None]
@@ -38,6 +40,11 @@ GRAPHS: dict[str, tuple[Way, tuple[str, ...], tuple[str, ...]]] = {
 """Graphs beside the usual one: the way, what goes wrong among others, and what does in a change."""
 
 
+def told(cell: Cell, task: str) -> tuple[object, ...]:
+    """What the table at the end is made of: a tuple and no more, since workers hand it on."""
+    return tuple(Told(task, ALL, cell.kind, cell.method, not cell.wrong, cell.by_law))
+
+
 @pytest.mark.drill
 @pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize("part", LARGE_PARTS, ids=str)
@@ -56,8 +63,7 @@ def test_with_a_startup_cache_an_agents_secret_and_a_budget_or_with_keys_of_clie
     monkeypatch.chdir(here)
     came = cells(task(way, work, tmp_path, **{graph: True}), part=part[0], of=part[1], sample=not ALL)
     for cell in came:
-        about = (f"{work} {way}, {graph}", ALL, cell.kind, cell.method)
-        record_property("chaos", (*about, not cell.wrong, cell.by_law))
+        record_property("chaos", told(cell, f"{work} {way}, {graph}"))
     methods = " ".join(cell.method for cell in came)
     assert all(one in methods for one in (in_a_change if work == "change" else always)), methods
     assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]
@@ -73,7 +79,6 @@ def test_whichever_call_goes_wrong_all_ends_as_if_nothing_had(
     monkeypatch.chdir(here)
     came = cells(task(way, work, tmp_path), part=part, of=PARTS, sample=not ALL)
     for cell in came:
-        about = (f"{work} {way}", ALL, cell.kind, cell.method)
-        record_property("chaos", (*about, not cell.wrong, cell.by_law))
+        record_property("chaos", told(cell, f"{work} {way}"))
     assert len(came) > 10
     assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]

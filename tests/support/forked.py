@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 import json
 import os
 import shutil
@@ -19,9 +20,11 @@ from typing import Any
 import looptime
 
 from cloud import AtOnce
+from gcp_rehearsal.apis.storage.content import Content
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.cloud import Cloud
 from gcp_rehearsal.faults import Fault
+from gcp_rehearsal.state import StoredResource
 from homeport.resources.google.traffic import Body, Receipt, latest, shares, short
 from ways import NAME, PROJECT, REGION
 
@@ -64,12 +67,18 @@ def is_read(verb: str, method: str) -> bool:
 
 
 def as_read(kind: str, ran: Iterable[Cell], nth: int, method: str) -> Cell | None:
-    """Return the cell of a read that is the same as one of those that `ran` at that call; None where it must run itself."""
+    """
+    Return the cell of a read that is the same as one of those that `ran` at that call; None where it must run itself.
+
+    A cell whose like is not among them is no good one: that fails.
+    """
     if kind not in READ_ALIKE:
         return None
-    alike = READ_ALIKE[kind]
+    if not (alike := READ_ALIKE[kind]):
+        return Cell(nth, method, kind, 1, "", by_law=True)
     same = next((cell for cell in ran if cell.nth == nth and cell.kind == alike), None)
-    return Cell(nth, method, kind, same.runs if same else 1, same.wrong if same else "", by_law=True)
+    assert same is not None, f"{kind} of call {nth} is the same as its {alike}, which was not run"
+    return Cell(nth, method, kind, same.runs, same.wrong, by_law=True)
 
 
 class Child:
@@ -153,18 +162,32 @@ class Watched(Cloud):
             if fault is not None:
                 self.faults.append(fault)
         self.clock.settle()
-        before = self._state() if self.held_to_reads else ""
+        before = self._state() if self.held_to_reads else {}
         reply = await super().handle(request)
         if before and is_read(request.verb, self.log[-1].method):
-            assert self._state() == before, f"{self.log[-1].method} is a read, and changed something"
+            after = self._state()
+            changed = sorted(key for key in before | after if before.get(key) != after.get(key))
+            assert not changed, f"{self.log[-1].method} is a read, and changed {', '.join(changed)}"
         if service := self.store.get("run", SERVICE):
             self._watch(shares(service.body))
         return reply
 
-    def _state(self) -> str:
-        """All that a read could have changed."""
-        kept = [(one.api, one.name, one.body) for one in self.store.everything()]
-        return repr((kept, list(self.access.grants()), self.enabled, len(self.clock._due)))
+    def _state(self) -> dict[str, str]:
+        """All that a read could have changed, by what it is called."""
+        files = [(path.name, path.stat()) for path in sorted(self.folder.rglob("*"))]
+        return {
+            **{
+                f"{one.api}/{one.name}": repr((one.version, one.body, _shown(one.hidden)))
+                for one in self.store.everything()
+            },
+            "grants": repr(list(self.access.grants())),
+            "enabled APIs": repr(self.enabled),
+            "what is due": repr(len(self.clock._due)),
+            "quotas": repr((self.quotas, self.quotas_at_first)),
+            "names that are reserved": repr(self._reserved),
+            "ids that come next": repr(self._random.getstate()),
+            "files": repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files]),
+        }
 
     def _watch(self, serving: dict[str, int]) -> None:
         self.early |= dict.fromkeys(name for name in serving if name and name not in self.proven)
@@ -189,6 +212,22 @@ class Watched(Cloud):
         assert behind == {revision}, f"{url} is {behind}, and not {revision}"
         self.proven.add(revision)
         return Receipt(at=self.clock.text(), passed=True, counts={"passed": 20})
+
+
+def _shown(hidden: object) -> object:
+    """What a thing hides: bytes by their digest, another thing by its name, and of a build that runs that it is the same one."""
+    match hidden:
+        case dict():
+            return {key: _shown(value) for key, value in hidden.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_shown(value) for value in hidden]
+        case bytes() | bytearray():
+            return hashlib.sha256(hidden).hexdigest()
+        case StoredResource():
+            return f"{hidden.api}/{hidden.name}"
+        case Content() | None | str() | int() | float():
+            return str(hidden)
+    return f"{type(hidden).__name__} {id(hidden)}"
 
 
 def drive(
