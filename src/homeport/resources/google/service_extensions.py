@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.reconcile import Ref, Rules
 from homeport.resources.google.model_armor import host
 from homeport.resources.google.rest import LABEL, Address, RestResource
@@ -61,6 +62,23 @@ def settings_of_models(models: Sequence[str], template: str) -> dict[str, str]:
         for model in models
     ]
     return _metadata(entries)
+
+
+def models_of(extension: Mapping[str, Json]) -> frozenset[str]:
+    """Return the names that a traffic extension looks at all of, prompts and answers; none where what it is told cannot be read."""
+    named: set[str] = set()
+    for chain in extension.get("extensionChains") or ():
+        for each in chain.get("extensions") or ():
+            try:
+                entries = json.loads((each.get("metadata") or {}).get(_SETTINGS, "[]"))
+                named.update(
+                    str(entry["model"])
+                    for entry in entries
+                    if entry.get("user_prompt_template_id") and entry.get("model_response_template_id")
+                )
+            except (ValueError, TypeError, KeyError, AttributeError):
+                continue
+    return frozenset(named)
 
 
 def traffic_extension(  # noqa: PLR0913 - whose, where, and what it does
@@ -127,6 +145,7 @@ __all__ = [
     "TRAFFIC",
     "authz_extension",
     "content_policy",
+    "models_of",
     "part",
     "settings_of_models",
     "traffic_extension",

@@ -301,9 +301,9 @@ class EndpointEdge:
             return {FURTHER_LABEL: self.parts.names.region}
         return region_labels(self.parts.edge.regions)
 
-    def facts(self, prices: Prices) -> Iterator[Fact]:
-        """Yield what a plan tells of it."""
-        yield EdgeFact.of(self.parts.edge, prices)
+    def facts(self, prices: Prices, *, screens: bool = False) -> Iterator[Fact]:
+        """Yield what a plan tells of it; with `screens` the file's screen stands at it."""
+        yield EdgeFact.of(self.parts.edge, prices, screens=screens)
 
     def findings(self, front: FrontEndpoint) -> Iterator[PreflightFinding]:
         """Yield what stands in its way, and what was found of the endpoints behind it, for the endpoint of the file at its front."""

@@ -34,11 +34,13 @@ class EdgeFact(Fact):
     """Other endpoints that answer a part of the requests at the address, with the percent of each."""
     with_traffic: str
     """What comes with traffic, in words."""
+    screens: bool
+    """Whether what the file's `[guard]` takes for a screen stands at it."""
     unconfirmed: tuple[str, ...]
     """Keys of the prices among them that nothing official confirms."""
 
     @classmethod
-    def of(cls, edge: Edge, prices: Prices) -> EdgeFact:
+    def of(cls, edge: Edge, prices: Prices, *, screens: bool = False) -> EdgeFact:
         """Return what is told of the file's load balancer."""
         month = edge_month(prices, edge)
         return cls(
@@ -52,6 +54,7 @@ class EdgeFact(Fact):
             backends=dict(sorted(edge.backends.items())),
             shares=dict(sorted(edge.shares.items())),
             with_traffic=with_traffic(prices, edge),
+            screens=screens,
             unconfirmed=month.unconfirmed,
         )
 
@@ -93,7 +96,7 @@ class EdgeFact(Fact):
         texts.append(
             f"${self.usd_per_month:.2f} a month while nobody asks anything{guess}, and {self.with_traffic}"
         )
-        if self.requests_per_minute is None and not self.backends and not self.shares:
+        if self.requests_per_minute is None and not (self.backends or self.shares or self.screens):
             texts.append(
                 "a domain is all that this adds: without [edge] the service's own address has TLS, asks for the same token, "
                 "and costs nothing while the service is at zero"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from homeport.catalog.prices import Prices
@@ -22,13 +22,16 @@ from homeport.spec import Edge, Guard
 from homeport.spec.guard import UNSCREENED
 from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.guard import LIMITED, ROLE, template_of
+from homeport.targets.cloudrun.guard_road_standing import StandingService, told
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.preflight.finding import PreflightFinding
 
 ROLES = ("roles/modelarmor.calloutUser", "roles/serviceusage.serviceUsageConsumer", ROLE)
 """What Google's guide grants to the account of Service Extensions, of this project as it calls and as it has the template."""
 QUOTA = 600
 """Calls a minute that load balancers of a project may make of Model Armor, of which a whole chat takes two."""
-_LATEST = ":latest"
+_GUIDES_MOST_S = 1.0
+"""What Google's guide lets a callout take; its API takes ten times that."""
 _HOW = {
     "traffic-extension": "a traffic extension",
     "authz-extension": "an authorization extension of a content policy (Preview)",
@@ -104,7 +107,8 @@ class GuardRoad:
     member: str
     """The account by which Service Extensions act in the project, as policies name it."""
     models: tuple[str, ...]
-    """The names of what is served."""
+    """The names of what the file wants served."""
+    standing: StandingService = field(default_factory=StandingService)
 
     @property
     def address(self) -> str:
@@ -126,7 +130,7 @@ class GuardRoad:
         after = tuple(grant.id for grant in self.grants)
         after += (f"model-armor-template/{called}",) if self.guard.template is None else ()
         if self.guard.where == "traffic-extension":
-            settings = settings_for(self.models, template)
+            settings = settings_for(self._named, template)
             made = extensions.traffic_extension(
                 google, name, called, region, rule=rule, scheme=scheme, settings=settings, timeout_s=timeout
             )
@@ -143,6 +147,19 @@ class GuardRoad:
         """Return what lets Service Extensions ask Model Armor."""
         return grants(self.google, self.member, needs=("apis", f"service/{self.names.name}"))
 
+    @property
+    def _named(self) -> tuple[str, ...]:
+        """
+        Return the names that a traffic extension is told: also those of what serves now.
+
+        That goes on serving until the new revision is released, and for good where that fails: the next `up` drops its names.
+        """
+        return tuple(dict.fromkeys((*self.models, *self.standing.names)))
+
+    def findings(self) -> Iterator[PreflightFinding]:
+        """Yield what would be reached unscreened, were it made now."""
+        yield from self.standing.findings(self.guard.where)
+
     def facts(self) -> Iterator[Fact]:
         """Yield what a plan tells of it."""
         yield GuardRoadFact.of(self.guard, load_prices())
@@ -155,8 +172,23 @@ class GuardRoad:
         )
         if self.guard.where == "traffic-extension":
             yield (
-                f"[guard] tells the extension the names {', '.join(_told(self.models))}: what Google does with a request that names "
+                f"[guard] tells the extension the names {', '.join(told(self._named))}: what Google does with a request that names "
                 "another model no page says, and an engine that takes it answers unscreened"
+            )
+            if former := [name for name in self.standing.names if name not in self.models]:
+                yield (
+                    f"[guard] keeps {', '.join(former)}, which serves until the new revision does, among the extension's names: the `up` after "
+                    "this one drops it, and `rollback` goes back to it only before that"
+                )
+        if self.standing.lets_past:
+            yield (
+                "[guard] stands at the load balancer, and whoever may call the service now reaches it at its own address unscreened until "
+                "that is closed, which is once the load balancer answers"
+            )
+        if self.guard.deadline_s > _GUIDES_MOST_S:
+            yield (
+                f"guard.deadline_s = {self.guard.deadline_s:g} is more than the {_GUIDES_MOST_S:g} s that Google's guide lets an extension "
+                "take; its API takes up to 10 s, and which of the two holds was not seen"
             )
         if self.edge.requests_per_minute is not None:
             yield (
@@ -185,22 +217,17 @@ def grants(google: Google, member: str, *, needs: tuple[str, ...]) -> list[Agent
 
 def settings_for(models: Sequence[str], template: str) -> dict[str, str]:
     """Return what a traffic extension is told. Raises `SpecError` for more names than Google takes."""
-    told = _told(models)
-    settings = extensions.settings_of_models(told, template)
+    names = told(models)
+    settings = extensions.settings_of_models(names, template)
     size = sum(len(key) + len(value) for key, value in settings.items())
     if size >= extensions.METADATA_BYTES:
         raise SpecError(
-            f"Google lets a traffic extension be told less than {extensions.METADATA_BYTES} bytes, and {len(told)} names of models with "
+            f"Google lets a traffic extension be told less than {extensions.METADATA_BYTES} bytes, and {len(names)} names of models with "
             f"their template take {size}",
-            hint='take "authz-extension" for where in [guard], which is told none, or "gateway"; or serve fewer adapters',
+            hint='take "authz-extension" for where in [guard], which is told none, or "gateway"; or serve fewer adapters. What serves '
+            "now counts, too, until another model does",
         )
     return settings
-
-
-def _told(models: Sequence[str]) -> list[str]:
-    """Return the names under which each may be asked for: one without a tag also with that which it means."""
-    every = [(model, *(() if ":" in model else (f"{model}{_LATEST}",))) for model in models]
-    return list(dict.fromkeys(name for names in every for name in names))
 
 
 def before_it_serves(resources: Sequence[Resource], road: GuardRoad) -> list[Resource]:

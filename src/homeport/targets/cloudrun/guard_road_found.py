@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from homeport.errors import ApiDisabled
+from homeport.errors import ApiDisabled, HomeportError, NoCredentials, NotFound
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.reconcile import Resource
@@ -16,8 +15,10 @@ from homeport.resources.google import service_extensions as extensions
 from homeport.resources.google.rest import LABEL, RestResource
 from homeport.resources.google.service_agent import NETWORK_SERVICES, AgentGrant, agent
 from homeport.spec import Guard
+from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.guard_road import GuardRoad, grants
-from homeport.targets.cloudrun.inventory import Inventory, Thing
+from homeport.targets.cloudrun.guard_road_kinds import ROAD_KINDS
+from homeport.targets.cloudrun.inventory import Inventory, Thing, Unread, refuse_incomplete, take_inventory
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.service_labels import ROAD_LABEL
 
@@ -35,12 +36,20 @@ NEEDS: Mapping[str, frozenset[str]] = {
 
 
 async def unwanted_road(
-    google: Google, names: Names, road: GuardRoad | None, labels: Mapping[str, str], *, template: Guard | None
+    google: Google,
+    names: Names,
+    road: GuardRoad | None,
+    labels: Mapping[str, str],
+    *,
+    template: Guard | None,
+    leftovers: Sequence[Resource],
 ) -> list[Resource]:
     """
     Return what a road took for another state of the file, to be taken away; `template` is the `[guard]` whose template is wanted.
 
     It is looked for only where the service says in its `labels` that it had one: for all others nobody needs a permission on it.
+    `leftovers` are what goes of the load balancer, before whose rule an extension goes. Raises `Incomplete` where it is not known
+    whether others need its grants.
     """
     if ROAD_LABEL not in labels:
         return []
@@ -51,7 +60,7 @@ async def unwanted_road(
         part = extensions.part(google, name, kind, called, {}, region)
         if part.id not in wanted:
             gone[part.id] = part
-    rule, asked = f"forwarding-rule/{name}-edge", f"{extensions.AUTHZ.replace(' ', '-')}/{called}"
+    rule, asked = _rule(google, names, leftovers), f"{extensions.AUTHZ.replace(' ', '-')}/{called}"
     after = {extensions.TRAFFIC: (rule,), extensions.POLICY: (rule, asked)}
     parts: list[Resource] = [
         replace(part, after=tuple(need for need in after.get(part.kind, ()) if need == rule or need in gone))
@@ -59,55 +68,89 @@ async def unwanted_road(
     ]
     if template is None or template.template is not None:
         parts.append(armor.template(google, name, called, region, ()))
-    if road is None and not await used_elsewhere(google, name):
-        held = grants(google, await agent(google, NETWORK_SERVICES), needs=())
-        parts = [
-            replace(part, after=(*part.after, *(grant.id for grant in held)))
-            if isinstance(part, RestResource)
-            else part
-            for part in parts
-        ]
-        parts += held
-    return parts
+    held = await _held(google) if road is None else []
+    if held:
+        used, unread = await used_elsewhere(google, name)
+        refuse_incomplete(unread, f"it is not known whether grants that {name} had for its screen can go")
+        held = [] if used else held
+    ids = tuple(grant.id for grant in held)
+    parts = [
+        replace(part, after=(*part.after, *ids)) if isinstance(part, RestResource) else part for part in parts
+    ]
+    return [*parts, *held]
 
 
-async def found_grants(google: Google, name: str, inventory: Inventory) -> list[AgentGrant]:
+def _rule(google: Google, names: Names, leftovers: Sequence[Resource]) -> str:
+    """Return the id under which the forwarding rule goes, which is another where a wanted one of another place has its name."""
+    usual = lb.part(google, names.name, lb.RULE, EdgeNames(name=names.name).main, {}, region=names.region)
+    for resource in leftovers:
+        if isinstance(resource, RestResource) and resource.address.path == usual.address.path:
+            return resource.id
+    return usual.id
+
+
+async def _held(google: Google) -> list[AgentGrant]:
+    """Return the grants of the account of Service Extensions that are there."""
+    every = grants(google, await agent(google, NETWORK_SERVICES), needs=())
+    return [grant for grant in every if await grant.read() is not None]
+
+
+async def found_grants(
+    google: Google, name: str, inventory: Inventory
+) -> tuple[list[AgentGrant], tuple[Unread, ...]]:
     """
-    Return the grants of the account of Service Extensions, where an endpoint has a road and nothing else of the project needs them.
+    Return the grants of the account of Service Extensions, where an endpoint has a road and nothing else of the project needs them,
+    and what could not be read: they stay then, since others may need them.
 
     They go before that, which tells of them: a second `down` finds them as the first did.
     """
     own = [thing for thing in inventory.of(name) if thing.kind in extensions.COLLECTIONS]
-    if not own or await used_elsewhere(google, name):
-        return []
-    return grants(google, await agent(google, NETWORK_SERVICES), needs=tuple(_id(thing) for thing in own))
+    if not own:
+        return [], ()
+    try:
+        member = await agent(google, NETWORK_SERVICES)
+        used, unread = await used_elsewhere(google, name)
+    except NoCredentials:
+        raise
+    except HomeportError as error:
+        return [], (_unknown(error),)
+    if used or unread:
+        return [], unread
+    return grants(google, member, needs=tuple(_id(thing) for thing in own)), ()
 
 
-async def used_elsewhere(google: Google, name: str) -> bool:
+async def used_elsewhere(google: Google, name: str) -> tuple[bool, tuple[Unread, ...]]:
     """
-    Tell whether an extension of the project that is not the endpoint's calls Model Armor: the account is the same for all of them.
+    Tell whether an extension of the project that is not the endpoint's calls Model Armor, and what could not be read of that: the
+    account is the same for all of them.
 
-    All regions are asked, since others' are anywhere. Raises what keeps that from being read.
+    All regions are asked, and `global`, since others' are anywhere. One where Google knows no such list has none.
     """
     try:
         regions = [region["name"] async for region in google.pages("compute", _regions(google), "items")]
     except ApiDisabled:
-        return False
-    kinds = (extensions.TRAFFIC, extensions.AUTHZ)
-    answers = await asyncio.gather(
-        *(_calls(google, kind, region, name) for kind in kinds for region in regions)
-    )
-    return any(answers)
-
-
-async def _calls(google: Google, kind: str, region: str, name: str) -> bool:
-    api, collection, _ = extensions.COLLECTIONS[kind]
-    path = f"v1/projects/{google.project}/locations/{region}/{collection}"
+        return False, ()
+    except NoCredentials:
+        raise
+    except HomeportError as error:
+        return False, (_unknown(error),)
+    kinds = tuple(kind for kind in ROAD_KINDS if kind.kind in {extensions.TRAFFIC, extensions.AUTHZ})
     try:
-        listed = [body async for body in google.pages(api, path, collection)]
-    except ApiDisabled:
-        return False
-    return any(body.get("labels", {}).get(LABEL) != name and _asks(body) for body in listed)
+        found = await take_inventory(google, regions=(*regions, "global"), kinds=kinds, everywhere=False)
+    except NoCredentials:
+        raise
+    except HomeportError as error:
+        return False, () if isinstance(error, NotFound) else (_unknown(error),)
+    used = any(
+        thing.body.get("labels", {}).get(LABEL) != name and _asks(thing.body) for thing in found.things
+    )
+    errors = [failure.error for failure in found.unread if not isinstance(failure.error, NotFound)]
+    return used, () if used else tuple(_unknown(error) for error in errors[:1])
+
+
+def _unknown(error: HomeportError) -> Unread:
+    what = "whether other extensions of the project call Model Armor, so that its grants on the project stay"
+    return Unread(kind="grant", region="", what=what, error=error)
 
 
 def _asks(body: Mapping[str, Json]) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from homeport.resources.google.service_agent import NETWORK_SERVICES, agent
 from homeport.targets.cloudrun.guard_road import GuardRoad
+from homeport.targets.cloudrun.guard_road_standing import StandingService, standing_service
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 
@@ -15,6 +16,12 @@ async def with_road(target: CloudRunTarget) -> CloudRunTarget:
     if guard is None or guard.in_gateway or edge is None:
         return target
     member = await agent(target.google, NETWORK_SERVICES)
+    service, public = target.edge.service if target.edge is not None else {}, target.spec.access.public
+    standing = (
+        await standing_service(target.google, service, public=public)
+        if service
+        else StandingService(public=public)
+    )
     road = GuardRoad(
         google=target.google,
         names=target.names,
@@ -22,6 +29,7 @@ async def with_road(target: CloudRunTarget) -> CloudRunTarget:
         edge=edge,
         member=member,
         models=(target.launch.model, *target.weights.adapters),
+        standing=standing,
     )
     return replace(target, road=road)
 

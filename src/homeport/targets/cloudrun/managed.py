@@ -132,12 +132,12 @@ async def find_managed(
     else:
         things |= schedule
     grants, unread = await _grants(google, name, inventory, things)
-    of_road = await found_grants(google, name, inventory)
+    of_road, unsure = await found_grants(google, name, inventory)
     return FoundResources(
         name=name,
         regions=tuple(sorted({thing.region for thing in inventory.of(name)} - {""})),
         resources=(*(_before(thing, grants) for thing in things.values()), *gateway, *grants, *of_road),
-        unread=(*inventory.unread, *not_listed, *unlisted, *unread),
+        unread=(*inventory.unread, *not_listed, *unlisted, *unread, *unsure),
         others=tuple(endpoint for endpoint in inventory.endpoints if endpoint != name),
     )
 

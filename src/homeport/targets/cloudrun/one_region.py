@@ -166,7 +166,7 @@ class CloudRunLifecycle:
         and where further regions serve the endpoint, which would be left on the other.
         """
         await ensure_alone(self.google, self.name, await live(self.google, self.path))
-        fit = WayBack(google=self.google, names=self.names, guard=self.spec.gateway_guard).ensure_fit
+        fit = self._way_back.ensure_fit
         return await replace(release(self.google, self.names, unasked), ensure_fit=fit).roll_back()
 
     async def take_down(
@@ -188,7 +188,7 @@ class CloudRunLifecycle:
 
         What it was used for is told with `usage`, where metrics can be read. Raises `NotFound` where nothing is, `Incomplete` where that is not known.
         """
-        fit = WayBack(google=self.google, names=self.names, guard=self.spec.gateway_guard).ensure_fit
+        fit = self._way_back.ensure_fit
         status = await describe(self.google, self.name, self.names.region, fit)
         return await with_usage(self.google, status) if usage else status
 
@@ -245,6 +245,13 @@ class CloudRunLifecycle:
         if self.spec.access.public:
             return "it is public: anybody on the internet may use it, and you pay"
         return "it is private: `homeport proxy` opens a local port to it for any OpenAI client"
+
+    @property
+    def _way_back(self) -> WayBack:
+        """Return what looks at an earlier revision before it may serve again."""
+        gateway = self.spec.gateway_guard
+        road = self.spec.guard if gateway is None else None
+        return WayBack(google=self.google, names=self.names, guard=gateway, road=road)
 
     async def _verify_anew(self) -> Report:
         """Verify what serves, through a door of its own: an endpoint outlasts the one that it was found through."""

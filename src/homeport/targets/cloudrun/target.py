@@ -181,7 +181,7 @@ class CloudRunTarget(CloudRunGraph):
         parts += await unwanted_api_gateway(self.google, self.names, self.api_gateway, labels)
         parts += await unwanted_screen(self.foundations, labels)
         parts += await unwanted_road(
-            self.google, self.names, self.road, labels, template=self.foundations.guard
+            self.google, self.names, self.road, labels, template=self.foundations.guard, leftovers=parts
         )
         if live_labels is None:
             parts += await left_behind(self.foundations, observed=self.observing is not None)
@@ -236,6 +236,7 @@ class CloudRunTarget(CloudRunGraph):
         )
         more = (*login_findings(self.settings, self.names.project),)
         more += await self.api_gateway.findings() if self.api_gateway else ()
+        more += tuple(self.road.findings()) if self.road else ()
         return Findings((*findings.all, *more, *(self.edge.findings(front) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
@@ -280,7 +281,7 @@ class CloudRunTarget(CloudRunGraph):
         yield facts.CallersFact(public=access.public, callers=self.callers)
         yield from self.told
         yield from self.road.facts() if self.road else ()
-        yield from self.edge.facts(load_prices()) if self.edge else ()
+        yield from self.edge.facts(load_prices(), screens=self.road is not None) if self.edge else ()
         yield from self.api_gateway.facts(load_prices()) if self.api_gateway else ()
         if self.further:
             priced = [(target.names.region, target.estimate) for target in (self, *self.further)]

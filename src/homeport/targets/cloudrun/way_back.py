@@ -9,6 +9,7 @@ from homeport.gateway.settings import VARIABLE
 from homeport.gateway.settings import read as settings_of
 from homeport.google import Binding, Google, IamResource, policy
 from homeport.json_types import Json
+from homeport.resources.google import service_extensions as extensions
 from homeport.resources.google.network import network
 from homeport.resources.google.traffic import Body, short
 from homeport.spec import Guard
@@ -16,6 +17,7 @@ from homeport.targets.cloudrun.containers import secret_versions_of
 from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.front import screening_gateway
 from homeport.targets.cloudrun.guard import ROLE, ModelArmorParts
+from homeport.targets.cloudrun.guard_road_standing import names_of, told
 from homeport.targets.cloudrun.names import Names
 
 _AGAIN = "put {table} back into the file, and run `homeport up --on cloudrun`: it makes a revision with all that it needs"
@@ -30,7 +32,9 @@ class WayBack:
     google: Google
     names: Names
     guard: Guard | None
-    """What the file wants screened."""
+    """What the file wants screened by a gateway."""
+    road: Guard | None = None
+    """What it wants screened at a load balancer."""
 
     async def ensure_fit(self, revision: Body) -> None:
         """
@@ -45,11 +49,30 @@ class WayBack:
                 f"{name} answers unscreened, and the file has a [guard]",
                 hint="take [guard] out of the file first, if that is what you want",
             )
+        if self.road is not None and self.road.where == "traffic-extension" and gateway is None:
+            await self._ensure_named(name, revision)
         for secret, version in secret_versions_of(revision):
             await self._ensure_readable(name, secret, version)
         template = _template(gateway) if gateway is not None else ""
         if template:
             await self._ensure_screens(name, revision, template)
+
+    async def _ensure_named(self, name: str, revision: Body) -> None:
+        """Raise `StateError` where the traffic extension that is there does not look at all that the revision answers to."""
+        part = extensions.part(
+            self.google, self.names.name, extensions.TRAFFIC, self.names.guard, {}, self.names.region
+        )
+        live = await part.read()
+        named = extensions.models_of(live) if live is not None else frozenset[str]()
+        lacking = [each for each in told(names_of(revision)) if each not in named]
+        if names_of(revision) and not lacking:
+            return
+        unnamed = ", ".join(lacking) or "what it serves, which it does not say"
+        raise StateError(
+            f"{name} would answer unscreened: the traffic extension {self.names.guard} "
+            + (f"does not name {unnamed}" if live is not None else "is gone"),
+            hint="put that model back into the file, and run `homeport up --on cloudrun`: it tells the extension before anything serves",
+        )
 
     async def _ensure_readable(self, name: str, secret: str, version: str) -> None:
         try:
