@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 import time
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+
+_BETWEEN = "  "
+"""What stands between two columns."""
 
 
 class Terminal:
@@ -89,7 +93,11 @@ class Terminal:
     def table(
         self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, data: Json, empty: str = ""
     ) -> None:
-        """Print a table as the result; where it has no rows, say `empty` instead."""
+        """
+        Print a table as the result; where it has no rows, say `empty` instead.
+
+        On a terminal that is narrower than the table each row is a block, a line for each of its cells that are not empty.
+        """
         if self.json_output:
             self.result("", data)
             return
@@ -98,8 +106,12 @@ class Terminal:
             return
         header, *rows = (tuple(printable(cell, keep="") for cell in row) for row in [header, *rows])
         widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        if columns is not None and sum(widths) + len(_BETWEEN) * (len(widths) - 1) > columns:
+            self.result("\n\n".join(_block(header, row, columns) for row in rows))
+            return
         lines = (
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            _BETWEEN.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in [header, *rows]
         )
         self.result("\n".join(lines))
@@ -268,3 +280,16 @@ def pairs(values: Mapping[str, str] | Iterable[tuple[str, str]]) -> str:
     rows = list(values.items() if isinstance(values, Mapping) else values)
     width = max((len(label) for label, _ in rows), default=0)
     return "\n".join(f"  {label.ljust(width)}  {printable(value, keep='')}" for label, value in rows)
+
+
+def _block(header: tuple[str, ...], row: tuple[str, ...], columns: int) -> str:
+    """Return a row as lines of label and value, of which none that can be broken between words is longer than the terminal."""
+    from textwrap import wrap
+
+    label_width = max(len(label) for label in header) + len(_BETWEEN)
+    lines = []
+    for label, cell in zip(header, row, strict=True):
+        parts = wrap(cell, max(1, columns - label_width), break_long_words=False, break_on_hyphens=False)
+        for number, part in enumerate(parts):
+            lines.append((label if number == 0 else "").ljust(label_width) + part)
+    return "\n".join(lines)

@@ -1,12 +1,17 @@
-"""What a real terminal gets to see of a stranger's files."""
+"""What a real terminal gets to see: of a stranger's files, and where it is narrow."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
+import struct
 import subprocess
+import termios
 from pathlib import Path
+
+import pytest
 
 from places import TAUGHT_FOLDER
 from unprintable import is_clean
@@ -36,9 +41,17 @@ def test_a_strangers_config_is_told_and_does_nothing_to_the_terminal(user: User,
         assert is_clean(ran.out + ran.err)
 
 
-def as_a_terminal_sees_it(user: User, *arguments: str) -> str:
-    """What homeport sends to a terminal without colours."""
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_table_fits_the_terminal(user: User, columns: int) -> None:
+    lines = as_a_terminal_sees_it(user, "models", columns=columns).split("\r\n")
+    assert any(line.split() == ["NAME", "gemma-4-e2b"] for line in lines), lines
+    assert all(len(line) <= columns or len(line.split()) <= 2 for line in lines), "a word is not cut"
+
+
+def as_a_terminal_sees_it(user: User, *arguments: str, columns: int = 0) -> str:
+    """What homeport sends to a terminal without colours; of 80 columns, unless others are said."""
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen([*HOMEPORT, *arguments], cwd=user.folder, stdin=slave, stdout=slave, stderr=slave,
                           env={**os.environ, "TERM": "dumb"}):  # fmt: skip
         os.close(slave)

@@ -274,23 +274,27 @@ def _keep_secret(root: Path, port: int, secret: str) -> Iterator[None]:
     type=click.IntRange(1, 65535),
     help=f"By default that of `homeport rehearse --port`.  [default: {_PORT}]",
 )
-@click.option("--project", default="rehearsal", show_default=True)
+@click.option("--project", help="By default that of `homeport rehearse` on this port.  [default: rehearsal]")
 @click.option("--as", "caller", default="you@example.com", show_default=True, help="Who is calling.")
 @click.pass_obj
-def env(app: CliContext, port: int | None, project: str, caller: str) -> None:
+def env(app: CliContext, port: int | None, project: str | None, caller: str) -> None:
     """
     Print the variables by which homeport and gcloud find a rehearsal that you have started.
 
     They name files with a login of the caller's, which go when it ends: it answers to nobody who has none.
     """
+    from gcp_rehearsal.cloud import Project
     from gcp_rehearsal.runtime.launch_adaptation import HOST
-    from homeport.cli.rehearse_background import secret_of
+    from homeport.cli.rehearse_background import find, secret_of
     from homeport.cli.rehearse_environment import variables
     from homeport.home import find_home, writing
 
     root = find_home().root
     port = click.get_current_context().meta[REHEARSAL_PORT] if port is None else port
     secret = secret_of(root, port)
+    if project is None:
+        running = find(root, port)
+        project = running.project if running is not None else Project().id
     with writing(root):
         environment = variables(f"http://{HOST}:{port}", project, secret=secret, caller=caller, folder=root)
     lines = [f"unset {' '.join(_SHADOWS)}"]
