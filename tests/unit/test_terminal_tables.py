@@ -9,7 +9,7 @@ import pytest
 from homeport.terminal import Terminal
 
 _HEADER = ("NAME", "STATE", "URL", "CHECKS")
-_ROWS = [
+_ROWS: list[tuple[str, ...]] = [
     ("demo", "ready", "http://127.0.0.1:23343/v1", "17 passed, 8 skipped of them for the model's nature"),
     ("other", "stopped", "", ""),
 ]
