@@ -18,7 +18,12 @@ from homeport.cli.context import CliContext, file_option, json_option, name_argu
 @click.option(
     "--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write a JUnit report to this file, too."
 )
-@click.option("--only", multiple=True, metavar="CHECK", help="Only this check; may be given several times.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="[REGION/]CHECK",
+    help="Only this check, in one region or in all; may be given several times.",
+)
 @click.option("--cold", is_flag=True, help="Measure a start from zero, too: for --on cloudrun.")
 @click.option(
     "--idle",

@@ -113,11 +113,17 @@ class ChangingTools:
                     raise StateError(
                         now.rollback_refused, hint="`homeport up` makes a revision that can serve"
                     )
+                if now.rollback_unknown:
+                    raise StateError(
+                        f"what would serve again is not known: {now.rollback_unknown}",
+                        hint="call `rollback` again once it can be read; `homeport rollback` says more",
+                    )
                 receipts = {name: dict(receipt) for name, receipt in (now.receipts or {}).items()}
                 plan = {
                     "name": now.name,
                     "target": now.target,
                     "serving": dict(now.traffic or {}),
+                    "regions": {one.region: dict(one.traffic) for one in now.regions},
                     "verified": receipts,
                     "model": now.model,
                     "does": f"{now.rollback_to or 'the newest verified revision that does not serve now'} serves again",

@@ -108,6 +108,24 @@ def _several(name: str, services: Services) -> str:
     return f"{name} serves in several regions ({', '.join(regions)}), which must go back together"
 
 
+def _hidden(name: str, services: Services) -> str:
+    """Return why it is not known in which regions it serves, where it had several once; '' where it is known."""
+    seen = {one["name"].split("/")[3] for one in services.repeated}
+    if not services.unread or seen.issuperset(regions_told(services.here.get("labels", {}))):
+        return ""
+    return (
+        f"in which regions {name} serves is not known: {'; '.join(unread.text for unread in services.unread)}"
+    )
+
+
+async def _way_back(google: Google, name: str, services: Services, ensure_fit: Ensure | None) -> ToldWayBack:
+    if several := _several(name, services):
+        return ToldWayBack(refused=several)
+    if hidden := _hidden(name, services):
+        return ToldWayBack(unknown=hidden)
+    return await ToldWayBack.of(google, services.here, ensure_fit)
+
+
 async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | None = None) -> Status:
     """
     Return what is deployed of the endpoint `name`. Raises what `find_services` raises.
@@ -124,8 +142,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         for revision, receipt in receipts(service).items()
     }
     context = marks.get(f"{ANNOTATION}context", "")
-    several = _several(name, services)
-    back = ToldWayBack(refused=several) if several else await ToldWayBack.of(google, service, ensure_fit)
+    back = await _way_back(google, name, services, ensure_fit)
     gateway, unseen = await _gateway(google, service)
     adapters = (adapter.partition("=") for adapter in marks.get(ADAPTED, "").split())
     return Status(
@@ -152,6 +169,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         regions=await _regions(google, services),
         also_in=services.others,
         parts=services.parts,
+        usage_unknown=_hidden(name, services),
         unread=(*(unread.text for unread in services.unread), *unseen),
         rollback_to=back.to or None,
         rollback_unknown=back.unknown,

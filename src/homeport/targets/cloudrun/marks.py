@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +49,8 @@ def marked(inputs: ServiceInputs, names: Names) -> dict[str, Any]:  # Any: JSON,
     """
     Return what Cloud Run is asked for; in several regions with a sum of the revision, which tells it from others with the same marks.
 
-    What differs from region to region is not in it: the region's name, and those of buckets and of a secret.
+    What differs from region to region is not in it: the region's name, those of buckets and of a secret, and the startup cache, for which
+    one region may have no room; what is served is the same without it.
     """
     body = service_spec(inputs)
     if inputs.edge is not None and inputs.edge.regions:
@@ -58,9 +60,28 @@ def marked(inputs: ServiceInputs, names: Names) -> dict[str, Any]:  # Any: JSON,
 
 def _sum(inputs: ServiceInputs, names: Names) -> str:
     launch = inputs.launch
-    alone = service_spec(replace(inputs, marks={}))["template"]
-    text = json.dumps([launch.version, dict(launch.files), alone], sort_keys=True, default=repr)
-    # The names of buckets and of a secret end with that of a further region: so they go before it.
-    for name in (names.bucket, names.caches, names.metrics_secret, names.region):
-        text = text.replace(name, "-")
+    alone = service_spec(replace(inputs, marks={}, cache=None))["template"]
+    return sum_of([launch.version, dict(launch.files), alone], names)
+
+
+def sum_of(asked: Any, names: Names) -> str:  # Any: JSON, and Refs
+    """
+    Return a sum of what was asked for, the same in every region.
+
+    A name counts where it stands alone: endpoints and projects may have that of a region in theirs. Those of endpoint and project are the
+    same in every region, and go as well, since one of them may be a region's.
+    """
+    text = json.dumps(asked, sort_keys=True, default=_plain)
+    own = (names.bucket, names.caches, names.metrics_secret, names.region, names.name, names.project)
+    alone = "|".join(map(re.escape, sorted(set(own), key=len, reverse=True)))
+    text = re.sub(rf"(?<![a-z0-9-])(?:{alone})(?![a-z0-9-])", "-", text)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+
+
+def _plain(value: object) -> dict[str, Any]:  # Any: JSON, and Refs
+    """Return a reference as JSON, in words that never change: another sum makes a new revision of every endpoint."""
+    if isinstance(value, Ref):
+        return {"of": value.id, "at": value.path}
+    if isinstance(value, Concat):
+        return {"joined": list(value.parts)}
+    raise TypeError(f"{type(value).__name__} has no form in a sum")

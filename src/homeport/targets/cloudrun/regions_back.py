@@ -45,6 +45,17 @@ class WantedRevision:
         same = [revision for revision in alike if self.template and _template(revision) == self.template]
         return same or (alike if self.told_by_marks else [])
 
+    def told_apart(self, revision: Body) -> str:
+        """Return in words what a revision has otherwise."""
+        name, has = short(str(revision["name"])), _same(revision)
+        marks = [
+            f"{key.removeprefix(ANNOTATION)} {has.get(key, 'none')} instead of {self.marks.get(key, 'none')}"
+            for key in _SAME
+            if has.get(key) != self.marks.get(key)
+        ]
+        rest = f"what else was asked for: its sum is {_template(revision) or 'not there'} instead of {self.template or 'not there'}"
+        return f"{name} differs in {', '.join(marks) or rest}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionStep:
@@ -68,6 +79,11 @@ async def roll_back(places: Sequence[CloudRunLifecycle], progress: Progress) -> 
     is changed. Where a change fails, the regions after it stay as they are, and the error says what serves.
     """
     steps = await _steps(places)
+    if not steps:
+        raise NotFound(
+            f"{places[0].name} has no other revision that was verified in {places[0].names.region}",
+            hint="`homeport up --on cloudrun` makes one; `homeport status --on cloudrun` shows what serves",
+        )
     done: list[str] = []
     for number, step in enumerate(steps):
         names = step.place.names
@@ -91,8 +107,6 @@ async def told_way_back(places: Sequence[CloudRunLifecycle]) -> ToldWayBack:
         steps = await _steps(places)
     except NoCredentials:
         raise
-    except NotFound:
-        return ToldWayBack()
     except StateError as error:
         return ToldWayBack(refused=str(error))
     except HomeportError as error:
@@ -101,15 +115,13 @@ async def told_way_back(places: Sequence[CloudRunLifecycle]) -> ToldWayBack:
 
 
 async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
+    """Return what is done in each region; nothing where the first one has no other revision that was verified."""
     first, *further = places
     google = first.google
     service = await live(google, first.path)
     target = await way_back(google, service)
     if not target:
-        raise NotFound(
-            f"{first.name} has no other revision that was verified in {first.names.region}",
-            hint="`homeport up --on cloudrun` makes one; `homeport status --on cloudrun` shows what serves",
-        )
+        return []
     revision = await _revision(google, first, target)
     await _ensure_fit(first, revision)
     wanted = WantedRevision(marks=_same(revision), template=_template(revision), told_by_marks=True)
@@ -118,7 +130,9 @@ async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
         if name == target or _same(serving) != wanted.marks:
             continue
         wanted = replace(wanted, told_by_marks=False)
-        if wanted.template in {"", _template(serving)} or not _template(serving):
+        same = wanted.template == _template(serving)
+        # With one image and one sum they serve the same, such as with a startup cache and without.
+        if not wanted.template or not _template(serving) or (same and _image(serving) != _image(revision)):
             raise StateError(
                 f"{target} and {name}, which serves now, differ in none of what a revision tells (model, engine, context, weights, "
                 f"adapters, and the sum of the rest, which this version of homeport adds), so it cannot be told which revision of {_regions(further)} is like {target}, and nothing was changed",
@@ -126,13 +140,19 @@ async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
             )
     return [
         RegionStep(place=first, revision=target, serves_already=False),
-        *[await _step(place, wanted) for place in further],
+        *[await _step(place, wanted, first.names.region) for place in further],
     ]
 
 
-async def _step(place: CloudRunLifecycle, wanted: WantedRevision) -> RegionStep:
+async def _step(place: CloudRunLifecycle, wanted: WantedRevision, first: str) -> RegionStep:
     google, region = place.google, place.names.region
-    service = await live(google, place.path)
+    try:
+        service = await live(google, place.path)
+    except NotFound as error:
+        raise StateError(
+            f"{region}: {error}, so nothing was changed in any region",
+            hint="`homeport up --on cloudrun` makes what the file says in each region",
+        ) from error
     there = [
         revision
         async for revision in google.pages("run", f"{place.path}/revisions", "revisions")
@@ -144,11 +164,14 @@ async def _step(place: CloudRunLifecycle, wanted: WantedRevision) -> RegionStep:
         return RegionStep(place=place, revision=next(iter(serving)), serves_already=True)
     target = newest_verified(service, by_name)
     if not target:
-        known = ", ".join(receipts(service)) or "none"
+        verified = receipts(service)
+        others = [revision for revision in there if short(str(revision["name"])) in verified]
+        known = "; ".join(wanted.told_apart(revision) for revision in others) or "none"
         raise StateError(
-            f"{region} has no verified revision that serves what {wanted.marks.get(_SAME[0], 'the first region')} before did "
-            f"in the first region (verified there: {known}), so nothing was changed in any",
-            hint="put the model back into the file, and run `homeport up --on cloudrun`: it makes a revision in each region",
+            f"{region} has no verified revision that serves what {first} served before (verified there: {known}), so nothing was "
+            "changed in any",
+            hint=f"write into the file what {first} served before, and run `homeport up --on cloudrun`: it serves that in each "
+            "region, without `rollback`",
         )
     await _ensure_fit(place, by_name[target])
     return RegionStep(place=place, revision=target, serves_already=False)
@@ -175,6 +198,10 @@ def _regions(places: Sequence[CloudRunLifecycle]) -> str:
 def _same(revision: Body) -> dict[str, str]:
     marks = revision.get("annotations", {})
     return {key: str(marks[key]) for key in _SAME if marks.get(key)}
+
+
+def _image(revision: Body) -> str:
+    return str(revision.get("annotations", {}).get(f"{ANNOTATION}image", ""))
 
 
 def _template(revision: Body) -> str:

@@ -24,7 +24,7 @@ _ONCE = (AGENT, ROUTE)
 def check_of(name: str) -> str:
     """Return the check of a name such as `chat`, or `us-central1/chat` for one region's."""
     region, _, check = name.rpartition("/")
-    return check if re.match(patterns.REGION, region) else name
+    return check if check and re.match(patterns.REGION, region) else name
 
 
 def checks_in(region: str, only: Sequence[str]) -> tuple[str, ...]:
@@ -41,7 +41,8 @@ def refuse_elsewhere(only: Sequence[str], regions: Sequence[str]) -> None:
             raise Unsupported(f"{check} is checked once, and in no region", hint=f"say --only {check}")
         if region and region not in regions:
             raise Unsupported(
-                f"{name} names a region that does not serve it", hint=f"there are {', '.join(regions)}"
+                f"{name} names a region that does not serve it",
+                hint=f"the regions that serve it are {', '.join(regions)}",
             )
 
 

@@ -116,9 +116,8 @@ class SeveralRegions(CloudRunLifecycle):
 
     async def status(self, *, usage: bool = True) -> Status:
         """Return what is deployed, with what the way back of all regions comes to. Raises what it raises in one region."""
+        # Also where no further region was seen: `rollback` asks each of the file's.
         status = await CloudRunLifecycle.status(self, usage=usage)
-        if not status.regions:
-            return status
         to, unknown, refused = await told_way_back(self.places)
         return replace(status, rollback_to=to or None, rollback_unknown=unknown, rollback_refused=refused)
 

@@ -24,6 +24,8 @@ _PATIENCE_S = 15.0
 
 async def with_usage(google: Google, status: Status, now: datetime | None = None) -> Status:
     """Return the status with what the endpoint was used for, or why that is not known."""
+    if status.usage_unknown:
+        return status
     moment = now or datetime.now(UTC)
     try:
         began = datetime.fromisoformat(status.started_at or "")
@@ -62,12 +64,16 @@ def _places(status: Status) -> Sequence[RegionState]:
 
 
 def _altogether(parts: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    """Return the sums of regions; what is not known of one is not known of all."""
+    """Return the sums of regions; what is not known of one is not known of all, unless nobody asked it and none of it ran."""
     sums: dict[str, Json] = {}
     for key in parts[0]:
-        values = [part[key] for part in parts]
-        sums[key] = None if None in values else round(sum(values), 4)
+        values = [part[key] for part in parts if part[key] is not None or not _idle(part)]
+        sums[key] = None if None in values or not values else round(sum(values), 4)
     return sums
+
+
+def _idle(part: Mapping[str, Json]) -> bool:
+    return bool(part["requests"] == 0 and part["hours"] == 0)
 
 
 def _usage(figures: Mapping[str, float], place: RegionState) -> dict[str, Json]:

@@ -36,13 +36,17 @@ def test_what_stands_before_a_check_is_a_region(name: str, check: str) -> None:
 )
 def test_a_region_that_does_not_serve_it_is_refused(name: str, why: str) -> None:
     refuse_elsewhere(("chat", f"{SECOND}/chat", "route"), (FIRST, SECOND))
-    with pytest.raises(Unsupported, match=why):
+    with pytest.raises(Unsupported, match=why) as refused:
         refuse_elsewhere((name,), (FIRST, SECOND))
+    if "region that" in why:
+        assert refused.value.hint == f"the regions that serve it are {FIRST}, {SECOND}"
 
 
 def test_a_command_takes_a_region_before_a_check_on_cloud_run_alone() -> None:
     ensure_checks((f"{SECOND}/chat",), "cloudrun")
     with pytest.raises(Unsupported, match="there is no check called chatt"):
         ensure_checks((f"{SECOND}/chatt",), "cloudrun")
+    with pytest.raises(Unsupported, match=f"there is no check called {SECOND}/$"):
+        ensure_checks((f"{SECOND}/",), "cloudrun")
     with pytest.raises(Unsupported, match=f"there is no check called {SECOND}/chat"):
         ensure_checks((f"{SECOND}/chat",), "local")

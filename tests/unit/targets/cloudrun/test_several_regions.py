@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,27 @@ from edges import DOMAIN
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.runtime.container_state import Failure
 from homeport.catalog import cloudrun as catalog
-from homeport.errors import Incomplete, SpecError, StateError, Unsupported, VerificationFailed, WeightsError
+from homeport.errors import (
+    Incomplete,
+    PermissionDenied,
+    SpecError,
+    StateError,
+    Unsupported,
+    VerificationFailed,
+    WeightsError,
+)
+from homeport.google import Google
 from homeport.progress import Silent
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.results import Status
 from homeport.spec import Spec
 from homeport.spec.guard import UNSCREENED
+from homeport.targets.cloudrun import inventory
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.foundations import RANGE, subnet_range
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.regions_report import merged
+from homeport.targets.cloudrun.status_usage import with_usage
 from regions import FIRST, SECOND, InTwoRegions
 
 KEY = f"projects/rehearsal/locations/{FIRST}/keyRings/r/cryptoKeys/k"
@@ -343,6 +355,71 @@ def test_status_tells_that_a_way_back_would_be_refused_and_why(deployer: InTwoRe
     refused = told(deployer, deployer.in_both())
     assert refused.rollback_to is None
     assert f"{SECOND} has no verified revision that serves what" in refused.rollback_refused
+
+
+@pytest.mark.parametrize("second", ["not made yet", "deleted by hand"])
+def test_a_region_that_is_not_there_is_told_by_status_and_stops_the_way_back_with_its_name(
+    deployer: InTwoRegions, second: str
+) -> None:
+    made = deployer.alone if second == "not made yet" else deployer.in_both
+    deployer.up(made())
+    deployer.up(made(context=512))
+    kept = deployer.cloud.store.get("run", f"projects/rehearsal/locations/{SECOND}/services/home")
+    if kept is not None:
+        deployer.cloud.store.remove(kept)
+    before = deployer.serving_in(FIRST)
+    with pytest.raises(StateError, match=f"^{SECOND}: .* nothing was changed in any region") as refused:
+        deployer.back(deployer.in_both())
+    status = told(deployer, deployer.in_both())
+    assert (status.rollback_to, status.rollback_refused) == (None, str(refused.value))
+    assert deployer.serving_in(FIRST) == before
+
+
+def test_where_a_region_was_not_seen_status_tells_no_way_back_and_no_usage_as_that_of_all(
+    deployer: InTwoRegions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployer.up(deployer.in_both())
+    deployer.up(deployer.in_both(context=512))
+    google = google_for(deployer.cloud)
+    lists = inventory._listed
+
+    async def denied(google: Google, kind: Any, region: str) -> Any:  # Any: as a list is read
+        if region == SECOND:
+            return [], inventory._unread(kind, region, PermissionDenied("403"))
+        return await lists(google, kind, region)
+
+    monkeypatch.setattr(inventory, "_listed", denied)
+    status = act(describe(google, "home", FIRST))
+    assert (status.rollback_to, status.regions) == (None, ())
+    assert "in which regions home serves is not known: " in status.rollback_unknown
+    assert act(with_usage(google, status)) is status
+    assert status.usage_unknown == status.rollback_unknown
+
+
+def test_a_startup_cache_that_one_region_alone_has_room_for_keeps_no_region_from_the_way_back(
+    deployer: InTwoRegions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = deployer.target
+
+    def without_room(*asked: Any, **how: Any) -> Any:  # Any: as a target is made
+        target = made(*asked, **how)
+        return replace(target, further=tuple(replace(other, no_cache="no room") for other in target.further))
+
+    monkeypatch.setattr(deployer, "target", without_room)
+    deployer.tables = {"cloudrun": {"startup_cache": "auto"}}
+    deployer.up(deployer.in_both())
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    deployer.up(deployer.in_both(parallel=2))
+    deployer.back(deployer.in_both())
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
+def test_a_refused_way_back_says_what_differs_there(deployer: InTwoRegions) -> None:
+    deployer.up(deployer.alone(context=768))
+    deployer.up(deployer.in_both(context=512))
+    refused = told(deployer, deployer.in_both()).rollback_refused
+    assert f"serves what {FIRST} served before" in refused
+    assert "differs in context 512 instead of 768" in refused
 
 
 def test_status_prices_each_region(deployer: InTwoRegions) -> None:

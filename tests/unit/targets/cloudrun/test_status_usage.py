@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mcp.server.mcpserver.exceptions import ToolError
 
 from cloud import act, enable
 from deployers import Deployer
@@ -115,6 +116,28 @@ def test_of_several_regions_it_tells_what_all_of_them_came_to(deployer: Deployer
     assert (unpriced["hours"], unpriced["usd"]) == (5.5, None)
 
 
+def test_a_region_that_nobody_asked_adds_nothing_and_keeps_no_figure_of_the_others_back(
+    deployer: Deployer,
+) -> None:
+    deployer.cloud.metrics = Counted()
+    google = google_for(deployer.cloud)
+    here = RegionState(
+        region=HERE, state="ready", model="m", traffic={}, verified=None, closed=True, usd_per_hour=1.0
+    )
+
+    async def used(never_asked: RegionState) -> Status:
+        status = await describe(google, "home", HERE)
+        return await with_usage(google, replace(status, regions=(here, never_asked)))
+
+    both = act(used(replace(here, region="asia-southeast1", usd_per_hour=None)))
+    assert both.usage == {
+        "requests": 5, "prompt_tokens": 70, "output_tokens": 30, "hours": 0.5, "usd": 0.5
+    }  # fmt: skip
+    kept = act(used(replace(here, region="asia-southeast1", min_instances=1))).usage
+    assert kept is not None
+    assert (kept["output_tokens"], kept["hours"], kept["usd"]) == (None, None, None), "it runs"
+
+
 def test_tokens_are_not_known_without_observe_and_a_service_that_nobody_asked_has_had_no_request(
     deployer: Deployer,
 ) -> None:
@@ -181,6 +204,25 @@ def test_a_bench_asks_for_its_engine_and_an_agent_for_what_would_serve_again_and
     _, served = act(bench._opened("cloudrun")(deployment(google, wanted)))
     assert served.engine == "vllm"
     assert measured.asked == []
+
+
+def test_an_agent_is_refused_a_way_back_that_is_not_known(
+    deployer: Deployer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    google, wanted = google_for(deployer.cloud), deployer.wanted()
+    deployer.up(deployer.wanted(context=512))
+
+    @asynccontextmanager
+    async def opened(*_: object) -> AsyncIterator[Deployment]:
+        yield deployment(google, wanted)
+
+    monkeypatch.setattr(Scope, "opened", opened)
+    call: Any = SimpleNamespace(report_progress=None)
+    tools = ChangingTools(Scope(Path()))
+    assert asyncio.run(tools.rollback(call)).plan["regions"] == {}
+    deployer.cloud.faults.append(Fault(method="run.*revisions.list", status=403, times=99))
+    with pytest.raises(ToolError, match="what would serve again is not known"):
+        asyncio.run(tools.rollback(call))
 
 
 def test_what_is_counted_begins_with_the_service_or_six_weeks_ago(deployer: Deployer) -> None:
