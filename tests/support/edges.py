@@ -125,12 +125,18 @@ class WithEdge(Deployer):
             self.found = act(find_backends(google_for(self.cloud), edge, "europe-west4"))
         return super().up(wanted, canary=canary)
 
+    def target_of(self, wanted: spec.Spec) -> CloudRunTarget:
+        """What that file comes to, with the other endpoints that are there."""
+        if wanted.edge is not None:
+            self.found = act(find_backends(google_for(self.cloud), wanted.edge, "europe-west4"))
+        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+        return self.target(google_for(self.cloud), chosen, wanted)
+
     def told(self, wanted: spec.Spec) -> list[PreflightFinding]:
         """What is found of the edge before anything is made."""
-        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+        target = self.target_of(wanted)
 
         async def work() -> list[PreflightFinding]:
-            target = self.target(google_for(self.cloud), chosen, wanted)
             edge = target.edge
             front = FrontEndpoint(guarded=False, model=target.launch.model, public=wanted.access.public)
             return list(edge.findings(front)) if edge else []

@@ -18,7 +18,7 @@ from gcp_rehearsal.runtime import envoy_callouts
 from gcp_rehearsal.runtime.balancing import Listener, LoadBalancers, NoWay, ServerlessGoal
 from gcp_rehearsal.runtime.content_callouts import ContentCallout, ContentCallouts
 from gcp_rehearsal.runtime.envoy_regions import RegionalCluster
-from gcp_rehearsal.runtime.envoy_routes import rewritten, routes_of
+from gcp_rehearsal.runtime.envoy_routes import UNACTED, rewritten, routes_of
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 
 if TYPE_CHECKING:
@@ -185,6 +185,8 @@ class EnvoyConfig:
 
     def _action(self, holder: Mapping[str, Json], default: str) -> JsonObject:
         """Return where a rule leads. `default` is how the keys of the holder begin."""
+        if UNACTED in holder:
+            return _cannot(f"the rehearsal's Envoy does not act out {holder[UNACTED]} of a URL map")
         service, action, redirect = (
             ("defaultService", "defaultRouteAction", "defaultUrlRedirect")
             if default

@@ -11,6 +11,8 @@ _CODES = {
     "": "MOVED_PERMANENTLY", "MOVED_PERMANENTLY_DEFAULT": "MOVED_PERMANENTLY", "FOUND": "FOUND", "SEE_OTHER": "SEE_OTHER",
     "TEMPORARY_REDIRECT": "TEMPORARY_REDIRECT", "PERMANENT_REDIRECT": "PERMANENT_REDIRECT",
 }  # fmt: skip
+UNACTED = "unacted"
+"""The key of a rule that is put in the place of one that Envoy is not told: what of it that is."""
 _ACTED_OUT = frozenset({"weightedBackendServices", "urlRewrite"})
 
 
@@ -18,7 +20,7 @@ def routes_of(matcher: Mapping[str, Json]) -> Iterator[tuple[JsonObject, Mapping
     """Yield what a request must be, in the order in which it is tried, with the rule that it leads to and how its keys begin."""
     for rule in sorted(matcher.get("routeRules") or (), key=lambda rule: int(rule.get("priority") or 0)):
         for match in rule.get("matchRules") or ():
-            yield _match(match), rule, ""
+            yield _match(match), ({UNACTED: "rangeMatch"} if _has_ranges(match) else rule), ""
     patterns = [
         (str(path), rule) for rule in matcher.get("pathRules") or () for path in rule.get("paths") or ()
     ]
@@ -51,6 +53,10 @@ def rewritten(action: Mapping[str, Json], redirect: Mapping[str, Json]) -> JsonO
         config = {"@type": kind, "path_template_rewrite": rewrite["pathTemplateRewrite"]}
         changed["path_rewrite_policy"] = {"name": "template", "typed_config": config}
     return changed
+
+
+def _has_ranges(match: Mapping[str, Json]) -> bool:
+    return any(header.get("rangeMatch") is not None for header in match.get("headerMatches") or ())
 
 
 def _fits(pattern: str) -> JsonObject:
@@ -94,9 +100,12 @@ def _field_match(match: Mapping[str, Json], name: str) -> JsonObject:
             matcher["string_match"] = {kind: match[key]}
     if match.get("regexMatch") is not None:
         matcher["string_match"] = {"safe_regex": {"regex": match["regexMatch"]}}
+    if match.get("rangeMatch") is not None:
+        # Whatever the range, in it or not: who has the header is told that this is not acted out.
+        return matcher | {"present_match": True}
     if "string_match" not in matcher:
         matcher["present_match"] = True
     return matcher | ({"invert_match": True} if match.get("invertMatch") else {})
 
 
-__all__ = ["rewritten", "routes_of"]
+__all__ = ["UNACTED", "rewritten", "routes_of"]

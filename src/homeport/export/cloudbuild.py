@@ -156,14 +156,18 @@ def prepare(made: Pipeline) -> dict[str, str]:
     for grant in grants(made):
         lines += [gcloud.granted(grant)]
     for service in things.services:
-        calls, _ = gcloud.making(things, things.callers_of(service))
+        calls, _ = gcloud.making(
+            things, [grant for grant in things.callers_of(service) if not things.waits_for_door(grant)]
+        )
         if calls:
             described = shell.command(
                 "gcloud", "run", "services", "describe", service.own_name, f"--region={service.region}"
             )
             lines += ["", f"if there {described}; then", *calls[1:], "else",
                       f'  echo "once {FILE} has run, run this again: nobody may call {service.own_name} yet" >&2', "fi"]  # fmt: skip
-    edge, files_of_edge = gcloud.making(things, [each for each in things.resources if each.kind in OF_EDGE])
+    edge, files_of_edge = gcloud.making(
+        things, [each for each in things.resources if each.kind in OF_EDGE or things.waits_for_door(each)]
+    )
     if edge:
         service = things.service
         described = shell.command(

@@ -83,9 +83,14 @@ for way in ["", *ways]:
 # the values that are wanted.
 door() {
   local begun=$SECONDS pause=5 why own
+  closed=
   there rest GET run.googleapis.com "$1" || die "there is no service at $1"
   compare door
-  if [ -z "$wanting" ]; then say "= requests come through $4 alone, as the file says"; return; fi
+  if [ -z "$wanting" ]; then
+    say "= requests come through $4 alone, as the file says"
+    closed=yes
+    return
+  fi
   if [ "$differs" -gt 0 ]; then
     say "! the service's own address stays as it is: what differs above comes first"
     return
@@ -102,4 +107,10 @@ door() {
   [ -n "$own" ] || own=$(value_of annotations.homeport/back-door)
   fill "$2" "$work/$2" __BACK_DOOR__ "$own"
   make rest MERGE run.googleapis.com "$1" "$work/$2"
+  closed=yes
+}
+
+behind_it() {
+  if [ -n "$closed" ]; then "$@"; return; fi
+  say "! $2 is not let in: the service's own address is open, and leads past the screen"
 }

@@ -72,8 +72,10 @@ def making(things: Things, resources: Iterable[Resource]) -> tuple[Lines, dict[s
     some = list(resources)
     if any(resource.kind in OF_EDGE for resource in some):
         lines += ["", *gcloud_edge.functions()]
-    # The door is closed last: whoever is let in, and whatever else there is, is there before.
-    for resource in sorted(some, key=lambda one: one.kind == ResourceKind.DOOR):
+    # The door is closed when whatever else there is stands; after it are let in only those whom nothing would screen before.
+    closing = {resource.id: 1 for resource in some if resource.kind == ResourceKind.DOOR}
+    late = {resource.id: 2 for resource in some if things.waits_for_door(resource)}
+    for resource in sorted(some, key=lambda one: (closing | late).get(one.id, 0)):
         lines += ["", comment(resource.summary({})).rstrip(), *script.lines(resource)]
     return lines, script.files
 
@@ -174,7 +176,8 @@ class _Script:
         return [comment(f"Not made here: {CACHE_NOTE}").rstrip()]
 
     def grant(self, one: Grant, _: Fields) -> Lines:
-        return [granted(one)]
+        late = self._things.waits_for_door(one)
+        return [f"behind_it {granted(one)}" if late else granted(one)]
 
     def secret(self, one: RestResource, body: Fields) -> Lines:
         replication = body.take("replication")

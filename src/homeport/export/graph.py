@@ -139,11 +139,16 @@ class Things:
         return things
 
     def _ensure_found(self) -> None:
-        """Raise `HomeportError` for an endpoint behind the load balancer that was not found: its path would lead nowhere."""
-        for way, endpoint in self.door.unfound.items() if self.door else ():
+        """Raise `HomeportError` for endpoints behind the load balancer that were not found: their ways would lead nowhere."""
+        unfound = self.door.unfound if self.door else {}
+        if unfound:
+            ways = [way if way == endpoint else f"{way} to {endpoint}" for way, endpoint in unfound.items()]
+            names = list(dict.fromkeys(unfound.values()))
             raise HomeportError(
-                f"[edge] gives {way} to {endpoint}, of which no service was found",
-                hint=f"say `homeport up --on cloudrun` with the file of {endpoint} first, or take {endpoint} out of [edge]",
+                f"[edge] gives {', '.join(ways)}, of which no service was found"
+                if list(unfound) != names
+                else f"edge.shares names {', '.join(names)}, of which no service was found",
+                hint=f"say `homeport up --on cloudrun` with the file of {' and of '.join(names)} first, or take {' and '.join(names)} out of [edge]",
             )
 
     @property
@@ -160,6 +165,10 @@ class Things:
     def door(self) -> ClosedDoor | None:
         """Return what closes the service's own address; None without a load balancer."""
         return next(iter(self.all(ClosedDoor)), None)
+
+    def waits_for_door(self, resource: Resource) -> bool:
+        """Tell whether something is made only once the service's own address is closed."""
+        return self.door is not None and self.door.id in resource.needs
 
     def callers_of(self, service: Service) -> list[Grant]:
         """Return the grants on a service."""

@@ -43,19 +43,30 @@ _OF_BALANCERS = (
 _NOT_TOLD_APART_BY = frozenset(
     (
         "connection",
-        "content-length",
         "cookie",
         "expect",
+        "forwarded",
         "host",
         "keep-alive",
+        "origin",
+        "range",
+        "referer",
         "te",
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "user-agent",
         "via",
+        "x-real-ip",
     )
 )
 _BEGINNINGS_OF_OTHERS = (
+    "accept",
+    "access-control-",
+    "content-",
+    "if-",
+    "x-client-",
+    "x-envoy-",
     "x-homeport-",
     "x-goog-",
     "x-google-",
@@ -65,7 +76,7 @@ _BEGINNINGS_OF_OTHERS = (
     "sec-",
     "proxy-",
 )
-"""Headers whose values Google, homeport or a hop of HTTP says, and no client chooses."""
+"""Headers whose values Google, homeport, HTTP or a library says of each request, and no client chooses to be led elsewhere."""
 _SHARED_BEGINNINGS = ("authorization", "x-serverless-authorization", "proxy-authorization")
 
 

@@ -30,6 +30,8 @@ def road_refusal(spec: Any) -> str:  # Any: the spec, whose module imports this 
         f'{road} knows no embeddings, so that nothing would be screened where task is "embed"; set where = "gateway", or remove [guard]': spec.task == "embed",
         f"{road} is called for everything at the load balancer, and edge.backends and edge.shares lead to other endpoints, whose own files say "
         "how they are screened; remove one of the two": edge.backends or edge.shares,
+        f'{road} stands at {edge.address}, and access.audience = "{spec.access.audience}" lets tokens in that another load balancer of the '
+        'project brings past it. Set where = "gateway", or remove access.audience': spec.access.audience not in (None, edge.address),
     }  # fmt: skip
     return next((reason for reason, so in reasons.items() if so), "")
 

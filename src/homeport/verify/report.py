@@ -74,12 +74,12 @@ class Finding:
     """What the detail rests on, as JSON: statuses, counts, excerpts."""
 
 
-def passed(detail: str, **evidence: Json) -> Finding:
+def passed(detail: str, /, **evidence: Json) -> Finding:
     """Return a finding: it is as promised."""
     return Finding(Outcome.PASSED, detail, evidence)
 
 
-def failed(detail: str, **evidence: Json) -> Finding:
+def failed(detail: str, /, **evidence: Json) -> Finding:
     """Return a finding: it is not as promised."""
     return Finding(Outcome.FAILED, detail, evidence)
 
@@ -89,7 +89,7 @@ def noted(detail: str, **evidence: Json) -> Finding:
     return Finding(Outcome.NOTED, detail, evidence)
 
 
-def skipped(reason: str, **evidence: Json) -> Finding:
+def skipped(reason: str, /, **evidence: Json) -> Finding:
     """Return a finding: it was not checked, or cannot be judged."""
     return Finding(Outcome.SKIPPED, reason, evidence)
 

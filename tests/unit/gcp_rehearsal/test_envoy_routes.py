@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gcp_rehearsal.apis.compute.url_maps import failures, service_for, way_of
-from gcp_rehearsal.runtime.envoy_routes import rewritten, routes_of
+from gcp_rehearsal.runtime.envoy_routes import UNACTED, rewritten, routes_of
 
 
 def test_a_path_as_a_whole_comes_before_all_that_begin_alike() -> None:
@@ -40,6 +42,21 @@ def test_a_regular_expression_of_a_map_of_a_region_is_one_of_envoys() -> None:
         "safe_regex": {"regex": "/v[0-9]+"},
         "headers": [{"name": "x-a", "string_match": {"safe_regex": {"regex": "b+"}}}],
     }
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_range_of_numbers_is_answered_with_501_for_whoever_says_the_header(*, inverted: bool) -> None:
+    header = {
+        "headerName": "x-a",
+        "rangeMatch": {"rangeStart": "1", "rangeEnd": "9"},
+        "invertMatch": inverted,
+    }
+    rule = {"priority": 1, "service": "one", "matchRules": [{"prefixMatch": "/", "headerMatches": [header]}]}
+    routes = [*routes_of({"name": "p", "defaultService": "rest", "routeRules": [rule]})]
+    match, holder, _ = routes[0]
+    assert match == {"prefix": "/", "headers": [{"name": "x-a", "present_match": True}]}
+    assert holder == {UNACTED: "rangeMatch"}
+    assert UNACTED not in routes[1][1]
 
 
 def test_a_draw_decides_which_part_of_a_split_answers() -> None:

@@ -105,7 +105,9 @@ def _callers(things: Things, service: Service, addresses: Addresses) -> list[Blo
         if len(roles) != 1:
             raise TypeError(f"callers have several roles: {', '.join(sorted(roles))}")
         variable = addresses.label(members[0])
-        each = Attribute("for_each", Code(f"{unset(things, service)} ? toset([]) : var.{variable}"))
+        each = Attribute(
+            "for_each", Code(f"{_not_yet(things, service, members[0])} ? toset([]) : var.{variable}")
+        )
         arguments = attributes({**where, "role": members[0].role, "member": Code("each.value")})
         blocks.append(block("resource", type_of(members[0]), variable, body=[each, *arguments]))
     for grant in things.callers_of(service):
@@ -113,9 +115,15 @@ def _callers(things: Things, service: Service, addresses: Addresses) -> list[Blo
             arguments = attributes(
                 {**where, "role": addresses.expressed(grant.role), "member": addresses.member(grant.member)}
             )
-            count = Attribute("count", Code(f"{unset(things, service)} ? 0 : 1"))
+            count = Attribute("count", Code(f"{_not_yet(things, service, grant)} ? 0 : 1"))
             blocks.append(block("resource", type_of(grant), addresses.label(grant), body=[count, *arguments]))
     return blocks
+
+
+def _not_yet(things: Things, service: Service, grant: Grant) -> str:
+    """Return the condition under which nobody is let in: no service, or one whose own address leads past its screen."""
+    none = unset(things, service)
+    return f'{none} || var.back_door == ""' if things.waits_for_door(grant) else none
 
 
 def named_callers(things: Things, one: Service) -> list[Grant]:

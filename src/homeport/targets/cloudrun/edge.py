@@ -175,10 +175,10 @@ class EdgeParts:
 
     @property
     def unfound(self) -> dict[str, str]:
-        """Return the ways of the file that lead nowhere, each to the name of an endpoint of which no service was found."""
-        found = {(backend.way, backend.endpoint) for backend in self._found}
-        named = ((backend.way, backend.endpoint) for backend in named_backends(self.edge))
-        return dict(way for way in named if way not in found)
+        """Return the ways of the file that lead nowhere, each to the name of an endpoint of which no service was found; a share's by that name."""
+        found = {backend.listed for backend in self._found}
+        named = {backend.listed: backend.endpoint for backend in named_backends(self.edge)}
+        return {listed: endpoint for listed, endpoint in named.items() if listed not in found}
 
     @property
     def _found(self) -> list[NamedBackend]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
 from homeport.resources.google.traffic import Body
-from homeport.spec import Edge, split_way
+from homeport.spec import Edge, Spec, split_way
 from homeport.targets.cloudrun.endpoints import serving_revisions
 from homeport.targets.cloudrun.front import screening_gateway
 from homeport.targets.cloudrun.inventory import SERVICES, Inventory, take_inventory
 from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.preflight.finding import ok, problem, warning
 from homeport.targets.cloudrun.seen_deployment import OtherEndpoint
+from homeport.targets.cloudrun.service_labels import ROAD_LABEL
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 
 _WITHIN_ITS_NETWORK = "INGRESS_TRAFFIC_INTERNAL_ONLY"
@@ -35,7 +37,9 @@ class NamedBackend:
     service: Body = field(default_factory=dict)
     """Empty where none was found."""
     model: str = ""
-    """What it serves; '' where that is not told."""
+    """What it serves; '' where that is not told, or not the same of all that has traffic."""
+    mixed: tuple[str, ...] = ()
+    """What its revisions with traffic serve, where that is not one model; '' of one that does not tell."""
     screened: bool | None = None
     """Whether each revision that has traffic sends its requests to a gateway that screens them; None where that is not known."""
     unread: str = ""
@@ -57,7 +61,19 @@ class NamedBackend:
     @property
     def subject(self) -> str:
         """Return what a finding of it is called."""
-        return f"backend/{self.endpoint if self.percent else self.path.strip('/') or '='.join(self.header)}"
+        if self.percent:
+            return f"share/{self.endpoint}"
+        return f"backend/{self.path.strip('/') or '='.join(self.header)}"
+
+    @property
+    def listed(self) -> str:
+        """Return what no other way of the file has: its path, its header, or the endpoint that shares."""
+        return self.endpoint if self.percent else self.way
+
+    @property
+    def past_its_screen(self) -> bool:
+        """Tell whether it is screened at its own load balancer, which another one's requests do not pass, or may be."""
+        return ROAD_LABEL in self.service.get("labels", {}) and not self.screened
 
     @property
     def region(self) -> str:
@@ -82,6 +98,8 @@ class NamedBackend:
     @property
     def why_no_model(self) -> str:
         """Return why it is not known what it serves."""
+        if self.mixed:
+            return f"its revisions with traffic serve {_listed(self.mixed)}"
         return self.why_none or self.unread or "its revision does not say what it serves"
 
     @property
@@ -129,6 +147,20 @@ class FrontEndpoint:
     public: bool
     """Whether it takes requests without a token."""
 
+    @classmethod
+    def of(cls, spec: Spec, model: str) -> FrontEndpoint:
+        """Return what a file says, by which `model` is served."""
+        return cls(guarded=spec.guard is not None, model=model, public=spec.access.public)
+
+
+class Misfit(NamedTuple):
+    """Why an endpoint may not be led to as the file says."""
+
+    text: str
+    hint: str
+    known: bool = True
+    """Whether it was seen; False where it could not be told."""
+
 
 def findings(
     behind: tuple[NamedBackend, ...],
@@ -150,6 +182,8 @@ def findings(
                 backend.why_none,
                 f"say `homeport up --on cloudrun` with the file of {backend.endpoint} first, or {remedy}",
             )
+        elif backend.past_its_screen:
+            yield problem(subject, *_past_its_screen(backend))
         elif region and backend.region != region:
             yield problem(
                 subject,
@@ -170,30 +204,51 @@ def findings(
                 f"{backend.endpoint} would refuse tokens that are made for {address}: they are not for its own address",
                 f'add audience = "{address}" to [access] in the file of {backend.endpoint}, and say `homeport up --on cloudrun` with it',
             )
-        elif backend.percent and (unlike := _unlike(backend, front)):
-            yield problem(subject, *unlike)
+        elif misfit := misfit_of(backend, front):
+            yield problem(subject, misfit.text, misfit.hint)
         elif front.guarded and not backend.screened:
             yield _unscreened(subject, backend)
         else:
             yield ok(subject, f"{backend.endpoint} is there, in {backend.region}")
 
 
-def _unlike(backend: NamedBackend, front: FrontEndpoint) -> tuple[str, str] | None:
-    """Return in what an endpoint differs that may not where clients cannot choose, and what to do; None for nothing."""
+def _past_its_screen(backend: NamedBackend) -> tuple[str, str]:
+    name = backend.endpoint
+    return (
+        f"{name} is screened at its own load balancer alone, by one of Google's roads, and this one leads past that",
+        f'set where = "gateway" in the [guard] of the file of {name}, and say `homeport up --on cloudrun` with it, or take {backend.key}',
+    )
+
+
+def misfit_of(backend: NamedBackend, front: FrontEndpoint) -> Misfit | None:
+    """Return why an endpoint that was found may not be led to: past its screen, or where it shares and differs; None for nothing."""
+    if backend.past_its_screen:
+        return Misfit(*_past_its_screen(backend))
+    return _unlike(backend, front) if backend.percent else None
+
+
+def _unlike(backend: NamedBackend, front: FrontEndpoint) -> Misfit | None:
+    """Return in what an endpoint differs that may not where clients cannot choose; None for nothing."""
     name, out = backend.endpoint, f"take {backend.key}"
+    if backend.mixed:
+        return Misfit(
+            f"the revisions of {name} with traffic serve {_listed(backend.mixed)}, and this file {front.model}: not each answers to one name",
+            f"let one revision of {name} have all of its traffic, or {out}",
+        )
     if not backend.model:
-        return (
+        return Misfit(
             f"whether {name} serves {front.model} is not known: {backend.why_no_model}",
             f"say `homeport status --on cloudrun` with its file, or {out}",
+            known=False,
         )
     if backend.model != front.model:
-        return (
+        return Misfit(
             f"{name} serves {backend.model}, and this file {front.model}: clients would say the one name and come to the other",
             f"let both serve a model of one name, or {out}; by a path or a header in edge.backends {name} may serve another",
         )
     if backend.public is not front.public:
         open_one, other = (name, "this endpoint") if backend.public else ("this endpoint", name)
-        return (
+        return Misfit(
             f"{open_one} takes requests without a token, and {other} none: a client that asks again comes to the open one",
             f"let [access] of both files say the same, or {out}",
         )
@@ -203,11 +258,16 @@ def _unlike(backend: NamedBackend, front: FrontEndpoint) -> tuple[str, str] | No
             if backend.screened is None
             else "is not so, or not of all of it"
         )
-        return (
+        return Misfit(
             f"that what {name} answers is screened {known}; no client can tell where its request goes",
             f"add [guard] to the file of {name}, and say `homeport up --on cloudrun` with it, or {out}",
+            known=backend.screened is not None,
         )
     return None
+
+
+def _listed(models: tuple[str, ...]) -> str:
+    return ", ".join(model or "what one does not say" for model in models)
 
 
 def _unscreened(subject: str, backend: NamedBackend) -> PreflightFinding:
@@ -248,11 +308,22 @@ async def _with_serving(google: Google, backend: NamedBackend) -> NamedBackend:
         raise
     except HomeportError as error:
         return replace(backend, unread=str(error))  # The way there is looked at all the same.
+    told = {str(revision.get("annotations", {}).get(f"{ANNOTATION}model", "")): None for revision in serving}
+    model, *more = told
     return replace(
         backend,
-        model=serving[0].get("annotations", {}).get(f"{ANNOTATION}model", ""),
+        model="" if more else model,
+        mixed=(model, *more) if more else (),
         screened=all(screening_gateway(revision) is not None for revision in serving),
     )
 
 
-__all__ = ["FrontEndpoint", "NamedBackend", "find_backends", "findings", "named_backends"]
+__all__ = [
+    "FrontEndpoint",
+    "Misfit",
+    "NamedBackend",
+    "find_backends",
+    "findings",
+    "misfit_of",
+    "named_backends",
+]

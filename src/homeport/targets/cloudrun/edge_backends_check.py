@@ -21,12 +21,12 @@ async def behind(deployed: SeenDeployment) -> Finding:
     if deployed.own.token is None and any(not other.public for other in others):
         return skipped(f"not checked: {deployed.own.why_none}")
     results = await asyncio.gather(*(_ask_other(deployed, other) for other in others))
-    evidence = {other.way: details for other, (_, details) in zip(others, results, strict=True)}
+    evidence = {other.listed: details for other, (_, details) in zip(others, results, strict=True)}
     wrong = [why for why, _ in results if why]
     if wrong:
         return failed("; ".join(wrong), **evidence)
     unseen = [
-        other.way
+        other.listed
         for other, (_, details) in zip(others, results, strict=True)
         if details["status"] in _REFUSED
     ]
@@ -36,7 +36,7 @@ async def behind(deployed: SeenDeployment) -> Finding:
         )
     unknown = [
         f"which model should answer {_at(other)}: {other.why_no_model}" for other in others if not other.model
-    ]
+    ] + [other.untold for other in others if other.untold]
     if unknown:
         return skipped(f"not checked: {'; '.join(unknown)}", **evidence)
     return passed(", ".join(f"{other.way} is {other.name}" for other in others), **evidence)
@@ -44,7 +44,11 @@ async def behind(deployed: SeenDeployment) -> Finding:
 
 def _at(other: OtherEndpoint) -> str:
     """Return where it is asked, in words."""
-    return f"at {other.path}" if other.path else f"to {other.way}"
+    return (
+        f"at {other.path}"
+        if other.path
+        else f"to {other.way}{f', from {other.name},' if other.is_share else ''}"
+    )
 
 
 async def _ask_other(deployed: SeenDeployment, other: OtherEndpoint) -> tuple[str, Mapping[str, Json]]:
@@ -54,6 +58,8 @@ async def _ask_other(deployed: SeenDeployment, other: OtherEndpoint) -> tuple[st
     status, models = await sender.models(deployed.front, path, token=deployed.own.token)
     bare = await sender.status(deployed.front, path, token=None)
     details = {"status": status, "models": list(models), "without_token": bare}
+    if other.misfit:
+        return other.misfit, details
     if not other.public and bare not in _REFUSED:
         return f"{other.way} is answered with {bare} without a token", details
     if status == 401:

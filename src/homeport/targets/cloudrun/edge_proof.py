@@ -14,7 +14,7 @@ from homeport.resources.google.release import Prove
 from homeport.resources.google.traffic import CLOSED, OPEN, Body, is_closed, is_tagged
 from homeport.targets.cloudrun.api_gateway_proof import with_api_gateway
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
-from homeport.targets.cloudrun.edge_backends import NamedBackend, find_backends
+from homeport.targets.cloudrun.edge_backends import FrontEndpoint, NamedBackend, find_backends, misfit_of
 from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.expected import promise_of
 from homeport.targets.cloudrun.names import Names
@@ -158,20 +158,27 @@ async def expected_at(target: CloudRunTarget, endpoint: Endpoint, service: Body,
     ingress = str(service.get("ingress") or OPEN) if proving else CLOSED
     # A new revision is not held to what becomes of others.
     through = at.root_url == edge.address and not is_tagged(service, revision)
-    behind = [await _other(edge.parts, backend) for backend in edge.parts.behind] if through else []
+    front = FrontEndpoint.of(target.spec, target.launch.model)
+    behind = [await _other(edge.parts, backend, front) for backend in edge.parts.behind] if through else []
     return replace(promise, planned=replace(promise.planned, ingress=ingress, behind=tuple(behind)))
 
 
-async def _other(parts: EdgeParts, backend: NamedBackend) -> OtherEndpoint:
-    """Return what a check holds it to, and how it reaches it where requests are drawn."""
-    if not backend.percent or not backend.service:
+async def _other(parts: EdgeParts, backend: NamedBackend, front: FrontEndpoint) -> OtherEndpoint:
+    """Return what a check holds it to, which is what `plan` asks of it, and how it reaches it where requests are drawn."""
+    if not backend.service:
         return backend.other
+    other, misfit = backend.other, misfit_of(backend, front)
+    if misfit is not None:
+        known = misfit.known
+        other = replace(other, misfit=misfit.text if known else "", untold="" if known else misfit.text)
+    if not backend.percent:
+        return other
     name = EdgeNames(name=parts.names.name).to(backend.endpoint)
     try:
-        return replace(backend.other, headers=await _headers_to(parts.google, name, region=parts.region))
+        return replace(other, headers=await _headers_to(parts.google, name, region=parts.region))
     except NotFound:
         why = "the load balancer does not lead to it yet: say `homeport up --on cloudrun`"
-        return replace(backend.other, model="", why_no_model=why)
+        return replace(other, model="", why_no_model=why)
 
 
 __all__ = ["asks", "expected_at", "proven_at", "with_edge"]

@@ -53,6 +53,15 @@ class OtherEndpoint:
     why_no_model: str = ""
     """Why it is not known what it serves."""
     public: bool = False
+    misfit: str = ""
+    """Why it may not be led to, as it was read; '' for nothing that was seen."""
+    untold: str = ""
+    """What of that could not be told; '' for nothing."""
+
+    @property
+    def listed(self) -> str:
+        """Return what no other way of the file has: its path, its header, or the endpoint that shares."""
+        return self.name if self.is_share else self.way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

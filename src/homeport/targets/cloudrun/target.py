@@ -231,9 +231,7 @@ class CloudRunTarget(CloudRunGraph):
         findings = await preflight(self.google, self.asked())
         for target in self.further:
             findings = findings.and_in(target.names.region, await preflight(self.google, target.asked()))
-        front = FrontEndpoint(
-            guarded=self.spec.guard is not None, model=self.launch.model, public=self.spec.access.public
-        )
+        front = FrontEndpoint.of(self.spec, self.launch.model)
         more = (*login_findings(self.settings, self.names.project),)
         more += await self.api_gateway.findings() if self.api_gateway else ()
         more += tuple(self.road.findings()) if self.road else ()

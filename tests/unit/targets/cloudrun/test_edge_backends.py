@@ -15,7 +15,8 @@ from gcp_rehearsal.apis.compute.url_maps import way_of
 from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.faults import parse
 from homeport import spec
-from homeport.errors import NoCredentials, SpecError, VerificationFailed
+from homeport.errors import HomeportError, NoCredentials, SpecError, VerificationFailed
+from homeport.export.graph import Things
 from homeport.google import Google
 from homeport.google.credentials import Credentials, Given
 from homeport.google.identity import Token
@@ -27,6 +28,7 @@ from homeport.targets.cloudrun.edge_backends import (
     NamedBackend,
     find_backends,
     findings,
+    misfit_of,
 )
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.guarded import with_gateway
@@ -222,7 +224,7 @@ def test_what_shares_the_traffic_must_be_like_what_it_answers_for(deployer: With
         (replace(front, guarded=True), replace(found, screened=None, unread="Forbidden"), "is screened is not known: Forbidden"),
     ):  # fmt: skip
         (one,) = findings((there,), ADDRESS, here)
-        assert (one.subject, one.verdict.value) == ("backend/other", "problem" if says else "ok"), one.text
+        assert (one.subject, one.verdict.value) == ("share/other", "problem" if says else "ok"), one.text
         assert says in one.text
     path = NamedBackend(path="/a", endpoint="other", service=found.service, model=found.model)
     (one,) = findings((path,), ADDRESS, replace(front, model="large"))
@@ -258,6 +260,19 @@ def test_what_is_not_there_or_would_refuse_is_said_before_anything_is_made(deplo
     ((_, verdict, text),) = told(deployer, PATHS, guarded=True)
     assert verdict == "warning"
     assert "is not screened" in text
+
+
+def test_two_that_share_alike_and_a_path_of_the_same_name_are_told_apart(deployer: WithEdge) -> None:
+    deployer.deployed(other(deployer))
+    shared = {"other": 10, "gone": 10, "lost": 10}
+    target = deployer.target_of(deployer.behind(backends={"/other": "other"}, shares=shared))
+    assert target.edge is not None
+    assert target.edge.parts.unfound == {"gone": "gone", "lost": "lost"}
+    found = target.edge.findings(replace(FRONT, model=target.launch.model))
+    subjects = [one.subject for one in found if "/" in one.subject]
+    assert subjects == ["backend/other", "share/gone", "share/lost", "share/other"]
+    with pytest.raises(HomeportError, match=r"edge.shares names gone, lost, of which no service was found"):
+        Things.of(target.resources())
 
 
 class WithScreenedOther(WithEdge):
@@ -309,6 +324,34 @@ def test_what_serves_is_what_must_be_screened_and_not_what_was_last_asked_for(tm
     with pytest.raises(VerificationFailed, match="gets no traffic"):
         deployer.up(other(deployer))
     assert [verdict for _, verdict, _ in told(deployer, PATHS, guarded=True)] == ["ok"]
+
+
+def test_all_that_has_traffic_must_serve_the_one_name(tmp_path: Path) -> None:
+    deployer = WithScreenedOther("ollama", tmp_path)
+    deployer.up(other(deployer))
+    (first,) = shares(deployer.other_service)
+    deployer.up(deployer.screened_other())
+    (second,) = shares(deployer.other_service)
+    kept = deployer.cloud.store.get("run", f"{OTHER.removeprefix('v2/')}/revisions/{second}")
+    assert kept is not None
+    model = kept.body["annotations"]["homeport/model"]
+    kept.body["annotations"]["homeport/model"] = "larger"
+    edge = deployer.behind(shares={"other": 10}).edge
+    assert edge is not None
+    for traffic, serves, mixed in (
+        ({first: 90, second: 10}, "", (model, "larger")),
+        ({second: 90, first: 10}, "", ("larger", model)),
+        ({second: 100}, "larger", ()),
+    ):
+        deployer.route_other(targets(traffic))
+        (found,) = act(find_backends(google_for(deployer.cloud), edge, "europe-west4"))
+        assert (found.model, found.mixed) == (serves, mixed)
+        (one,) = findings((found,), ADDRESS, replace(FRONT, model=model))
+        assert one.verdict.value == "problem", one.text
+        assert (f"traffic serve {', '.join(mixed)}" if mixed else "serves larger") in one.text
+        misfit = misfit_of(found, replace(FRONT, model=model))
+        assert misfit is not None
+        assert misfit.known, "verify fails, too"
 
 
 def test_whether_it_is_screened_is_not_known_where_what_serves_cannot_be_read(deployer: WithEdge) -> None:
@@ -369,6 +412,19 @@ def test_what_could_not_be_listed_is_not_taken_for_gone() -> None:
     assert one.other.why_no_model == one.why_none
 
 
+ODD = (
+    "Content-Type",
+    "Content-Length",
+    "Accept",
+    "Accept-Language",
+    "Origin",
+    "Forwarded",
+    "User-Agent",
+    "X-Envoy-Original-Path",
+    "X-Client-Geo",
+)
+
+
 @pytest.mark.parametrize(
     ("edge", "says"),
     [
@@ -382,6 +438,7 @@ def test_what_could_not_be_listed_is_not_taken_for_gone() -> None:
         ({"Authorization: x": "other"}, "by the header authorization, which is not there for that"),
         ({"x-api-key: alice": "other"}, "by the header x-api-key, which"),
         ({"x-goog-iap: a": "other"}, "by the header x-goog-iap, which"),
+        *(({f"{header}: a": "other"}, "which is not there for that") for header in ODD),
         ({"x-a: b": "other", "X-A: b": "third"}, "names a header with one value twice"),
     ],
 )

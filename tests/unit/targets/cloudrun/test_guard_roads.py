@@ -11,6 +11,7 @@ import pytest
 
 from cloud import act, things
 from deployment import google_for
+from edges import DOMAIN
 from gcp_rehearsal.iam.permissions import required
 from guarded_at_balancers import ALL, KINDS, PLACE, AtBalancer
 from homeport import spec
@@ -19,6 +20,8 @@ from homeport.export import KINDS as KINDS_OF_EXPORTS
 from homeport.export import export
 from homeport.reconcile import make_plan
 from homeport.reconcile.plan import ActionKind
+from homeport.spec import Edge
+from homeport.targets.cloudrun.edge_backends import FrontEndpoint, find_backends, findings
 from homeport.targets.cloudrun.guard_road import ROLES, settings_for
 from homeport.targets.cloudrun.preflight.permissions import needs
 
@@ -206,6 +209,24 @@ def test_every_export_carries_the_road_or_lets_a_pipeline_make_it_or_refuses_it(
         assert word in text, word
 
 
+@pytest.mark.parametrize("kind", ["gcloud", "terraform", "cloudbuild"])
+def test_no_export_lets_callers_in_before_the_door_is_closed(deployer: AtBalancer, kind: str) -> None:
+    whole = deployer.road("traffic-extension").model_dump(exclude_none=True)
+    target = deployer.planned(spec.parse({**whole, "access": {"callers": ["user:friend@example.com"]}}))
+    files = export(kind, target.resources())
+    if kind == "terraform":
+        (conditions,) = re.findall(r'"callers" \{\n\s*for_each\s*=\s*(.*)', files["service.tf"])
+        assert '|| var.back_door == "" ? toset([]) : var.callers' in conditions
+        return
+    script = next(text for text in files.values() if "user:friend@example.com" in text)
+    lines = [line.strip() for line in script.splitlines()]
+    granting = [number for number, line in enumerate(lines) if "grant user:friend@example.com" in line]
+    closing = [number for number, line in enumerate(lines) if line.startswith("door ")]
+    assert len(granting) == len(closing) == 1
+    assert granting > closing
+    assert lines[granting[0]].startswith("behind_it grant user:friend@example.com")
+
+
 REGIONAL = {"kind": "regional", "domain": "llm.example.com"}
 ROAD = {"where": "traffic-extension", "unscreened": ALL}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {  # Any: values of homeport.toml
@@ -217,6 +238,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {  # Any: values of homeport.to
     "an agent": ({"guard": ROAD, "edge": REGIONAL, "agent": {"tools": ["calculator"]}}, "past it"),
     "vectors": ({"guard": ROAD, "edge": REGIONAL, "task": "embed"}, "knows no embeddings"),
     "others behind it": ({"guard": ROAD, "edge": {**REGIONAL, "backends": {"/small": "small"}}}, "edge.backends"),
+    "tokens for another address": ({"guard": ROAD, "edge": REGIONAL, "access": {"audience": "https://other.example.com"}}, "another load balancer"),
     "the local screen": ({"guard": {**ROAD, "screen": "local"}, "edge": REGIONAL}, "asks Model Armor"),
     "a window": ({"guard": {**ROAD, "window_s": 2}, "edge": REGIONAL}, "window_s is about homeport's gateway"),
     "half of it": ({"guard": {**ROAD, "answers": False}, "edge": REGIONAL}, "answers is about homeport's gateway"),
@@ -232,6 +254,26 @@ def test_what_does_not_go_together_is_one_error(deployer: AtBalancer, case: str)
     with pytest.raises(SpecError, match=words) as refused:
         spec.parse({**whole, **more})
     assert str(refused.value).count("\n") <= 2
+
+
+@pytest.mark.parametrize("front", ["guarded", "bare"])
+def test_no_other_load_balancer_leads_past_a_road(deployer: AtBalancer, front: str) -> None:
+    deployer.up(deployer.road("traffic-extension"))
+    edge = Edge(kind="regional", domain="other.example.com", backends={"/home": "home"}, shares={"home": 10})
+
+    def found() -> list[tuple[str, str, str]]:
+        behind = act(find_backends(google_for(deployer.cloud), edge, "europe-west4"))
+        before = FrontEndpoint(guarded=front == "guarded", model=behind[0].model, public=False)
+        told = findings(behind, f"https://{DOMAIN}", before, region="europe-west4")
+        return [(one.subject, one.verdict.value, one.text) for one in told]
+
+    assert {(subject, verdict) for subject, verdict, _ in found()} == {
+        ("backend/home", "problem"),
+        ("share/home", "problem"),
+    }
+    assert all("screened at its own load balancer alone" in text for _, _, text in found())
+    deployer.up(deployer.file({"where": "gateway"}))
+    assert [verdict for _, verdict, _ in found()] == ["ok", "ok"], "its own gateway screens whatever comes"
 
 
 def test_somebody_elses_template_is_used_and_stays(deployer: AtBalancer) -> None:

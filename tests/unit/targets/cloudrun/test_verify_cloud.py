@@ -621,6 +621,33 @@ def test_what_shares_the_traffic_is_asked_by_its_number_and_must_serve_every_nam
     assert said == [{"x-number": "7"}], "its number alone leads there for certain"
 
 
+def test_what_plan_refuses_fails_and_what_could_not_be_told_is_not_passed() -> None:
+    for other, outcome in (
+        (replace(OTHER, misfit="it is not screened"), Outcome.FAILED),
+        (replace(OTHER, untold="it is not screened"), Outcome.SKIPPED),
+    ):
+        found = asked_behind(other, 200, ("first",), 403)
+        assert (found.outcome, "it is not screened" in found.detail) == (outcome, True), found.detail
+
+
+def test_two_that_share_alike_are_each_in_the_evidence() -> None:
+    class Shared(Front):
+        def with_headers(self, headers: Mapping[str, str]) -> Front:
+            return self
+
+        async def models(self, url: str, path: str, *, token: Secret | None) -> tuple[int, tuple[str, ...]]:
+            return 403, ()
+
+        async def status(self, url: str, path: str, *, token: Secret | None) -> int:
+            return 403
+
+    one = deployed(Shared())
+    planned = replace(one.planned, behind=(SHARE, replace(SHARE, name="detail")))
+    found = act(behind(replace(one, planned=planned)))
+    assert list(found.evidence) == ["other", "detail"]
+    assert "what is behind other, detail" in found.detail
+
+
 def asked_behind(other: OtherEndpoint, status: int, models: tuple[str, ...], bare: int) -> Finding:
     """What verify finds of one path that is answered so with a token, and with `bare` without one."""
 
