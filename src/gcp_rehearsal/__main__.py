@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cloud = Cloud(
             projects=(Project(id=options.project, default_network=True),),
             clock=Clock(speed=options.speed),
+            strips_proof=options.strip_proof,
             faults=[parse(text) for text in options.fault],
             containers=Willing() if options.pretend else Engines(),
         )
@@ -59,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fault", action="append", default=[], metavar="METHOD:WHAT[:after][:nth=N][:times=N]",
         help="let a call fail: WHAT is 429, 500, 503, drop, delay=SECONDS or jump=SECONDS; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--strip-proof", action="store_true",
+        help="let Cloud Run take X-Serverless-Authorization away once it has looked at it: whether it does is not confirmed",
     )  # fmt: skip
     parser.add_argument("--pretend", action="store_true", help="start no processes for containers")
     return parser

@@ -79,6 +79,7 @@ class Cloud:
     """Runs what is deployed to Cloud Run."""
     steps: Steps = field(default_factory=Acted)
     """Runs the steps of builds."""
+    strips_proof: bool = False  # Whether X-Serverless-Authorization is taken away once it was read.
     metrics: Metrics | None = None
     """Answers queries of metrics; None where nothing measures."""
     faults: list[Fault] = field(default_factory=list)

@@ -70,6 +70,11 @@ def rows(cloud: Observed) -> dict[str, Any]:  # Any: JSON
     return {one["key"]: one for one in cloud.run("usage", "demo", "--by", "caller", "--json").json}
 
 
+def believed(seen: dict[str, Any]) -> str | None:
+    """What a look came to that tried whether a made-up name is believed; None where it was not tried."""
+    return str(seen["callers' names"]["verdict"]) if "callers' names" in seen else None
+
+
 def figures(row: Any) -> list[float]:
     return [row["requests"], row["prompt_tokens"], row["output_tokens"]]
 
@@ -101,9 +106,13 @@ def test_each_caller_has_what_his_answers_took_and_nobody_counts_as_another(clou
     found = until_observed(lambda: rows(cloud), arrived)
     assert {who: figures(found[who]) for who in callers.took} == callers.took
     assert all(found[who]["partly"] == [] for who in callers.took)
-    assert set(found) - set(callers.took) <= {OWNER}, "`verify` asked as whoever deployed it"
+    assert set(found) - set(callers.took) <= {OWNER, "not known"}, (
+        "`verify` asked as whoever deployed it, and looked"
+    )
     text = cloud.run("usage", "--by", "caller", "--csv").out
     assert f"{FRIEND},demo,cloudrun,3," in text
+
+    until_observed(cloud.asked_and_looked, lambda seen: believed(seen) == "ok")
 
     # Somebody opens it by hand: from then on a name says nothing.
     path = f"v2/projects/rehearsal/locations/{found[FRIEND]['region']}/services/demo"
@@ -114,3 +123,22 @@ def test_each_caller_has_what_his_answers_took_and_nobody_counts_as_another(clou
     assert "it is open to everybody" in opened.err
     assert FRIEND not in opened.out + opened.err
     assert "left: nothing" in cloud.run("down", "--yes", "--purge").err
+
+
+def test_where_cloud_run_takes_the_token_away_that_it_looked_at_a_look_says_that_names_are_not_to_be_believed(
+    user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(program('prometheus')).parent}{os.pathsep}{os.environ['PATH']}")
+    with served(tmp_path, "--speed", "10", "--strip-proof") as rehearsal:
+        cloud = Observed(user, rehearsal)
+        user.write(CALLED)
+        cloud.run("up", "--yes", "--json")
+        until_observed(partial(cloud.asked_by, COLLEAGUE), lambda status: status == 200)
+        host = cloud.status["url"].removeprefix("https://").removesuffix("/v1")
+        callers = Callers(cloud, host)
+        # He shows his own token, which is taken away, and whom he names beside it is all that comes through.
+        stolen = bearer("boss@example.com")["authorization"]
+        callers.ask("boss@example.com", "Hi", authorization=stolen, **{SERVERLESS: callers.own(COLLEAGUE)})
+        until_observed(lambda: rows(cloud), lambda found: "boss@example.com" in found)
+        seen = until_observed(cloud.asked_and_looked, lambda seen: believed(seen) is not None)
+        assert believed(seen) == "failed", seen["callers' names"]

@@ -75,6 +75,25 @@ _WITHOUT_TEXT = frozenset(
 """Paths that tell of the engine and of its model, and of no request."""
 
 
+_LOOKS = (
+    "/tokenize",
+    "/detokenize",
+    "/count_tokens",
+    "/apply-template",
+    "/render",
+    "/derender",
+    "/api/show",
+    "/ping",
+    "/cancel",
+)
+"""How paths end of which a POST only looks, or ends something: no model answers, and no token is made."""
+
+
+def is_asked(method: str, path: str) -> bool:
+    """Tell whether a request may cost the model something: each POST, known here or not, but for those that only look."""
+    return method == "POST" and not path.rstrip("/").endswith(_LOOKS)
+
+
 def is_without_text(method: str, path: str) -> bool:
     """Tell whether neither the request nor its answer holds a text of a user or of the model."""
     if method in {"GET", "HEAD"}:

@@ -10,6 +10,7 @@ from typing import Any
 from homeport.endpoint import Endpoint
 from homeport.gateway import strict_json
 from homeport.gateway.apis import TextApi, error_body
+from homeport.gateway.callers import caller_of
 from homeport.gateway.entrance import (
     ANYBODY,
     Entrance,
@@ -23,7 +24,7 @@ from homeport.gateway.exchange import REFUSED_HEADER, ScreenedExchange, send_jso
 from homeport.gateway.metrics import GatewayMetrics
 from homeport.gateway.room import Room
 from homeport.gateway.screener import Screener
-from homeport.gateway.settings import OWN_HEALTH
+from homeport.gateway.settings import OWN_CALLER, OWN_HEALTH
 from homeport.gateway.spans import RequestSpan, Spans
 from homeport.gateway.usage import TokenUsage
 from homeport.gateway.verdict import Refused
@@ -75,6 +76,10 @@ class GatewayApp:
             return
         if scope["path"] == OWN_HEALTH and scope["method"] in {"GET", "HEAD"}:
             await send_json(send, 200, {"status": "ok"})
+            return
+        counts = self._metrics is not None and self._metrics.tells_callers
+        if scope["path"] == OWN_CALLER and scope["method"] == "GET" and counts:
+            await send_json(send, 200, {"caller": caller_of(scope["headers"])})
             return
         try:
             self._entrance.admit(scope)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from homeport.endpoint import Endpoint
-from homeport.gateway.apis import APIS, TextApi
+from homeport.gateway.apis import APIS, TextApi, is_asked
+from homeport.gateway.callers import caller_of
 from homeport.gateway.exchange import PARSERS, send_json
 from homeport.gateway.framing import Event, Parser
 from homeport.gateway.metrics import GatewayMetrics
-from homeport.gateway.settings import OWN_HEALTH
+from homeport.gateway.settings import OWN_CALLER, OWN_HEALTH
 from homeport.gateway.spans import RequestSpan, Spans
 from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.json_types import Json
@@ -49,8 +50,12 @@ class CountingApp:
         if scope["path"] == OWN_HEALTH and scope["method"] in {"GET", "HEAD"}:
             await send_json(send, 200, {"status": "ok"})
             return
+        if scope["path"] == OWN_CALLER and scope["method"] == "GET" and self._metrics.tells_callers:
+            await send_json(send, 200, {"caller": caller_of(scope["headers"])})
+            return
         api = APIS.get(scope["path"]) if scope["method"] == "POST" else None
-        coming, count = _Coming(receive), _Count(api, self._metrics, self._spans)
+        asked = is_asked(scope["method"], scope["path"])
+        coming, count = _Coming(receive), _Count(api, asked, self._metrics, self._spans)
         with suppress(ClientGone):
             await unless_gone(self._pass(scope, coming, send, count), coming.gone())
 
@@ -130,9 +135,10 @@ class _Coming:
 
 @dataclass(slots=True)
 class _Count:
-    """What is counted of one request; nothing of one that is for no model."""
+    """What is counted of one request; nothing of one that is for no model, and of an API that is not known here only who asked."""
 
     api: TextApi | None
+    asked: bool
     metrics: GatewayMetrics
     spans: Spans | None = None
     error: str = ""
@@ -147,16 +153,18 @@ class _Count:
 
     def begin(self, scope: Scope) -> None:
         """Count a request."""
+        self._headers = scope["headers"]
         if self.api is not None:
-            self._begun, self._headers = _now(), scope["headers"]
+            self._begun = _now()
             self.metrics.begun()
             self.span = self.spans.begin(scope["headers"], self.api) if self.spans else None
 
     def answers(self, response: aiohttp.ClientResponse) -> None:
         """Take the head of its answer."""
-        if self.api is None:
+        if not self.asked:
             return
-        if response.status >= 400:
+        # Where an API is not known, a redirection takes no token either.
+        if response.status >= (400 if self.api else 300):
             self.error = str(response.status)
         packed = response.headers.get("content-encoding", "identity").strip().lower()
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -199,6 +207,8 @@ class _Count:
             self.metrics.ended(self.api.operation, seconds, self.error, self._usage, self._headers)
             if self.spans and self.span:
                 self.spans.end(self.span, error=self.error, usage=self._usage, first_s=self._first_s)
+        elif self.asked:
+            self.metrics.passed(self.error, self._usage, self._headers)
 
     def _note(self, events: list[Event]) -> None:
         for event in events:
@@ -208,7 +218,8 @@ class _Count:
             self._judge(event.body)
             if has_text(event.body):
                 self._first()
-                self.metrics.went_on()
+                if self.api is not None:
+                    self.metrics.went_on()
 
     def _judge(self, body: Mapping[str, Json]) -> None:
         if not self.error and tells_error(body):

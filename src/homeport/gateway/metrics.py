@@ -81,6 +81,16 @@ class GatewayMetrics:
         for kind in ("input", "output"):
             self._tokens.labels("chat", model, kind)
 
+    @property
+    def tells_callers(self) -> bool:
+        """Tell whether requests are counted by caller, too."""
+        return self._callers is not None
+
+    def passed(self, error: str, usage: TokenUsage, headers: Headers) -> None:
+        """Count the end of a request by its caller alone, for an API of which nothing else is counted."""
+        if self._callers is not None:
+            self._callers.ended(headers, error, usage)
+
     def begun(self) -> None:
         """Count a request."""
         self._active.inc()
@@ -90,8 +100,7 @@ class GatewayMetrics:
     ) -> None:
         """Count the end of a request that came with `headers`; `error` is '' for one that was answered."""
         self._active.dec()
-        if self._callers is not None:
-            self._callers.ended(headers, error, usage)
+        self.passed(error, usage, headers)
         self._duration.labels(operation, self._model, error).observe(seconds)
         for kind, count in (("input", usage.prompt), ("output", usage.answer)):
             if count is not None:

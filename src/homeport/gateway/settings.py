@@ -13,6 +13,8 @@ VARIABLE = "HOMEPORT_GATEWAY"
 """The variable of a container that holds it."""
 METRICS_VARIABLE = "HOMEPORT_METRICS_PORT"
 """The variable of a container that holds the port at which, within the instance, it tells what it counts."""
+OWN_CALLER = "/gateway/caller"
+"""Where a gateway that counts by caller tells whoever asks whom it takes him for, and nobody else."""
 OWN_HEALTH = "/gateway/health"
 """What the gateway answers itself, whether or not its engine is up: for probes."""
 

@@ -62,6 +62,7 @@ FACTS: tuple[type[Fact], ...] = (
     of_local.RestartFact,
     of_local.TakeOverFact,
     of_local.AgentElsewhereFact,
+    of_local.CallersElsewhereFact,
     GuardFact,
     GuardRoadFact,
     GuardCostFact,

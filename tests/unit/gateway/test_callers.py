@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import httpx2
 import pytest
 
 from gateways import ATTACK, asked, gateway
 from homeport.endpoint import Endpoint
-from homeport.gateway.callers import MOST, SERIES_EACH, CallerCounts, caller_of
+from homeport.gateway.callers import MOST, SERIES_EACH, CallerCounts, caller_of, made_up
 from homeport.gateway.counting import CountingApp
 from homeport.gateway.metrics import GatewayMetrics
 from homeport.gateway.usage import TokenUsage
@@ -102,11 +103,12 @@ def test_requests_whose_tokens_nobody_said_are_told_apart_and_what_was_refused_t
         ("client_gone", TokenUsage()),
         ("engine", TokenUsage()),
         ("400", TokenUsage()),
+        # What begins a stream of Anthropic's API tells of tokens, too, and of no more than had come.
         ("client_gone", TokenUsage(2, 1)),
     ):
         counts.ended((), error, usage)
     requests, tokens = counts.collect()
-    assert [sample.value for sample in requests.samples] == [4, 3]
+    assert [sample.value for sample in requests.samples] == [3, 4]
     assert [sample.value for sample in tokens.samples] == [14, 4]
 
 
@@ -165,6 +167,85 @@ def test_two_callers_through_a_gateway_that_counts_have_what_their_answers_said(
         assert used[ANN][1] > 0
         assert found[BOB] == row(2, 0, *used[BOB])
         assert found["unknown"]["yes"] == 1
+
+    asyncio.run(play())
+
+
+class Untold(Parrot):
+    """One that answers, whatever it is asked, and says nothing of tokens."""
+
+    def whole(self, path: str) -> Any:  # Any: JSON
+        return {"results": [{"index": 0, "relevance_score": 0.5}]}
+
+
+def test_whatever_is_sent_to_an_engine_counts_by_its_caller_but_for_what_only_looks() -> None:
+    asking = (
+        "/invocations",
+        "/v1/rerank",
+        "/pooling",
+        "/inference/v1/generate",
+        "/v1/chat/completions/batch",
+    )
+    looking = ("/tokenize", "/v1/messages/count_tokens", "/v1/chat/completions/render", "/api/show")
+
+    async def play() -> None:
+        async with Untold().serving() as engine:
+            metrics = GatewayMetrics("parrot", callers=True)
+            app = CountingApp(Endpoint(name="home", base_url=f"{engine}/v1", model="parrot"), metrics)
+            try:
+                async with (
+                    served(app, listen(0)) as url,
+                    httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client,
+                ):
+                    for path in (*asking, *looking):
+                        came = await client.post(path, json={"input": "x"}, headers=bearer(ANN))
+                        assert came.status_code == 200, came.text
+                    metrics.text()
+                    text = metrics.text()
+            finally:
+                await app.aclose()
+        assert told(text)[ANN] == row(0, len(asking), 0, 0)
+        assert (
+            b'duration_seconds_count{error_type="",gen_ai_operation_name="chat",gen_ai_request_model="parrot"} 0.0'
+            in text
+        )
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("screened", [False, True])
+def test_whoever_asks_is_told_whom_he_is_taken_for_where_callers_are_counted_and_nowhere_else(
+    screened: bool,
+) -> None:
+    made = {"authorization": f"Bearer {made_up('made-up@homeport.invalid')}"}
+
+    async def asked_of(client: httpx2.AsyncClient, *fields: dict[str, str]) -> Any:  # Any: JSON
+        together = {name: value for field in fields for name, value in field.items()}
+        return (await client.get("/gateway/caller", headers=together)).json().get("caller")
+
+    async def play() -> None:
+        for callers in (True, False):
+            async with gateway(Parrot(), callers=callers) as stage:
+                app = CountingApp(
+                    Endpoint(name="home", base_url=f"{stage.url}/v1", model="parrot"),
+                    GatewayMetrics("parrot", callers=callers),
+                )
+                try:
+                    async with served(app, listen(0)) as url:
+                        base = stage.url if screened else url
+                        async with httpx2.AsyncClient(base_url=base, timeout=30, trust_env=False) as client:
+                            found = [
+                                await asked_of(client, *fields)
+                                for fields in (
+                                    [made, bearer(ANN, header=SERVERLESS)],
+                                    [bearer(BOB)],
+                                    [made],  # What is left where Cloud Run takes the other one away.
+                                    [],
+                                )
+                            ]
+                finally:
+                    await app.aclose()
+            assert found == ([ANN, BOB, "made-up@homeport.invalid", ""] if callers else [None] * 4)
 
     asyncio.run(play())
 

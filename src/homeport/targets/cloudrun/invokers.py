@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from enum import Enum
 
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google, IamResource, policy
@@ -13,6 +14,17 @@ from homeport.targets.cloudrun.names import Names
 INVOKERS = ("roles/run.servicesInvoker", "roles/run.invoker")
 """Roles that let somebody call a service: the one that homeport grants, and the older one that people grant by hand."""
 
+LETS_CALL = frozenset(
+    {
+        *INVOKERS,
+        "roles/run.admin",
+        "roles/run.developer",
+        "roles/run.serviceAgent",
+        "roles/editor",
+        "roles/owner",
+    }
+)
+"""Google's own roles with `run.routes.invoke`."""
 _EVERYBODY = "allUsers"
 """`allAuthenticatedUsers` are let in by a token, too, and have a name by it."""
 
@@ -25,12 +37,26 @@ def callers(google: Google, spec: Spec, names: Names) -> list[Grant]:
     ]
 
 
-async def lets_everybody_in(google: Google, path: str) -> bool:
+class Openness(Enum):
+    """Whether Cloud Run lets everybody call a service, without a token."""
+
+    CLOSED = "is closed"
+    OPEN = "is open"
+    PERHAPS = "may be open"
+    """Everybody has a role of which it is not known here whether it lets them call."""
+
+
+async def openness(google: Google, path: str) -> Openness:
     """Return whether Cloud Run asks nobody for a token at the service `path`. Raises whatever keeps that from being read."""
     if (await google.get("run", f"v2/{path}")).get("invokerIamDisabled"):
-        return True
+        return Openness.OPEN
     held = await policy.read(google, IamResource(api="run", path=f"v2/{path}"))
-    return any(_EVERYBODY in binding.get("members", ()) for binding in held.get("bindings", ()))
+    roles = {
+        binding["role"] for binding in held.get("bindings", ()) if _EVERYBODY in binding.get("members", ())
+    }
+    if roles & LETS_CALL:
+        return Openness.OPEN
+    return Openness.PERHAPS if roles else Openness.CLOSED
 
 
 async def unexpected_invokers(google: Google, names: Names, callers: Collection[str]) -> list[Grant]:

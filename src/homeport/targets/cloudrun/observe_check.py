@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
 from homeport.engines.metric_names import selected
-from homeport.errors import ApiDisabled, NotFound, PermissionDenied, SpecError
-from homeport.gateway.callers import REQUESTS
+from homeport.errors import ApiDisabled, HomeportError, NotFound, PermissionDenied, SpecError
+from homeport.gateway.callers import LABEL as CALLER
+from homeport.gateway.callers import PROVEN, REQUESTS, UNKNOWN
 from homeport.google import Google
 from homeport.json_types import JsonObject
 from homeport.observe.chart import LABEL as NAMESPACE
@@ -28,13 +29,22 @@ from homeport.reconcile import Resource
 from homeport.reconcile.plan import ActionKind, action_for
 from homeport.resources.google.monitoring import COLLECTIONS, POLICY
 from homeport.resources.google.rest import LABEL
+from homeport.targets.cloudrun.caller_probe import NOBODY
 from homeport.targets.cloudrun.collector import APIS as SPANS
 from homeport.targets.cloudrun.collector import COLLECTOR
-from homeport.targets.cloudrun.invokers import lets_everybody_in
+from homeport.targets.cloudrun.invokers import Openness, openness
 from homeport.targets.cloudrun.observing import SIDECAR, Observing
 from homeport.targets.cloudrun.seen_deployment import Body
 
 _AGAIN = "`homeport up --on cloudrun` sets it back"
+_NAMELESS = (
+    "the tokens do not come as Cloud Run hands them on: something before the service changes them, or this is an account without a name. "
+    "`homeport usage --by caller` has these requests as not known"
+)
+_FORGEABLE = (
+    "Cloud Run takes the token away that it looked at, so that no name that was counted can be believed: set callers = false in [observe], "
+    "or take the names for what callers say of themselves"
+)
 _POLICIES = RuleWords(missing="there is no alert policy of it", put=_AGAIN, set_back=_AGAIN)
 _LATELY = "2m"
 """Four looks of the sidecar's. Without it the last sample counts for five minutes, since Cloud Monitoring knows no staleness."""
@@ -42,11 +52,17 @@ _ASLEEP = "no instance runs, and at zero nothing is measured"
 
 
 ObserveFindings = tuple[ObserveFinding, ...]
+TakenFor = Callable[[], Awaitable[str]]
+"""Asks the gateway whom it takes somebody for who shows his own token and one that he made up."""
 
 
-async def look(google: Google, observing: Observing | None, service: Body) -> ObserveFindings:
+async def look(
+    google: Google, observing: Observing | None, service: Body, taken_for: TakenFor | None = None
+) -> ObserveFindings:
     """
     Return what Cloud Monitoring has of the endpoint whose `service` is live; nothing is woken.
+
+    Where an instance runs and counts by caller, it is asked by `taken_for` whether a made-up name is believed.
 
     Raises `SpecError` for a file without `[observe]`, and whatever keeps the metrics from being read.
     """
@@ -65,6 +81,7 @@ async def look(google: Google, observing: Observing | None, service: Body) -> Ob
     for expected in watched.alerts():
         findings.append(await _alert(expected, policies.get(expected.name), observing, api, why))
     findings += await _callers(google, api, observing, why)
+    findings += await _names(findings, taken_for)
     return (*findings, *await _uptime(observing), *await _traces(google, observing, service))
 
 
@@ -80,27 +97,58 @@ async def _callers(
     if not observing.observe.callers:
         return ()
     try:
-        if await lets_everybody_in(google, observing.names.service):
-            text = "the service is open to everybody, who may write any name into a request"
-            return (failed("callers", text, _AGAIN),)
+        open_to_all = await openness(google, observing.names.service)
     except PermissionDenied as error:
         return (unknown_yet("callers", f"whether the service is open to everybody cannot be read: {error}"),)
-    if await api.instant(f"count({REQUESTS}_total{_place(observing)})"):
-        return (ok("callers", "they are counted, by the tokens that Cloud Run has looked at"),)
-    if why:
-        return (unknown_yet("callers", why),)
+    if open_to_all is Openness.OPEN:
+        text = "the service is open to everybody, who may write any name into a request"
+        return (failed("callers", text, _AGAIN),)
+    if open_to_all is Openness.PERHAPS:
+        text = "everybody has a role on the service of which it is not known here whether it lets them call"
+        return (unknown_yet("callers", text),)
+    return (await _counts(api, observing, why),)
+
+
+async def _counts(api: PrometheusApi, observing: Observing, why: str) -> ObserveFinding:
+    """Return whether counts by caller arrive, and a name in any of them: those without one are there from the start."""
+    series, place = f"{REQUESTS}_total", _place(observing).removesuffix("}")
+    if await api.instant(f'count({series}{place},{CALLER}!="{UNKNOWN}"}})'):
+        return ok("callers", "they are counted, by the tokens that Cloud Run has looked at")
+    without_name = await api.instant(f"sum({series}{place}}})")
+    if any(sample.value for sample in without_name):
+        text = f"{without_name[0].value:.0f} requests are counted, and of none is it known who sent it"
+        return failed("callers", text, _NAMELESS)
+    if without_name or why:
+        return unknown_yet("callers", why or "no request for the model has been counted yet")
     text = "no counts by caller arrive, though the engine's do"
-    return (
-        failed("callers", text, f"{await _wrong(observing) or 'the gateway may not tell them'}: {_AGAIN}"),
-    )
+    return failed("callers", text, f"{await _wrong(observing) or 'the gateway may not tell them'}: {_AGAIN}")
 
 
-async def look_there(google: Google, observing: Observing, service: Body) -> ObserveFindings:
+async def _names(found: Iterable[ObserveFinding], taken_for: TakenFor | None) -> tuple[ObserveFinding, ...]:
+    """Return whether a made-up name is believed; nothing where callers are not counted, or nobody was seen who could be asked."""
+    counted = any(one.what == "callers" and one.verdict == "ok" for one in found)
+    runs = any(one.what == "samples" and one.verdict == "ok" for one in found)
+    if taken_for is None or not counted or not runs:
+        return ()
+    try:
+        caller = await taken_for()
+    except HomeportError as error:
+        return (unknown_yet("callers' names", f"whether a made-up one is believed was not told: {error}"),)
+    if caller == NOBODY:
+        text = f"whoever may call and shows his own token in {PROVEN} is taken for whom he names in authorization"
+        return (failed("callers' names", text, _FORGEABLE),)
+    return (ok("callers' names", "a made-up one beside a token that Cloud Run looked at is not believed"),)
+
+
+async def look_there(
+    google: Google, observing: Observing, service: Body, taken_for: TakenFor | None = None
+) -> ObserveFindings:
     """Return what Cloud Monitoring has of a further region of the endpoint, whose `service` is live there."""
     region, api = observing.names.region, of_project(google)
     samples = await _samples(api, observing, service)
     counted = await _callers(google, api, observing, _why_none(samples))
-    findings = (samples, *counted, *await _traces(google, observing, service))
+    believed = await _names((samples, *counted), taken_for)
+    findings = (samples, *counted, *believed, *await _traces(google, observing, service))
     return tuple(replace(finding, what=f"{finding.what} in {region}") for finding in findings)
 
 

@@ -92,7 +92,7 @@ class ObserveFact(Fact):
         if self.callers_usd_per_day is not None:
             extras.append(
                 f"callers: requests and tokens by the caller's address, of {MOST} at most in each instance, the others together: up to "
-                f"${self.callers_usd_per_day:.2f} a day of the price above; whoever may read the project's metrics sees who asked, and how much"
+                f"${self.callers_usd_per_day:.2f} a day of the price above; whoever may read the project's metrics sees who asked, and how much; what was counted stays after `down`"
             )
         if self.traces:
             extras.append(

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,6 +26,7 @@ from homeport.targets.base import Capability, OnResult, UpOptions, VerifyOptions
 from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.api_gateway_check import and_more
+from homeport.targets.cloudrun.caller_probe import taken_for
 from homeport.targets.cloudrun.checks import check_names
 from homeport.targets.cloudrun.cold_start_check import Asleep, and_cold_start
 from homeport.targets.cloudrun.edge_proof import expected_at, with_edge
@@ -37,7 +39,13 @@ from homeport.targets.cloudrun.logs import lines_after, logs, starts
 from homeport.targets.cloudrun.managed import tables_of
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.names import Names, names_of
-from homeport.targets.cloudrun.observe_check import ObserveFindings, look, look_there, not_there
+from homeport.targets.cloudrun.observe_check import (
+    ObserveFindings,
+    TakenFor,
+    look,
+    look_there,
+    not_there,
+)
 from homeport.targets.cloudrun.observe_target import with_observe, with_uptime
 from homeport.targets.cloudrun.proof_access import let_in
 from homeport.targets.cloudrun.released import release, unasked
@@ -195,7 +203,9 @@ class CloudRunLifecycle:
     async def observed(self) -> ObserveFindings:
         """Return what Cloud Monitoring has of it. Raises `NotFound` where nothing is deployed, `SpecError` without `[observe]`."""
         service = await live(self.google, self.path)
-        return await look(self.google, (await self.graph(Silent())).observing, service)
+        return await look(
+            self.google, (await self.graph(Silent())).observing, service, self._taken_for(service)
+        )
 
     async def observed_there(self) -> ObserveFindings:
         """Return what Cloud Monitoring has of it as a further region."""
@@ -205,7 +215,10 @@ class CloudRunLifecycle:
             return not_there(self.names.region, error)
         observing = (await self.graph(Silent())).observing
         assert observing is not None
-        return await look_there(self.google, observing, service)
+        return await look_there(self.google, observing, service, self._taken_for(service))
+
+    def _taken_for(self, service: Body) -> TakenFor:
+        return partial(taken_for, self._endpoint(service))
 
     async def expected_cold_start(self) -> str:
         """Return how long a start from zero is expected to take, in words; '' where that cannot be told from here."""

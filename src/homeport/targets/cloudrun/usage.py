@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from homeport.engines.names import NAMES
 from homeport.errors import HomeportError, NoCredentials
-from homeport.gateway.callers import UNKNOWN
+from homeport.gateway.callers import OTHERS, UNKNOWN
 from homeport.google import Google
 from homeport.listing import ListedEndpoint
 from homeport.observe.query import of_project
@@ -17,7 +18,7 @@ from homeport.targets.base import OpenOptions
 from homeport.targets.cloudrun.endpoints import list_endpoints
 from homeport.targets.cloudrun.front import names_on_cloud_run
 from homeport.targets.cloudrun.inventory import SERVICES, Unread
-from homeport.targets.cloudrun.invokers import lets_everybody_in
+from homeport.targets.cloudrun.invokers import Openness, openness
 from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.teardown import ensure_known
@@ -25,6 +26,18 @@ from homeport.usage.cloud import CloudUsage, by_caller, by_day, by_revision
 from homeport.usage.report import NOT_KNOWN, By, UsageReport, UsageRow
 
 _UNCOUNTED = "set callers = true in [observe] and `homeport up --on cloudrun`; what was asked before that stays without a name"
+_ARRIVES = (
+    "its gateway counts by caller, and has told of no request in this time: what came before it did has no name, nor has a look at the "
+    "models. `homeport observe check --on cloudrun` says whether counts arrive"
+)
+_BEYOND = (
+    "about {:,} requests that Cloud Run counted at {} in {} are no caller's: looks such as /v1/models and uptime checks, what came before "
+    "callers were counted, and the last that an instance counted"
+)
+_REST = (
+    "names rest on Cloud Run handing on the token that it looked at, also where that is in X-Serverless-Authorization: "
+    "`homeport observe check --on cloudrun` tries it"
+)
 _FORGED = "it {} to everybody, who then may write any name into a request. `homeport verify --on cloudrun` says how, and `homeport up` closes it"
 _Here = Mapping[tuple[str, str], ListedEndpoint]
 """The endpoints that are asked for, by name and region: one name may serve in several, each at its own price."""
@@ -64,50 +77,83 @@ async def usage(file: Path, options: OpenOptions, *, by: By, days: int, name: st
 async def _by_caller(
     google: Google, here: _Here, days: int
 ) -> tuple[list[UsageRow], list[str], list[Unread]]:
-    """Return a line of each caller; one for all, with a reason, where an endpoint does not count by caller or names cannot be believed."""
+    """
+    Return a line of each caller; one for all, with a reason, where an endpoint does not count by caller or names cannot be believed.
+
+    What Cloud Run counted beyond all callers is nobody's, and told besides: no request is left out.
+    """
     counted: dict[tuple[str, str], list[CloudUsage]] = {}
     for record in await by_caller(of_project(google), days=days):
-        if (record.service, record.region) in here:
+        if (record.service, record.region) in here and record.figures.get("requests"):
             counted.setdefault((record.service, record.region), []).append(record)
-    others = {place: endpoint for place, endpoint in here.items() if place not in counted}
-    rows, unread = await _rows(google, others, "caller", days) if others else ([], [])
-    notes = [_unnamed(service, region, _UNCOUNTED) for service, region in others]
+    everything, unread = await _rows(google, here, "caller", days)
+    rows = [row for row in everything if (row.endpoint, row.region) not in counted]
+    notes = []
+    for service, region in here:
+        if (service, region) not in counted:
+            why, unseen = await _why_nobody(google, service, region)
+            notes.append(_unnamed(service, region, why))
+            unread += unseen
     for (service, region), records in counted.items():
-        why = await _open(google, service, region)
-        if isinstance(why, Unread):
-            unread.append(why)
-        if why:
-            notes.append(
-                _unnamed(
-                    service, region, _FORGED.format("may be open" if isinstance(why, Unread) else "is open")
-                )
-            )
-        rows += _of_callers(records, named=not why)
+        state, unseen = await _open(google, service, region)
+        unread += unseen
+        named = state is Openness.CLOSED
+        notes += [] if named else [_unnamed(service, region, _FORGED.format(state.value))]
+        of_all = sum(
+            row.requests or 0 for row in everything if (row.endpoint, row.region) == (service, region)
+        )
+        beyond = max(0, round(of_all - sum(record.figures["requests"] for record in records)))
+        notes += [_BEYOND.format(beyond, service, region)] if beyond else []
+        rows += _of_callers(records, beyond, named=named)
+    if any(row.key not in {NOT_KNOWN, OTHERS} for row in rows):
+        notes.append(_REST)
     return sorted(rows, key=lambda row: (row.endpoint, row.region, row.key)), notes, unread
+
+
+async def _why_nobody(google: Google, service: str, region: str) -> tuple[str, list[Unread]]:
+    """Return why no caller of a service was counted, and what to do about that; what could not be read, besides."""
+    try:
+        live = await google.get("run", f"v2/{_path(google, service, region)}")
+    except NoCredentials:
+        raise
+    except HomeportError as error:
+        what = f"whether the gateway of {service} in {region} counts by caller"
+        return f"{_ARRIVES}; if it does not: {_UNCOUNTED}", [
+            Unread(kind="service", region=region, what=what, error=error)
+        ]
+    containers = live.get("template", {}).get("containers", ())
+    tells = any("--callers" in container.get("args", ()) for container in containers)
+    return _ARRIVES if tells else _UNCOUNTED, []
+
+
+def _path(google: Google, service: str, region: str) -> str:
+    return f"projects/{google.project}/locations/{region}/services/{service}"
 
 
 def _unnamed(service: str, region: str, why: str) -> str:
     return f"who called {service} in {region} is not known: {why}"
 
 
-async def _open(google: Google, service: str, region: str) -> bool | Unread:
-    """Return whether Cloud Run lets everybody in now; what could not be read, where that is not known."""
+async def _open(google: Google, service: str, region: str) -> tuple[Openness, list[Unread]]:
+    """Return whether Cloud Run lets everybody in now, and what could not be read, where that is not known."""
     try:
-        return await lets_everybody_in(
-            google, f"projects/{google.project}/locations/{region}/services/{service}"
-        )
+        return await openness(google, _path(google, service, region)), []
     except NoCredentials:
         raise
     except HomeportError as error:
         what = f"who may call {service} in {region}"
-        return Unread(kind="grant", region=region, what=what, error=error)
+        return Openness.PERHAPS, [Unread(kind="grant", region=region, what=what, error=error)]
 
 
-def _of_callers(records: list[CloudUsage], *, named: bool) -> list[UsageRow]:
+def _of_callers(records: list[CloudUsage], beyond: int, *, named: bool) -> list[UsageRow]:
+    """Return a line of each caller, with `beyond`, the requests that no caller counted, among those who are not known."""
     groups: dict[str, list[CloudUsage]] = {}
     for record in records:
         known = named and record.caller not in {"", UNKNOWN}
         groups.setdefault(record.caller if known else NOT_KNOWN, []).append(record)
+    if beyond:
+        nobody = {"requests": float(beyond), "untold": float(beyond)}
+        groups.setdefault(NOT_KNOWN, []).append(replace(records[0], figures=nobody, caller=""))
     return [row for key, group in groups.items() if (row := _of_one_caller(key, group)).requests]
 
 

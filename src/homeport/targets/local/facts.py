@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from homeport.engines.footprint import gib
 from homeport.reconcile.fact import Fact
+
+if TYPE_CHECKING:
+    from homeport.spec import Spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +137,18 @@ class TakeOverFact(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallersElsewhereFact(Fact):
+    """The counts by caller of the file, which are made on Cloud Run alone."""
+
+    key: ClassVar[str] = "callers_here"
+    label: ClassVar[str] = "callers"
+
+    @property
+    def text(self) -> str:
+        return "observe.callers counts on Cloud Run alone: all who ask here share a key, or need none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentElsewhereFact(Fact):
     """The agent of the file, which `up` serves on Cloud Run alone."""
 
@@ -142,3 +158,11 @@ class AgentElsewhereFact(Fact):
     @property
     def text(self) -> str:
         return "none here: [agent] is for Cloud Run; `homeport agent serve` runs one on this machine"
+
+
+def elsewhere(spec: Spec) -> Iterator[Fact]:
+    """Yield what the file wants and `up` makes on Cloud Run alone."""
+    if spec.agent:
+        yield AgentElsewhereFact()
+    if spec.observe and spec.observe.callers:
+        yield CallersElsewhereFact()

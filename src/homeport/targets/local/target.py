@@ -361,8 +361,7 @@ class LocalTarget:
             yield self._on_cloudrun()
         if self.spec.guard:
             yield guard.GuardFact.of(self.spec.guard, guard.screen_here(self.spec.guard))
-        if self.spec.agent:
-            yield facts.AgentElsewhereFact()
+        yield from facts.elsewhere(self.spec)
 
     def _on_cloudrun(self) -> Fact:
         """Return what `[cloudrun]` would come to."""

@@ -17,12 +17,13 @@ from deployment import google_for
 from gcp_rehearsal.faults import Fault
 from homeport import spec
 from homeport.catalog.prices import load
-from homeport.errors import SpecError, Unsupported
+from homeport.errors import HomeportError, SpecError, Unsupported
 from homeport.gateway.callers import MOST
 from homeport.gateway.metrics import GatewayMetrics
 from homeport.gateway.usage import TokenUsage
 from homeport.home import find_home
 from homeport.progress import Silent
+from homeport.targets.cloudrun.caller_probe import NOBODY
 from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.observe_check import look
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -138,6 +139,7 @@ def test_a_plan_tells_every_series_of_a_gateway_with_more_callers_than_have_a_na
         with_it.series_of_callers * 2880 / 1e6 * 0.06, abs=1e-4
     )
     assert "sees who asked" in fact.text
+    assert "what was counted stays after `down`" in fact.text
     (plain,) = without.facts(load())
     assert plain.as_json()["callers_usd_per_day"] is None
     assert "callers" not in plain.text
@@ -157,6 +159,8 @@ class Measured:
 
     def __init__(self) -> None:
         self.without: tuple[str, ...] = ()
+        self.zero: tuple[str, ...] = ()
+        """Of whose queries the sample is 0."""
 
     def query(self, path: str, form: Mapping[str, str]) -> bytes:
         now = time.time()
@@ -164,7 +168,8 @@ class Measured:
             data: Any = {"resultType": "scalar", "result": [now, str(now)]}
         else:
             gone = any(one in form["query"] for one in self.without)
-            data = {"resultType": "vector", "result": [] if gone else [{"metric": {}, "value": [now, "1"]}]}
+            value = "0" if any(one in form["query"] for one in self.zero) else "1"
+            data = {"resultType": "vector", "result": [] if gone else [{"metric": {}, "value": [now, value]}]}
         return json.dumps({"status": "success", "data": data}).encode()
 
 
@@ -181,6 +186,10 @@ def test_a_look_finds_counts_by_caller_that_do_not_arrive_and_names_that_say_not
         return one.verdict, one.text
 
     assert looked() == ("ok", "they are counted, by the tokens that Cloud Run has looked at")
+    measured.without = ('caller!="unknown"',)
+    assert looked() == ("failed", "1 requests are counted, and of none is it known who sent it")
+    measured.zero = ("sum(homeport_caller",)
+    assert looked() == ("unknown", "no request for the model has been counted yet")
     measured.without = ("homeport_caller",)
     assert looked() == ("failed", "no counts by caller arrive, though the engine's do")
     measured.without = ("homeport_caller", "last_over_time(up{", "instance_count")
@@ -190,8 +199,46 @@ def test_a_look_finds_counts_by_caller_that_do_not_arrive_and_names_that_say_not
     service.body["invokerIamDisabled"] = True
     assert looked() == ("failed", "the service is open to everybody, who may write any name into a request")
     service.body["invokerIamDisabled"] = False
+    viewers = {"bindings": [{"role": "roles/run.viewer", "members": ["allUsers"]}]}
+    deployer.cloud.access.set_policy("run", service.name, viewers, at_once=True)
+    assert looked()[0] == "unknown", "everybody may look, and it is not known here whether they may call"
     deployer.cloud.faults.append(Fault(method="run.projects.locations.services.getIamPolicy", status=403))
     assert looked()[0] == "unknown"
+
+
+def test_a_look_tries_whether_a_made_up_name_is_believed_where_an_instance_counts() -> None:
+    deployer, measured = WithObserve("vllm"), Measured()
+    deployer.cloud.metrics = measured
+    wanted = deployer.observed(callers=True)
+    deployer.up(wanted)
+    asked: list[str] = []
+
+    def looked(answer: str | HomeportError) -> tuple[str, str] | None:
+        async def taken_for() -> str:
+            asked.append(str(answer))
+            if isinstance(answer, HomeportError):
+                raise answer
+            return answer
+
+        watching = target(deployer, wanted).observing
+        found = act(look(google_for(deployer.cloud), watching, deployer.service, taken_for))
+        ones = [finding for finding in found if finding.what == "callers' names"]
+        assert all(one.hint for one in ones if one.verdict == "failed")
+        return (ones[0].verdict, ones[0].text) if ones else None
+
+    for mine in ("me@example.com", ""):
+        believed = looked(mine)
+        assert believed == ("ok", "a made-up one beside a token that Cloud Run looked at is not believed")
+    forged = looked(NOBODY)
+    assert forged is not None
+    assert forged[0] == "failed"
+    assert "is taken for whom he names in authorization" in forged[1]
+    untold = looked(HomeportError("it answers 403"))
+    assert untold == ("unknown", "whether a made-up one is believed was not told: it answers 403")
+    asked.clear()
+    measured.without = ("last_over_time(up{", "instance_count")
+    assert looked(NOBODY) is None
+    assert asked == [], "what sleeps is not woken"
 
 
 def test_a_look_says_nothing_of_callers_that_nobody_wants_counted() -> None:

@@ -15,11 +15,13 @@ from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.faults import Fault
+from gcp_rehearsal.iam.permissions import permissions_of, roles
 from homeport import cli
 from homeport.google import Google
 from homeport.spec import CloudRun
 from homeport.targets.base import OpenOptions
 from homeport.targets.cloudrun import usage as cloudrun_usage
+from homeport.targets.cloudrun.invokers import LETS_CALL
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 
 NEAR, FAR = "us-central1", "europe-west4"
@@ -68,6 +70,18 @@ class ByCaller(Counted):
         "unknown": (1, 0, 2, 2),
         "others": (9, 0, 9, 9),
     }
+
+
+class Beyond(Counted):
+    """One caller, who asked less often than Cloud Run counted."""
+
+    callers: ClassVar = {"ann@example.com": (2, 0, 30, 12), "unknown": (0, 0, 0, 0)}
+
+
+class Nobody(Counted):
+    """Series of callers, and no request in them."""
+
+    callers: ClassVar = {"ann@example.com": (0, 0, 0, 0), "unknown": (0, 0, 0, 0)}
 
 
 @dataclass(kw_only=True)
@@ -192,6 +206,67 @@ def test_callers_have_a_line_each_and_only_where_somebody_counts_them(told: Told
     _, out, _ = told(served(NEAR, counted=ByCaller), "--by", "caller")
     (line,) = [line for line in out.splitlines() if "bob@example.com" in line]
     assert "≥ 5" in line
+
+
+def test_what_cloud_run_counted_beyond_all_callers_is_a_line_of_its_own_and_said(told: Told) -> None:
+    code, out, err = told(served(NEAR, counted=Beyond), "--by", "caller", "--json")
+    rows = {one["key"]: one for one in json.loads(out)}
+    assert code == 0, err
+    assert {key: one["requests"] for key, one in rows.items()} == {"ann@example.com": 2, "not known": 3}
+    assert rows["not known"]["partly"] == ["prompt_tokens", "output_tokens"], "nobody said what they took"
+    assert rows["ann@example.com"]["partly"] == []
+    assert f"about 3 requests that Cloud Run counted at home in {NEAR} are no caller's" in err
+    assert "names rest on Cloud Run handing on the token that it looked at" in err
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_an_endpoint_whose_callers_counted_nothing_is_not_unused(told: Told, counts: bool) -> None:
+    cloud = served(NEAR, counted=Nobody)
+    if counts:
+        (service,) = [kept for kept in things(cloud) if kept.name.endswith("/services/home")]
+        service.body["template"]["containers"][0]["args"] = ["-m", "homeport.gateway", "--callers"]
+    code, out, err = told(cloud, "--by", "caller", "--json")
+    (row,) = json.loads(out)
+    assert (code, row["key"], row["requests"]) == (0, "not known", 5)
+    assert "nothing was counted" not in out + err
+    assert "names rest on" not in err, "there are none"
+    assert ("`homeport observe check --on cloudrun`" in err) is counts
+    assert ("set callers = true" in err) is not counts
+
+
+def test_a_service_that_cannot_be_read_is_named_where_nobody_was_counted(told: Told) -> None:
+    cloud = served(NEAR, counted=Nobody)
+    cloud.faults.append(Fault(method="run.projects.locations.services.get", status=403))
+    code, out, err = told(cloud, "--by", "caller", "--json")
+    (row,) = json.loads(out)
+    assert (code, row["requests"]) == (27, 5)
+    assert f"could not be read: whether the gateway of home in {NEAR} counts by caller" in err
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ("roles/run.developer", "it is open to everybody"),
+        ("roles/run.viewer", "it may be open to everybody"),
+        (f"projects/{PROJECT}/roles/mine", "it may be open to everybody"),
+    ],
+)
+def test_a_role_of_everybodys_is_told_by_what_it_lets_them_do(told: Told, role: str, words: str) -> None:
+    cloud = served(NEAR, counted=ByCaller)
+    (service,) = [kept for kept in things(cloud) if kept.name.endswith("/services/home")]
+    cloud.access.set_policy(
+        "run", service.name, {"bindings": [{"role": role, "members": ["allUsers"]}]}, at_once=True
+    )
+    code, out, err = told(cloud, "--by", "caller", "--json")
+    (row,) = json.loads(out)
+    assert (code, row["key"], row["requests"]) == (0, "not known", 19)
+    assert words in err
+    assert "ann@" not in out + err
+
+
+def test_the_roles_that_let_call_are_googles_own() -> None:
+    holding = {role for role in roles() if "run.routes.invoke" in (permissions_of(role) or ())}
+    assert holding == LETS_CALL
 
 
 @pytest.mark.parametrize("way", ["switch", "grant"])
