@@ -115,6 +115,10 @@ class Cloud(Protocol):
         """Tell whether builds may run on the default machine alone."""
 
     @property
+    def strips_proof(self) -> bool:
+        """Tell whether Cloud Run takes X-Serverless-Authorization away once it has looked at it."""
+
+    @property
     def quotas_at_first(self) -> dict[str, int]:
         """Return what the first service that counts in a quota brings of it."""
 
