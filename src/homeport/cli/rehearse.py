@@ -152,6 +152,11 @@ def stop(ctx: click.Context) -> None:
     metavar="METHOD:WHAT[:after][:nth=N][:times=N]",
     help="Let a call fail: WHAT is 429, 500, 503, drop, delay=SECONDS or jump=SECONDS. May be repeated.",
 )
+@click.option(
+    "--strip-proof",
+    is_flag=True,
+    help="Let Cloud Run take X-Serverless-Authorization away once it has looked at it: whether the real one does is not known.",
+)
 @click.option("--pretend", is_flag=True, help="Start no processes: containers only seem to run.")
 @click.option(
     "--inside",
@@ -165,6 +170,7 @@ def serve(
     project: str,
     speed: float,
     faults: tuple[str, ...],
+    strip_proof: bool,
     pretend: bool,
     inside: int | None,
 ) -> None:
@@ -189,6 +195,7 @@ def serve(
     cloud = Cloud(
         projects=(Project(id=project, default_network=True),),
         clock=Clock(speed=speed),
+        strips_proof=strip_proof,
         faults=[_fault(text) for text in faults],
         containers=Willing() if pretend else Engines(programs()),
     )
