@@ -210,7 +210,6 @@ def serve(
         own = f"http://{HOST}:{actual_port}"
         cloud.steps = steps = Worked(url=own, env=_passed_on(os.environ, own), programs=programs())
         _tell(terminal, project, speed, actual_port, within)
-        terminal.say("Ctrl-C ends it.")
         try:
             server.serve(cloud, listening, inside=within, closing=steps.close, envoy=envoy_program(), prometheus=prometheus_program())  # fmt: skip
         except RehearsalError as error:
@@ -232,6 +231,7 @@ def _tell(terminal: Terminal, project: str, speed: float, port: int, within: soc
         inside = within.getsockname()[1]
         terminal.say(f"Clients of port {inside} count as within the project's networks:")
         terminal.say(f'  eval "$(homeport rehearse env --port {inside}{of})"')
+    terminal.say("Ctrl-C ends it.")
 
 
 _PASSED_ON = ("HF_ENDPOINT", "HOMEPORT_PIECE", "HOMEPORT_COPY", "HOMEPORT_PAUSE_S", "HOMEPORT_TELL_EVERY_S")

@@ -64,7 +64,7 @@ class CountingApp:
         try:
             await self._exchange(scope, coming, send, count)
         except asyncio.CancelledError:
-            count.error = count.error or "client_gone"
+            count.error = count.error or ("" if count.is_whole else "client_gone")
             raise
         finally:
             count.end()
@@ -91,9 +91,14 @@ class CountingApp:
             # The server closes a connection whose answer does not end, so the client sees a break for a break.
             count.error = count.error or ("client_gone" if coming.is_gone else "engine")
             return
+        except asyncio.CancelledError:
+            if response.content.at_eof() or count.is_told:
+                # Who has the last byte may hang up before the end of it is seen here.
+                count.finish()
+            raise
         finally:
             response.close()
-        await count.finish()
+        count.finish()
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -150,6 +155,10 @@ class _Count:
     _whole: bytearray | None = None
     """The answer that comes as a whole, as far as it has come."""
     _first_s: float | None = None
+    is_told: bool = False
+    """The stream has said that it is over."""
+    is_whole: bool = False
+    """All of the answer has been read."""
 
     def begin(self, scope: Scope) -> None:
         """Count a request."""
@@ -187,13 +196,14 @@ class _Count:
             if len(self._whole) > _LONGEST:
                 self._whole = None
 
-    async def finish(self) -> None:
-        """Read what is known only at the end."""
+    def finish(self) -> None:
+        """Read what is known only at the end. It waits for nothing, so that nothing comes between the answer and its count."""
+        self.is_whole = True
         try:
             if self._parser is not None:
                 self._note(self._parser.rest())
             elif self._whole:
-                parsed = await asyncio.to_thread(json.loads, bytes(self._whole))
+                parsed = json.loads(bytes(self._whole))
                 if isinstance(parsed, dict):
                     self._usage.note(parsed)
                     self._judge(parsed)
@@ -212,6 +222,7 @@ class _Count:
 
     def _note(self, events: list[Event]) -> None:
         for event in events:
+            self.is_told = self.is_told or event.body is None or _ends(event.body)
             if event.body is None:
                 continue
             self._usage.note(event.body)
@@ -230,6 +241,11 @@ class _Count:
         if self.api is not None and self._first_s is None and not self.error:
             self._first_s = _now() - self._begun
             self.metrics.first_text(self.api.operation, self._first_s)
+
+
+def _ends(body: Mapping[str, Json]) -> bool:
+    """Return True if nothing comes after this event of a stream."""
+    return body.get("done") is True or body.get("type") in {"message_stop", "response.completed"}
 
 
 def _request(scope: Scope, coming: _Coming, span: RequestSpan | None) -> Onward:

@@ -20,6 +20,7 @@ from homeport.gateway.counting import CountingApp
 from homeport.gateway.metric_names import NAMES
 from homeport.gateway.metrics import GatewayMetrics, MetricsApp, without_metrics
 from homeport.proxy import listen
+from homeport.relay.messages import Message
 from homeport.relay.served import served
 from nobody import nobody_at
 from parrot_engine import Parrot
@@ -163,6 +164,43 @@ def test_an_answer_that_comes_as_a_whole_has_no_first_token() -> None:
         text = front.metrics.text().decode()
         counts = re.findall(r"^gen_ai_server_time_to_first_token_seconds_count{.*} (.*)$", text, re.MULTILINE)
         assert counts == ["0.0"]
+
+    scene(play)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_whoever_hangs_up_with_the_whole_answer_in_hand_is_counted_with_its_tokens(stream: bool) -> None:
+    async def play(front: Front) -> None:
+        metrics = GatewayMetrics("parrot")
+        app = CountingApp(
+            Endpoint(name="home", base_url=f"{front.engine.base_url}/v1", model="parrot"), metrics
+        )
+        asking = json.dumps(asked("/v1/chat/completions", "x", stream=stream)).encode()
+        coming = [{"type": "http.request", "body": asking, "more_body": False}]
+        came, whole = bytearray(), asyncio.Event()
+
+        async def receive() -> Message:
+            if coming:
+                return coming.pop()
+            await whole.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            came.extend(message.get("body", b""))
+            if came.endswith(b"data: [DONE]\n\n" if stream else b"}"):
+                whole.set()
+                await asyncio.sleep(0)
+
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(asking)).encode())]
+        scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"",
+                 "raw_path": b"/v1/chat/completions", "headers": headers}  # fmt: skip
+        try:
+            await app(scope, receive, send)
+        finally:
+            await app.aclose()
+        told = metrics.text().decode()
+        assert f"{ENDED % ''} 1.0" in told
+        assert re.search(r"^gen_ai_client_token_usage_count{.*} 1.0$", told, re.MULTILINE), told
 
     scene(play)
 
