@@ -180,20 +180,16 @@ class StreamState:
     size: int = 0
     """Of the event that is kept, as it came."""
 
-    def note(self, body: Mapping[str, Json], size: int) -> list[int]:
-        """Take what an event of that size tells; return the choices that end with it."""
+    def note(self, body: Mapping[str, Json], size: int) -> None:
+        """Take what an event of that size tells."""
         self.count += 1
         if not self.head or "response" in body:
             self.head, self.size = body, size
         choices = body.get("choices")
-        ended = []
         for position, choice in enumerate(choices if isinstance(choices, list) else ()):
             index = choice.get("index", position) if isinstance(choice, dict) else position
             if isinstance(index, int):
                 self.choices.add(index)
-                if isinstance(choice, dict) and choice.get("finish_reason"):
-                    ended.append(index)
-        return ended
 
 
 def _stamp(body: Mapping[str, Json], kind: str) -> JsonObject:

@@ -240,8 +240,10 @@ class ScreenedExchange:
             self.metrics.went_on()
         self.usage.note(event.body)
         self._judge(event.body)
-        ended = state.note(event.body, event.size)
-        holding.add(event, texts.of_answer(event.body), ended, answers=said and not self.error)
+        state.note(event.body, event.size)
+        holding.add(
+            event, texts.of_answer(event.body), texts.over_with(event.body), answers=said and not self.error
+        )
 
     def _judge(self, body: dict[str, Json]) -> None:
         if not self.error and tells_error(body):

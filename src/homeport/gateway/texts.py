@@ -86,6 +86,10 @@ _NUMBERS_TAKEN = frozenset(
 """Top-level keys below which a list of numbers is no list of token ids."""
 ASKS_FOR_MORE = _UNREADABLE | _PROBABILITIES
 """Fields of a request, in small letters, that are refused wherever they say something."""
+_PLACES = ("type", "output_index", "content_index", "summary_index", "index")
+"""Keys of an event that tell of which text it brings a piece."""
+_TYPED = ("response.", "content_block_", "message_")
+"""Types of events begin so in the APIs that have them: what ends in `delta` brings a piece, all else what is whole."""
 _CONVERSATION = frozenset({"messages", "prompt", "input"})
 _SPELT = _UNREADABLE | _PROBABILITIES | _PARTS | _ASKED_NAMES | {"messages", "prompt"}
 """Keys that must be written as here: some engines take `Images` for `images`, with a long s as well."""
@@ -125,11 +129,7 @@ def of_answer(body: Mapping[str, Json]) -> list[TextPiece]:
 
     Raises `Refused` for one that is nested too deep to be read.
     """
-    where = tuple(
-        str(body[key])
-        for key in ("type", "output_index", "content_index", "summary_index", "index")
-        if key in body
-    )
+    where = _where(body)
     try:
         return [
             TextPiece((*where, *piece.path), piece.text, piece.kind)
@@ -139,6 +139,39 @@ def of_answer(body: Mapping[str, Json]) -> list[TextPiece]:
         ]
     except RecursionError:
         raise Refused(Reason.UNREADABLE, "the answer is nested too deep") from None
+
+
+def over_with(body: Mapping[str, Json]) -> list[Path]:
+    """
+    Return the beginnings of the paths of those texts of an answer of which no more is to come after this event of it.
+
+    Where it is not known what an event is, none of them is over.
+    """
+    choices = body.get("choices")
+    if isinstance(choices, list):
+        return [
+            ("choices", _index(choice, position))
+            for position, choice in enumerate(choices)
+            if isinstance(choice, dict) and choice.get("finish_reason")
+        ]
+    kind, (first, *places) = body.get("type"), _where(body) or ("",)
+    if not isinstance(kind, str) or not kind.startswith(_TYPED) or kind.endswith("delta"):
+        return []
+    over: list[Path] = [(first, *places)]
+    if kind == "content_block_stop":
+        over.append(("content_block_delta", *places))
+    elif kind.endswith(".done"):
+        over.append((f"{kind.removesuffix('.done')}.delta", *places))
+    return over
+
+
+def _where(body: Mapping[str, Json]) -> Path:
+    return tuple(str(body[key]) for key in _PLACES if key in body)
+
+
+def _index(part: Mapping[str, Json], position: int) -> int:
+    index = part.get("index", position)
+    return index if isinstance(index, int) else position
 
 
 def _walk_request(body: Mapping[str, Json]) -> Iterator[TextPiece]:
@@ -232,9 +265,7 @@ def _of_list(
                     Reason.UNREADABLE,
                     f"{_spelt(path)} has a part of the type {part.get('type')!r}, which is no text",
                 )
-            index = part.get("index", position)
-            at = index if isinstance(index, int) else position
-            yield from _of_table(part, (*path, at), kind, asked=asked, free=free)
+            yield from _of_table(part, (*path, _index(part, position)), kind, asked=asked, free=free)
         else:
             yield from _walk(part, (*path, position), kind, asked=asked, free=free)
 
