@@ -184,9 +184,7 @@ PIECES = ("4111 1111 ", "the number of my card is ", "x" * 30, "y" * (TAIL + 1),
 @st.composite
 def _steps(draw: st.DrawFn) -> list[tuple[Path, str | Path, bool, bool]]:
     """Pieces of a few kinds, some of them all that a text has said so far; with whether a text is over, and is screened."""
-    one = st.tuples(
-        st.sampled_from(PATHS), st.sampled_from((*PIECES, *PATHS)), st.booleans(), st.booleans()
-    )
+    one = st.tuples(st.sampled_from(PATHS), st.sampled_from((*PIECES, *PATHS)), st.booleans(), st.booleans())
     return draw(st.lists(one, max_size=14))
 
 
@@ -198,7 +196,9 @@ def test_what_goes_on_of_a_text_was_put_before_the_screen_as_one_text_whatever_c
     for path, piece, ends, screens in steps:
         text = piece if isinstance(piece, str) else watched.texts[piece]
         if 0 < len(text) <= 4 * BEHIND:
-            tops = [path[:2]] if path[0] == "choices" else [path[:3], ("response.output_text.delta", "0", "0")]
+            tops = (
+                [path[:2]] if path[0] == "choices" else [path[:3], ("response.output_text.delta", "0", "0")]
+            )
             watched.come(path, text, tops if ends else [])
         if screens:
             watched.screen()
