@@ -117,6 +117,28 @@ def test_reasoning_arguments_and_other_choices_are_screened(place: str, choices:
     scene(play, Parrot(says=f"It is {CARD}.", place=place, choices=choices))
 
 
+def test_a_choice_that_begins_as_another_one_is_screened_as_a_text_of_its_own() -> None:
+    def piece(choice: int, text: str, finish: str | None = None) -> bytes:
+        event = {"choices": [{"index": choice, "delta": {"content": text}, "finish_reason": finish}]}
+        return b"data: " + json.dumps(event).encode() + b"\n\n"
+
+    first, second = CARD[:10], CARD[10:]
+    begins = f"the number of the card that you asked for is {first}"
+    raw = b"".join([
+        *(piece(choice, begins) for choice in (0, 1)), piece(1, second), *(piece(choice, "", "stop") for choice in (0, 1)),
+        b"data: [DONE]\n\n",
+    ])  # fmt: skip
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.ask(
+            "/v1/chat/completions", asked("/v1/chat/completions", "Say it.", stream=True) | {"n": 2}
+        )
+        assert second not in answer.text
+        assert "content_filter" in answer.text
+
+    scene(play, Parrot(raw=raw, kind="text/event-stream"))
+
+
 def test_digits_in_wide_letters_and_with_unseen_ones_between_are_found() -> None:
     hidden = [
         "4111\u200b 1111\u200b 1111 1111",
