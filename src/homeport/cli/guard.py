@@ -77,7 +77,7 @@ def test_endpoint(app: CliContext, name: str | None, file: Path, on: str, json_o
 
     terminal = app.terminal(json_output=json_output)
     endpoint = with_endpoint(terminal, name, file, on, lambda deployment: deployment.connect())
-    guard = _guard(file)
+    guard = _guard(file, endpoint.name)
     results = sync.run(_probed(endpoint, guard, at_balancer=on != "local" and not guard.in_gateway))
     header = ("API", "STREAMED", "TEXT", "OUTCOME", "SECONDS")
     terminal.table(
@@ -100,11 +100,12 @@ def test_endpoint(app: CliContext, name: str | None, file: Path, on: str, json_o
     return VerificationFailed.exit_code if bad else 0
 
 
-def _guard(file: Path) -> Guard:
-    """Return `[guard]` of the file, or its defaults."""
-    from homeport.spec import Guard
+def _guard(file: Path, name: str | None = None) -> Guard:
+    """Return `[guard]` of the file, or its defaults: also where the file is of another endpoint than the one called `name`."""
+    from homeport.spec import Guard, load
 
-    return _own_guard(file) or Guard()
+    spec = load(file) if file.exists() else None
+    return (spec.guard if spec is not None and name in {None, spec.name} else None) or Guard()
 
 
 def _own_guard(file: Path) -> Guard | None:
