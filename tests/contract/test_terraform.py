@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,8 @@ VARIANTS: dict[str, Table] = {
 BEFORE = "vllm_before"
 """The module of `vllm` once more, when nothing is built yet."""
 CLOSED = "edge_closed"
+ROADS = {"edge_traffic": "edge_traffic_closed", "edge_authz": "edge_authz_closed"}
+"""Where Google screens at the load balancer, and the same once the service's own address is closed: callers come then alone."""
 """That of `edge` once more, when its load balancer was seen to answer."""
 BACK_DOOR = "https://home-6qzt42z6ca-ez.a.run.app"
 
@@ -229,6 +231,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
     outputs |= dict.fromkeys(_NOT_UP, outputs["vllm"])
     modules = {name: export("terraform", things) for name, things in resources.items()}
     modules[BEFORE], modules[CLOSED] = modules["vllm"], modules["edge"]
+    modules |= {closed: modules[name] for name, closed in ROADS.items()}
     images = {name: outputs.get(name, outputs["vllm"])["image/serving"]["reference"] for name in modules}
     for name, known in outputs.items():
         more = (id_.removeprefix("image/") for id_ in known if id_.startswith("image/"))
@@ -237,7 +240,13 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
         }
     for name, files in modules.items():
         folder.write(files, name)
-    folder.write({"main.tf": root_of(modules, without_image={BEFORE}, closing={CLOSED: BACK_DOOR})})
+    folder.write(
+        {
+            "main.tf": root_of(
+                modules, without_image={BEFORE}, closing=dict.fromkeys((CLOSED, *ROADS.values()), BACK_DOOR)
+            )
+        }
+    )
     folder.run("get")
     return Plans(
         folder,
@@ -245,6 +254,13 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
         resources,
         outputs,
     )
+
+
+def behind_a_door(resources: Sequence[Resource]) -> set[Key]:
+    """Grants that wait until the service's own address is closed."""
+    doors = {one.id for one in resources if isinstance(one, ClosedDoor)}
+    waiting = (one for one in resources if isinstance(one, Grant) and not doors.isdisjoint(one.needs))
+    return {(one.on.api, one.on.path, one.role, one.member) for one in waiting}
 
 
 def address_of(one: Resource) -> Key | None:
@@ -309,6 +325,12 @@ def _told(one: RestResource) -> Table:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_what_terraform_would_make_is_what_up_makes(plans: Plans, name: str) -> None:
     made = {key: planned.body for key, planned in requests(plans.plan, name).items()}
+    callers = behind_a_door(plans.resources[name])
+    if name in ROADS:
+        assert callers
+        assert not callers & made.keys(), "past its own address nothing screens"
+        closed = requests(plans.plan, ROADS[name])
+        made |= {key: closed[key].body for key in callers}
     assert unordered(made) == unordered(sent(plans.resources[name], plans.outputs[name]))
 
 
@@ -370,7 +392,8 @@ def test_the_domains_records_are_an_output(plans: Plans) -> None:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_terraform_makes_each_thing_after_what_it_needs(plans: Plans, name: str) -> None:
-    made, before = requests(plans.plan, name), waits(plans.plan, name)
+    planned = ROADS.get(name, name)
+    made, before = requests(plans.plan, planned), waits(plans.plan, planned)
     addresses = {
         one.id: made[key].address for one in plans.resources[name] if (key := address_of(one)) is not None
     }
