@@ -569,7 +569,7 @@ def test_a_key_that_is_wanted_but_not_known_is_said_to_be_wrong(engine: Engine) 
             Outcome.FAILED,
             "a picture adds no token to its prompt: 14 without, 14 with it",
         ),
-        (None, Outcome.FAILED, "the endpoint refused (400): it sees no images"),
+        (None, Outcome.FAILED, "a picture is refused: the endpoint refused (400): it sees no images"),
     ],
     indirect=["engine"],
     ids=["seen", "anything taken", "passed over", "refused"],
