@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from cloud import enable
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.server import App
 from places import ROOT
-from rehearsed import answering, image, rehearsing
-from screened_edges import ATTACK, CARD, COMMAND, HARMLESS, MATRIX, ROADS, SERVER, ScreenedEdge
+from rehearsed import answering
+from screened_edges import ATTACK, CARD, HARMLESS, MATRIX, ROADS, ScreenedEdge, screened_edge
 
 ENVOY = ROOT / ".cache" / "envoy" / "bin" / "envoy"
 pytestmark = [
@@ -24,23 +23,12 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ScreenedEdge, httpx2.Client]]:
     """A load balancer, and a client whose requests to it go through Envoy."""
-    with rehearsing() as running:
-        enable(
-            running.cloud,
-            "compute",
-            "modelarmor",
-            "networkservices",
-            "networksecurity",
-            "cloudresourcemanager",
-        )
-        stored = image(running.cloud, "small", {"/serve.py": SERVER}, command=COMMAND)
-        running.deploy(stored, container={"command": COMMAND})
-        edge = ScreenedEdge(running, tmp_path_factory.mktemp("edge"))
-        with (
-            answering(App(running.cloud, envoy=str(ENVOY))) as port,
-            httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as through,
-        ):
-            yield edge, through
+    with (
+        screened_edge(tmp_path_factory.mktemp("edge")) as edge,
+        answering(App(edge.running.cloud, envoy=str(ENVOY))) as port,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as through,
+    ):
+        yield edge, through
 
 
 @pytest.mark.parametrize("road", ROADS)

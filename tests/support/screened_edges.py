@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from balancers import Balancer
+from cloud import enable
 from edges import DOMAIN, write_certificate
 from gcp_rehearsal.apis.iam.tokens import id_token
 from gcp_rehearsal.cloud import OWNER
 from patience import until
-from rehearsed import Running
+from rehearsed import Running, image, rehearsing
 
 REGION = "europe-west4"
 PLACE = f"projects/rehearsal/locations/{REGION}"
@@ -223,3 +226,20 @@ MATRIX: tuple[tuple[str, str, dict[str, Any], bool], ...] = (  # Any: JSON
     ("a tool's result", "/v1/chat/completions", {"messages": _rounds(ATTACK)}, False),
 )  # fmt: skip
 """What is sent where, in words, and whether it is stopped there: by Google's pages, and where none says so not."""
+
+
+@contextmanager
+def screened_edge(folder: Path) -> Iterator[ScreenedEdge]:
+    """Yield a load balancer before a service that says what it is told to, in a cloud of its own."""
+    with rehearsing() as running:
+        enable(
+            running.cloud,
+            "compute",
+            "modelarmor",
+            "networkservices",
+            "networksecurity",
+            "cloudresourcemanager",
+        )
+        stored = image(running.cloud, "small", {"/serve.py": SERVER}, command=COMMAND)
+        running.deploy(stored, container={"command": COMMAND})
+        yield ScreenedEdge(running, folder)

@@ -27,17 +27,8 @@ async def screened(
     except RequestRefused as why:
         await answer.refuse(why)
         return
-    for callout in called:
-        try:
-            blocked = await callouts.judged_prompt(callout, path, body)
-        except CalloutFailed:
-            if callout.fail_open:
-                continue
-            await answer.refuse(_closed())
-            return
-        if blocked is not None:
-            await _say(answer, blocked)
-            return
+    if await _stopped(answer, called, lambda callout: callouts.judged_prompt(callout, path, body)):
+        return
     held = _HeldAnswer(callouts, called, (path, prompt_of(path, body)[1]), send)
     await onwards(_again(body, receive), held)
 
@@ -69,22 +60,35 @@ class _HeldAnswer:
             await self._whole(self._start)
 
     async def _whole(self, start: Message) -> None:
-        body, answer = bytes(self._body), SentAnswer(self._send)
-        for callout in reversed(self._called):
-            try:
-                blocked = await self._callouts.judged_answer(
-                    callout, self._path, self._model, (self._type, body)
-                )
-            except CalloutFailed:
-                if callout.fail_open:
-                    continue
-                await answer.refuse(_closed())
-                return
-            if blocked is not None:
-                await _say(answer, blocked)
-                return
+        body = bytes(self._body)
+
+        def judged(callout: ContentCallout) -> Awaitable[BlockedText | None]:
+            return self._callouts.judged_answer(callout, self._path, self._model, (self._type, body))
+
+        if await _stopped(SentAnswer(self._send), tuple(reversed(self._called)), judged):
+            return
         await self._send(start)
         await self._send({"type": "http.response.body", "body": body})
+
+
+async def _stopped(
+    answer: SentAnswer,
+    called: Sequence[ContentCallout],
+    judged: Callable[[ContentCallout], Awaitable[BlockedText | None]],
+) -> bool:
+    """Return True if one of them stopped it, or failed and does not fail open; the client has been told then."""
+    for callout in called:
+        try:
+            blocked = await judged(callout)
+        except CalloutFailed:
+            if callout.fail_open:
+                continue
+            await answer.refuse(_closed())
+            return True
+        if blocked is not None:
+            await _say(answer, blocked)
+            return True
+    return False
 
 
 def _content_type(message: Mapping[str, Any]) -> str:  # Any: ASGI

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cloud import enable
 from gcp_rehearsal.faults import Fault
-from rehearsed import image, rehearsing
-from screened_edges import ATTACK, CARD, COMMAND, HARMLESS, MATRIX, ROADS, SERVER, ScreenedEdge
+from screened_edges import ATTACK, CARD, HARMLESS, MATRIX, ROADS, ScreenedEdge, screened_edge
 
 PROMPTS, ANSWERS = (
     f"modelarmor.projects.locations.templates.{verb}"
@@ -19,18 +17,8 @@ PROMPTS, ANSWERS = (
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScreenedEdge]:
-    with rehearsing() as running:
-        enable(
-            running.cloud,
-            "compute",
-            "modelarmor",
-            "networkservices",
-            "networksecurity",
-            "cloudresourcemanager",
-        )
-        stored = image(running.cloud, "small", {"/serve.py": SERVER}, command=COMMAND)
-        running.deploy(stored, container={"command": COMMAND})
-        yield ScreenedEdge(running, tmp_path_factory.mktemp("edge"))
+    with screened_edge(tmp_path_factory.mktemp("edge")) as made:
+        yield made
 
 
 @pytest.fixture(params=ROADS)
