@@ -12,7 +12,6 @@ from homeport.catalog.cloudrun import Shape
 from homeport.catalog.prices import Hourly, Prices
 from homeport.cost.bill import Cost, cost
 from homeport.cost.edge import edge_month, with_traffic
-from homeport.cost.figure import Figure
 from homeport.cost.guard import guard_month, screened_tokens
 from homeport.cost.regions import RegionCost, region_costs
 from homeport.cost.throughput import YOURS, Throughput, measured
@@ -137,6 +136,8 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     edge = edge_month(rates, wished.edge) if wished.edge is not None and balanced else None
     guard = guard_month(rates, wished.guard, wished.cloudrun.network)
     costs = cost(rates, hourly, usage, edge, guard)
+    further = wished.edge.regions if wished.edge else ()
+    standing = [one for one in (costs.storage, guard) if one is not None]
     comparison = None
     if question.versus is not None:
         listed, share = load(question.versus)
@@ -152,14 +153,8 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
         throughput=throughput,
         edge_with_traffic="" if wished.edge is None else with_traffic(rates, wished.edge),
         guard_with_traffic=screened_tokens(rates, wished.guard),
-        regions=_further(wished, what, rates, costs.storage),
+        regions=region_costs(rates, what.shape, further, zonal=what.zonal, usage=usage, standing=standing),
     )
-
-
-def _further(wished: Wish, what: What, rates: Prices, storage: Figure) -> tuple[RegionCost, ...]:
-    """Return what each further region costs besides."""
-    regions, least = wished.edge.regions if wished.edge else (), what.min_instances
-    return region_costs(rates, what.shape, regions, zonal=what.zonal, min_instances=least, storage=storage)
 
 
 def _throughput(model: str | None, file: Path, question: Question, engine: str) -> Throughput:

@@ -589,3 +589,23 @@ def test_the_way_to_model_armor_is_in_every_month_and_its_price_by_the_token_is_
     own = asked('network = "n"\nsubnetwork = "s"\n[guard]\n')
     assert own.cost.guard is None
     assert own.guard_with_traffic
+
+
+def test_a_further_region_costs_its_own_screen_and_its_own_warm_hours(tmp_path: Path) -> None:
+    file = tmp_path / "homeport.toml"
+
+    def month_there(more: str) -> tuple[float, float]:
+        file.write_text(
+            f'name = "home"\nmodel = "{MODEL}"\n[cloudrun]\nregion = "europe-west4"\n'
+            f'[edge]\ndomain = "llm.example.com"\nregions = ["us-central1"]\n{more}'
+        )
+        question = Question(
+            wanted={}, engine=None, tokens_per_day=None, tokens_per_second=None, wakes=12, versus=None, input_share=None, prices=None
+        )  # fmt: skip
+        (there,) = answer(None, file, question).regions
+        return there.usd_per_month, there.usd_per_hour
+
+    plain, hour = month_there("")
+    assert month_there("[guard]\n")[0] - plain == pytest.approx(0.01 * 730, abs=0.011)
+    warm, _ = month_there('[scaling]\nwarm = ["Mon-Fri 08:00-18:00 Europe/Berlin"]\n')
+    assert warm - plain == pytest.approx(50 * 730 / 168 * hour, abs=0.011)

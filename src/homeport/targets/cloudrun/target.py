@@ -273,7 +273,8 @@ class CloudRunTarget(CloudRunGraph):
             yield facts.HubTokenFact(source=self.token.source, secret=self.names.secret)
         yield facts.PriceFact.of(estimate, self.spec.scaling.min)
         yield from self._warm_hours()
-        stored_bytes = 0 if self.delivery == PREBUILT else size
+        # Each region has its own.
+        stored_bytes = 0 if self.delivery == PREBUILT else size * (1 + len(self.further))
         yield facts.StayingFact.of(load_prices(), self.foundations.zones, stored_bytes, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
         yield facts.CallersFact(public=access.public, callers=self.callers)

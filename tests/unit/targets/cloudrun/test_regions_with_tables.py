@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloud import things
+from cloud import act, things
+from deployment import google_for
+from homeport.catalog.cloudrun import GIB
 from homeport.errors import SpecError, StateError, VerificationFailed
+from homeport.spec import Spec
+from homeport.targets.cloudrun.facts import StayingFact
 from homeport.targets.cloudrun.marks import TEMPLATE
 from regions import FIRST, SECOND, InTwoRegions
 
@@ -302,6 +307,21 @@ def test_a_plan_prices_every_region(deployer: InTwoRegions) -> None:
     assert facts["guard_cost"].as_json()["usd_per_month"] == 2 * one["guard_cost"].as_json()["usd_per_month"]
     assert facts["startup_cache"].as_json()["making_usd"] > one["startup_cache"].as_json()["making_usd"]
     assert "in each of 2 regions" in facts["startup_cache"].text
+
+
+def test_weights_are_kept_and_paid_for_in_each_region(deployer: InTwoRegions) -> None:
+    def kept(wanted: Spec) -> float:
+        chosen = deployer._choose(wanted)
+
+        async def work() -> float:
+            target = deployer.target(google_for(deployer.cloud), chosen, wanted)
+            large = replace(target.chosen.published, size=60 * GIB)
+            plan, _ = await replace(target, chosen=replace(target.chosen, published=large)).plan()
+            return next(fact.weights_gib for fact in plan.facts if isinstance(fact, StayingFact))
+
+        return act(work())
+
+    assert (kept(deployer.alone()), kept(deployer.in_both())) == (60, 120)
 
 
 def test_a_template_of_one_region_is_refused(deployer: InTwoRegions) -> None:
