@@ -57,8 +57,8 @@ class VerificationSubject:
     """Whether a chat may hold images."""
     hears: bool | None = False
     """Whether a chat may hold sound; None where its weights say so, and nobody here has tried the engine."""
-    tells_likelihoods: bool = True
-    """Whether it says how likely the tokens of an answer are, where it is asked to; a screen before it refuses that."""
+    behind_gateway: bool = False
+    """Whether homeport's gateway screens before it: it refuses pictures, sound and likelihoods of tokens, whatever the engine does."""
     applied_adapters: tuple[str, ...] = ()
     """The names of LoRA adapters that the engine applies to whatever is asked."""
 

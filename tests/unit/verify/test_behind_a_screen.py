@@ -1,4 +1,4 @@
-"""A LoRA adapter behind the real gateway of `[guard]`, which refuses to tell likelihoods: its texts alone can show it."""
+"""What is looked at behind the real gateway of `[guard]`: it refuses likelihoods, so that an adapter's texts alone can show it, and pictures and sound."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class StopsOne:
         """Has nothing open."""
 
 
-def of_adapters(defect: Defect | None, screen: Screen, *, tells: bool = False) -> Result:
-    """What came of the check of adapters, asked through a gateway."""
+def looked_at(check: str, screen: Screen, defect: Defect | None = None, *, known: bool = True) -> Result:
+    """What came of a check, asked through a gateway, of which it knows or not."""
 
     async def work(engine: Engine) -> Result:
         behind = Endpoint(name="engine", base_url=f"{engine.url}/v1", model=MODEL, api_key=Secret(KEY))
@@ -50,9 +50,9 @@ def of_adapters(defect: Defect | None, screen: Screen, *, tells: bool = False) -
                 subject = VerificationSubject(
                     endpoint=replace(behind, base_url=f"{url}/v1", api_key=None), model=found, engine="vllm", context=CONTEXT,
                     parallel=1, tools=False, weights_path=WEIGHTS, weights_digest="", weights_intact=True, adapters=(ADAPTER,),
-                    tells_likelihoods=tells,
+                    behind_gateway=known,
                 )  # fmt: skip
-                (result,) = (await verify(subject, only=("adapters",))).results
+                (result,) = (await verify(subject, only=(check,))).results
                 return result
         finally:
             await app.aclose()
@@ -66,8 +66,20 @@ def screen() -> LocalScreen:
     return LocalScreen(LOCAL.filters)
 
 
+@pytest.mark.parametrize(
+    ("check", "medium", "one"), [("images", "picture", "one"), ("sounds", "sound", "a sound")]
+)
+def test_a_medium_that_the_gateway_refuses_is_not_said_to_be_beyond_the_model(
+    check: str, medium: str, one: str, screen: LocalScreen
+) -> None:
+    found = looked_at(check, screen, Defect.PICTURE_SEEN)
+    assert (found.outcome, found.detail) == (
+        Outcome.PASSED, f"the gateway before it takes no {medium}, and {one} is refused with 400"
+    )  # fmt: skip
+
+
 def test_the_gateway_refuses_what_is_asked_of_an_endpoint_without_a_screen(screen: LocalScreen) -> None:
-    found = of_adapters(None, screen, tells=True)
+    found = looked_at("adapters", screen, known=False)
     assert found.outcome is Outcome.FAILED
     assert "logprobs" in found.detail
 
@@ -75,14 +87,14 @@ def test_the_gateway_refuses_what_is_asked_of_an_endpoint_without_a_screen(scree
 def test_an_adapter_that_says_something_else_passes_and_what_was_not_looked_at_is_said(
     screen: LocalScreen,
 ) -> None:
-    found = of_adapters(None, screen)
+    found = looked_at("adapters", screen, None)
     assert found.outcome is Outcome.PASSED, found.detail
     assert found.detail.startswith(f"{ADAPTER}: 4 of 4 texts are others; {UNLOOKED}")
 
 
 @pytest.mark.parametrize("defect", [Defect.ADAPTER_UNTRAINED, Defect.ADAPTER_IGNORED])
 def test_the_same_texts_show_nothing_either_way(screen: LocalScreen, defect: Defect) -> None:
-    found = of_adapters(defect, screen)
+    found = looked_at("adapters", screen, defect)
     assert found.outcome is Outcome.SKIPPED, (
         "likelihoods might differ: it is not shown to be untrained, either"
     )
@@ -90,13 +102,13 @@ def test_the_same_texts_show_nothing_either_way(screen: LocalScreen, defect: Def
 
 
 def test_an_answer_that_the_screen_withheld_is_no_other_text() -> None:
-    found = of_adapters(None, StopsOne())
+    found = looked_at("adapters", StopsOne(), None)
     assert found.outcome is Outcome.SKIPPED
     assert found.detail.startswith(f"not shown of {ADAPTER}: {ADAPTER}: 0 of 0 texts are others")
 
 
 def test_a_base_model_that_says_something_else_each_time_shows_nothing(screen: LocalScreen) -> None:
-    found = of_adapters(Defect.RANDOM, screen)
+    found = looked_at("adapters", screen, Defect.RANDOM)
     assert found.outcome is Outcome.SKIPPED
     assert "otherwise each time" in found.detail
 

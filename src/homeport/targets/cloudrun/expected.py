@@ -62,7 +62,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         tools=launch.tools,
         sees=launch.sees and guard is None,  # The gateway refuses pictures and sound alike.
         hears=launch.hears if guard is None else False,
-        tells_likelihoods=guard is None,  # It refuses to tell them, too.
+        behind_gateway=guard is not None,
         weights_path=launch.weights,
         weights_digest=model.wanted,
         weights_intact=in_image or not model.broken,  # Those of an image cannot change.

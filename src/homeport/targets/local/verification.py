@@ -97,7 +97,7 @@ def _subject(graph: LocalTarget, remembered: EndpointRecord, endpoint: Endpoint)
         weights_unlike=graph.store.unlike(weights.source, weights.format) if weights else "",
         sees=launch.get("sees", False),
         hears=launch.get("hears", False),
-        tells_likelihoods=not is_behind_gateway(launch["command"]),
+        behind_gateway=is_behind_gateway(launch["command"]),
         adapters=names if named else (),
         applied_adapters=() if named else names,
     )

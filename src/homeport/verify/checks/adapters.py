@@ -43,7 +43,7 @@ async def difference(subject: VerificationSubject) -> Finding:
     without = dict(module(subject.engine).WITHOUT_ADAPTERS)
     base = [await _continue_prompt(subject, subject.endpoint.model, prompt, without) for prompt in PROMPTS]
     # Where texts alone are compared, each must be known to be the same again.
-    twice = PROMPTS[:1] if subject.tells_likelihoods else PROMPTS
+    twice = PROMPTS if subject.behind_gateway else PROMPTS[:1]
     again = [await _continue_prompt(subject, subject.endpoint.model, prompt, without) for prompt in twice]
     if any(first.text != other.text for first, other in zip(base, again, strict=False)):
         return skipped(
@@ -54,7 +54,7 @@ async def difference(subject: VerificationSubject) -> Finding:
         name: [await _continue_prompt(subject, model, prompt, {}) for prompt in PROMPTS]
         for name, model in models.items()
     }
-    if not subject.tells_likelihoods:
+    if subject.behind_gateway:
         return _by_text_alone(base, continuations)
     return _judged(base, continuations, max(_LEAST, 3 * _apart(base[0], again[0])))
 
@@ -101,10 +101,10 @@ def _by_text_alone(base: Sequence[_Said], continuations: Mapping[str, Sequence[_
 async def _continue_prompt(
     subject: VerificationSubject, model: str, prompt: str, fields: Mapping[str, Json]
 ) -> _Said:
-    likely: dict[str, Json] = {"logprobs": _LIKELY} if subject.tells_likelihoods else {}
+    likely: dict[str, Json] = {} if subject.behind_gateway else {"logprobs": _LIKELY}
     completion = await replace(subject.endpoint, model=model).complete(
         prompt,
-        max_tokens=_TOKENS if subject.tells_likelihoods else _TOKENS_OF_TEXT,
+        max_tokens=_TOKENS_OF_TEXT if subject.behind_gateway else _TOKENS,
         temperature=0,
         **likely,
         **fields,

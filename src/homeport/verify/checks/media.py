@@ -74,7 +74,8 @@ def _otherwise(medium: Medium, problem: str, *, promised: bool) -> Finding:
 
 
 async def _check_refused(subject: VerificationSubject, medium: Medium) -> Finding:
-    none = f"{medium.takes_none}, and {medium.one}"
+    why = f"the gateway before it takes no {medium.name}" if subject.behind_gateway else medium.takes_none
+    none = f"{why}, and {medium.one}"
     with_one = await _tokens_or_refusal(subject, medium, medium.sample())
     if isinstance(with_one, EndpointError):
         status = with_one.status

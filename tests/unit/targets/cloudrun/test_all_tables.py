@@ -299,4 +299,4 @@ def test_what_is_promised_of_it_is_known_with_every_table(deployer: WithAllTable
         assert promise.planned.screened == screened
         assert promise.planned.ingress == "INGRESS_TRAFFIC_ALL", "until it is closed"
         assert not (promise.subject.sees and screened), "the gateway refuses pictures"
-        assert promise.subject.tells_likelihoods != bool(screened), "and likelihoods"
+        assert promise.subject.behind_gateway == bool(screened), "and likelihoods"
