@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google, IamResource
-from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.iam_binding import Grant, ServingGrant
 from homeport.resources.google.service import ServiceRole, role_of
 from homeport.targets.cloudrun.containers import secrets_of
 from homeport.targets.cloudrun.inventory import Inventory
@@ -19,7 +19,7 @@ def readers(google: Google, names: Names, secrets: Iterable[str]) -> list[Grant]
     """Return what lets the agent's account read these secrets, each by its name; homeport makes none of them."""
     runs_as = names.companion_account(ServiceRole.AGENT)
     return [
-        Grant(
+        ServingGrant(
             google=google,
             role=READER,
             member=f"serviceAccount:{names.email(runs_as)}",

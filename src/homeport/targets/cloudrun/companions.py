@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -87,8 +87,12 @@ class CompanionServices:
         """Return their accounts, services and grants."""
         return [resource for companion in self.companions for resource in self._of(companion)]
 
-    def unwanted(self) -> list[Resource]:
-        """Return the services, and their accounts, that another state of the file may have had: to be taken away."""
+    def unwanted(self, granted: Sequence[Grant] = ()) -> list[Resource]:
+        """
+        Return the services, and their accounts, that another state of the file may have had: to be taken away.
+
+        A service goes before what its account is `granted`: it would fail without.
+        """
         roles = {companion.role for companion in self.companions}
         google, names = self.foundations.google, self.names
         resources: list[Resource] = []
@@ -99,7 +103,8 @@ class CompanionServices:
             identity = ServiceIdentity(
                 endpoint=names.name, region=names.region, name=names.companion(role), role=role
             )
-            resources += [runs_as, service(google, identity, {}, after=(runs_as.id,))]
+            own = (grant.id for grant in granted if runs_as.id in grant.needs)
+            resources += [runs_as, service(google, identity, {}, after=(runs_as.id, *own))]
         return resources
 
     @property

@@ -7,7 +7,8 @@ from enum import Enum
 
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google, IamResource, policy
-from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.iam_binding import Grant, ServingGrant
+from homeport.resources.google.service import ServiceRole
 from homeport.spec import Spec
 from homeport.targets.cloudrun.names import Names
 
@@ -62,7 +63,7 @@ async def openness(google: Google, path: str) -> Openness:
 async def unexpected_invokers(google: Google, names: Names, callers: Collection[str]) -> list[Grant]:
     """
     Return the grants that others than `callers` have on the model's service, such as that of somebody who was
-    named before.
+    named before. What an account of the endpoint's own has goes last, after what runs as it: that serves until then.
     """
     try:
         live = await policy.read(google, IamResource(api="run", path=f"v2/{names.service}"))
@@ -78,12 +79,21 @@ async def unexpected_invokers(google: Google, names: Names, callers: Collection[
     ]
 
 
+def _own_accounts(names: Names) -> tuple[str, ...]:
+    """Return the accounts of the endpoint's own that may be let in to the model: of services beside it, and of an API gateway."""
+    beside = (names.companion_account(role) for role in ServiceRole if role is not ServiceRole.MODEL)
+    return (*beside, names.edge_account)
+
+
 def _grant(google: Google, names: Names, role: str, member: str, needs: tuple[str, ...] = ()) -> Grant:
-    return Grant(
+    own = {f"serviceaccount:{names.email(id_)}".casefold(): id_ for id_ in _own_accounts(names)}
+    runs_as = own.get(member.casefold(), "")
+    make = ServingGrant if runs_as else Grant
+    return make(
         google=google,
         role=role,
         member=member,
         on=IamResource(api="run", path=f"v2/{names.service}"),
         known_as=f"service/{names.name}",
-        needs=needs,
+        needs=(*needs, f"service-account/{runs_as}") if runs_as else needs,
     )

@@ -190,10 +190,8 @@ class CloudRunTarget(CloudRunGraph):
         parts = [*before_services(parts, gone), *gone]
         # Where there is only no room now, a cache is still wanted, and the account that writes it stays.
         parts += await unwanted_cache(self.google, self.names, there, wanted=self.keeps is not None)
-        beside = [
-            *self.beside_it.unwanted(),
-            *await unwanted_readers(self.google, self.names, self._agents_secrets),
-        ]
+        readers = await unwanted_readers(self.google, self.names, self._agents_secrets)
+        beside = [*self.beside_it.unwanted([*invokers, *readers]), *readers]
         own = [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self.unwanted_grants()]
         return [*own, *await self._unwanted_there(labels, own)]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +15,13 @@ import yaml
 
 from agents_beside import AGENT_PATH, MEMBER, WithAgentTable
 from cloud import act
-from deployers import WAYS
+from deployers import PATH, WAYS
 from deployment import google_for
 from gcp_rehearsal.cloud import Cloud
+from gcp_rehearsal.faults import Fault
 from homeport.agents.mcp_servers import McpServer
 from homeport.agents.service.container import agent_of
-from homeport.errors import SpecError
+from homeport.errors import GoogleError, SpecError
 from homeport.export import export
 from homeport.progress import Silent
 from homeport.reconcile import ActionKind, destroy
@@ -96,6 +98,56 @@ def test_a_secret_that_the_file_names_no_more_is_read_by_nobody(deployer: WithAg
     _, after = deployer.up(deployer.wanted())
     assert after.pending == ()
     assert readers(deployer.cloud, "other-token") == set()
+
+
+def test_the_agent_that_serves_may_read_its_secrets_until_another_revision_of_it_serves(
+    deployer: WithAgentTable,
+) -> None:
+    keep(deployer.cloud, "other-token", "second")
+    deployer.deployed(deployer.with_table(**TABLE))
+    serving = deployer.agent["latestReadyRevision"]
+    wanted = deployer.with_table(mcp=[URL], mcp_secrets={URL: "other-token"})
+    with refused(deployer.cloud, "patch"):
+        deployer.up(wanted)
+    assert deployer.agent["latestReadyRevision"] == serving
+    assert readers(deployer.cloud) == {MEMBER}, "its next instance would not start"
+    deployer.up(wanted)
+    assert deployer.agent["latestReadyRevision"] != serving
+    assert readers(deployer.cloud) == set()
+
+
+@contextmanager
+def refused(cloud: Cloud, call: str) -> Iterator[None]:
+    """Have Cloud Run refuse what would change or delete a service, and expect that as the error."""
+    cloud.faults.append(Fault(method=f"run.projects.locations.services.{call}", status=400, times=99))
+    with pytest.raises(GoogleError):
+        yield
+    cloud.faults.clear()
+
+
+def callers_of_the_model(cloud: Cloud) -> set[str]:
+    """Who may call the model's service."""
+    held = cloud.access.policy("run", PATH.removeprefix("v2/")).get("bindings", ())
+    return {member for one in held for member in one["members"]}
+
+
+@pytest.mark.parametrize("call", ["patch", "delete"])
+def test_an_agent_that_leaves_the_file_keeps_its_rights_until_it_is_gone(
+    deployer: WithAgentTable, call: str
+) -> None:
+    """Both where the model's change fails before, and where it is itself not deleted."""
+    deployer.deployed(deployer.with_table(**TABLE))
+    wanted = deployer.wanted(context=4096)
+    with refused(deployer.cloud, call):
+        deployer.up(wanted)
+    assert deployer.agent
+    assert readers(deployer.cloud) == {MEMBER}
+    assert MEMBER in callers_of_the_model(deployer.cloud), "it would answer every question with an error"
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+    assert deployer.agent is None
+    assert readers(deployer.cloud) == set()
+    assert MEMBER not in callers_of_the_model(deployer.cloud)
 
 
 def test_down_by_name_takes_back_what_was_granted_on_it(deployer: WithAgentTable) -> None:

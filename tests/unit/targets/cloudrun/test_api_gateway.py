@@ -15,7 +15,7 @@ from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.iam.permissions import required
 from homeport import spec
 from homeport.catalog.prices import load as load_prices
-from homeport.errors import HomeportError, Incomplete, OperationFailed, SpecError
+from homeport.errors import GoogleError, HomeportError, Incomplete, OperationFailed, SpecError
 from homeport.export import export
 from homeport.json_types import Json
 from homeport.progress import Silent
@@ -190,6 +190,20 @@ def test_without_edge_all_of_it_goes_and_the_service_stays_as_it_was() -> None:
         )
         is None
     )
+
+
+def test_a_gateway_that_leaves_the_file_may_call_the_service_until_what_else_changes_has_succeeded() -> None:
+    deployer = WithGateway()
+    deployer.deployed(deployer.keyed())
+    deployer.cloud.faults.append(Fault(method="run.projects.locations.services.patch", status=400, times=99))
+    with pytest.raises(GoogleError):
+        deployer.up(deployer.wanted(context=4096))
+    assert keys_of(deployer), "clients go on asking it"
+    assert [one for one in deployer.cloud.access.grants() if one[3] == ACCOUNT]
+    deployer.cloud.faults.clear()
+    _, after = deployer.up(deployer.wanted(context=4096))
+    assert after.pending == ()
+    assert [one for one in deployer.cloud.access.grants() if one[3] == ACCOUNT] == []
 
 
 def test_down_leaves_nothing_and_takes_the_gateway_before_the_service() -> None:
