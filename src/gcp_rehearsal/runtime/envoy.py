@@ -32,8 +32,9 @@ from gcp_rehearsal.runtime.content_callouts import ContentCallouts
 from gcp_rehearsal.runtime.envoy_callouts import EnvoyProcessor
 from gcp_rehearsal.runtime.envoy_certificates import of_googles_own
 from gcp_rehearsal.runtime.envoy_config import GOAL_HEADER, INTERNAL, NO_TAG, EnvoyConfig, Shown, Way
-from gcp_rehearsal.runtime.front_end import HOPS, Front, Receive, RequestRefused, Send, SentAnswer, read_body
+from gcp_rehearsal.runtime.front_end import HOPS, Front, Receive, Send, SentAnswer, read_body
 from gcp_rehearsal.runtime.process_guard import ProcessGuard
+from gcp_rehearsal.runtime.request_refused import RequestRefused
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud

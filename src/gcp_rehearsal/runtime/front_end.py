@@ -24,10 +24,12 @@ from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.faults import REQUESTS
 from gcp_rehearsal.iam.caller import Caller
 from gcp_rehearsal.runtime.balancing import ServerlessGoal
+from gcp_rehearsal.runtime.iap_front import through_iap
 from gcp_rehearsal.runtime.instance import Instance
 from gcp_rehearsal.runtime.launch_adaptation import HOST
 from gcp_rehearsal.runtime.processes import Engines
 from gcp_rehearsal.runtime.request_queue import NoInstance, NotStarted
+from gcp_rehearsal.runtime.request_refused import RequestRefused
 from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
@@ -51,14 +53,6 @@ _FROM_BALANCERS = frozenset({"INGRESS_TRAFFIC_ALL", "INGRESS_TRAFFIC_INTERNAL_LO
 _FROM_INTERNAL_BALANCERS = frozenset({"INGRESS_TRAFFIC_INTERNAL_ONLY"})
 """What an internal Application Load Balancer is let in by besides, by Google's page on ingress settings."""
 _SIGNATURE = "SIGNATURE_REMOVED_BY_GOOGLE"
-
-
-class RequestRefused(Exception):
-    """An answer of the front end's own."""
-
-    def __init__(self, status: int, title: str, text: str, *, challenge: str = "") -> None:
-        super().__init__(text)
-        self.status, self.title, self.text, self.challenge = status, title, text, challenge
 
 
 class Front:
@@ -98,7 +92,10 @@ class Front:
             else:
                 service, tag = self._service(asked.partition(":")[0], within=within)
             await self._strike(service)
-            headers = self._admitted(service, headers)
+            if service.body.get("iapEnabled"):
+                headers = through_iap(self._cloud, service, str(scope.get("path", "")), headers)
+            else:
+                headers = self._admitted(service, headers)
             revision = self._revision(service, tag)
             body = await read_body(receive, dict(headers))
             seconds = float(str(revision.body.get("timeout", "300s")).removesuffix("s"))
@@ -302,6 +299,10 @@ class SentAnswer:
     async def refuse(self, why: RequestRefused) -> None:
         if self.begun:
             return  # The connection is closed in the middle of the answer, as Cloud Run does.
+        if why.own:
+            await self.begin(why.status, [(b"content-type", b"text/html"), *why.own])
+            await self._send({"type": "http.response.body", "body": why.text.encode()})
+            return
         page = (
             f"<html><head>\n<title>{why.status} {why.title}</title>\n</head>\n<body>\n<h1>Error: {why.title}</h1>\n"
             f"<h2>{why.text}</h2>\n</body></html>\n"

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from gcp_rehearsal.runtime.content_callouts import BlockedText, CalloutFailed, ContentCallout, ContentCallouts
-from gcp_rehearsal.runtime.front_end import Message, Receive, RequestRefused, Send, SentAnswer, read_body
+from gcp_rehearsal.runtime.front_end import Message, Receive, Send, SentAnswer, read_body
+from gcp_rehearsal.runtime.request_refused import RequestRefused
 from gcp_rehearsal.runtime.screened_texts import is_read, prompt_of
 
 Onwards = Callable[[Receive, Send], Awaitable[None]]

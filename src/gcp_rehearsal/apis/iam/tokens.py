@@ -8,7 +8,6 @@ the speed of the cloud's clock, since clients compare them with that.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from gcp_rehearsal import credentials
-from gcp_rehearsal.apis.iam import keys
 from gcp_rehearsal.apis.iam import service_accounts as accounts
+from gcp_rehearsal.apis.iam.signing import asserted, decoded, encoded, signed_jwt
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, unimplemented
@@ -53,8 +52,8 @@ def id_token(cloud: Cloud, email: str, audience: str) -> str:
         "iat": now,
         "exp": now + _LASTS_S,
     }
-    head = _encoded(json.dumps({"alg": "HS256", "typ": "JWT", "kid": "rehearsal"}).encode())
-    body = f"{head}.{_encoded(json.dumps(claims).encode())}"
+    head = encoded(json.dumps({"alg": "HS256", "typ": "JWT", "kid": "rehearsal"}).encode())
+    body = f"{head}.{encoded(json.dumps(claims).encode())}"
     return f"{body}.{_signature(cloud, body)}"
 
 
@@ -68,7 +67,7 @@ def verify_id_token(cloud: Cloud, token: str, audience: str = "") -> JsonObject:
     body, _, signature = token.rpartition(".")
     if not hmac.compare_digest(signature.encode(), _signature(cloud, body).encode()):
         raise ApiError(401, "The access token could not be verified")
-    claims: JsonObject = json.loads(_decoded(body.partition(".")[2]))
+    claims: JsonObject = json.loads(decoded(body.partition(".")[2]))
     if claims["exp"] < time.time():
         raise ApiError(401, "The access token has expired")
     if audience and claims["aud"] != audience:
@@ -117,8 +116,15 @@ def _may(call: Call, permission: str) -> str:
     return email
 
 
+def _sign_jwt(call: Call) -> Json:
+    email = _may(call, "iam.serviceAccounts.signJwt")
+    account = accounts.by_name(call.cloud, email)
+    assert account is not None
+    return signed_jwt(account, str(call.body.get("payload") or ""))
+
+
 def _no_signing(call: Call) -> Json:
-    raise unimplemented("signing in the name of an account")
+    raise unimplemented("signing what is no JWT in the name of an account")
 
 
 def _exchange(call: Call) -> Json:
@@ -148,7 +154,7 @@ def _exchange(call: Call) -> Json:
 def _subject(token: str) -> str:
     """Return whom a JWT is about. Its signature is not checked: the rehearsal knows nobody outside."""
     try:
-        return str(json.loads(_decoded(token.split(".")[1]))["sub"])
+        return str(json.loads(decoded(token.split(".")[1]))["sub"])
     except (IndexError, KeyError, ValueError) as error:
         raise _oauth(
             "invalid_grant", "Error parsing credentials: the subject token is not a JWT with a sub"
@@ -169,7 +175,7 @@ def _token(cloud: Cloud, request: Request) -> Reply:
         granted = _granted(cloud, email)
         return Reply(body=granted | {"id_token": id_token(cloud, email, form.get("client_id", ""))})
     if form.get("grant_type") == _JWT:
-        claims = _asserted(cloud, form.get("assertion", ""))
+        claims = asserted(cloud, form.get("assertion", ""))
         if claims is None:
             return _INVALID_GRANT
         if claims.get("target_audience"):
@@ -188,19 +194,6 @@ def _about(cloud: Cloud, request: Request) -> Reply:
     return Reply(body={"email": email, "email_verified": "true", "expires_in": str(_LASTS_S)})
 
 
-def _asserted(cloud: Cloud, assertion: str) -> JsonObject | None:
-    """Return what a service account says of itself; None where it is not shown that it is the account."""
-    try:
-        text, _, signature = assertion.rpartition(".")
-        head, claims = (json.loads(_decoded(part)) for part in text.split("."))
-        kid, email = str(head["kid"]), str(claims["iss"])
-        known = credentials.whose(cloud.secret, kid) == email
-        known = known or keys.signed_by(cloud, email, kid, _decoded(signature), text.encode())
-    except (ValueError, KeyError, TypeError):
-        return None
-    return claims if known else None
-
-
 def _granted(cloud: Cloud, email: str) -> JsonObject:
     return {"access_token": cloud.token(email), "expires_in": _LASTS_S, "token_type": "Bearer"}
 
@@ -210,15 +203,7 @@ def _oauth(error: str, text: str) -> ApiError:
 
 
 def _signature(cloud: Cloud, text: str) -> str:
-    return _encoded(hmac.new(cloud.key, text.encode(), "sha256").digest())
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _decoded(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return encoded(hmac.new(cloud.key, text.encode(), "sha256").digest())
 
 
 KINDS: Mapping[str, Kind] = {}
@@ -226,7 +211,7 @@ HANDLERS: Mapping[str, Handler] = {
     "iamcredentials.projects.serviceAccounts.generateAccessToken": _generate_access,
     "iamcredentials.projects.serviceAccounts.generateIdToken": _generate_id,
     "iamcredentials.projects.serviceAccounts.signBlob": _no_signing,
-    "iamcredentials.projects.serviceAccounts.signJwt": _no_signing,
+    "iamcredentials.projects.serviceAccounts.signJwt": _sign_jwt,
     "sts.token": _exchange,
 }
 PATHS: Mapping[str, Callable[[Cloud, Request], Reply]] = {

@@ -32,8 +32,8 @@ _STAGES = ("", "ALPHA", "BETA", "GA", "LAUNCH_STAGE_UNSPECIFIED")
 _SHORT_INGRESS = {"INGRESS_TRAFFIC_ALL": "all", "INGRESS_TRAFFIC_INTERNAL_ONLY": "internal", "INGRESS_TRAFFIC_NONE": "none",
                   "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": "internal-and-cloud-load-balancing"}  # fmt: skip
 _SHORT_EGRESS = {"ALL_TRAFFIC": "all-traffic", "PRIVATE_RANGES_ONLY": "private-ranges-only"}
-_NOT_ACTED = ("buildConfig", "multiRegionSettings", "iapEnabled")
-"""What would be served here otherwise than it says: with IAP, to whom IAP would not let in."""
+_NOT_ACTED = ("buildConfig", "multiRegionSettings")
+"""What would be served here otherwise than it says."""
 _PLATFORM_POLICY = re.compile(r"projects/[^/]+/platforms/cloudRun/[^/]+")
 _PREVIEW = ("sshEnabled", "functionalType")
 

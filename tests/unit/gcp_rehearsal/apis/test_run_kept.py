@@ -107,12 +107,13 @@ def test_gcloud_s_form_of_it_says_the_same(cloud: Cloud) -> None:
     assert "volumeMounts" not in template["spec"]["containers"][0]
 
 
-def test_a_service_with_iap_is_not_served_without_it(cloud: Cloud) -> None:
-    refused = made(cloud, {}, iapEnabled=True)
-    assert (refused.status, "iapEnabled" in refused.error) == (501, True), refused.error
-    assert made(cloud, {}, iapEnabled=False).status == 200
+def test_iap_is_kept_and_can_be_turned_off(cloud: Cloud) -> None:
+    assert made(cloud, {}, iapEnabled=True).status == 200
+    assert act(Raw(cloud).send("GET", f"{SERVICES}/s")).body["iapEnabled"] is True
 
     async def later() -> Answer:
-        return await Raw(cloud).send("PATCH", f"{SERVICES}/s?updateMask=iapEnabled", {"iapEnabled": True})
+        await Raw(cloud).send("PATCH", f"{SERVICES}/s?updateMask=iapEnabled", {"iapEnabled": False})
+        return await Raw(cloud).send("GET", f"{KNATIVE}/s")
 
-    assert act(later()).status == 501
+    annotations = act(later()).body["metadata"]["annotations"]
+    assert annotations.get("run.googleapis.com/iap-enabled") in {None, "false"}
