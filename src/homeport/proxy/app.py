@@ -19,7 +19,7 @@ from homeport.proxy.body import Body
 from homeport.proxy.waking import Waking
 from homeport.relay.headers import onward
 from homeport.relay.messages import Headers, Message, Receive, Scope, Send
-from homeport.relay.presence import ClientGone, unless_gone
+from homeport.relay.presence import PRESENCE, WHOLE, ClientGone, unless_gone
 from homeport.relay.upstream import UNANSWERED, Onward, Upstream
 from homeport.secret import Secret
 
@@ -65,7 +65,12 @@ class ProxyApp:
             return
         body = Body(receive)
         try:
-            await unless_gone(self._pass(scope, body, send), body.read())
+            if WHOLE in scope["state"]:  # As most requests: no task is needed that reads and watches.
+                await body.read_piece()
+                with scope["state"][PRESENCE]:
+                    await self._pass(scope, body, send)
+            else:
+                await unless_gone(self._pass(scope, body, send), body.read())
         except ClientGone:
             if body.too_large and not body.answered:
                 await answers.error(413, too_large()).send(send)
@@ -117,15 +122,16 @@ class ProxyApp:
                 return
             body.answered = True
             await send(_head(response))
-            async for piece in response.content.iter_any():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            content, more = response.content, True
+            while more:
+                piece = await content.readany()
+                more = not content.at_eof()
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
         except UNANSWERED as error:
             # The server closes a connection whose answer does not end, so the client sees a break for a break.
             self._progress.note(f"{self._endpoint.name} broke off in the middle of an answer: {error}")
-            return
         finally:
             response.close()
-        await send({"type": "http.response.body", "body": b""})
 
     async def _explain(self, response: aiohttp.ClientResponse, send: Send) -> None:
         text = (await response.read()).decode(errors="replace")
@@ -149,7 +155,7 @@ class ProxyApp:
             method=scope["method"],
             target=(scope["raw_path"] + (b"?" + query if query else b"")).decode("ascii"),
             headers=[(name.decode("ascii"), value.decode()) for name, value in passed],
-            body=body if chunked or b"content-length" in names else None,
+            body=body.to_send() if chunked or b"content-length" in names else None,
             chunked=chunked,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 
 from homeport.catalog.cloudrun import limits
 from homeport.relay.messages import Receive
@@ -29,17 +29,26 @@ class Body:
 
     async def read(self) -> None:
         """Take what comes; returns when the client is gone, or when it is too much."""
-        while not self.too_large:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                return
-            piece = message.get("body", b"")
-            self._size += len(piece)
-            self.too_large = self._size > limits().request_bytes
-            if piece:
-                self._pieces.append(piece)
-            self._whole = not message.get("more_body")
-            self._more.set()
+        while not self.too_large and await self.read_piece():
+            pass
+
+    async def read_piece(self) -> bool:
+        """Take one piece; False when the client is gone instead."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            return False
+        piece = message.get("body", b"")
+        self._size += len(piece)
+        self.too_large = self._size > limits().request_bytes
+        if piece:
+            self._pieces.append(piece)
+        self._whole = not message.get("more_body")
+        self._more.set()
+        return True
+
+    def to_send(self) -> AsyncIterable[bytes] | bytes:
+        """Return it as bytes, where it came in one piece, which costs less to send than what is still on its way."""
+        return self._pieces[0] if self._whole and len(self._pieces) == 1 else self
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         sent = 0

@@ -1,6 +1,7 @@
 """
 What stands before an HTTP server and hands on to it: the base that the proxy and the gateway share.
 
-A server of ASGI on a socket of its own (`served`), whose parser refuses what is no request (`protocol`), the
+A server of ASGI on a socket of its own (`served`), whose parser refuses what is no request (`protocol`) and whose
+answers' heads go out with what is there of their bodies (`joined_writes`), the
 connections to the one that requests go on to (`upstream`), and the end of work whose client hangs up (`presence`).
 """

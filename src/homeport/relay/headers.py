@@ -13,10 +13,13 @@ _HOP = frozenset(
 
 def onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
     """Return the headers that go on: all except those of this connection, and `but`."""
+    dropped = _HOP | but
     hop_by_name = {
         part.strip().lower()
         for name, value in headers
         if name.lower() == b"connection"
         for part in value.split(b",")
     }
-    return [(name, value) for name, value in headers if name.lower() not in _HOP | but | hop_by_name]
+    if hop_by_name:
+        dropped |= hop_by_name
+    return [(name, value) for name, value in headers if name.lower() not in dropped]

@@ -8,11 +8,57 @@ from typing import Any, TypeVar
 
 from homeport.relay.messages import Receive
 
+PRESENCE = "homeport.presence"
+"""In a request's state, where our own server has it: the `Presence` of its client."""
+WHOLE = "homeport.whole"
+"""In a request's state, where its body has come to its end: one `receive` returns all of it, at once."""
+
 _T = TypeVar("_T")
 
 
 class ClientGone(Exception):
     """Raised where the client left before the work for it was done."""
+
+
+class Presence:
+    """
+    Whether the client of a connection is still there, as the server tells that sees it leave.
+
+        with presence:
+            await work
+
+    does what `unless_gone` does, without a task that watches: the work is cancelled as soon as the client is gone, and
+    `ClientGone` raised. A connection has one request at a time that is worked on.
+    """
+
+    def __init__(self) -> None:
+        self._gone = self._asked = False
+        self._worker: asyncio.Task[Any] | None = None  # Any: what it comes to is its own business
+        self._before = 0
+
+    def end(self) -> None:
+        """Tell whoever works for the client that it is gone."""
+        self._gone = True
+        if self._worker is not None and not self._asked:
+            self._asked = self._worker.cancel()
+
+    def __enter__(self) -> None:
+        """Raise `ClientGone` where nobody is there any more."""
+        if self._gone:
+            raise ClientGone
+        self._worker = asyncio.current_task()
+        assert self._worker is not None
+        self._before = self._worker.cancelling()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Raise `ClientGone` where that is why the work was cancelled."""
+        worker, self._worker = self._worker, None
+        if not self._asked:
+            return
+        assert worker is not None
+        # Who cancels from outside has asked, too, and is obeyed.
+        if worker.uncancel() == self._before and kind is asyncio.CancelledError:
+            raise ClientGone from None
 
 
 async def unless_gone(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from homeport.relay.joined_writes import JoinedWrites
+from homeport.relay.presence import PRESENCE, WHOLE, Presence
 
 _HEAD_BYTES = 64 * 1024
 """What h11 takes for a request's head, too; llhttp knows no limit."""
@@ -17,6 +21,16 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._in_head, self._head_bytes, self._fed_bytes = True, 0, 0
         self._why = ""
+        self._presence = Presence()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with a connection, whose answers' heads go out with what is there of their bodies."""
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the work for a client that hung up."""
+        super().connection_lost(exc)
+        self._presence.end()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came. Answers 400, and closes, where a head is longer than 64 KiB."""
@@ -34,11 +48,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self._why = "this is no proxy for other addresses: ask for a path, such as /v1/models"
             raise ValueError(self._why)
+        self.scope["state"][PRESENCE] = self._presence
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Expect another head; what came together with the end of this one is not counted to it."""
         self._in_head, self._head_bytes = True, -self._fed_bytes
+        self.scope["state"][WHOLE] = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

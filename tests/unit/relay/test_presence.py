@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from homeport.relay.presence import ClientGone, hung_up, unless_gone
+from homeport.relay.presence import ClientGone, Presence, hung_up, unless_gone
 
 
 async def never() -> None:
@@ -165,3 +165,90 @@ def test_pieces_of_a_body_are_no_farewell() -> None:
 
     asyncio.run(hung_up(receive))
     assert not messages
+
+
+async def told(presence: Presence, work: Coroutine[Any, Any, Any], after: int) -> Any:  # Any: as above
+    """What work comes to for a client whose server sees it leave after so many turns of the loop."""
+
+    async def leave() -> None:
+        await soon(after)
+        presence.end()
+
+    leaving = asyncio.ensure_future(leave())
+    try:
+        with presence:
+            return await work
+    finally:
+        await leaving
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_what_a_server_tells_ends_work_as_a_watch_does(turns: int) -> None:
+    done = []
+
+    async def work() -> int:
+        try:
+            await soon(4)
+        finally:
+            done.append("cleaned up")
+        return 7
+
+    seen = asyncio.run(result(told(Presence(), work(), turns)))
+    assert seen == ("ClientGone" if turns < 4 else "7")
+    assert done == ["cleaned up"]
+
+
+def test_what_a_server_tells_does_not_end_work_that_goes_on_all_the_same() -> None:
+    async def work() -> int:
+        try:
+            await never()
+        except asyncio.CancelledError:
+            await soon()
+        return 7
+
+    assert asyncio.run(result(told(Presence(), work(), 2))) == "7"
+
+
+def test_nothing_is_begun_for_a_client_that_has_left_already() -> None:
+    async def begin(presence: Presence) -> int:
+        with presence:
+            return 7
+
+    presence = Presence()
+    presence.end()
+    assert asyncio.run(result(begin(presence))) == "ClientGone"
+
+
+def test_a_connection_serves_one_request_after_the_other_and_each_is_watched() -> None:
+    async def work() -> int:
+        await soon()
+        return 7
+
+    async def both() -> list[str]:
+        presence, seen = Presence(), []
+        with presence:
+            seen.append(repr(await work()))
+        seen.append(await result(told(presence, never(), 2)))
+        return seen
+
+    assert asyncio.run(both()) == ["7", "ClientGone"]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_who_is_cancelled_from_outside_is_cancelled_whatever_the_server_tells(*, leaves: bool) -> None:
+    async def main() -> None:
+        presence = Presence()
+
+        async def watched() -> None:
+            with presence:
+                await never()
+
+        task = asyncio.ensure_future(watched())
+        await soon()
+        if leaves:
+            presence.end()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
