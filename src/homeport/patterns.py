@@ -18,7 +18,10 @@ _PROJECT = r"[a-z0-9][a-z0-9.:-]{2,60}[a-z0-9]"
 _RESOURCE = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
 NETWORK = rf"^(?:projects/{_PROJECT}/global/networks/)?{_RESOURCE}$"
 SUBNETWORK = rf"^(?:projects/{_PROJECT}/regions/[a-z0-9-]+/subnetworks/)?{_RESOURCE}$"
-KEY = rf"^projects/{_PROJECT}/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{{1,63}}/cryptoKeys/[A-Za-z0-9_-]{{1,63}}$"
+IN_REGION = "{region}"
+"""Stands in a key's path for the region that the key is used in."""
+_OF_KMS = r"(?:[A-Za-z0-9_-]|\{region\}){1,63}"
+KEY = rf"^projects/{_PROJECT}/locations/(?:[a-z0-9-]+|\{{region\}})/keyRings/{_OF_KMS}/cryptoKeys/{_OF_KMS}$"
 REGION = r"^[a-z]+(?:-[a-z]+)+[0-9]{1,2}$"
 REGION_OR_AUTO = r"^auto$|^[a-z]+(?:-[a-z]+)+[0-9]{1,2}$"
 WORD = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -54,7 +57,7 @@ MEANINGS = {
     IMAGE: "a reference to an image: [HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST], in lower case except for the tag",
     NETWORK: "the name of a network, or projects/P/global/networks/N",
     SUBNETWORK: "the name of a subnetwork, or projects/P/regions/R/subnetworks/S",
-    KEY: "projects/P/locations/R/keyRings/K/cryptoKeys/N",
+    KEY: "projects/P/locations/R/keyRings/K/cryptoKeys/N, in which {region} stands for the region that it is used in",
     REGION: "a region of Google Cloud, such as europe-west1",
     REGION_OR_AUTO: "auto, or a region of Google Cloud, such as europe-west1",
     WORD: "letters, digits, dots, dashes and underscores",

@@ -4,57 +4,48 @@ from __future__ import annotations
 
 from homeport.export.graph import Things
 from homeport.export.shell import command
+from homeport.export.text import listed
+from homeport.google.encryption import AGENTS, ROLE
 from homeport.resources.google.bucket import Bucket
 from homeport.resources.google.rest import RestResource
 
-_AGENTS = {
-    "repository": "service-$number@gcp-sa-artifactregistry.iam.gserviceaccount.com",
-    "bucket": "service-$number@gs-project-accounts.iam.gserviceaccount.com",
-    "service": "service-$number@serverless-robot-prod.iam.gserviceaccount.com",
-}
-"""Who encrypts things of a kind, in a project of that number."""
-_ROLE = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+
+def keys_of(things: Things) -> list[str]:
+    """Return the full names of the keys that things are encrypted with, each once: one for each region."""
+    keys = dict.fromkeys(_key_of(resource) for resource in things.all(RestResource))
+    return [key for key in keys if key]
 
 
-def key_of(things: Things) -> str:
-    """Return the full name of the key that things are encrypted with; '' where there is none."""
-    for resource in things.all(RestResource):
-        key = (
-            resource.wanted.get("encryption", {}).get("defaultKmsKeyName")
-            if isinstance(resource, Bucket)
-            else None
-        )
-        key_name = (
-            key
-            or resource.wanted.get("kmsKeyName")
-            or resource.wanted.get("template", {}).get("encryptionKey")
-        )
-        if key_name:
-            return str(key_name)
-    return ""
+def _key_of(resource: RestResource) -> str:
+    wanted = resource.wanted
+    of_bucket = wanted.get("encryption", {}).get("defaultKmsKeyName") if isinstance(resource, Bucket) else ""
+    return str(of_bucket or wanted.get("kmsKeyName") or wanted.get("template", {}).get("encryptionKey") or "")
 
 
 def notes(things: Things) -> list[str]:
-    """Return paragraphs for the head of a file: who must be let use the key, by which commands; none where there is no key."""
-    key = key_of(things)
-    if not key:
+    """Return paragraphs for the head of a file: who must be let use the keys, by which commands; none where there is no key."""
+    keys = keys_of(things)
+    if not keys:
         return []
-    _, owner, _, location, _, ring, _, name = key.split("/")
     commands = [
         f"number=$(gcloud projects describe {things.project} --format='value(projectNumber)')",
         f"gcloud beta services identity create --service=artifactregistry.googleapis.com --project={things.project}",
         f"gcloud storage service-agent --project={things.project}",
     ]
-    for agent in _AGENTS.values():
+    for key in keys:
+        _, owner, _, location, _, ring, _, name = key.split("/")
         words = command(
             "gcloud", "kms", "keys", "add-iam-policy-binding", name, f"--keyring={ring}", f"--location={location}",
-            f"--project={owner}", f"--role={_ROLE}",
+            f"--project={owner}", f"--role={ROLE}",
         )  # fmt: skip
-        commands.append(f'{" ".join(words.replace(chr(92), " ").split())} --member="serviceAccount:{agent}"')
+        granting = " ".join(words.replace(chr(92), " ").split())
+        commands += [
+            f'{granting} --member="serviceAccount:service-$number@{agent}"' for agent in AGENTS.values()
+        ]
     return [
         (
-            f"The key {key} must be there, and Google's own accounts for repositories, buckets and services must be let use it before. "
-            "This is not done here, since the key may be somebody else's:"
+            f"The {'key' if len(keys) == 1 else 'keys'} {listed(keys)} must be there, and Google's own accounts for repositories, buckets and services must be let use "
+            f"{'it' if len(keys) == 1 else 'each'} before. This is not done here, since {'the key' if len(keys) == 1 else 'a key'} may be somebody else's:"
         ),
         *commands,
     ]

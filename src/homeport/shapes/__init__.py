@@ -42,6 +42,7 @@ from homeport.targets.cloudrun import facts as of_cloudrun
 from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.cloudrun.api_gateway_fact import ApiGatewayFact
 from homeport.targets.cloudrun.edge_fact import EdgeFact
+from homeport.targets.cloudrun.encryption_fact import EncryptionFact
 from homeport.targets.cloudrun.guard import GuardCostFact
 from homeport.targets.cloudrun.guard_road import GuardRoadFact
 from homeport.targets.cloudrun.observe_fact import ObserveFact
@@ -77,6 +78,7 @@ FACTS: tuple[type[Fact], ...] = (
     EdgeFact,
     ApiGatewayFact,
     RegionsFact,
+    EncryptionFact,
     ObserveFact,
     of_cloudrun.ConcurrencyFact,
     of_cloudrun.QuotasFact,

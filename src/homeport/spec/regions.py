@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from homeport.catalog import cloudrun as catalog
+from homeport.patterns import IN_REGION
 
 
 def refusal(spec: Any) -> str:  # Any: the spec, whose module imports this one
@@ -39,8 +40,8 @@ def _unplaced(regions: Sequence[str], settings: Any) -> str:  # Any: as above
 def _one_regions(spec: Any) -> Iterator[tuple[object, str]]:  # Any: as above
     """Yield what a file may say that is of one region, each with why it does not go together with several."""
     of_key = (
-        "edge.regions is not built together with access.encryption_key: a key is of one region, and what lies in another takes none of it. "
-        "Remove one of the two"
+        "edge.regions wants a key in each region: a key of Cloud KMS is of one region, and what lies in another takes none of it. Write "
+        f"{IN_REGION} in access.encryption_key where the location stands, as in projects/P/locations/{IN_REGION}/keyRings/K/cryptoKeys/N"
     )
     of_template = (
         "edge.regions is not built together with guard.template: a template of Model Armor is in one region, and each region screens by one "
@@ -51,7 +52,8 @@ def _one_regions(spec: Any) -> Iterator[tuple[object, str]]:  # Any: as above
         "with the template of one region. Remove where, and each region screens by a gateway of its own, or remove regions"
     )
     yield spec.guard is not None and not spec.guard.in_gateway, of_road
-    yield spec.access.encryption_key, of_key
+    key = spec.access.encryption_key
+    yield key and f"/locations/{IN_REGION}/" not in key, of_key
     yield spec.guard is not None and spec.guard.template, of_template
 
 

@@ -223,12 +223,16 @@ class Access(SpecTable):
         pattern=patterns.KEY,
         examples=["projects/my-project/locations/us-central1/keyRings/my-ring/cryptoKeys/my-key"],
     )
-    """A key of Cloud KMS in the region, for the weights, the images and the service."""
+    """A key of Cloud KMS in the region, for the weights, the images and the service. {region} in it is the region: each has its own key then."""
 
     @field_validator("callers", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
         return tuple(value) if isinstance(value, list) else value
+
+    def key_in(self, region: str) -> str | None:
+        """Return the key that what lies in a region is encrypted with; None for Google's own."""
+        return self.encryption_key.replace(patterns.IN_REGION, region) if self.encryption_key else None
 
     @model_validator(mode="after")
     def _private_by_default(self) -> Access:

@@ -22,7 +22,9 @@ USUAL: dict[str, list[str]] = {
     "cloudrun.subnetwork": ["default", "projects/my-host/regions/us-central1/subnetworks/desks"],
     "cloudrun.hub_token": ["env:HF_TOKEN", "file:~/my token"],
     "access.audience": ["https://models.example.com", "http://a.b/c?d=e", "models"],
-    "access.encryption_key": ["projects/my-p/locations/us-central1/keyRings/my_Ring/cryptoKeys/k-1"],
+    "access.encryption_key": [
+        *("projects/my-p/locations/us-central1/keyRings/my_Ring/cryptoKeys/k-1", "projects/my-p/locations/{region}/keyRings/r-{region}/cryptoKeys/k")
+    ],
     "access.callers": [
         *("user:o'brien@example.com", "group:g+x@example.com", "serviceAccount:a@p.iam.gserviceaccount.com"),
         *("domain:example.com", "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/subject/s"),
@@ -48,7 +50,8 @@ WRONG: dict[str, list[str]] = {
     "cloudrun.subnetwork": ["a/b", "projects/my-p/global/networks/n", "-a"],
     "cloudrun.hub_token": ["env:", "env:A-B", "env:A B", "env:$A", "HF_TOKEN", "env:1A"],
     "access.audience": ["", "a b", '"', "$(id)", "a'b", "-x", "<a>"],
-    "access.encryption_key": ["projects/p/locations/r/keyRings/k/cryptoKeys/${x}", "projects/my-p/locations/r/keyRings/k/cryptoKeys/a b"],
+    "access.encryption_key": ["projects/p/locations/r/keyRings/k/cryptoKeys/${x}", "projects/my-p/locations/r/keyRings/k/cryptoKeys/a b",
+        "projects/my-p/locations/{zone}/keyRings/k/cryptoKeys/a", "projects/{region}/locations/r/keyRings/k/cryptoKeys/a"],
     "access.callers": ["user:", "user:a b", 'user:"a', "user:$(id)", "user:`id`", "user:a\\b", "allUsers", "user:-x"],
     "engine.quantization": ["--trust-remote-code", "", "a b", "-x", "a/b", "$a"],
     "engine.tool_parser": ["--host", "x.py;", "a/b.py"],

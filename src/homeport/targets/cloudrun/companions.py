@@ -158,8 +158,8 @@ class CompanionServices:
         volumes = volumes_of(companion.containers)
         if volumes:
             template["volumes"] = volumes
-        if foundations.access.encryption_key:
-            template["encryptionKey"] = foundations.access.encryption_key
+        if foundations.key:
+            template["encryptionKey"] = foundations.key
         body = {
             "ingress": ingress(foundations.access),
             "invokerIamDisabled": False,

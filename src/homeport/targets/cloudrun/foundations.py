@@ -109,6 +109,11 @@ class Foundations:
         return {grant.id: grant for grant in (self._grant(*wanted) for wanted in self._wanted())}
 
     @property
+    def key(self) -> str | None:
+        """Return the key that what lies in the region is encrypted with; None for Google's own."""
+        return self.access.key_in(self.names.region)
+
+    @property
     def guards(self) -> tuple[str, ...]:
         """Return the ids of what keeps our own network closed and shows it the way to Google, and of what screens."""
         own = [] if self.cloudrun.network is not None else self._own_network()
@@ -154,7 +159,7 @@ class Foundations:
         titles = {names.builder: "builds images", names.carrier: "carries weights", names.runner: "serves"}
         for account_id, does in titles.items():
             yield account(google, names.name, account_id, f"homeport {names.name}: {does}")
-        key = self.access.encryption_key
+        key = self.key
         registries = [repository(google, names.name, names.name, names.region)]
         registries += [
             remote_repository(

@@ -61,6 +61,9 @@ def marked(inputs: ServiceInputs, names: Names) -> dict[str, Any]:  # Any: JSON,
 def _sum(inputs: ServiceInputs, names: Names) -> str:
     launch = inputs.launch
     alone = service_spec(replace(inputs, marks={}, cache=None))["template"]
+    if "encryptionKey" in alone:
+        # Each region has its own, by the same path of the file's.
+        alone["encryptionKey"] = inputs.access.encryption_key
     return sum_of([launch.version, dict(launch.files), alone], names)
 
 

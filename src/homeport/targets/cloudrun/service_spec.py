@@ -190,8 +190,9 @@ def _template(inputs: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Refs
     volumes = volumes_of(containers, mounted(inputs.mounts))
     if volumes:
         template["volumes"] = volumes
-    if inputs.access.encryption_key:
-        template["encryptionKey"] = inputs.access.encryption_key
+    key = inputs.access.key_in(chosen.region)
+    if key:
+        template["encryptionKey"] = key
     return template
 
 

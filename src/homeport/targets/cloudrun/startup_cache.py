@@ -118,7 +118,7 @@ class CloudStartupCache:
         """Return the bucket of caches."""
         names = self.names
         storage = cache_bucket(self.google, names.name, names.caches, names.region)
-        chosen = self.foundations.access.encryption_key
+        chosen = self.foundations.key
         key = {"encryption": {"defaultKmsKeyName": chosen}} if chosen else {}
         return replace(storage, wanted={**storage.wanted, **key}, after=("apis",))
 
@@ -180,8 +180,8 @@ class CloudStartupCache:
             "containers": [body],
             "volumes": volumes_of((container,), mounted(self.mounts)),
         }
-        if self.foundations.access.encryption_key:
-            task["encryptionKey"] = self.foundations.access.encryption_key
+        if self.foundations.key:
+            task["encryptionKey"] = self.foundations.key
         gpu = limits_of.gpu(self.shape.gpu)
         return {
             **({"launchStage": "BETA"} if gpu is not None and gpu.status != "ga" else {}),

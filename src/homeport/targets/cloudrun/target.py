@@ -25,6 +25,7 @@ from homeport.targets.cloudrun.durations import duration_fact
 from homeport.targets.cloudrun.edge_backends import FrontEndpoint
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.edge_names import EdgeNames
+from homeport.targets.cloudrun.encryption_fact import EncryptionFact
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
@@ -284,7 +285,13 @@ class CloudRunTarget(CloudRunGraph):
             priced = [(target.names.region, target.estimate) for target in (self, *self.further)]
             yield RegionsFact.of(priced, self.spec.scaling.min)
         yield from self.observing.facts(load_prices()) if self.observing else ()
-        yield from facts.of_companions(self.companions, self.names)
+        yield from (*self._keys(), *facts.of_companions(self.companions, self.names))
+
+    def _keys(self) -> Iterator[Fact]:
+        """Yield the keys of one's own, one in each region; nothing without any."""
+        every = [(target.names.region, target.foundations.key) for target in (self, *self.further)]
+        if keys := {region: key for region, key in every if key}:
+            yield EncryptionFact(keys=keys)
 
     def _warm_hours(self) -> Iterator[Fact]:
         """Yield what warm hours cost, in all regions together; nothing without any."""
@@ -310,6 +317,7 @@ class CloudRunTarget(CloudRunGraph):
             cached=self.cache is not None,
             zonal_redundancy=settings.zonal_redundancy,
             public=access.public,
+            key=self.foundations.key or "",
             isolated=access.isolated,
             edge=self.edge.parts.edge.kind if self.edge else "api-gateway" if self.api_gateway else "",
             observed=self.observing is not None,

@@ -9,7 +9,9 @@ from enum import StrEnum
 from homeport.errors import ApiDisabled, HomeportError, PermissionDenied
 from homeport.json_types import Json, JsonObject
 
-_OF_A_REGION = frozenset({"region", "quota", "bucket", "repository", "service", "subnetwork"})
+_OF_A_REGION = frozenset(
+    {"region", "quota", "bucket", "repository", "service", "subnetwork", "encryption key"}
+)
 """Subjects that are another thing in each region, though the same may be said of it."""
 
 

@@ -62,6 +62,8 @@ class PreflightInput:
     """Whether a job makes a startup cache."""
     zonal_redundancy: bool = False
     public: bool = False
+    key: str = ""
+    """The key of Cloud KMS for what lies there; '' for Google's own."""
     isolated: bool = False
     """Internal ingress, and all egress through the network."""
     screened: bool = False

@@ -10,6 +10,7 @@ from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
 from homeport.targets.cloudrun.preflight import (
     availability,
+    encryption,
     hub_access,
     images,
     networks,
@@ -52,6 +53,7 @@ CHECKS = (
     PreflightCheck("bucket", availability.bucket),
     PreflightCheck("repository", availability.repository),
     PreflightCheck("service", availability.service),
+    PreflightCheck("encryption key", encryption.key),
     PreflightCheck("network", networks.network),
     PreflightCheck("subnetwork", networks.subnetwork),
     PreflightCheck("proxies", networks.proxies),
