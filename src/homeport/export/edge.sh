@@ -82,7 +82,7 @@ for way in ["", *ways]:
 # service's path, $2: the file with the change, $3: how many seconds the edge may take, $4: its address, then paths and headers. Stdin has
 # the values that are wanted.
 door() {
-  local begun=$SECONDS pause=5 why own
+  local begun=$SECONDS pause=2 why own
   closed=
   there rest GET run.googleapis.com "$1" || die "there is no service at $1"
   compare door
@@ -100,7 +100,7 @@ door() {
   while ! why=$(ask "${@:4}") || [ -n "$why" ]; do
     [ $((SECONDS - begun)) -lt "$3" ] || die "${why:-$4 could not be asked}; the service is reached as before. Run this again: it goes on from here"
     sleep "$pause"
-    pause=$((pause < 30 ? pause + 5 : 30))
+    pause=$((pause < 30 ? pause * 2 : 30))
   done
   there rest GET run.googleapis.com "$1" || die "there is no service at $1"
   own=$(value_of uri)

@@ -44,11 +44,20 @@ wait_on() {
   sleep "$pause"
 }
 
+# Has the token ready that `rest` shows, where $1 is that: gcloud takes about a second for one. Of those that Google gives
+# to its own machines, one may end in five minutes.
+unset token
+signed() {
+  if [ "$1" != rest ] || { [ -n "${token-}" ] && [ "$SECONDS" -lt "$signs_until" ]; }; then return; fi
+  signs_until=$((SECONDS + 240))
+  token=$(gcloud auth print-access-token 2>/dev/null) || token=''
+}
+
 # Tells whether something is there, and leaves what gcloud says of it in $said. Where Google does not say whether it is
 # there, such as for want of a permission, all ends: that is no answer.
 there() {
   local begun=$SECONDS tries=0
-  while ! said=$("$@" 2>"$work/errors"); do
+  while signed "$1" && ! said=$("$@" 2>"$work/errors"); do
     said=$(<"$work/errors")
     case $(refusal "$said") in
       final | unseen)
@@ -66,7 +75,7 @@ there() {
 # Does what changes something; again where only waiting helps. Nothing else is tried again.
 again() {
   local begun=$SECONDS tries=0 words
-  until { "$@" 2>&1 >&3 3>&- | tee "$work/errors" >&2; } 3>&1; do
+  until signed "$1" && { "$@" 2>&1 >&3 3>&- | tee "$work/errors" >&2; } 3>&1; do
     words=$(<"$work/errors")
     tries=$((tries + 1))
     case $words in
@@ -88,9 +97,9 @@ make() {
 # prints one, a value a line. $1: GET, POST or PATCH, $2: the host, $3: the path with its query, $4: the file with the body.
 # $1: FIND, then host, path, what the list is called, and for each field that tells ours from others FIELD=VALUE.
 # $1: MERGE, then as PATCH: what the file does not name of an object stays, and null takes away. Operations are waited for.
-# The token is in no argument.
+# The token is in no argument and in no file.
 rest() {
-  gcloud auth print-access-token | python3 -c '
+  { if [ -n "${token-}" ]; then printf %s "$token"; else gcloud auth print-access-token; fi; } | python3 -c '
 import json, os, sys, time, urllib.parse as parse, urllib.request as web
 
 ESCAPED = str.maketrans({"\\": "\\\\", "\"": "\\\"", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
