@@ -124,25 +124,22 @@ class Served:
 @contextmanager
 def forked() -> Iterator[Path]:
     """
-    A folder with a `gcloud` that is this machine's own, begun once for many commands: see fork_server.py.
+    A folder with a `gcloud` that is this machine's own, begun once for many commands, and hurried: see fork_server.py.
 
     Where it has no Python of its own, the folder that it is in.
     """
     assert FOUND
     root = Path(FOUND).resolve().parent.parent
-    python, forks = (
-        root / "platform" / "bundledpythonunix" / "bin" / "python3",
-        Path(__file__).parent / "fork_server.py",
-    )
+    python, here = root / "platform" / "bundledpythonunix" / "bin" / "python3", Path(__file__).parent
     if not python.exists():
         yield Path(FOUND).parent
         return
     with tempfile.TemporaryDirectory(prefix="gcloud-") as name:
         folder, path = Path(name), f"{name}/socket"
-        line = shlex.join([str(python), "-S", "-E", str(forks), path, "--"])
+        line = shlex.join([str(python), "-S", "-E", str(here / "fork_client.py"), path])
         (folder / "gcloud").write_text(f'#!/bin/sh\nexec {line} "$@"\n')
         (folder / "gcloud").chmod(0o755)
-        begun = [str(python), "-S", str(forks), "gcloud", str(root / "lib"), path]
+        begun = [str(python), "-S", str(here / "fork_server.py"), "gcloud", str(root / "lib"), path]
         own = {"CLOUDSDK_ROOT_DIR": str(root), "PYTHONPATH": "", "PATH": os.environ["PATH"]}
         with subprocess.Popen(
             begun, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own
