@@ -6,25 +6,40 @@ shift
 sh scripts/locked_env.sh "$INTO/uv" locks/uv.txt
 uv="$INTO/uv/bin/uv"
 export UV_SYSTEM_CERTS=1 # as pip does
+begun=''
+
+# Fill an environment of Python. uv is quicker, and needs no pip there; pip knows an index that only pip was told of.
+from_pypi() {
+  "${PYTHON:-python3}" -m venv --without-pip "$INTO/$1"
+  "$uv" pip install --quiet --no-deps --python "$INTO/$1/bin/python" -r "$2" && return
+  "$INTO/$1/bin/python" -m ensurepip > /dev/null
+  sh scripts/again.sh "$INTO/$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$2"
+}
+
+from_npm() {
+  mkdir -p "$INTO/$1" &&
+    cp "locks/clients/$1/package.json" "$2" "$INTO/$1" &&
+    sh scripts/again.sh npm ci --silent --no-audit --no-fund --no-update-notifier --prefix "$INTO/$1"
+}
+
 for name in "$@"; do
-  pinned="locks/clients/$name"
-  [ -d "$pinned" ] && pinned="$pinned/package-lock.json" || pinned="$pinned.txt"
+  pinned="locks/clients/$name" from=from_pypi
+  if [ -d "$pinned" ]; then pinned="$pinned/package-lock.json" from=from_npm; else pinned="$pinned.txt"; fi
   stamp="$INTO/$name/homeport-$(cksum < "$pinned" | cut -d' ' -f1)"
   [ -f "$stamp" ] && continue
-  echo "setting up $INTO/$name"
-  rm -rf "${INTO:?}/$name"
-  if [ "${pinned%.json}" = "$pinned" ]; then
-    "${PYTHON:-python3}" -m venv "$INTO/$name"
-    # uv is quicker; pip knows an index that only pip was told of.
-    "$uv" pip install --quiet --no-deps --python "$INTO/$name/bin/python" -r "$pinned" ||
-      sh scripts/again.sh "$INTO/$name/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$pinned"
-  elif command -v npm > /dev/null; then
-    mkdir -p "$INTO/$name"
-    cp "locks/clients/$name/package.json" "$pinned" "$INTO/$name"
-    sh scripts/again.sh npm ci --silent --no-audit --no-fund --no-update-notifier --prefix "$INTO/$name"
-  else
+  if [ "$from" = from_npm ] && ! command -v npm > /dev/null; then
     echo "test-clients: no npm here, so $name is NOT run" >&2
     continue
   fi
-  touch "$stamp"
+  echo "setting up $INTO/$name"
+  rm -rf "${INTO:?}/$name"
+  if [ "$from" = from_npm ]; then
+    # npm waits for its index while uv unpacks.
+    { from_npm "$name" "$pinned" && touch "$stamp"; } &
+    begun="$begun $!"
+  else
+    from_pypi "$name" "$pinned"
+    touch "$stamp"
+  fi
 done
+for one in $begun; do wait "$one"; done

@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,16 +59,27 @@ CLIENTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the endpoint is kept that these clients use one after another; it is ended with the last of them."""
+    folder = tmp_path_factory.mktemp("endpoint")
+    yield folder
+    User(folder / "work").run("down", "home", "--yes", code=None, HOMEPORT_HOME=str(folder / "homeport"))
+
+
 @pytest.fixture
-def served(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
+def served(place: Path, monkeypatch: pytest.MonkeyPatch) -> User:
     """Somebody whose endpoint wants a key, and serves a model that calls one tool."""
     monkeypatch.setenv("MY_KEY", "sk-here")
-    user.write(
-        f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 4096\ntool_parser = "gemma4"\n'
-        'extra_args = ["sampling.temp=0"]\n'
-        '[local]\nport = 0\napi_key = "env:MY_KEY"\n'
-    )
-    user.run("up", "--yes", "--no-verify")
+    monkeypatch.setenv("HOMEPORT_HOME", str(place / "homeport"))
+    user = User(place / "work")
+    if not (user.home / "endpoints" / "home").exists():
+        user.write(
+            f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 4096\ntool_parser = "gemma4"\n'
+            'extra_args = ["sampling.temp=0"]\n'
+            '[local]\nport = 0\napi_key = "env:MY_KEY"\n'
+        )
+        user.run("up", "--yes", "--no-verify")
     return user
 
 
@@ -87,14 +100,14 @@ def command(name: str) -> list[str]:
     return ["node", "--require", str(PROGRAMS / "guard.cjs"), str(folder / program)]
 
 
-def run(name: str, served: User, without: str = "") -> tuple[dict[str, Any], list[str]]:
-    """What the client tells (JSON), and whom but this machine it tried to reach; in a shell that read its words."""
+def run(name: str, served: User, folder: Path, without: str = "") -> tuple[dict[str, Any], list[str]]:
+    """What the client tells (JSON), and whom but this machine it tried to reach; in a folder, by a shell that read its words."""
     words = served.run("env", "--for", CLIENTS[name].words, *(("--write",) if name == "llm" else ())).out
-    notes = served.folder / "left"
+    notes = folder / "left"
     of_the_shell = {one: os.environ[one] for one in ("PATH", "HOME", "PYTHONPATH", "XDG_CACHE_HOME")}
     script = f'{words}\nunset {without or "NOTHING"}\nexec "$@"'
     ran = subprocess.run(
-        ["bash", "-c", script, "bash", *command(name)], cwd=served.folder, capture_output=True, text=True,
+        ["bash", "-c", script, "bash", *command(name)], cwd=folder, capture_output=True, text=True,
         timeout=1200, check=False, env={**of_the_shell, "GUARD_NOTES": str(notes)},
     )  # fmt: skip
     told = [line for line in ran.stdout.splitlines() if line.startswith('{"version"')]
@@ -120,8 +133,10 @@ def judged(told: dict[str, Any]) -> dict[str, str]:  # Any: JSON
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_does_what_it_is_for_and_reaches_nobody_else(name: str, served: User) -> None:
-    told, left = run(name, served)
+def test_a_client_does_what_it_is_for_and_reaches_nobody_else(
+    name: str, served: User, tmp_path: Path
+) -> None:
+    told, left = run(name, served, tmp_path)
     parts = judged(told)
     assert not [f"{part}: {one}" for part, one in parts.items() if one.startswith("no: ")]
     assert set(left) == ALL_THE_SAME.get(name, set()), "it tried to reach others than this machine"
@@ -135,7 +150,9 @@ def test_a_client_does_what_it_is_for_and_reaches_nobody_else(name: str, served:
     assert {**before, **of_another_day} == seen, "docs/clients.md says otherwise: make test-clients KEEP=1"
 
 
-def test_the_exporter_of_openais_agents_would_reach_openai_without_our_words(served: User) -> None:
+def test_the_exporter_of_openais_agents_would_reach_openai_without_our_words(
+    served: User, tmp_path: Path
+) -> None:
     """So the test above can fail."""
-    _, left = run("openai-agents", served, without="OPENAI_AGENTS_DISABLE_TRACING")
+    _, left = run("openai-agents", served, tmp_path, without="OPENAI_AGENTS_DISABLE_TRACING")
     assert "api.openai.com" in left
