@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import shutil
 import signal
 import sys
@@ -52,6 +53,31 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix="hp-")
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def _names(lane: str, module: Path) -> bool:
+    """Whether a module has that mark of a lane (`-m edge`), or takes it from tests/support by its name."""
+    named = rf"\bmark\.{lane}\b|\bneeds_{lane}\b"
+    return re.search(named, module.read_text(encoding="utf-8"), re.IGNORECASE) is not None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out, unread, the modules that have nothing of a lane that is asked for: each worker would import them all."""
+    lane = re.fullmatch(r"(\w+)( and not \w+)*", config.option.markexpr)
+    if lane is None or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    return None if _names(lane[1], collection_path) else True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Hold every test to what `pytest_ignore_collect` takes for granted: where its mark comes from, its module says."""
+    lanes = {line.partition(":")[0] for line in config.getini("markers")}
+    marked = {(mark.name, item.path) for item in items for mark in item.iter_markers() if mark.name in lanes}
+    unread = [
+        f"{path}: no test of it would run by -m {lane}" for lane, path in marked if not _names(lane, path)
+    ]
+    if unread:
+        raise pytest.UsageError(*sorted(unread))
 
 
 def pytest_collection_finish() -> None:
@@ -123,7 +149,7 @@ def real_weights() -> Mapping[str, Path]:
 
 @pytest.fixture(scope="session")
 def gcloud_folder() -> Iterator[Path]:
-    """The folder of a `gcloud` that answers many commands in a third of the time: see gcloud_forks.py."""
+    """The folder of a `gcloud` that answers many commands in a third of the time: see fork_server.py."""
     from gcloud import forked
 
     with forked() as folder:
