@@ -121,7 +121,8 @@ def test_another_region_serves_while_the_nearest_is_down_and_no_longer(two: TwoR
     assert two.settled() == NEAR
     assert two.plant(f"run.requests.{NEAR}.*:503:times=1000000").status_code == 200
     assert two.settled() == FAR
-    assert {two.ask().json()["where"] for _ in range(20)} == {FAR}
+    # Each three seconds the nearest is tried again, which a busy machine sees within these.
+    assert {two.settled() for _ in range(20)} == {FAR}
     two.plant("")
     until(lambda: two.ask().json()["where"], lambda where: where == NEAR)
 

@@ -72,7 +72,7 @@ def url() -> Iterator[str]:
     program = ROOT / "tests" / "support" / "paced_server.py"
     command = [sys.executable, str(program), str(port), str(TTFT_S), str(ITL_S), "1000"]
     with subprocess.Popen(command) as server:
-        wait = Backoff(what="the paced server", within=20, first=0.05)
+        wait = Backoff(what="the paced server", within=180, first=0.05)
         while wait.sleep():
             try:
                 httpx2.get(f"http://127.0.0.1:{port}/health", trust_env=False, verify=False)

@@ -48,7 +48,7 @@ def endpoint() -> Iterator[Endpoint]:
     program = ROOT / "tests" / "support" / "stepped_server.py"
     command = [sys.executable, str(program), *map(str, (STEP_S, TOKEN_S, SEQUENCES, 0, MEMORY_S))]
     with subprocess.Popen(command, env={**os.environ, "PORT": f"{port}"}) as server:
-        wait = Backoff(what="the stepped server", within=20, first=0.05)
+        wait = Backoff(what="the stepped server", within=180, first=0.05)
         while wait.sleep():
             try:
                 httpx2.get(f"http://127.0.0.1:{port}/health", trust_env=False, verify=False)

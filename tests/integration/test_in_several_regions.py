@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import httpx2
@@ -141,7 +142,11 @@ def test_one_region_is_down_and_the_other_serves(
         assert cloud.say("What is the capital of France?").headers["via"] == "1.1 google"
         cloud.plant(f"run.requests.{FIRST}.*:500:times=1000000")
         asked = [cloud.say("What is the capital of France?").status_code for _ in range(12)]
-        assert asked[5:] == [200] * 7, asked
+        # Every half minute the first is tried again, which a busy machine sees within these.
+        failed = [
+            len(list(some)) for answered, some in groupby(asked, lambda one: one == 200) if not answered
+        ]
+        assert 0 < max(failed) <= 5, asked
         outcomes = cloud.outcomes("--only", "chat", code=3)
         assert outcomes["chat"] == "failed"
         assert outcomes[f"{SECOND}/chat"] == "passed"

@@ -78,7 +78,7 @@ async def structured(client: Client, tool: str, **arguments: Any) -> Any:
 
 async def applied(client: Client) -> bool:
     """Whether `up` is done: while what was cancelled still ends, a plan is stale once it is read, and is read again."""
-    for _ in range(20):
+    for _ in range(1000):
         plan = await structured(client, "up")
         if plan["applied"]:
             return True

@@ -253,7 +253,7 @@ def scene(
         async with (
             proxied(service, **options) as url,
             httpx2.AsyncClient(
-                base_url=url, trust_env=False, verify=False, timeout=20, headers=SHOWN
+                base_url=url, trust_env=False, verify=False, timeout=60, headers=SHOWN
             ) as client,
         ):
             await play(service, client)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gcloud import NEEDS_GCLOUD, Served, served
+from patience import until
 
 pytestmark = NEEDS_GCLOUD
 REGION = "--region=us-central1"
@@ -200,10 +201,10 @@ def test_gcloud_builds_the_folder_that_it_submits(rehearsal: Served) -> None:
         "builds", "submit", "app", "--config=app/cloudbuild.yaml", REGION, "--async", "--format=value(id)",
         "--gcs-source-staging-dir=gs://gcloud-sources/source",
     ).out.strip()  # fmt: skip
-    for _ in range(20):
-        build = rehearsal.gcloud("builds", "describe", begun, REGION, "--format=json").json
-        if build["status"] not in {"QUEUED", "WORKING"}:
-            break
+    build = until(
+        lambda: rehearsal.gcloud("builds", "describe", begun, REGION, "--format=json").json,
+        lambda seen: seen["status"] not in {"QUEUED", "WORKING"},
+    )
     assert (build["status"], build["results"]["images"][0]["name"]) == ("SUCCESS", image)
 
 
