@@ -110,7 +110,7 @@ test-edge: $(STAMP) ## Let a real Envoy stand for the load balancer in a rehears
 
 test-install: $(STAMP) weights ## Build the wheel, install it as users do (pip, uv tool install, uvx), and serve a model with it.
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/uv locks/uv.txt
-	$(BIN)/python -m pytest -m install tests/integration/test_install.py $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m install tests/integration/test_install.py $(ARGS)
 
 test-console: $(STAMP) ## Look at `homeport console` and a bench's page in a real Chromium (installed by apt where it is not; DRAW=1 draws the docs' pictures).
 	@PYTHON=$(PYTHON) sh scripts/browser_env.sh .cache/browser
