@@ -205,9 +205,10 @@ def test_ctrl_c_leaves_what_up_completes_and_down_removes(user: User, moment: st
 
 def test_a_taken_port_is_told_with_its_owner_and_a_free_one(user: User) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        # The next one is offered, which no outgoing connection takes meanwhile.
+        port = free_port("127.0.0.1")
+        taken.bind(("127.0.0.1", port))
         taken.listen()
-        port = taken.getsockname()[1]
         user.write(spec(f"file:{TAUGHT}", port=port))
         refused = user.run("up", "--yes", "--no-verify", code=16)
         assert f"port {port} on 127.0.0.1 is taken by" in refused.err
