@@ -11,12 +11,12 @@ One file and one command from open weights to a private, verified, OpenAI-compat
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
-
+# Late, below, and without `typing`: an engine's supervisor imports this before it begins the engine.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    # Late, below: an engine's supervisor imports this before it begins the engine.
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
+    from typing import Any, TypeVar
 
     from homeport.deployment import Deployment
     from homeport.endpoint import Endpoint
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from homeport.results import Status, UpResult
     from homeport.spec import Spec
     from homeport.verify import Report
+
+    _T = TypeVar("_T")
 
 __all__ = [
     "Endpoint",
@@ -43,7 +45,6 @@ __all__ = [
     "up",
 ]
 
-_T = TypeVar("_T")
 _HOMES = {
     "Endpoint": "homeport.endpoint.endpoint",
     "HomeportError": "homeport.errors",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from homeport.supervisor.child import begin
 
+TYPE_CHECKING = False  # As a type checker sees it; the module `typing` need not be loaded before the engine starts.
 if TYPE_CHECKING:
     import subprocess
+    from typing import Any
 
 
 def main() -> int:
