@@ -13,7 +13,6 @@ import json
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 
@@ -47,7 +46,8 @@ def main() -> None:
         kind = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{arguments.kv_dtype.upper()}")
         params.cache_type_k = params.cache_type_v = kind
     if arguments.chat_template:
-        params.chat_template = Path(arguments.chat_template).read_text(encoding="utf-8")
+        with open(arguments.chat_template, encoding="utf-8") as file:  # noqa: PTH123 - pathlib would be loaded for this alone
+            params.chat_template = file.read()
     _sampling(params, arguments)
     if arguments.embed:
         _embedding(xllamacpp, params, arguments)
