@@ -72,3 +72,18 @@ def test_a_rehearsal_begins_without_an_http_client_and_without_engines() -> None
     program = "import sys\nimport gcp_rehearsal.server\nprint([m for m in ('httpx2', 'pydantic', 'homeport.engines.base') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_what_runs_before_an_engine_loads_its_model_loads_little() -> None:
+    """Of a supervisor, all that it has imported when it begins the engine; of llama.cpp's process, all before llama.cpp."""
+    server = ROOT / "src/homeport/engines/llamacpp/server/homeport_llamacpp.py"
+    for imported, unwanted in (
+        ("import homeport.supervisor.__main__", "typing"),
+        (
+            f"import runpy; runpy.run_path({str(server)!r})",
+            "pathlib",
+        ),
+    ):
+        program = f"import sys\nbefore = set(sys.modules)\n{imported}\nloaded = set(sys.modules) - before\nprint(len(loaded) > 9, {unwanted!r} in loaded)"
+        ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+        assert ran.stdout.split() == ["True", "False"], unwanted
