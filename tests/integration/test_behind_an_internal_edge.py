@@ -25,6 +25,7 @@ from user import Ran, User
 ENVOY = ROOT / ".cache" / "envoy" / "bin" / "envoy"
 pytestmark = [
     pytest.mark.edge,
+    pytest.mark.lasts(39),
     pytest.mark.skipif(not ENVOY.exists(), reason="needs the Envoy of `make test-edge`"),
 ]
 NETWORK = '[cloudrun]\nnetwork = "office"\nsubnetwork = "desks"\n'

@@ -25,6 +25,7 @@ ENVOY = ROOT / ".cache" / "envoy" / "bin" / "envoy"
 PYTHON = os.environ.get("HOMEPORT_REHEARSAL_VLLM") or str(VLLM_PYTHON)
 pytestmark = [
     pytest.mark.edge,
+    pytest.mark.lasts(137),
     pytest.mark.skipif(not ENVOY.exists(), reason="needs the Envoy of `make test-edge`"),
     pytest.mark.skipif(not Path(PYTHON).exists(), reason="needs the vLLM of `make test-vllm`"),
 ]

@@ -18,7 +18,7 @@ from observed_by_commands import Observed, until_observed
 from prometheus import program
 from user import User
 
-pytestmark = pytest.mark.observe
+pytestmark = [pytest.mark.observe, pytest.mark.lasts(71)]
 
 OBSERVE = """
 [observe]

@@ -130,6 +130,7 @@ def test_a_life_in_two_regions(cloud: InRegions) -> None:
 
 
 @pytest.mark.edge
+@pytest.mark.lasts(71)
 @pytest.mark.skipif(not ENVOY.exists(), reason="needs the Envoy of `make test-edge`")
 def test_one_region_is_down_and_the_other_serves(
     user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -23,6 +23,7 @@ from user import User
 ENVOY = ROOT / ".cache" / "envoy" / "bin" / "envoy"
 pytestmark = [
     pytest.mark.edge,
+    pytest.mark.lasts(80),
     pytest.mark.skipif(not ENVOY.exists(), reason="needs the Envoy of `make test-edge`"),
 ]
 NEXT = FILE.replace('name = "demo"', 'name = "next"') + f'audience = "https://{DOMAIN}"\n'
