@@ -105,6 +105,7 @@ class Served:
             data=form,
             headers={"host": "oauth2.googleapis.com"},
             trust_env=False,
+            verify=False,  # Nothing is to be: and what this machine trusts takes long to read.
             timeout=60,
         )
         return str(asked.json()["id_token"])
