@@ -203,8 +203,8 @@ class Cloud:
     def by_id(self, path: str) -> str:
         """Return a path in which projects' numbers have become their ids."""
         for project in self.projects:
-            path = path.replace(f"projects/{project.number}", f"projects/{project.id}")
-            path = path.replace(f"namespaces/{project.number}", f"namespaces/{project.id}")
+            for place in ("projects", "namespaces") if project.number in path else ():
+                path = path.replace(f"{place}/{project.number}", f"{place}/{project.id}")
         return path
 
     def by_number(self, path: str) -> str:

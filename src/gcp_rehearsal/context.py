@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -239,18 +240,8 @@ class Call:
     @property
     def name(self) -> str:
         """Return what the path names, without version and custom verb: `projects/p/locations/l/services/s`."""
-        path = self.request.path.strip("/")
-        for way in ("resumable/", "upload/", "download/"):
-            path = path.removeprefix(way)
-        path = path.removeprefix(self.method.prefix).strip("/")
-        if self.method.custom:
-            path = path.removesuffix(f":{self.method.custom}")
-        if self.api == "compute":
-            path = _in_scope(path.removesuffix(f"/{self.method.action}"))
-        # %2F is no end of a segment, and stays as it is (google.api.http: so it is where a variable has several); so what is
-        # encoded twice, as in names of bindings of tags, is the same as what is encoded once.
-        kept = unquote(re.sub("%2F", "%252F", path, flags=re.IGNORECASE))
-        return self.cloud.by_id(kept.replace("%2f", "%2F"))
+        action = self.method.action if self.api == "compute" else ""
+        return self.cloud.by_id(_named(self.request.path, self.method.prefix, self.method.custom, action))
 
     @property
     def mask(self) -> tuple[str, ...] | None:
@@ -264,6 +255,23 @@ class Call:
     def validate_only(self) -> bool:
         """Tell whether only the checks are asked for, without any change."""
         return bool(self.query.get("validateOnly")) or bool(self.body.get("validateOnly"))
+
+
+@lru_cache(maxsize=1024)  # Each call asks for it some four times.
+def _named(path: str, prefix: str, custom: str, action: str) -> str:
+    """Return what a path names; `action` is the last word of a method of Compute Engine's, '' elsewhere."""
+    path = path.strip("/")
+    for way in ("resumable/", "upload/", "download/"):
+        path = path.removeprefix(way)
+    path = path.removeprefix(prefix).strip("/")
+    if custom:
+        path = path.removesuffix(f":{custom}")
+    if action:
+        path = _in_scope(path.removesuffix(f"/{action}"))
+    # %2F is no end of a segment, and stays as it is (google.api.http: so it is where a variable has several); so what is
+    # encoded twice, as in names of bindings of tags, is the same as what is encoded once.
+    kept = unquote(re.sub("%2F", "%252F", path, flags=re.IGNORECASE))
+    return kept.replace("%2f", "%2F")
 
 
 def _in_scope(path: str) -> str:

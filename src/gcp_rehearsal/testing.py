@@ -22,9 +22,12 @@ class Rehearsed(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Return the answer to one request. Raises what a real transport raises."""
         body = await request.aread()
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        sent_headers = request.headers.multi_items()
+        headers: dict[str, str] = {}
+        for name, value in sent_headers:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         try:
-            target = DOOR.asked(request.url.raw_path.decode(), request.headers.multi_items())
+            target = DOOR.asked(request.url.raw_path.decode(), sent_headers)
         except ApiError as error:
             return _response(self._cloud.refused("", error), request)
         sent = Request(

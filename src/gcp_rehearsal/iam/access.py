@@ -121,12 +121,10 @@ class Access:
         places = [("cloudresourcemanager", f"projects/{project}")]
         segments = name.split("/")
         places += [(api, "/".join(segments[:end])) for end in range(1, len(segments) + 1)]
+        who = {caller.member, *_EVERYONE, *caller.sets}
         for place in places:
             for binding in self._seen(place):
-                members = binding["members"]
-                if caller.member in members or any(
-                    member in members for member in (*_EVERYONE, *caller.sets)
-                ):
+                if not who.isdisjoint(binding["members"]):
                     yield binding["role"]
 
     def _seen(self, place: tuple[str, str]) -> list[JsonObject]:

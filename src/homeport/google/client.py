@@ -18,7 +18,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,7 +27,7 @@ from homeport.google.call import ApiCall, with_request_id
 from homeport.google.credentials import Credentials, find
 from homeport.google.error_kinds import GoogleAlreadyExists
 from homeport.google.errors import AFTER_RETRY, ANSWER_LOST, RequestContext, error_of
-from homeport.google.exchange import module
+from homeport.google.exchange import module, user_agent
 from homeport.google.refusal import read
 from homeport.google.retry import Again, Lost, Pace, Patience, Tries, TryRefused, repeated, wait_of
 from homeport.google.validation import Malformed, Validator, by_documents
@@ -356,7 +355,7 @@ def _http(
         limits=httpx2.Limits(
             max_connections=4 * settings.parallel, max_keepalive_connections=settings.parallel
         ),
-        headers={"user-agent": f"homeport/{version('homeport')}", "accept": "application/json"},
+        headers={"user-agent": user_agent(), "accept": "application/json"},
     )
 
 

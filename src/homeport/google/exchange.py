@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from homeport.certificates import certificates
@@ -28,6 +30,12 @@ def module(name: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         raise missing(f"reaching Google Cloud needs {name.partition('.')[0]!r}", "cloudrun") from error
+
+
+@cache
+def user_agent() -> str:
+    """Return what homeport calls itself. The installation's metadata are parsed for it, which is done once."""
+    return f"homeport/{version('homeport')}"
 
 
 @dataclass(frozen=True, slots=True)

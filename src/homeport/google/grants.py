@@ -57,6 +57,7 @@ _ROLES = (
 )
 """The least role that homeport's work needs, by permission or the beginning of one; the longest that fits counts."""
 
+_LOWERED = tuple(sorted(((start.lower(), role) for start, role in _ROLES), key=lambda pair: -len(pair[0])))
 _ON_AN_ACCOUNT = (
     "iam.serviceAccounts.actAs", "iam.serviceAccounts.getAccessToken", "iam.serviceAccounts.getOpenIdToken",
     "iam.serviceAccounts.implicitDelegation", "iam.serviceAccounts.sign",
@@ -67,8 +68,7 @@ _ON_AN_ACCOUNT = (
 def role_for(permission: str) -> str:
     """Return the least predefined role with this permission that homeport knows; '' where it knows none."""
     lowered = permission.lower()
-    fitting = [(start, role) for start, role in _ROLES if lowered.startswith(start.lower())]
-    return max(fitting, key=lambda pair: len(pair[0]), default=("", ""))[1]
+    return next((role for start, role in _LOWERED if lowered.startswith(start)), "")
 
 
 def member_of(principal: str) -> str:

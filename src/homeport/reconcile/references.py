@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,9 @@ def joined(*parts: str | Ref) -> Concat:
 
 def needs_of(value: Any) -> tuple[str, ...]:  # Any: JSON, with references
     """Return the ids of the resources that `value` refers to, each once."""
-    return tuple(dict.fromkeys(ref.id for ref in _refs(value)))
+    found: dict[str, None] = {}
+    _find(value, found)
+    return tuple(found)
 
 
 def resolve(value: Any, outputs: Outputs, *, final: bool = False) -> Any:  # Any: JSON, with references
@@ -42,6 +44,8 @@ def resolve(value: Any, outputs: Outputs, *, final: bool = False) -> Any:  # Any
 
     With `final`, for a body that is about to be sent, that is a `ValueError` instead: a mistake of the program.
     """
+    if isinstance(value, str):
+        return value
     if isinstance(value, Ref):
         return _look_up(value, outputs, final=final)
     if isinstance(value, Concat):
@@ -67,17 +71,20 @@ def is_known(value: Json) -> bool:
     return True
 
 
-def _refs(value: Any) -> Iterator[Ref]:
-    if isinstance(value, Ref):
-        yield value
-    elif isinstance(value, Concat):
-        yield from (part for part in value.parts if isinstance(part, Ref))
-    elif isinstance(value, Mapping):
+def _find(value: Any, found: dict[str, None]) -> None:
+    """Note the ids of the references in `value`. Most of what is looked at is text, and a plan looks at all of it often."""
+    if isinstance(value, str):
+        return
+    if isinstance(value, dict | Mapping):
         for inner in value.values():
-            yield from _refs(inner)
+            _find(inner, found)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _refs(inner)
+            _find(inner, found)
+    elif isinstance(value, Ref):
+        found[value.id] = None
+    elif isinstance(value, Concat):
+        _find(value.parts, found)
 
 
 def _look_up(ref: Ref, outputs: Outputs, *, final: bool) -> Any:
