@@ -1,6 +1,6 @@
 """
-An MCP server for tests, over stdio or streamable HTTP: `python tool_server.py [http PORT [TOKEN]]`. Some of its tools
-misbehave.
+An MCP server for tests, over stdio or streamable HTTP: `python tool_server.py [http PORT TOKEN]`. Over HTTP it is there
+twice: /mcp lets everybody in, /locked who shows the token. Some of its tools misbehave.
 """
 
 from __future__ import annotations
@@ -57,25 +57,25 @@ def picture() -> Image:
 
 
 class Locked:
-    """Lets in who shows a token."""
+    """Has a second address, /locked, where only who shows a token is let in."""
 
     def __init__(self, app: Any, token: str) -> None:  # Any: ASGI
         self.app, self.expected = app, f"Bearer {token}".encode()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
-        if scope["type"] == "http" and dict(scope["headers"]).get(b"authorization") != self.expected:
-            await send({"type": "http.response.start", "status": 401, "headers": []})
-            await send({"type": "http.response.body", "body": b"who are you?"})
-            return
+        if scope["type"] == "http" and scope["path"] == "/locked":
+            if dict(scope["headers"]).get(b"authorization") != self.expected:
+                await send({"type": "http.response.start", "status": 401, "headers": []})
+                await send({"type": "http.response.body", "body": b"who are you?"})
+                return
+            scope = {**scope, "path": "/mcp", "raw_path": b"/mcp"}
         await self.app(scope, receive, send)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4:
+    if sys.argv[1:2] == ["http"]:
         uvicorn.run(
             Locked(server.streamable_http_app(), sys.argv[3]), host="127.0.0.1", port=int(sys.argv[2])
         )
-    elif sys.argv[1:2] == ["http"]:
-        server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[2]))
     else:
         server.run("stdio")

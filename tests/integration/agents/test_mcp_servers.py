@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from places import TESTS
 from tool_script import ToolScript
 
 SERVER = f"{sys.executable} {TESTS / 'support' / 'tool_server.py'}"
+TOKEN = "open-sesame"
 LIAR = f"{sys.executable} {TESTS / 'support' / 'lying_server.py'}"
 
 
@@ -51,32 +52,36 @@ def test_a_tool_over_stdio_is_called(tmp_path: Path) -> None:
         assert engine.results() == ["3"]
 
 
-@contextmanager
-def over_http(*token: str) -> Iterator[str]:
-    """The address of a real server, which wants `token` where there is one."""
+@pytest.fixture(scope="module")
+def over_http() -> Iterator[str]:
+    """Where a real server is, begun once for these tests: with /mcp behind it for everybody, with /locked for who has `TOKEN`."""
     port = free_port("127.0.0.1")
-    words = [*SERVER.split(), "http", str(port), *token]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
+    words = [*SERVER.split(), "http", str(port), TOKEN]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS / "support" / "guard")}
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment) as server:
         try:
             assert server.stderr is not None
             assert any("running on" in line for line in server.stderr)
-            yield f"http://127.0.0.1:{port}/mcp"
+            yield f"http://127.0.0.1:{port}"
         finally:
             server.kill()
 
 
-def test_a_tool_over_streamable_http_is_called(tmp_path: Path) -> None:
-    with over_http() as url, ToolScript([("add", {"a": 1, "b": 2})], "Three.") as engine:
-        assert asked(engine, url, tmp_path / "t") == "Three."
+def test_a_tool_over_streamable_http_is_called(over_http: str, tmp_path: Path) -> None:
+    with ToolScript([("add", {"a": 1, "b": 2})], "Three.") as engine:
+        assert asked(engine, f"{over_http}/mcp", tmp_path / "t") == "Three."
         assert engine.results() == ["3"]
 
 
-def test_a_server_that_wants_a_token_gets_it_and_without_it_nothing_is_begun(tmp_path: Path) -> None:
-    with over_http("open-sesame") as url, ToolScript([("add", {"a": 1, "b": 2})], "Three.") as engine:
-        wants = servers_of({"mcp": (url,), "mcp_token": (f"{url}=env:T",)}, env={"T": "open-sesame"})
+def test_a_server_that_wants_a_token_gets_it_and_without_it_nothing_is_begun(
+    over_http: str, tmp_path: Path
+) -> None:
+    url = f"{over_http}/locked"
+    with ToolScript([("add", {"a": 1, "b": 2})], "Three.") as engine:
+        wants = servers_of({"mcp": (url,), "mcp_token": (f"{url}=env:T",)}, env={"T": TOKEN})
         assert asked(engine, wants[0], tmp_path / "t") == "Three."
         assert engine.results() == ["3"]
-        assert "open-sesame" not in (tmp_path / "t").read_text()
+        assert TOKEN not in (tmp_path / "t").read_text()
         with pytest.raises(NetworkError, match="cannot be reached"):
             asked(engine, url, tmp_path / "u")
 
@@ -85,7 +90,7 @@ def test_a_token_goes_to_no_command_and_to_no_address_in_clear(tmp_path: Path) -
     with ToolScript([], "?") as engine:
         for server, words in ((SERVER, "is a command"), ("http://192.0.2.1/mcp", "everybody on the way")):
             with pytest.raises(SpecError, match=words):
-                asked(engine, McpServer(url=server, token=Secret("open-sesame")), tmp_path / "t")
+                asked(engine, McpServer(url=server, token=Secret(TOKEN)), tmp_path / "t")
         assert engine.requests == []
 
 
@@ -104,12 +109,12 @@ def test_a_token_that_is_told_wrongly_is_one_clear_error_without_it(given: str, 
     assert "s3cret" not in f"{refused.value}{refused.value.hint}"
 
 
-def test_a_server_that_calls_its_tool_harmless_is_not_believed(tmp_path: Path) -> None:
+def test_a_server_that_calls_its_tool_harmless_is_not_believed(over_http: str, tmp_path: Path) -> None:
     """`add` says of itself that it only reads: that is a hint of a stranger's, so it asks all the same."""
     from homeport.agents.calls import refuse
 
     with ToolScript([("add", {"a": 1, "b": 2})], "I may not.") as engine:
-        asked(engine, SERVER, tmp_path / "t", confirm=refuse)
+        asked(engine, f"{over_http}/mcp", tmp_path / "t", confirm=refuse)
         assert engine.results()[0].startswith("refused: ")
 
 
@@ -129,9 +134,9 @@ def test_a_slow_server_is_not_waited_for(tmp_path: Path) -> None:
         assert engine.results() == ["error: slow did not end within 0.3 s, and was given up"]
 
 
-def test_an_error_of_a_servers_tool_is_told_to_the_model(tmp_path: Path) -> None:
+def test_an_error_of_a_servers_tool_is_told_to_the_model(over_http: str, tmp_path: Path) -> None:
     with ToolScript([("fails", {})], "It failed.") as engine:
-        asked(engine, SERVER, tmp_path / "t")
+        asked(engine, f"{over_http}/mcp", tmp_path / "t")
         assert engine.results()[0].startswith("error: ")
         assert "fails" in engine.results()[0]
 
@@ -150,20 +155,24 @@ def test_a_result_that_is_not_what_was_promised_is_told_to_the_model(tmp_path: P
         assert "not what it promised" in engine.results()[0]
 
 
-@pytest.mark.parametrize(
-    ("tool", "told"),
-    [
-        ("large", f"(cut: {LONGEST_RESULT} of 10000000 characters)"),
-        ("picture", "(a block of type image, which is no text)"),
-    ],
-)
-def test_ten_megabytes_and_a_picture_are_told_as_what_they_are(tool: str, told: str, tmp_path: Path) -> None:
+def told_whole(server: str, tool: str, path: Path) -> str:
+    """What the model is told of the result of a tool that ended well."""
     with ToolScript([(tool, {})], "I see.") as engine:
-        assert asked(engine, SERVER, tmp_path / "t", budget=Budget(tool_seconds=300)) == "I see."
+        assert asked(engine, server, path, budget=Budget(tool_seconds=300)) == "I see."
         (result,) = engine.results()
-    assert result.endswith(told)
     assert len(result) < LONGEST_RESULT + 100
-    assert [one["outcome"] for one in read(tmp_path / "t") if one["event"] == "result"] == ["ok"]
+    assert [one["outcome"] for one in read(path) if one["event"] == "result"] == ["ok"]
+    return result
+
+
+def test_ten_megabytes_are_cut_and_told_to_be(tmp_path: Path) -> None:
+    told = told_whole(SERVER, "large", tmp_path / "t")
+    assert told.endswith(f"(cut: {LONGEST_RESULT} of 10000000 characters)")
+
+
+def test_a_picture_is_told_as_what_it_is(over_http: str, tmp_path: Path) -> None:
+    told = told_whole(f"{over_http}/mcp", "picture", tmp_path / "t")
+    assert told.endswith("(a block of type image, which is no text)")
 
 
 @pytest.mark.parametrize(
