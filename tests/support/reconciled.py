@@ -221,23 +221,33 @@ def chain(world: World, *ids: str, **body: Any) -> list[Thing]:  # Any: JSON
     ]
 
 
+_MOST = 8
+_NEEDS = [st.sets(st.sampled_from(range(number))) for number in range(1, _MOST)]
+_VALUE, _HOW, _SECONDS = (
+    st.sampled_from("ab"),
+    st.sampled_from(("birth", "version", "after")),
+    st.integers(0, 9),
+)
+"""Made once: what a strategy is gets worked out for each one that is made, and takes longer than a draw."""
+
+
 @st.composite
-def graphs(draw: st.DrawFn, most: int = 8, slow: bool = False) -> list[Thing]:
+def graphs(draw: st.DrawFn, most: int = _MOST, slow: bool = False) -> list[Thing]:
     """Things that need some of those before them, in any order: for their birth or version, or to live in, or just so."""
     world = World()
     things: list[Thing] = []
     for number in range(draw(st.integers(1, most))):
-        body: dict[str, Any] = {"value": draw(st.sampled_from("ab"))}
+        body: dict[str, Any] = {"value": draw(_VALUE)}
         after: list[str] = []
-        for need in sorted(draw(st.sets(st.sampled_from(range(number))))) if number else ():
-            how = draw(st.sampled_from(("birth", "version", "after")))
+        for need in sorted(draw(_NEEDS[number - 1])) if number else ():
+            how = draw(_HOW)
             if how == "after":
                 after.append(f"t{need}")
             else:
                 body.setdefault(f"{how}-of", {})[f"t{need}"] = Ref(f"t{need}", how)
         lives_inside: bool = draw(st.booleans())
         inside = after.pop() if after and lives_inside else ""
-        seconds = [float(draw(st.integers(0, 9)) if slow else 0) for _ in range(2)]
+        seconds = [float(draw(_SECONDS) if slow else 0) for _ in range(2)]
         things.append(
             Thing(
                 id=f"t{number}",
