@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib.image
 import pytest
 
 from browser import chromium, tab
@@ -100,7 +99,9 @@ def test_every_chart_is_drawn_in_its_colours(seen: Any, result: BenchResult, tmp
     assert seen.locator("svg").first.get_by_text(re.compile("^knee: ")).count() == 1
     for chart in seen.locator("svg").all():
         seen.evaluate("chart => chart.scrollIntoView()", chart.element_handle())
-        picture = matplotlib.image.imread(io.BytesIO(chart.screenshot()))
+        from matplotlib.image import imread
+
+        picture = imread(io.BytesIO(chart.screenshot()))
         for name in ("--a", "--b") if chart.locator("polyline").count() > 1 else ("--a",):
             color = seen.evaluate(
                 "name => { const one = document.createElement('i'); one.style.color = `var(${name})`;"

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeport import patterns, spec
@@ -116,6 +116,7 @@ def test_a_key_that_stands_where_its_reference_belongs_is_not_printed() -> None:
             assert "PLANTED" not in str(refused.value)
 
 
+@settings(max_examples=40)  # Each draws some hundred characters of the grammar.
 @given(st.from_regex(re.compile(patterns.IMAGE.removesuffix("$") + r"\Z", re.ASCII)))
 def test_every_reference_of_the_grammar_is_one_word_for_a_dockerfile(image: str) -> None:
     assert parsed("cloudrun.image", image) == image
