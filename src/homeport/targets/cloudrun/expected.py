@@ -11,6 +11,7 @@ from homeport.errors import PermissionDenied, StateError
 from homeport.reconcile import resolve
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.targets.cloudrun.checks import INGRESS_ALL, ExpectedDeployment, StoredBucket
+from homeport.targets.cloudrun.invokers import own_members
 from homeport.targets.cloudrun.marks import ADAPTED, WEIGHTS
 from homeport.targets.cloudrun.prebuilt import IN_IMAGE
 from homeport.targets.cloudrun.service_spec import ANNOTATION
@@ -36,7 +37,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         baked=in_image,
         weights_digest=model.wanted if not in_image else "",
         weights_annotation=WEIGHTS,
-        callers=frozenset(target.callers),
+        callers=frozenset((*target.callers, *own_members(target.names))),
         bucket=target.names.bucket,
         prefixes=frozenset(mount.prefix for mount in target.mounts),
         caches=target.names.caches if target.cache is not None else "",

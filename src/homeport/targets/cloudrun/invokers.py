@@ -79,15 +79,18 @@ async def unexpected_invokers(google: Google, names: Names, callers: Collection[
     ]
 
 
-def _own_accounts(names: Names) -> tuple[str, ...]:
-    """Return the accounts of the endpoint's own that may be let in to the model: of services beside it, and of an API gateway."""
+def own_members(names: Names) -> dict[str, str]:
+    """
+    Return the accounts of the endpoint's own that may be let in to the model, by the member that each is in lower case: of services
+    beside it, and of an API gateway. One that is wanted no more may call it until what runs as it has gone: after the proof of what
+    serves next, which so takes it for no stranger.
+    """
     beside = (names.companion_account(role) for role in ServiceRole if role is not ServiceRole.MODEL)
-    return (*beside, names.edge_account)
+    return {f"serviceaccount:{names.email(id_)}".casefold(): id_ for id_ in (*beside, names.edge_account)}
 
 
 def _grant(google: Google, names: Names, role: str, member: str, needs: tuple[str, ...] = ()) -> Grant:
-    own = {f"serviceaccount:{names.email(id_)}".casefold(): id_ for id_ in _own_accounts(names)}
-    runs_as = own.get(member.casefold(), "")
+    runs_as = own_members(names).get(member.casefold(), "")
     make = ServingGrant if runs_as else Grant
     return make(
         google=google,

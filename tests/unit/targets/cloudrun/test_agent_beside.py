@@ -34,9 +34,12 @@ from homeport.export import export
 from homeport.reconcile import ActionKind
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.object import Object
+from homeport.resources.google.traffic import latest
 from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.agent_check import AskedAgent, answers
-from homeport.verify import Finding, Outcome
+from homeport.targets.cloudrun.expected import promise_of
+from homeport.targets.cloudrun.verification import Verifier, endpoint_of
+from homeport.verify import Finding, Outcome, Result
 from homeport.wheel import constraints, own_wheel
 from tool_script import ToolScript
 
@@ -86,6 +89,36 @@ def test_without_its_table_the_next_up_takes_the_agent_away_and_leaves_the_model
         MEMBER in one["members"]
         for one in deployer.cloud.access.policy("run", PATH.removeprefix("v2/"))["bindings"]
     )
+
+
+@pytest.mark.parametrize("stranger", ["", "user:stranger@example.com"])
+def test_the_proof_of_a_new_revision_takes_an_agent_that_leaves_for_no_stranger(
+    deployer: WithAgentTable, stranger: str
+) -> None:
+    """Its right goes after that, since it serves until then."""
+    deployer.deployed(deployer.with_table(tools=["calculator"]))
+    if stranger:
+        held = dict(deployer.cloud.access.policy("run", PATH.removeprefix("v2/")))
+        opened = [{**one, "members": [*one["members"], stranger]} for one in held["bindings"]]
+        deployer.cloud.access.set_policy("run", PATH.removeprefix("v2/"), {**held, "bindings": opened})
+    target = deployer.made(deployer.wanted(context=4096))
+
+    async def work() -> Result:
+        async with google_for(deployer.cloud) as google:
+            service = await google.get("run", PATH)
+            promise = await promise_of(target, endpoint_of(google, service, target.launch.model))
+            verifier = Verifier(
+                google=google,
+                stranger=target.names.email(target.names.builder),
+                network="",
+                only=("private",),
+            )
+            (result,) = (await verifier.report(promise, service, latest(service))).results
+            return result
+
+    result = act(work())
+    assert result.outcome is (Outcome.FAILED if stranger else Outcome.PASSED), result
+    assert MEMBER not in result.detail
 
 
 def test_a_service_of_that_name_which_is_not_homeports_stays(deployer: WithAgentTable) -> None:
