@@ -238,7 +238,7 @@ def serve(
     """
     Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`.
 
-    A client of `inside` counts as within the project's networks; `envoy` is the program that stands for load
+    A client of `inside` counts as within the project's networks, and so does what an instance sends through one, with or without it; `envoy` is the program that stands for load
     balancers, and `prometheus` the one that stands for Managed Prometheus, '' for none. Raises `RehearsalError` where the server is
     not installed.
     """
@@ -248,11 +248,12 @@ def serve(
         raise RehearsalError(
             "the rehearsal's server is not installed", hint="pip install 'homeport[rehearse]'"
         ) from error
+    inside = inside or listen(0)
     if isinstance(cloud.containers, Engines):
-        cloud.containers.url = f"http://{HOST}:{listening.getsockname()[1]}"
+        cloud.containers.url, cloud.containers.inside = map(_address, (listening, inside))
     measured = _measured(cloud, prometheus)
     look = measured.look if measured else lambda: None
-    app = App(cloud, inside=inside.getsockname()[1] if inside else 0, envoy=envoy, each_time=look)
+    app = App(cloud, inside=inside.getsockname()[1], envoy=envoy, each_time=look)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -267,7 +268,7 @@ def serve(
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening, inside] if inside else [listening])
+            uvicorn.Server(config).run(sockets=[listening, inside])
     finally:
         app.close()
         if measured is not None:
@@ -275,6 +276,10 @@ def serve(
         if isinstance(cloud.containers, Engines):
             cloud.containers.shutdown()
         closing()
+
+
+def _address(listening: socket.socket) -> str:
+    return f"http://{HOST}:{listening.getsockname()[1]}"
 
 
 def _measured(cloud: Cloud, program: str) -> ManagedPrometheus | None:

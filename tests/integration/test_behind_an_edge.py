@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_life import sent
 from behind_edges import EDGE, BehindEdge
 from commands_on_cloudrun import FILE
 from edges import DOMAIN
@@ -44,6 +45,11 @@ def test_guard_agent_and_edge_live_together_and_go_together(cloud: Taught) -> No
         ("guard", "passed"),
         ("around", "passed"),
     }
+
+    (agent,) = cloud.status["parts"]
+    body = {"model": "demo-agent", "messages": [{"role": "user", "content": "What is 6*7?"}]}
+    answer = sent(cloud, agent["url"], body, path="/v1/chat/completions", token=cloud.rehearsal.id_token())
+    assert answer.status_code in {200, 422}, f"it reaches its model behind the closed door: {answer.text}"
 
     cloud.user.write(FILE + EDGE)
     cloud.run("up", "--yes")

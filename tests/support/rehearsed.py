@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -137,14 +138,14 @@ class Running:
 
 
 @contextmanager
-def answering(app: App) -> Iterator[int]:
-    """The port on which a rehearsal answers."""
+def answering(app: App, *more: socket.socket) -> Iterator[int]:
+    """The port on which a rehearsal answers, as on those of `more`."""
     with listen(0) as listening:
         config = uvicorn.Config(
             app, log_config=None, lifespan="off", http="h11", ws="none", timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening, *more]})
         thread.start()
         try:
             yield listening.getsockname()[1]
@@ -162,8 +163,10 @@ def rehearsing() -> Iterator[Running]:
     enable(cloud, "run", "secretmanager")
     with ExitStack() as stack:
         stack.callback(engines.shutdown)
-        port = stack.enter_context(answering(App(cloud)))
-        engines.url = f"http://127.0.0.1:{port}"
+        inside = stack.enter_context(listen(0))
+        inside_port = inside.getsockname()[1]
+        port = stack.enter_context(answering(App(cloud, inside=inside_port), inside))
+        engines.url, engines.inside = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{inside_port}"
         running = Running(cloud, port)
         stack.callback(running.client.close)
         yield running

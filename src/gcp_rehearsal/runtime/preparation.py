@@ -40,6 +40,8 @@ class InstanceSite:
     programs: Programs
     url: str
     """The rehearsal's own address, at which mounted buckets are read; '' for one that is not on a socket."""
+    inside: str
+    """The one for clients within the project's networks."""
     folder: Path
     """Of this instance alone; it goes with it."""
     storage: Mapping[str, str]
@@ -102,6 +104,11 @@ def _asked_by_the_sidecar(site: InstanceSite, revision: Body) -> list[int]:
         return []
 
 
+def _sent_to(site: InstanceSite, revision: Body) -> str:
+    """Return where an instance finds the rehearsal: as from within where all that it sends goes through a network of the project's."""
+    return site.inside if revision.get("vpcAccess", {}).get("egress") == "ALL_TRAFFIC" else site.url
+
+
 def _probes(container: Body) -> tuple[ContainerProbe | None, ContainerProbe | None]:
     return ContainerProbe.of(container, "startupProbe"), ContainerProbe.of(container, "livenessProbe")
 
@@ -139,9 +146,9 @@ def _planned(site: InstanceSite, revision: Body, container: Body, ports: Mapping
         port = ports[served] if serves else next(
             (probe.port for probe in reversed(probes) if probe is not None), 0
         )  # fmt: skip
-        program.adapt(
-            launch, LaunchSite(image=content, paths=paths, port=port, folder=own, storage=site.storage)
-        )
+        program.adapt(launch, LaunchSite(
+            image=content, paths=paths, port=port, folder=own, storage=site.storage, url=_sent_to(site, revision),
+        ))  # fmt: skip
     if launch.probed:
         probes = [
             replace(probe, path=launch.probed) if probe and probe.cloud_port == served else probe

@@ -71,6 +71,8 @@ class Engines(Willing):
         self.counts = RequestCounts()
         self.url = ""
         """The rehearsal's own address, at which mounted buckets are read; '' for one that is not on a socket."""
+        self.inside = ""
+        """The one at which clients count as within the project's networks."""
         self._cloud: Cloud
         self._pools: dict[str, Pool] = {}
         self._starting: dict[str, Instance] = {}
@@ -248,6 +250,7 @@ class Engines(Willing):
             cloud=self._cloud,
             programs=self._programs,
             url=self.url,
+            inside=self.inside,
             folder=folder,
             storage=environment(f"{self.url}{INSTANCES}/{self._address(number)}") if self.url else {},
             started=self._guard.watch,

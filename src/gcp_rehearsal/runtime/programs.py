@@ -31,6 +31,8 @@ class LaunchSite:
     """Of this instance alone; it goes with it."""
     storage: Mapping[str, str]
     """Variables by which Google's libraries find the rehearsal's metadata server and Cloud Storage; empty without."""
+    url: str = ""
+    """Where what the container sends finds the rehearsal: as from within the project's networks where all of it goes through one; '' without."""
 
 
 class Program(Protocol):

@@ -154,10 +154,9 @@ class AgentProgram:
         if Path(launch.command[0]).name in {"python", "python3"}:
             before, launch.command[0] = launch.command[0], sys.executable
             launch.note_change("program", before, sys.executable, "this machine's Python and homeport")
-        google = site.storage.get("STORAGE_EMULATOR_HOST")
-        if google:
+        if site.url:
             why = "the way to rehearsed services, not to Google's"
-            launch.set_variable("HOMEPORT_GOOGLE_URL", google, why, missing=True)
+            launch.set_variable("HOMEPORT_GOOGLE_URL", site.url, why, missing=True)
             for name, value in site.storage.items():
                 launch.set_variable(name, value, "the rehearsal's metadata server", missing=True)
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from gcp_rehearsal.apis.iam.tokens import verify_id_token
+from cloud import enable
+from gcp_rehearsal.apis.iam.tokens import id_token, verify_id_token
 from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.cloud import OWNER, Cloud
 from gcp_rehearsal.runtime import fuse, mount_namespace
@@ -327,6 +328,53 @@ def test_an_instance_has_a_metadata_server_and_reads_its_buckets_as_its_own_acco
     refused = running.client.get(f"{own}/storage/v1/b/weights")
     assert (refused.status_code, "storage.buckets.get" in refused.text) == (403, True)
     assert running.client.get("/rehearsal/v1/instances/2/storage/v1/b/weights").status_code == 404
+
+
+_ASKS = """
+import http.server, os, urllib.error, urllib.request
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        asked = urllib.request.Request(os.environ["HOMEPORT_GOOGLE_URL"], headers={"host": self.headers["x-asks"]})
+        try:
+            status = urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked).status
+        except urllib.error.HTTPError as error:
+            status = error.code
+        self.send_response(status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize(
+    ("egress", "status"), [("ALL_TRAFFIC", 403), ("PRIVATE_RANGES_ONLY", 404), ("", 404)]
+)
+def test_what_an_instance_sends_through_a_network_comes_from_within_and_nothing_else_does(
+    running: Running, small: str, egress: str, status: int
+) -> None:
+    """A closed service answers it: with 403, since no token is sent; to whom it does not see, with 404."""
+    running.deploy(small)
+    closed = {"ingress": "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"}
+    begun = running.api("PATCH", f"/v2/{REGION}/services/home?updateMask=ingress", closed)
+    until(lambda: running.api("GET", f"/v2/{begun['name']}"), lambda operation: operation.get("done"))
+    assert running.call("/").status_code == 404
+    base = {"base": "docker.io/library/python:3.12-slim", "entrypoint": ["python3", "-c", _ASKS]}
+    enable(running.cloud, "compute")
+    network = {"name": "office", "autoCreateSubnetworks": True}
+    running.api("POST", "/compute/v1/projects/rehearsal/global/networks", network, host="compute")
+    through = {"egress": egress, "networkInterfaces": [{"network": "office"}]}
+    more: dict[str, Any] = {"vpcAccess": through} if egress else {}  # Any: JSON
+    deployed = running.deploy(image(running.cloud, "asks", {}, **base), name="asks", **more)
+    assert "response" in deployed, deployed
+    host = running.service()["uri"].removeprefix("https://")
+    asks = running.service("asks")["uri"]
+    headers = {
+        "host": asks.removeprefix("https://"),
+        "x-asks": host,
+        "authorization": f"Bearer {id_token(running.cloud, OWNER, asks)}",
+    }
+    assert running.client.get("/", headers=headers).status_code == status
 
 
 def test_nothing_is_left_when_it_ends() -> None:
