@@ -16,7 +16,7 @@ from user import User
 ROAD = """
 [guard]
 where = "{road}"
-unscreened = ["streams", "apis", "choices", "texts"]
+unscreened = ["streams", "apis", "choices", "texts", "media", "long", "names"]
 """
 REGIONAL = EDGE.replace("[edge]\n", '[edge]\nkind = "regional"\n').replace("requests_per_minute = 600\n", "")
 
@@ -34,7 +34,8 @@ def test_google_screens_at_the_load_balancer_and_what_passes_is_printed(cloud: B
     plan = cloud.run("plan", "--json").json
     told = plan["facts"]["guard_road"]
     assert (told["where"], told["fails"]) == (road, "closed")
-    assert told["unscreened"] == ["streams", "apis", "choices", "texts"]
+    every = ["streams", "apis", "choices", "texts", "media", "long", "names"]
+    assert told["unscreened"] == (every if road == "traffic-extension" else every[:-1])
     assert "NOT screened" in cloud.run("plan").out
     up = cloud.run("up", "--yes", "--json").json
     assert up["report"]["passed"], up["report"]
@@ -50,6 +51,11 @@ def test_google_screens_at_the_load_balancer_and_what_passes_is_printed(cloud: B
     others = [one for one in probes if one["passes"] == "apis" and one["outcome"] != "not offered"]
     assert others, "the engine has other APIs, too"
     assert {one["outcome"] for one in others} == {"passed"}, "told, and not hidden"
+    named = {one["place"]: one["outcome"] for one in probes if one["passes"] == "names"}
+    assert set(named.values()) == ({"passed"} if road == "traffic-extension" else set()), (
+        "this engine looks at no name"
+    )
+    assert {one["outcome"] for one in probes if one["passes"] in {"media", "long"}} == {"not offered"}
     said = cloud.run("guard", "test").err
     assert "PASSED UNSCREENED, as guard.unscreened says of" in said
 

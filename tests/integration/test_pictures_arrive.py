@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from homeport.verify.checks.images import _png
+from homeport.media_samples import png
 from made_projector import ear, projector
 from places import TAUGHT_FOLDER, TESTS, TOOLS_MODEL, VLLM_PYTHON
 from user import User
@@ -87,7 +87,7 @@ def test_a_picture_arrives_where_there_is_an_encoder_and_is_told_where_there_is_
     assert int(detail.split()[3]) > 40
     assert status_of(user, "data:image/png;base64,AAAA") == 400
     # A large one is made smaller, and ends nothing.
-    assert status_of(user, large()) == status_of(user, _png((0, 255, 0))) == 200
+    assert status_of(user, large()) == status_of(user, png((0, 255, 0))) == 200
     # A file of this machine is none that a client may name.
     assert status_of(user, "file:///etc/passwd") == 400
     # What is gone in the meantime keeps nobody from taking the endpoint down.
@@ -160,7 +160,7 @@ def test_vllm_is_shown_pictures_and_what_it_says_depends_on_them(
     assert (outcome, detail) == ("passed", "a picture is 7 tokens; what is none gets 400")
 
     def shown(colour: tuple[int, int, int]) -> dict[str, object]:
-        return {"type": "image_url", "image_url": {"url": _png(colour)}}
+        return {"type": "image_url", "image_url": {"url": png(colour)}}
 
     red, blue = shown((255, 0, 0)), shown((0, 0, 255))
     bare, first, again, other, four = (

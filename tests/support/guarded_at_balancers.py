@@ -23,7 +23,7 @@ from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 
-ALL = ["streams", "apis", "choices", "texts"]
+ALL = ["streams", "apis", "choices", "texts", "media", "long", "names"]
 PLACE = "projects/rehearsal/locations/europe-west4"
 KINDS = {"lbTrafficExtensions", "authzExtensions", "authzPolicies"}
 

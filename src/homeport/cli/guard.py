@@ -139,7 +139,19 @@ async def _judged(guard: Guard, screen: str, text: str) -> dict[Side, Refused | 
 async def _probed(endpoint: Endpoint, guard: Guard, *, at_balancer: bool) -> list[ProbeResult]:
     from homeport.gateway.probes import probe
 
-    return [result async for result in probe(endpoint, guard.filters, at_balancer=at_balancer)]
+    results = [result async for result in probe(endpoint, guard.filters, at_balancer=at_balancer)]
+    if not at_balancer:
+        return results
+    from homeport.gateway.road_probes import PATIENCE_S, probe_gaps
+
+    whole = [
+        one.api for one in results if one.filter == "none" and not one.streamed and one.outcome == "passed"
+    ]
+    for api in whole[:1]:
+        async with endpoint.client(timeout_s=PATIENCE_S) as client:
+            gaps = probe_gaps(client, endpoint.model, api, filters=guard.filters, passing=guard.passing)
+            results += [result async for result in gaps]
+    return results
 
 
 def _outcome(refused: Refused | None) -> str:
@@ -159,7 +171,8 @@ def _words(refused: Refused | None) -> str:
 
 
 def _row(result: ProbeResult) -> tuple[str, ...]:
-    text = result.filter if result.place == "prompt" else f"{result.filter}, as a tool's result"
+    places = {"prompt": "", "tool result": ", as a tool's result"}
+    text = f"{result.filter}{places.get(result.place, f', {result.place}')}"
     return (
         result.api,
         "yes" if result.streamed else "no",

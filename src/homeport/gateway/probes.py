@@ -46,7 +46,7 @@ class ProbeResult:
     api: str
     streamed: bool
     place: str
-    """`prompt`, or `tool result` where the text claims to be one."""
+    """`prompt`, or `tool result` where the text claims to be one; at a load balancer also what else may pass, such as `picture`."""
     filter: str
     """`none` for the harmless question."""
     outcome: Outcome
@@ -77,17 +77,17 @@ async def probe(
     One of Google's roads `at_balancer` gives no reason with a refusal, and lets pass what `passes` of a result names.
     """
     names = [name for name in PROBES if name in set(filters)]
-    read = _outcome_at_balancer if at_balancer else _outcome
+    read = outcome_at_balancer if at_balancer else _outcome
     async with endpoint.client(timeout_s=_PATIENCE_S) as client:
         for api in APIS:
             for streamed in (False, True):
-                question = _request(api, endpoint.model, HARMLESS, streamed=streamed)
+                question = request_of(api, endpoint.model, HARMLESS, streamed=streamed)
                 control = await _ask(client, api, question, ("prompt", "none"), read)
                 yield control
                 if control.outcome == "not offered":
                     break
                 for name in names:
-                    request = _request(api, endpoint.model, PROBES[name], streamed=streamed)
+                    request = request_of(api, endpoint.model, PROBES[name], streamed=streamed)
                     yield await _ask(client, api, request, ("prompt", name), read)
                 if names and api in {"/v1/chat/completions", "/api/chat"}:
                     request = _tool_result(endpoint.model, PROBES[names[0]], streamed=streamed)
@@ -112,7 +112,7 @@ async def _ask(
     return ProbeResult(
         api=api, streamed=bool(body["stream"]), place=place, filter=name, outcome=outcome, reason=reason,
         seconds=round(time.monotonic() - begun, 3),
-        passes=_passes(api, place, streamed=bool(body["stream"])) if read is _outcome_at_balancer and name != "none" else "",
+        passes=_passes(api, place, streamed=bool(body["stream"])) if read is outcome_at_balancer and name != "none" else "",
     )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def _outcome(answer: httpx2.Response) -> tuple[Outcome, str]:
     return "failed", f"{answer.status_code}: {_read_error(answer)}"
 
 
-def _outcome_at_balancer(answer: httpx2.Response) -> tuple[Outcome, str]:
+def outcome_at_balancer(answer: httpx2.Response) -> tuple[Outcome, str]:
     """Return it where Google's callout refuses, by the status alone: the same API took a harmless text."""
     if answer.is_success:
         return "passed", ""
@@ -193,7 +193,8 @@ def _read_error(answer: httpx2.Response) -> str:
     return str(error.get("message", error) if isinstance(error, dict) else error)[:120]
 
 
-def _request(api: str, model: str, text: str, *, streamed: bool) -> JsonObject:
+def request_of(api: str, model: str, text: str, *, streamed: bool) -> JsonObject:
+    """Return the body that asks `model` for a few words on a text, as an API wants it."""
     body: JsonObject = {"model": model, "stream": streamed}
     if api.startswith("/api/"):
         body["options"] = {"num_predict": 8}

@@ -9,16 +9,21 @@ from pydantic import Field, field_validator, model_validator
 from homeport import patterns
 from homeport.spec.table import SpecTable
 
-Unscreened = Literal["streams", "apis", "choices", "texts"]
+Unscreened = Literal["streams", "apis", "choices", "texts", "media", "long", "names"]
 UNSCREENED: dict[Unscreened, str] = {
     "streams": "streamed answers",
     "apis": "every API but /v1/chat/completions and /v1/completions: /v1/responses, /v1/messages and Ollama's own /api among them",
     "choices": "all choices of an answer but the first",
     "texts": "system texts, history, results and arguments of tools, and reasoning, of which no page of Google's says anything",
+    "media": "pictures and sound, of which its pages on extensions say nothing",
+    "long": "texts above a filter's limit, which it skips (attacks and harm: 65,536 tokens, secrets: 130,000, addresses: the first 256)",
+    "names": "requests that ask for the model by a name that the extension was not told, or by none",
 }
 """What passes Google's own roads unscreened, or may: by its guide to extensions (2026-10-07), and where that is silent."""
 _OF_THE_GATEWAY = ("prompts", "answers", "tool_results", "window_s", "metrics_port")
 """Keys that mean nothing to Google's roads."""
+_OF_TRAFFIC_EXTENSIONS: frozenset[Unscreened] = frozenset({"names"})
+"""Of an authorization extension all names are the same: it is told none."""
 MOST_S = 10.0
 """Seconds that Google lets one message of an extension take."""
 
@@ -28,8 +33,10 @@ class Guard(SpecTable):
 
     where: Literal["gateway", "authz-extension", "traffic-extension"] = "gateway"
     """Where it stands: homeport's gateway before the engine, or on Cloud Run one of Google's own two roads at the load balancer of a regional or internal [edge], which screen less."""
-    unscreened: tuple[Unscreened, ...] = Field(default=(), examples=[["streams", "apis", "choices", "texts"]])
-    """What you know to pass unscreened by Google's roads: each must be named. streams: streamed answers; apis: all but chat and plain completions; choices: all but the first; texts: system texts, history, tools' results."""
+    unscreened: tuple[Unscreened, ...] = Field(
+        default=(), examples=[["streams", "apis", "choices", "texts", "media", "long", "names"]]
+    )
+    """What you know to pass unscreened by Google's roads: each must be named. streams: streamed answers; apis: all but chat and plain completions; choices: all but the first; texts: system texts, history, tools' results; media: pictures and sound; long: texts above a filter's limit; names: other names of the model, which an authz-extension screens."""
     screen: Literal["auto", "model-armor", "local"] = "auto"
     """Who judges: local, a few patterns for development, which auto means on this machine, or Google's model-armor, which it means on Cloud Run."""
     prompts: bool = True
@@ -100,15 +107,23 @@ class Guard(SpecTable):
 
     def _knows_what_passes(self) -> Guard:
         """Return it. Raises `ValueError` unless it names all that passes."""
-        lacking = [name for name in UNSCREENED if name not in self.unscreened]
+        lacking = [name for name in self.passing if name not in self.unscreened]
         if lacking:
-            whole = ", ".join(f'"{name}"' for name in UNSCREENED)
+            whole = ", ".join(f'"{name}"' for name in self.passing)
             texts = "; ".join(f"{name}: {UNSCREENED[name]}" for name in lacking)
             raise ValueError(
                 f'where = "{self.where}" lets pass unscreened, or may, what unscreened does not name ({texts}). Set where = "gateway", which '
                 f"screens them all, or say that you know it: unscreened = [{whole}]"
             )
         return self
+
+    @property
+    def passing(self) -> tuple[Unscreened, ...]:
+        """Return what passes unscreened, or may, where it stands; nothing before the engine."""
+        if self.where == "gateway":
+            return ()
+        told_names = self.where == "traffic-extension"
+        return tuple(name for name in UNSCREENED if told_names or name not in _OF_TRAFFIC_EXTENSIONS)
 
     @property
     def in_gateway(self) -> bool:

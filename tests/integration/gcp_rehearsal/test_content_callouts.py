@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 
+from edges import DOMAIN
+from gcp_rehearsal.apis.iam.tokens import id_token
+from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.faults import Fault
+from homeport.gateway.road_probes import probe_gaps
+from homeport.spec import Guard
+from homeport.spec.guard import UNSCREENED
 from screened_edges import ATTACK, CARD, HARMLESS, MATRIX, ROADS, ScreenedEdge, screened_edge
 
 PROMPTS, ANSWERS = (
@@ -70,3 +78,45 @@ def test_without_anything_attached_all_of_it_passes(edge: ScreenedEdge) -> None:
     assert [edge.ask(path, {"model": "m", **body}).status_code for _, path, body, _ in MATRIX] == [200] * len(
         MATRIX
     )
+
+
+def gaps(edge: ScreenedEdge, road: str, *passing: str) -> dict[str, tuple[str, str]]:
+    """What became of each thing that a road lets pass besides, by its place: the outcome, and the word of it."""
+
+    async def work() -> dict[str, tuple[str, str]]:
+        token = id_token(edge.running.cloud, OWNER, f"https://{DOMAIN}")
+        headers = {"host": DOMAIN, "authorization": f"Bearer {token}"}
+        async with httpx2.AsyncClient(
+            base_url=edge.running.client.base_url, headers=headers, timeout=300, trust_env=False
+        ) as client:
+            words = passing or Guard.model_validate({"where": road, "unscreened": list(UNSCREENED)}).passing
+            found = probe_gaps(client, "m", "/v1/chat/completions", filters=["injection"], passing=words)
+            return {one.place: (one.outcome, one.passes) async for one in found}
+
+    return asyncio.run(work())
+
+
+NAMES = ("other letters of its name", "another name", "no name")
+
+
+def test_pictures_sounds_and_long_texts_pass_and_other_names_by_one_of_the_roads(
+    edge: ScreenedEdge, road: str
+) -> None:
+    expected = {
+        "picture": ("passed", "media"),
+        "sound": ("passed", "media"),
+        "long text": ("passed", "long"),
+        **(dict.fromkeys(NAMES, ("passed", "names")) if road == "traffic-extension" else {}),
+    }
+    assert gaps(edge, road) == expected
+    if road == "authz-extension":
+        assert gaps(edge, road, "names") == dict.fromkeys(NAMES, ("refused", "names")), (
+            "all are the same to it"
+        )
+
+
+def test_during_an_outage_nothing_is_told_as_stopped(edge: ScreenedEdge, road: str) -> None:
+    edge.running.cloud.faults.append(Fault(method=PROMPTS, nth=1, times=1000, status=503))
+    outcomes = {place: outcome for place, (outcome, _) in gaps(edge, road).items()}
+    assert (outcomes["picture"], outcomes["long text"]) == ("not offered", "failed")
+    assert set(outcomes.values()) <= {"not offered", "failed", "passed"}

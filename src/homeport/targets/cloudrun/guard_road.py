@@ -63,7 +63,7 @@ class GuardRoadFact(Fact):
         return cls(
             where=guard.where,
             filters=guard.filters,
-            unscreened=guard.unscreened,
+            unscreened=guard.passing,
             fails="closed",
             quota=QUOTA,
             usd_per_million_tokens=rate.usd,
@@ -88,8 +88,7 @@ class GuardRoadFact(Fact):
             f"/v1/chat/completions and /v1/completions for {', '.join(self.filters)}"
         )
         failing = (
-            "it fails closed where Model Armor does not answer, with 500; a text that a filter skipped, such as one above its limit, may "
-            f"pass. {self.quota} calls a minute for the project, two for each whole chat; ${self.usd_per_million_tokens:.2f} a million "
+            f"it fails closed where Model Armor does not answer, with 500. {self.quota} calls a minute for the project, two for each whole chat; ${self.usd_per_million_tokens:.2f} a million "
             f"tokens{guess}. `homeport guard test` prints what passes"
         )
         texts = (screened, f"NOT screened, or not known to be: {passing}{silent}", failing)
@@ -168,7 +167,7 @@ class GuardRoad:
         """Yield what is to be known of it before it is made."""
         yield (
             f"[guard] stands at the load balancer: until the service's own address is closed, its owners reach it there unscreened; and "
-            f"what passes it was not seen on Google Cloud: {', '.join(self.guard.unscreened)}"
+            f"what passes it was not seen on Google Cloud: {', '.join(self.guard.passing)}"
         )
         if self.guard.where == "traffic-extension":
             yield (

@@ -230,7 +230,11 @@ def test_no_export_lets_callers_in_before_the_door_is_closed(deployer: AtBalance
 REGIONAL = {"kind": "regional", "domain": "llm.example.com"}
 ROAD = {"where": "traffic-extension", "unscreened": ALL}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {  # Any: values of homeport.toml
-    "nothing that it knows": ({"guard": {"where": "traffic-extension"}, "edge": REGIONAL}, r'unscreened = \["streams", "apis", "choices", "texts"\]'),
+    "nothing that it knows": ({"guard": {"where": "traffic-extension"}, "edge": REGIONAL}, r'unscreened = \["streams", "apis", "choices", "texts", "media", "long", "names"\]'),
+    "nothing of another road": ({"guard": {"where": "authz-extension"}, "edge": REGIONAL}, r'unscreened = \["streams", "apis", "choices", "texts", "media", "long"\]'),
+    "not that pictures pass": ({"guard": {**ROAD, "unscreened": [word for word in ALL if word != "media"]}, "edge": REGIONAL}, "media: pictures and sound"),
+    "not that long texts pass": ({"guard": {**ROAD, "unscreened": [word for word in ALL if word != "long"]}, "edge": REGIONAL}, "long: texts above a filter's limit"),
+    "not that other names pass": ({"guard": {**ROAD, "unscreened": [word for word in ALL if word != "names"]}, "edge": REGIONAL}, "names: requests that ask"),
     "not all of it": ({"guard": {**ROAD, "unscreened": ["apis", "choices", "texts"]}, "edge": REGIONAL}, "streams: streamed answers"),
     "no load balancer": ({"guard": ROAD}, r"add \[edge\]"),
     "a global one": ({"guard": ROAD, "edge": {"domain": "llm.example.com"}}, "no global one"),
