@@ -20,6 +20,8 @@ UNIFORM = frozenset(
 ENCODERS = frozenset(
     {
         *("bert", "roberta", "xlm-roberta", "camembert", "modernbert", "nomic_bert"),
+        *("distilbert", "albert", "gte"),
+        "new",  # Alibaba's gte, as its own config.json calls it
         *(
             "modern-bert",
             "nomic-bert",
@@ -103,9 +105,27 @@ _SPELLED: Mapping[str, Mapping[str, str]] = {
         "n_head": "num_attention_heads",
         "n_inner": "intermediate_size",
         "n_positions": "max_position_embeddings",
-    }
+    },
+    "distilbert": {
+        "dim": "hidden_size",
+        "n_layers": "num_hidden_layers",
+        "n_heads": "num_attention_heads",
+        "hidden_dim": "intermediate_size",
+    },
 }
 """Families whose published config.json calls it otherwise."""
+
+
+_BY_TRANSFORMERS = "vLLM 0.32 has no class of its own for it and falls back to that of transformers, which was not tried here."
+NOTES: Mapping[str, str] = {
+    "distilbert": _BY_TRANSFORMERS,
+    "albert": _BY_TRANSFORMERS,
+    "new": (
+        "vLLM 0.32 knows it as GteNewModel alone, not as its config.json calls it: give engine.extra_args --hf-overrides with "
+        '{"architectures": ["GteNewModel"]}, and --trust-remote-code, which runs code of the repository. Not tried here.'
+    ),
+}
+"""What is to be known of how a family is served, by its `model_type`: from vLLM 0.32's own registry of models."""
 
 
 def filled(text: Table, kind: str, *, part: bool) -> Table:

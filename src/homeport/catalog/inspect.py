@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.catalog import Architecture, Gate, Model, gguf_parts, keys_of
-from homeport.catalog.families import COUNTED_FROM, ENCODERS, PERIODS, UNIFORM, filled
+from homeport.catalog.families import COUNTED_FROM, ENCODERS, NOTES, PERIODS, UNIFORM, filled
 from homeport.catalog.gguf_header import Array, Header
 from homeport.catalog.made_for import ensure_is_model, task_of
 from homeport.catalog.untrusted import Table, read_json
@@ -113,7 +113,7 @@ def from_folder(path: Path, *, name: str) -> Model:
         quantization=quantization.text("quant_method") if quantization else _dtype(config, text),
         kv_dtype=_kv_dtype(quantization) if quantization else "",
         sampling=_sampling(read_json(path / "generation_config.json", needed=False)),
-        note=_note(kind, architecture, instruct=instruct or task == "embed"),
+        note=_note(kind, architecture, NOTES.get(kind, ""), instruct=instruct or task == "embed"),
         sources=("its config.json",),
         tool_parser=_parser(kind, instruct=instruct),
         reasoning_parser=_parser(kind, instruct=instruct),

@@ -11,8 +11,8 @@ from homeport.task import Task
 from homeport.weights import sentence_modules
 
 _EMBEDS = re.compile(
-    r"^(?:Bert|Roberta|XLMRoberta|ModernBert|NomicBert|Gemma3Text|DistilBert|MPNet|JinaBert|Qwen[23])\w*Model$"
-    r"|Embedding(?:Model)?$"
+    r"^(?:Bert|Roberta|XLMRoberta|ModernBert|NomicBert|Gemma3Text|DistilBert|Albert|Gte|GteNew|MPNet|JinaBert|Qwen[23])\w*Model$"
+    r"|^NewModel$|Embedding(?:Model)?$"
 )
 _APART = re.compile(
     r"^(?:U?MT5|T5|M?Bart|Pegasus|Marian|M2M100|Blenderbot(?:Small)?|LED|Whisper|Wav2Vec2|SpeechT5|CLIP|Siglip|ViT|Dino|Bark|Vits)(?=[A-Z]|v?2)"

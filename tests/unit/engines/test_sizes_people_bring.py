@@ -212,6 +212,50 @@ def test_an_encoder_keeps_no_cache_and_sets_no_number_of_requests(tmp_path: Path
     assert told["kv_cache"] is None
 
 
+# As published: distilbert-base-uncased, albert-base-v2, snowflake-arctic-embed-m-v2.0 and gte-multilingual-base.
+DISTIL: dict[str, Any] = {
+    "model_type": "distilbert", "architectures": ["DistilBertModel"], "dim": 768, "hidden_dim": 3072, "n_heads": 12, "n_layers": 6,
+    "max_position_embeddings": 512, "vocab_size": 30522,
+}  # fmt: skip
+ALBERT: dict[str, Any] = {
+    "model_type": "albert", "architectures": ["AlbertModel"], "embedding_size": 128, "hidden_size": 768, "intermediate_size": 3072,
+    "num_attention_heads": 12, "num_hidden_groups": 1, "num_hidden_layers": 12, "max_position_embeddings": 512, "vocab_size": 30000,
+}  # fmt: skip
+GTE: dict[str, Any] = {
+    "model_type": "gte", "architectures": ["GteModel"], "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
+    "num_hidden_layers": 12, "max_position_embeddings": 8192, "vocab_size": 250048,
+}  # fmt: skip
+NEW: dict[str, Any] = {**GTE, "model_type": "new", "architectures": ["NewModel"]}
+
+
+@pytest.mark.parametrize(
+    ("config", "layers", "context", "words"),
+    [
+        (DISTIL, 6, 512, "falls back to that of transformers"),
+        (ALBERT, 12, 512, "falls back to that of transformers"),
+        (GTE, 12, 8192, ""),
+        (NEW, 12, 8192, "--hf-overrides"),
+    ],
+    ids=["DistilBERT", "ALBERT", "gte", "gte by its own code"],
+)
+def test_encoders_by_other_names_are_sized_as_models_of_embeddings(
+    tmp_path: Path, config: dict[str, Any], layers: int, context: int, words: str
+) -> None:
+    found = sized(tmp_path, config, "float32", context=context)
+    assert not found.cache.grows
+    model = from_folder(tmp_path, name="x")
+    assert model.architecture is not None
+    assert (model.task, model.context, model.architecture.layers) == ("embed", context, layers)
+    assert (model.architecture.hidden, model.architecture.ffn) == (768, 3072)
+    assert words in model.note
+    assert bool(words) == bool(model.note), "how it is served is told where it is not as usual"
+    weights = Published(source="x", size=1 << 30, quantization="float32", how="")
+    shape = next(place for place in cloud("europe-west4") if place.device.gpu)
+    assert fit(
+        Serving(model=model, weights=weights, engine="vllm", settings=Engine(context=context)), shape
+    ).fits
+
+
 def test_of_a_model_that_cannot_be_sized_no_number_is_told_and_it_says_why(tmp_path: Path) -> None:
     unlike = {**LLAMA, "model_type": "mpnet", "architectures": ["MPNetModel"]}
     (tmp_path / "config.json").write_text(json.dumps(unlike))
