@@ -20,6 +20,8 @@ KINDS = {
     "github": "A workflow of GitHub Actions: `plan` on a pull request, `up` on the main branch.",
 }
 """What can be exported, and what each is."""
+_BY_UP = frozenset({"trigger", "github"})
+"""Those that say `homeport up`, which looks at what is live before it makes anything."""
 
 
 def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None = None) -> dict[str, str]:
@@ -48,6 +50,8 @@ def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None 
             f"the export to {kind} does not know {listed}",
             hint=f"{without}it knows {', '.join(sorted(exporter.KNOWS))}; `homeport up` makes the rest",
         )
+    if kind not in _BY_UP:
+        things.ensure_screened()
     files: dict[str, str] = exporter.files(things)
     return files
 

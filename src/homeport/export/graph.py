@@ -104,6 +104,8 @@ OF_EDGE: frozenset[ResourceKind] = frozenset(
 """What makes an `[edge]` beside networks, and what of Google's screens there."""
 
 
+_AT_BALANCERS = frozenset({ResourceKind.TRAFFIC_EXTENSION, ResourceKind.AUTHZ_POLICY})
+"""What screens at a load balancer, and nowhere else."""
 _WITHIN = 16 * 1024
 """As many bytes of an object stand within a script or a module."""
 _TOLD_LATER = frozenset(
@@ -149,6 +151,16 @@ class Things:
                 if list(unfound) != names
                 else f"edge.shares names {', '.join(names)}, of which no service was found",
                 hint=f"say `homeport up --on cloudrun` with the file of {' and of '.join(names)} first, or take {' and '.join(names)} out of [edge]",
+            )
+
+    def ensure_screened(self) -> None:
+        """Raise `HomeportError` for a service that everybody may call past what screens at its load balancer, until its door is closed."""
+        if self.service.wanted.get("invokerIamDisabled") and _AT_BALANCERS.intersection(self.kinds()):
+            raise HomeportError(
+                "access.public lets everybody in at the service's own address, where guard.where does not screen, until the load balancer "
+                "answers; what an export makes is open from its first step on",
+                hint='take public out of [access], or set where = "gateway" in [guard]; `homeport up --on cloudrun` takes public once '
+                "the address is closed",
             )
 
     @property

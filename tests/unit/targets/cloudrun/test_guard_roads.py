@@ -227,6 +227,25 @@ def test_no_export_lets_callers_in_before_the_door_is_closed(deployer: AtBalance
     assert lines[granting[0]].startswith("behind_it grant user:friend@example.com")
 
 
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("kind", ["gcloud", "terraform", "cloudbuild", "trigger", "github"])
+def test_no_export_opens_to_everybody_what_is_screened_at_its_load_balancer_alone(
+    deployer: AtBalancer, road: str, kind: str
+) -> None:
+    """But those by which `homeport up` is said, which refuses that itself as long as the address is open."""
+    public = {"public": True, "anyone_may_spend_my_money": True}
+    whole = deployer.road(road).model_dump(exclude_none=True)
+    resources = deployer.planned(spec.parse({**whole, "access": public})).resources()
+    if kind in {"trigger", "github"}:
+        assert export(kind, resources)
+        return
+    with pytest.raises(HomeportError, match="does not screen, until the load balancer") as refused:
+        export(kind, resources)
+    assert "take public out" in (refused.value.hint or "")
+    beside = deployer.file({"where": "gateway"}).model_dump(exclude_none=True)
+    assert export(kind, deployer.planned(spec.parse({**beside, "access": public})).resources())
+
+
 REGIONAL = {"kind": "regional", "domain": "llm.example.com"}
 ROAD = {"where": "traffic-extension", "unscreened": ALL}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {  # Any: values of homeport.toml
