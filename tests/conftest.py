@@ -36,7 +36,7 @@ sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
 from matrix_table import Told, lines  # noqa: E402
-from places import FETCHED  # noqa: E402
+from places import FETCHED, VLLM_PYTHON  # noqa: E402
 from typist import Typist  # noqa: E402
 from user import User  # noqa: E402
 
@@ -154,6 +154,17 @@ def gcloud_folder() -> Iterator[Path]:
 
     with forked() as folder:
         yield folder
+
+
+@pytest.fixture
+def vllm_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Real vLLM is found on the PATH, and starts in two processes instead of three, each of which loads all of it.
+
+    test_vllm.py has it as users do.
+    """
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{VLLM_PYTHON.parent}")
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 
 
 @pytest.fixture

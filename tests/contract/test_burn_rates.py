@@ -16,7 +16,7 @@ from homeport.observe.chart import Alert
 from homeport.observe.files import Scraped
 from homeport.observe.objectives import WINDOWS, ServiceLevels, service_levels
 from homeport.observe.panels import Watched
-from places import ROOT
+from places import VLLM_PYTHON
 from prometheus import promtool
 
 HOURS = 7
@@ -182,7 +182,7 @@ def test_a_bucket_is_found_however_a_server_writes_its_bound(tmp_path: Path, ttf
 
 @pytest.mark.vllm
 def test_the_bounds_are_those_of_the_pinned_vllm() -> None:
-    (path,) = (ROOT / ".venv-vllm").glob("lib/python3*/site-packages/vllm/v1/metrics/buckets.py")
+    (path,) = VLLM_PYTHON.parent.parent.glob("lib/python3*/site-packages/vllm/v1/metrics/buckets.py")
     made = importlib.util.spec_from_file_location("vllm_buckets", path)
     assert made is not None
     assert made.loader is not None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from collectors import ReceivedSpan, collecting
-from places import TAUGHT, TAUGHT_FOLDER, VLLM_PYTHON
+from places import TAUGHT, TAUGHT_FOLDER
 from processes_of import spec
 from user import User
 
@@ -65,11 +64,11 @@ def test_a_request_through_the_gateway_before_llamacpp_is_a_span_at_the_collecto
 
 
 @pytest.mark.vllm
+@pytest.mark.usefixtures("vllm_on_path")
 @pytest.mark.parametrize("guarded", [False, True])
 def test_real_vllm_sends_its_spans_below_the_clients_or_the_gateways(
-    user: User, tmp_path: Path, guarded: bool, monkeypatch: pytest.MonkeyPatch
+    user: User, tmp_path: Path, guarded: bool
 ) -> None:
-    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{VLLM_PYTHON.parent}")
     with collecting(tmp_path) as collector:
         more = '[engine]\nkind = "vllm"\ncontext = 512\nparallel = 2\n[observe]\ntraces = true\n'
         user.write(spec(f"file:{TAUGHT_FOLDER}", more=more + ("[guard]\n" if guarded else "")))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +14,9 @@ from homeport import reference
 from homeport.engines.conformance import Feature, Stance
 from homeport.engines.names import NAMES
 from homeport.engines.registry import module
-from places import ROOT, TAUGHT, TAUGHT_FOLDER, VLLM_PYTHON
+from places import ROOT, TAUGHT, TAUGHT_FOLDER
 from user import User
 
-VLLM = VLLM_PYTHON.parent
 CHECKS = {
     Feature.SECOND_TURN: "second-turn",
     Feature.SECOND_TURN_RESPONSES: "second-turn-responses",
@@ -84,10 +82,8 @@ def test_what_else_is_said_of_llamacpps_mistakes_is_so(user: User, wrong: dict[s
 
 
 @pytest.mark.vllm
-def test_vllm_honours_what_the_table_promises(
-    user: User, monkeypatch: pytest.MonkeyPatch, record_property: Any
-) -> None:
-    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{VLLM}")
+@pytest.mark.usefixtures("vllm_on_path")
+def test_vllm_honours_what_the_table_promises(user: User, record_property: Any) -> None:
     found = seen(user, "vllm", TAUGHT_FOLDER)
     record_property("seen", f"vLLM: {json.dumps({feature.name: one for feature, one in found.items()})}")
     said = module("vllm").HONOURS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from encoders import encoder_gguf, with_layer
-from places import ENCODER, VLLM_PYTHON
+from places import ENCODER
 from user import User
 
 
@@ -65,10 +64,8 @@ def test_one_is_sized_and_priced(user: User) -> None:
 
 
 @pytest.mark.vllm
-def test_vllm_serves_one_with_the_layer_behind_its_pooling(
-    user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{VLLM_PYTHON.parent}")
+@pytest.mark.usefixtures("vllm_on_path")
+def test_vllm_serves_one_with_the_layer_behind_its_pooling(user: User) -> None:
     write(user, with_layer(ENCODER, user.folder / "encoder", width=128), engine="vllm")
     found = outcomes(user.run("up", "--yes", "--json", timeout=900))
     # Without the layer they have 384, and vLLM says nothing.

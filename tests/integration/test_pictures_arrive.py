@@ -142,11 +142,9 @@ def said(user: User, *parts: dict[str, object]) -> tuple[int, int, list[float]]:
 
 
 @pytest.mark.vllm
-def test_vllm_is_shown_pictures_and_what_it_says_depends_on_them(
-    user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("vllm_on_path")
+def test_vllm_is_shown_pictures_and_what_it_says_depends_on_them(user: User) -> None:
     """The encoder's weights are drawn by chance: that another picture gets another answer is all that they can show."""
-    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{VLLM_PYTHON.parent}")
     program = TESTS / "support" / "made_sighted.py"
     made = [str(VLLM_PYTHON), str(program), str(TAUGHT_FOLDER), str(user.folder / "sighted")]
     ran = subprocess.run(made, capture_output=True, text=True, check=False, timeout=300)

@@ -21,11 +21,11 @@ from homeport.backoff import Backoff
 from homeport.engines.registry import module
 from homeport.resources.local.process_tree import free_port
 from homeport.startup_cache import script
-from places import ROOT
+from places import ROOT, VLLM_PYTHON
 
 pytestmark = pytest.mark.vllm
 
-VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"
+VLLM = VLLM_PYTHON.with_name("vllm")
 MODEL = ROOT / "tests" / "models" / "gemma-4-tools"
 FINGERPRINT = "f" * 32
 SERVE = ("--host", "127.0.0.1", "--served-model-name", "m", "--dtype", "bfloat16", "--max-model-len", "256", "--max-num-seqs", "1", "--kv-cache-memory-bytes", f"{2**26}")  # fmt: skip

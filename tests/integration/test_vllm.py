@@ -13,7 +13,7 @@ import pytest
 from greeting import GREETING
 from homeport.engines.vllm import flags
 from homeport.errors import SpecError
-from places import ADAPTER_FOLDER, HELD_OUT, ROOT, TOOLS_FOLDER
+from places import ADAPTER_FOLDER, HELD_OUT, ROOT, TOOLS_FOLDER, VLLM_PYTHON
 from processes_of import processes_of
 from user import User
 from vllm_adapters import adapter
@@ -21,7 +21,7 @@ from vllm_adapters import adapter
 pytestmark = pytest.mark.vllm
 
 SAFETENSORS = ROOT / ".cache" / "models" / "gemma-3-270m-safetensors"
-VLLM = ROOT / ".venv-vllm" / "bin"
+VLLM = VLLM_PYTHON.parent
 SECRET = "sk-of-the-test"
 
 

@@ -25,6 +25,8 @@ _VLLM_ENV = {
     "VLLM_HOST_IP": HOST,
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
+    # Its engine and its worker are one process then, as on one GPU: on a CPU it would start a third, which loads all of vLLM.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
 }
 _NO_VLLM = (
     "the rehearsal found no vLLM on this machine: name the Python of an environment that has it in "

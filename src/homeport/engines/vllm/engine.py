@@ -101,6 +101,7 @@ INHERITS = (
     *(
         "VLLM_ATTENTION_BACKEND",
         "VLLM_WORKER_MULTIPROC_METHOD",
+        "VLLM_ENABLE_V1_MULTIPROCESSING",
         "VLLM_ENGINE_*",
         "VLLM_ROCM_*",
         "VLLM_FLASH*",
