@@ -62,10 +62,10 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
 	  $(SAFETENSORS)/smollm2-135m-safetensors
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m vllm $(ARGS)
+	HOMEPORT_REHEARSAL_VLLM=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -n 3 --dist worksteal -m vllm $(ARGS)
 
 test-long: $(STAMP) weights ## Run the tests that keep two cores busy for long, such as whole lives of real engines.
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not observe and not clients and not drill and not gcloud and not vllm and not agents" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "long and not observe and not clients and not drill and not gcloud and not vllm and not agents" $(ARGS)
 
 test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy for a newcomer (ADK, OpenAI's agents; npm's MCP inspector, where there is npm).
 	@sh scripts/inspector.sh .cache/inspector
@@ -155,4 +155,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	  --extra local --extra rehearse --extra agents --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
-	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/bfcl .cache/inspector .cache/judges .cache/export-judges .cache/envoy .cache/rotel .cache/clients .cache/uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/bfcl .cache/inspector .cache/judges .cache/export-judges .cache/envoy .cache/rotel .cache/clients .cache/uv .cache/vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -36,7 +36,7 @@ sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
 from matrix_table import Told, lines  # noqa: E402
-from places import FETCHED, VLLM_PYTHON  # noqa: E402
+from places import FETCHED, VLLM_CACHE, VLLM_PYTHON  # noqa: E402
 from typist import Typist  # noqa: E402
 from user import User  # noqa: E402
 
@@ -159,12 +159,20 @@ def gcloud_folder() -> Iterator[Path]:
 @pytest.fixture
 def vllm_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Real vLLM is found on the PATH, and starts in two processes instead of three, each of which loads all of it.
+    Real vLLM is found on the PATH, and starts in two processes instead of four, each of which loads all of it.
 
-    test_vllm.py has it as users do.
+    test_vllm.py has it as users do, whose caches outlive a start.
     """
+    monkeypatch.setenv("VLLM_CACHE_ROOT", str(VLLM_CACHE))
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{VLLM_PYTHON.parent}")
     monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+
+
+@pytest.fixture
+def rehearsed_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rehearsal finds real vLLM, which knows its models' classes from earlier tests."""
+    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(VLLM_PYTHON))
+    monkeypatch.setenv("VLLM_CACHE_ROOT", str(VLLM_CACHE))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from agent_life import goes_up_is_asked_and_goes_down
 from commands_on_cloudrun import FILE, OnCloudRun
 from gcloud import needs_gcloud, served
-from places import TAUGHT_FOLDER, VLLM_PYTHON
+from places import TAUGHT_FOLDER
 from user import User
 
 AGENT = '[agent]\ntools = ["calculator"]\nmax_steps = 2\nmax_tokens = 32\n'
@@ -31,8 +31,7 @@ def test_an_agent_goes_up_beside_its_model_asks_it_as_itself_and_goes_down_with_
 
 
 @pytest.fixture
-def by_vllm(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnCloudRun]:
-    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(VLLM_PYTHON))
+def by_vllm(user: User, tmp_path: Path, rehearsed_vllm: None) -> Iterator[OnCloudRun]:
     # Not so fast that an idle instance is gone before the next command: it takes more than a minute to start.
     with served(tmp_path, "--speed", "10") as rehearsal:
         made = OnCloudRun(user, rehearsal)

@@ -16,7 +16,7 @@ import pytest
 from behind_edges import EDGE, BehindEdge
 from edges import DOMAIN
 from gcloud import served
-from places import TAUGHT_FOLDER, VLLM_PYTHON
+from places import TAUGHT_FOLDER
 from user import User
 
 pytestmark = [pytest.mark.vllm, pytest.mark.long]
@@ -49,8 +49,7 @@ class WithEveryTable(BehindEdge):
 
 
 @pytest.fixture
-def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WithEveryTable]:
-    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(VLLM_PYTHON))
+def cloud(user: User, tmp_path: Path, rehearsed_vllm: None) -> Iterator[WithEveryTable]:
     with served(tmp_path, "--speed", "10") as rehearsal:
         made = WithEveryTable(user, rehearsal)
         shutil.copytree(TAUGHT_FOLDER, user.folder / "first")

@@ -18,7 +18,7 @@ import pytest
 from gcloud import served
 from gcp_rehearsal.cloud import OWNER
 from observed_by_commands import Observed, until_observed
-from places import TAUGHT_FOLDER, VLLM_PYTHON
+from places import TAUGHT_FOLDER
 from prometheus import program
 from user import User
 
@@ -41,8 +41,9 @@ POLICIES = "v3/projects/rehearsal/alertPolicies"
 
 
 @pytest.fixture
-def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Observed]:
-    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(VLLM_PYTHON))
+def cloud(
+    user: User, tmp_path: Path, rehearsed_vllm: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Observed]:
     monkeypatch.setenv("PATH", f"{Path(program('prometheus')).parent}{os.pathsep}{os.environ['PATH']}")
     with served(tmp_path, "--speed", "10") as rehearsal:
         made = Observed(user, rehearsal)

@@ -24,7 +24,7 @@ from gcp_rehearsal.runtime import fuse, mount_namespace
 from homeport import catalog
 from homeport.cli.rehearse_programs import vllm_python
 from hub import Hub
-from places import ROOT, TAUGHT_FOLDER, VLLM_PYTHON
+from places import ROOT, TAUGHT_FOLDER
 from user import User
 from vllm_adapters import adapter
 
@@ -93,8 +93,9 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def cloud(user: User, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[WayB]:
-    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(VLLM_PYTHON))
+def cloud(
+    user: User, tmp_path: Path, rehearsed_vllm: None, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[WayB]:
     monkeypatch.setenv("HF_ENDPOINT", hub.address)
     # Not so fast that an idle instance is gone before the next command: ten minutes there are a minute here.
     with served(tmp_path, "--speed", "10") as rehearsal:

@@ -20,7 +20,7 @@ from commands_on_cloudrun import OnCloudRun
 from gcloud import served
 from gcp_rehearsal.runtime import mount_namespace
 from homeport.engines.registry import module
-from places import TAUGHT_FOLDER, VLLM_PYTHON
+from places import TAUGHT_FOLDER
 from user import User
 
 pytestmark = pytest.mark.vllm
@@ -84,8 +84,7 @@ class Cached(OnCloudRun):
 
 
 @pytest.fixture
-def cloud(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cached]:
-    monkeypatch.setenv("HOMEPORT_REHEARSAL_VLLM", str(VLLM_PYTHON))
+def cloud(user: User, tmp_path: Path, rehearsed_vllm: None) -> Iterator[Cached]:
     with served(tmp_path, "--speed", "10") as rehearsal:
         made = Cached(user, rehearsal)
         shutil.copytree(TAUGHT_FOLDER, user.folder / "first")

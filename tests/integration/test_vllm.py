@@ -13,7 +13,7 @@ import pytest
 from greeting import GREETING
 from homeport.engines.vllm import flags
 from homeport.errors import SpecError
-from places import ADAPTER_FOLDER, HELD_OUT, ROOT, TOOLS_FOLDER, VLLM_PYTHON
+from places import ADAPTER_FOLDER, HELD_OUT, ROOT, TOOLS_FOLDER, VLLM_CACHE, VLLM_PYTHON
 from processes_of import processes_of
 from user import User
 from vllm_adapters import adapter
@@ -28,6 +28,7 @@ SECRET = "sk-of-the-test"
 @pytest.fixture
 def vllm(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{VLLM}")
+    monkeypatch.setenv("VLLM_CACHE_ROOT", str(VLLM_CACHE))
     monkeypatch.setenv("MY_KEY", SECRET)
     user.write(
         f'name = "home"\nmodel = "gemma-3-270m-pt"\nweights = "file:{SAFETENSORS}"\n'

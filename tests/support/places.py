@@ -22,6 +22,9 @@ TAUGHT_FOLDER = TESTS / "models" / "gemma-4-taught"
 VLLM_PYTHON = Path(os.environ.get("HOMEPORT_REHEARSAL_VLLM") or ROOT / ".venv-vllm" / "bin" / "python")
 """The Python of the environment with real vLLM, which `make test-vllm` makes, unless another is named."""
 
+VLLM_CACHE = ROOT / ".cache" / "vllm"
+"""What vLLM found out about the classes of its models, by the digests of their files: else each start does so anew."""
+
 HELD_OUT = TESTS / "models" / "held-out.jsonl"
 """Questions in words that the model of the agents' tests was never taught. See models/README.md."""
 

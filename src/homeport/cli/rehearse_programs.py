@@ -32,6 +32,7 @@ _NO_VLLM = (
     "the rehearsal found no vLLM on this machine: name the Python of an environment that has it in "
     "HOMEPORT_REHEARSAL_VLLM (`python3 scripts/vllm_env.py .venv-vllm` makes one for a CPU)"
 )
+_LEARNT = "what vLLM finds out about the classes of its models, it finds out once"
 _NO_AOT = "what vLLM 0.32 compiles ahead of time it cannot load again on a CPU"
 _LLAMACPP_ENV = {"GGML_NO_BACKTRACE": "1", "GOMP_SPINCOUNT": "1000"}
 
@@ -70,6 +71,9 @@ class VllmProgram:
             launch.note_change(
                 "--enforce-eager", "", "added", "compiling takes a minute at every start on a CPU"
             )
+        if "--enforce-eager" in command and "VLLM_CACHE_ROOT" not in launch.env:
+            # Nothing that is compiled: what its models can do, which each start would load all of vLLM once more to see.
+            launch.set_variable("VLLM_CACHE_ROOT", _vllm_cache(), _LEARNT, missing=True)
         for name, value in _VLLM_ENV.items():
             launch.set_variable(name, value, "for the CPU, and without the hub", missing=True)
         if any(text.startswith("gs://") for text in command):
@@ -170,6 +174,12 @@ class AgentProgram:
 def programs() -> Mapping[str, Program]:
     """Return how this machine runs the images that homeport deploys, by their names."""
     return {"vllm/vllm-openai": VllmProgram(), "ollama/ollama": OllamaProgram(), "python": AgentProgram()}
+
+
+def _vllm_cache() -> str:
+    """Return the folder in which this machine's vLLM keeps such things for whoever starts it."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return os.environ.get("VLLM_CACHE_ROOT") or str(Path(caches) / "vllm")
 
 
 def vllm_python() -> str:

@@ -46,3 +46,26 @@ def test_a_command_of_another_program_stays_as_it_is(tmp_path: Path) -> None:
     )
     VllmProgram().adapt(launch, site)
     assert (launch.command, launch.env, launch.changes) == (["nginx", "-g", "daemon off;"], {}, [])
+
+
+def test_its_engine_and_its_worker_are_one_process_and_what_it_learnt_of_models_is_kept_where_nothing_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VLLM_CACHE_ROOT", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    eager, compiling = adapted(tmp_path), adapted(tmp_path, "--no-enforce-eager")
+    assert eager.env["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+    assert eager.env["VLLM_CACHE_ROOT"] == "/caches/vllm"
+    assert "VLLM_CACHE_ROOT" not in compiling.env
+    assert {"VLLM_CACHE_ROOT", "VLLM_ENABLE_V1_MULTIPROCESSING"} <= {row.what for row in eager.changes}
+
+
+@pytest.mark.parametrize("flags", [(), ("--enforce-eager",)])
+def test_a_startup_cache_stays_where_the_revision_has_it(flags: tuple[str, ...], tmp_path: Path) -> None:
+    kept = {"VLLM_CACHE_ROOT": "/homeport-kept/startup/vllm"}
+    assert adapted(tmp_path, *flags, **kept).env["VLLM_CACHE_ROOT"] == kept["VLLM_CACHE_ROOT"]
+
+
+def test_another_folder_for_what_it_learnt_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_CACHE_ROOT", "/elsewhere")
+    assert adapted(tmp_path).env["VLLM_CACHE_ROOT"] == "/elsewhere"
