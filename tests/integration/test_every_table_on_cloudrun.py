@@ -19,7 +19,7 @@ from gcloud import served
 from places import TAUGHT_FOLDER
 from user import User
 
-pytestmark = [pytest.mark.vllm, pytest.mark.long]
+pytestmark = [pytest.mark.vllm, pytest.mark.long, pytest.mark.lasts(60)]
 
 FILE = """
 name = "demo"

@@ -22,7 +22,7 @@ from places import TAUGHT_FOLDER
 from prometheus import program
 from user import User
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.lasts(60)]
 
 FILE = """
 name = "demo"

@@ -28,7 +28,7 @@ from places import ROOT, TAUGHT_FOLDER
 from user import User
 from vllm_adapters import adapter
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.lasts(200)]
 
 GEMMA = ROOT / ".cache" / "models" / "gemma-3-270m-safetensors"
 """A real one, pretrained, to which the catalog's template for it is given."""

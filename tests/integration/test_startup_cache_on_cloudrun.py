@@ -23,7 +23,7 @@ from homeport.engines.registry import module
 from places import TAUGHT_FOLDER
 from user import User
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.lasts(120)]
 
 FILE = """
 name = "demo"

@@ -23,7 +23,7 @@ from homeport.resources.local.process_tree import free_port
 from homeport.startup_cache import script
 from places import ROOT, VLLM_PYTHON
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.lasts(120)]
 
 VLLM = VLLM_PYTHON.with_name("vllm")
 MODEL = ROOT / "tests" / "models" / "gemma-4-tools"
