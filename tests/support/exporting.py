@@ -49,7 +49,7 @@ class There:
         own = {"CLOUDSDK_CONFIG": str(self.folder / ".gcloud"), "PYTHONPATH": ""}
         ended = subprocess.run(
             command, cwd=self.folder, env={**os.environ, **variables(self.url, "rehearsal", secret=self.cloud.secret, caller=OWNER, folder=self.folder), **own, **env},
-            capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=3600, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         said = Said(ended.returncode, ended.stdout, ended.stderr)
         assert said.code == code, f"{' '.join(command)}: exit {said.code}\n{said.out}\n{said.err}"
@@ -58,6 +58,7 @@ class There:
     def write(self, files: Mapping[str, str]) -> None:
         """Put files into the folder."""
         for name, text in files.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text, encoding="utf-8")
 
     def plan(self, wanted: Wanted = deployment) -> Plan:
@@ -99,8 +100,11 @@ class There:
         """Write, of `deploy.sh`, what makes that which is not there: gcloud takes a second for each of the others."""
         left = {action.resource.id for action in self.plan(wanted).pending}
         all_ = Things.of(wanted(google_for(self.cloud)))
-        lines, files = gcloud.making(all_, [one for one in all_.resources if one.id in left])
-        self.write({**files, "deploy.sh": script(all_.project, "", lines, "finish\n")})
+        there = [[one for one in region.own if region.whole[one.id] in left] for region in all_.further]
+        lines, files = gcloud.making(all_, [one for one in all_.resources if one.id in left], there)
+        self.write(
+            {**gcloud.build_files(all_), **files, "deploy.sh": script(all_.project, "", lines, "finish\n")}
+        )
 
     def exported(self, kind: str, wanted: Wanted = deployment, *, live: bool = False) -> dict[str, str]:
         """The files of an export, with what is live if so wished."""

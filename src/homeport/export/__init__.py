@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, Unsupported
 
 if TYPE_CHECKING:
     from homeport.reconcile import Outputs, Resource
@@ -22,6 +22,8 @@ KINDS = {
 """What can be exported, and what each is."""
 _BY_UP = frozenset({"trigger", "github"})
 """Those that say `homeport up`, which looks at what is live before it makes anything."""
+OF_REGIONS = ("gcloud", "cloudbuild", "trigger", "github")
+"""Those that say of several regions what waits for what."""
 
 
 def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None = None) -> dict[str, str]:
@@ -36,8 +38,14 @@ def export(kind: str, resources: Iterable[Resource], *, outputs: Outputs | None 
     if kind not in KINDS:
         raise HomeportError(f"there is no export {kind!r}", hint=f"one of {', '.join(KINDS)}")
     things = Things.of(resources, outputs)
+    if things.further and kind not in OF_REGIONS:
+        raise Unsupported(
+            f"an endpoint in several regions cannot be exported as {kind}: that one region waits for another, and that all ends at the first "
+            "that fails, is not in such files yet",
+            hint=f"it is exported as {', '.join(OF_REGIONS)}; `homeport up --on cloudrun` makes it, too",
+        )
     exporter = import_module(f"homeport.export.{kind}")
-    unknown = [resource for resource in things.resources if resource.kind not in exporter.KNOWS]
+    unknown = [resource for resource in things.everywhere.resources if resource.kind not in exporter.KNOWS]
     if unknown:
         from homeport.export.tables import tables_of
 

@@ -54,9 +54,14 @@ class Pipeline:
     things: Things
 
     @property
+    def regions(self) -> tuple[Things, ...]:
+        """Return what there is in each region, in the order in which they are deployed."""
+        return (self.things, *self.things.further)
+
+    @property
     def builds(self) -> list[ExportedBuild]:
         """Return the builds that `up` would submit one by one."""
-        return builds(self.things)
+        return [build for region in self.regions for build in _builds(region)]
 
     @property
     def account(self) -> str:
@@ -77,7 +82,7 @@ class Pipeline:
         secrets, substitutions = _secrets(self.builds)
         build: Body = {
             "serviceAccount": self.account,
-            "timeout": f"{min(seconds(self.things), _LONGEST_S):g}s",
+            "timeout": f"{min(sum(seconds(region) for region in self.regions), _LONGEST_S):g}s",
             "options": _options(self.builds) | (_LOOSE if substitutions else {}),
             "substitutions": substitutions,
             "availableSecrets": secrets,
@@ -104,10 +109,15 @@ class Pipeline:
                 for pin in _pinned(self.builds)
             ),
         ]
-        if left := left_behind(things):
+        if left := left_behind(things.everywhere):
             notes.append(
                 f"Not done here: {listed(left)}, from a folder of one machine, which only `homeport up` carries. It "
                 "must be there before."
+            )
+        if things.further:
+            order = ", then ".join(region.region for region in self.regions)
+            notes.append(
+                f"Region by region: {order}. Where one fails it ends, and those after it stay as they are."
             )
         if things.all(Release):
             notes.append(
@@ -118,62 +128,70 @@ class Pipeline:
         return head("cloudbuild", *notes)
 
     def _steps(self) -> Iterator[Body]:
-        ends: dict[str, str] = {}
-        for build in self.builds:
-            # A GGUF goes into the image by way of the bucket; what needs nothing begins at once.
-            before = [ends[need] for need in build.thing.needs if need in ends]
-            if isinstance(build.thing, ContainerImage):
-                yield _look(build.name, build.thing)
-                before.append(f"{build.name}-look")
-            for number, step in enumerate(build.body["steps"]):
-                name = f"{build.name}-{step.get('id', number)}"
-                placed_step = {
-                    **step,
-                    "id": name,
-                    "waitFor": before or ["-"],
-                    "timeout": build.body["timeout"],
-                }
-                yield (
-                    _built(placed_step, build.name, build.thing)
-                    if _is_docker_build(placed_step, build.thing)
-                    else placed_step
-                )
-                before = [name]
-            ends[build.thing.id] = before[-1]
-        for service in self.things.services:
-            name = "deploy" if service is self.things.service else f"deploy-{service.own_name}"
-            yield {"name": CLI, "id": name, "env": _ENV, "script": _deploy(self.things, service)}
+        # What needs nothing begins at once, in a further region once the one before is deployed.
+        begin = ["-"]
+        for region in self.regions:
+            ends: dict[str, str] = {}
+            for build in _builds(region):
+                # A GGUF goes into the image by way of the bucket.
+                before = [ends[need] for need in build.thing.needs if need in ends]
+                yield from (steps := _steps_of(build, before, begin))
+                ends[build.thing.id] = str(steps[-1]["id"])
+            for service in (one for one in region.own if isinstance(one, Service)):
+                own = "" if service is region.service else f"-{service.own_name}"
+                name = f"{_prefix(region)}deploy{own}"
+                yield {"name": CLI, "id": name, "env": _ENV, "script": _deploy(region, service)}
+                begin = [name]
+
+
+def _prefix(region: Things) -> str:
+    """Return what names of steps and files begin with: nothing in the first region."""
+    return f"{region.region}-" if region.whole else ""
+
+
+def _builds(region: Things) -> list[ExportedBuild]:
+    return [replace(build, name=f"{_prefix(region)}{build.name}") for build in builds(region)]
+
+
+def _steps_of(build: ExportedBuild, before: list[str], begin: list[str]) -> list[Body]:
+    """Return the steps of one build, each after the one before; the first `before` what it needs, or where all may `begin`."""
+    steps: list[Body] = []
+    if isinstance(build.thing, ContainerImage):
+        steps.append(_look(build.name, build.thing, begin))
+        before = [*before, f"{build.name}-look"]
+    for number, step in enumerate(build.body["steps"]):
+        name = f"{build.name}-{step.get('id', number)}"
+        placed_step = {**step, "id": name, "waitFor": before or begin, "timeout": build.body["timeout"]}
+        is_docker = _is_docker_build(placed_step, build.thing)
+        steps.append(_built(placed_step, build.name, build.thing) if is_docker else placed_step)
+        before = [name]
+    return steps
 
 
 def prepare(made: Pipeline) -> dict[str, str]:
     """Return the script that makes all that must stand before, and lets the build's account do all that it does."""
     things = made.things
-    lines, needed = gcloud.making(things, _before(things))
+    lines, needed = gcloud.making(things, _before(things), [_before(region) for region in things.further])
     lines += [
         "",
         comment("What the one account does that `homeport up` gives to several, or does itself.").rstrip(),
     ]
     for grant in grants(made):
         lines += [gcloud.granted(grant)]
-    for service in things.services:
-        calls, _ = gcloud.making(
-            things, [grant for grant in things.callers_of(service) if not things.waits_for_door(grant)]
-        )
-        if calls:
-            described = shell.command(
-                "gcloud", "run", "services", "describe", service.own_name, f"--region={service.region}"
+    for region in made.regions:
+        for service in (one for one in region.own if isinstance(one, Service)):
+            calls, _ = gcloud.making(
+                region, [grant for grant in region.callers_of(service) if not region.waits_for_door(grant)]
             )
-            lines += ["", f"if there {described}; then", *calls[1:], "else",
-                      f'  echo "once {FILE} has run, run this again: nobody may call {service.own_name} yet" >&2', "fi"]  # fmt: skip
+            if calls:
+                lines += ["", f"if {_is_there(service)}; then", *calls[1:], "else",
+                          f'  echo "once {FILE} has run, run this again: nobody may call {service.own_name} yet" >&2', "fi"]  # fmt: skip
     edge, files_of_edge = gcloud.making(
-        things, [each for each in things.resources if each.kind in OF_EDGE or things.waits_for_door(each)]
+        things, _behind(things), [_behind(region) for region in things.further]
     )
     if edge:
-        service = things.service
-        described = shell.command(
-            "gcloud", "run", "services", "describe", service.own_name, f"--region={service.region}"
-        )
-        lines += ["", f"if there {described}; then", *edge[1:], "else",
+        served = " && ".join(_is_there(region.service) for region in made.regions)
+        lines += ["", f"if {served}; then", *edge[1:], "else",
                   f'  echo "once {FILE} has run, run this again: the load balancer comes after the service" >&2', "fi", "finish"]  # fmt: skip
     notes = [
         (
@@ -185,15 +203,29 @@ def prepare(made: Pipeline) -> dict[str, str]:
         read = listed(" or ".join(gcloud.variables(secret)) for secret in secrets)
         notes.append(f"Secrets are read from {read}, or asked for; they are in no argument and in no file.")
     return {
-        PREPARE: shell.script(things.project, head("cloudbuild", *notes, *encryption.notes(things)), lines),
+        PREPARE: shell.script(
+            things.project, head("cloudbuild", *notes, *encryption.notes(things.everywhere)), lines
+        ),
         **needed,
         **files_of_edge,
     }
 
 
+def _is_there(service: Service) -> str:
+    """Return the question of a shell whether a service is there."""
+    return "there " + shell.command(
+        "gcloud", "run", "services", "describe", service.own_name, f"--region={service.region}"
+    )
+
+
+def _behind(region: Things) -> list[Resource]:
+    """Return what of a region comes after its service: its load balancer, and who is let in behind that."""
+    return [each for each in region.own if each.kind in OF_EDGE or region.waits_for_door(each)]
+
+
 def grants(made: Pipeline) -> list[Grant]:
     """Return what the build's account needs beyond what `up` gives it: what carries weights, and what deploys."""
-    things = made.things
+    things = made.things.everywhere
     member = f"serviceAccount:{made.email}"
     has = {(grant.role, grant.on) for grant in things.all(Grant) if grant.member == member}
     others = {
@@ -239,7 +271,7 @@ def _before(things: Things) -> list[Resource]:
     skipped = (ContainerImage, MirroredImage, StoredWeights, Release, Service)
     return [
         resource
-        for resource in things.resources
+        for resource in things.own
         if not isinstance(resource, skipped) and resource not in last and resource.kind not in OF_EDGE
     ]
 
@@ -253,13 +285,13 @@ def _in_order(step: Body) -> Body:
     return {key: step[key] for key in [*known, *(key for key in step if key not in _ORDER)]}
 
 
-def _look(name: str, image: ContainerImage) -> Body:
+def _look(name: str, image: ContainerImage, begin: list[str]) -> Body:
     script = (
         "#!/usr/bin/env bash\n"
         "# The tag is the hash of all that goes into the image: what is there need not be built again.\n"
         f"if {there(image)} >/dev/null 2>&1; then touch {name}-is-there; fi\n"
     )
-    return {"name": CLI, "id": f"{name}-look", "waitFor": ["-"], "env": _ENV, "script": script}
+    return {"name": CLI, "id": f"{name}-look", "waitFor": begin, "env": _ENV, "script": script}
 
 
 def _is_docker_build(step: Mapping[str, Json], thing: ContainerImage | StoredWeights) -> bool:

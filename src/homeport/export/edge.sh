@@ -1,4 +1,5 @@
 # What a load balancer is made with, where one command of gcloud does not do it.
+called=$OLDPWD
 
 # Puts a backend service in place as a file has it, and the policy before it. $1: its name, $2: its scope, $3: the file,
 # $4: the policy, or nothing.
@@ -27,7 +28,7 @@ certificate() {
   local key=${TLS_KEY_FILE-}
   [ -n "$key" ] || die "TLS_KEY_FILE is not set: export TLS_KEY_FILE=…, the file with the certificate's key as PEM"
   # The path is meant from where this was called.
-  [[ $key == /* ]] || key=$OLDPWD/$key
+  [[ $key == /* ]] || key=$called/$key
   [ -r "$key" ] || die "TLS_KEY_FILE is $key, which cannot be read: it is the file with the certificate's key as PEM"
   gcloud compute ssl-certificates create "$@" "--private-key=$key"
 }

@@ -2,86 +2,102 @@
 
 from __future__ import annotations
 
-import base64
 import shlex
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from homeport.export import (
-    agents,
-    encryption,
-    gcloud_commands,
-    gcloud_edge,
-    gcloud_network,
-    gcloud_observe,
-    knative,
-)
-from homeport.export.builds import BEYOND_S, Blanks, ExportedBuild, builds, left_behind
-from homeport.export.fields import Fields
-from homeport.export.gcloud_commands import GcloudCommands
-from homeport.export.gcloud_observe import NAMED
-from homeport.export.graph import OF_EDGE, ResourceKind, Things, beside
-from homeport.export.repositories import clean_up, upstream
-from homeport.export.shell import Lines, command, script, values, with_variables
-from homeport.export.text import CACHE_NOTE, comment, head, listed, to_yaml
-from homeport.json_types import Json
+from homeport.export import encryption, gcloud_edge
+from homeport.export.builds import builds, left_behind
+from homeport.export.gcloud_script import FILE, KNOWS, GcloudScript, granted, variables
+from homeport.export.graph import OF_EDGE, ResourceKind, Things
+from homeport.export.shell import Lines, command, script
+from homeport.export.text import comment, head, listed
 from homeport.reconcile import Resource
-from homeport.resources.google.apis import Apis
-from homeport.resources.google.closed_door import ClosedDoor
-from homeport.resources.google.iam_binding import Grant
-from homeport.resources.google.mirrored_image import MirroredImage
-from homeport.resources.google.object import Object
 from homeport.resources.google.release import Release
-from homeport.resources.google.rest import RestResource
-from homeport.resources.google.secret import SecretVersion
-from homeport.resources.google.service import Service
-from homeport.resources.google.service_agent import AgentGrant
-from homeport.resources.google.startup_cache import StartupCache
-
-FILE = "deploy.sh"
-_IN = ".in"
-"""Stands in the name of a service's file in which something is yet to be filled in."""
-_VALUES = ".values"
-_SKIPPED = frozenset(("cleanupPolicies",))
-"""What is set each time, and so not compared."""
-_UNREAD = frozenset(
-    ("run.googleapis.com/launch-stage", "run.googleapis.com/client-name", "run.googleapis.com/client-version")
-)
-"""Of a service: what Google reads back as it finds it, and gcloud writes itself."""
-_SCHEDULED = "run.googleapis.com/minScale"
-"""Of a service that a schedule keeps warm at some hours: what the schedule sets is not set back."""
-HUB = "HF_TOKEN"
-"""The variable that holds a hub's token, for the hub's own tools, too."""
-_OF_A_HUB = "-hub-token"
 
 
 def files(things: Things) -> dict[str, str]:
-    """Return the script `deploy.sh`, and the files that it hands to gcloud."""
-    lines, needed = making(things, things.resources)
+    """Return the script `deploy.sh`, and the files that it hands to gcloud; those of a further region lie in a folder of its name."""
+    lines, needed = making(things, things.resources, [region.own for region in things.further])
     texts = {FILE: script(things.project, _head(things), lines, _epilogue(things))}
-    for build in builds(things):
-        note = f"For {FILE}, and as `homeport up` submits it: gcloud builds submit --no-source --config={build.file}"
-        texts[build.file] = head("gcloud", note) + build.yaml
-    return texts | needed
+    return texts | build_files(things) | needed
 
 
-def making(things: Things, resources: Iterable[Resource]) -> tuple[Lines, dict[str, str]]:
-    """Return the commands that make `resources`, which are some of `things`, and the files that these read."""
-    script = _Script(things, {build.thing.id: build for build in builds(things)})
+def build_files(things: Things) -> dict[str, str]:
+    """Return the builds of all regions, by the names of their files."""
+    texts: dict[str, str] = {}
+    for region in (things, *things.further):
+        for build in builds(region):
+            file = f"{_folder(region)}{build.file}"
+            note = f"For {FILE}, and as `homeport up` submits it: gcloud builds submit --no-source --config={file}"
+            texts[file] = head("gcloud", note) + build.yaml
+    return texts
+
+
+def _folder(region: Things) -> str:
+    """Return where files of a region are: beside the script in the first one."""
+    return f"{region.region}/" if region.whole else ""
+
+
+def making(
+    things: Things, resources: Iterable[Resource], further: Sequence[Iterable[Resource]] = ()
+) -> tuple[Lines, dict[str, str]]:
+    """
+    Return the commands that make `resources`, which are some of `things`, and the files that these read.
+
+    `further` has those of each further region. They are made once the region before is: whatever fails ends the script. What leads clients
+    to all of them comes behind the last, and then the doors are closed.
+    """
+    there = zip(things.further, further, strict=bool(further))
+    regions = [(things, list(resources)), *((region, list(own)) for region, own in there)]
     lines: Lines = []
-    some = list(resources)
-    if any(resource.kind in OF_EDGE for resource in some):
+    files: dict[str, str] = {}
+    if any(resource.kind in OF_EDGE for _, own in regions for resource in own):
         lines += ["", *gcloud_edge.functions()]
-    # The door is closed when whatever else there is stands; after it are let in only those whom nothing would screen before.
-    closing = {resource.id: 1 for resource in some if resource.kind == ResourceKind.DOOR}
-    late = {resource.id: 2 for resource in some if things.waits_for_door(resource)}
-    for resource in sorted(some, key=lambda one: (closing | late).get(one.id, 0)):
+    scripts = [GcloudScript(region) for region, _ in regions]
+    # The doors are closed when whatever else there is stands; after each are let in only those whom nothing would screen before.
+    for turns in ((_BEFORE,), (_LEADING,), (_CLOSING, _BEHIND)):
+        for one, (region, own) in zip(scripts, regions, strict=True):
+            lines += _placed(region, _lines(one, _in_turn(region, own, turns, several=len(regions) > 1)))
+    for one, (region, _) in zip(scripts, regions, strict=True):
+        files |= {f"{_folder(region)}{name}": text for name, text in one.files.items()}
+    return lines, files
+
+
+_BEFORE, _LEADING, _CLOSING, _BEHIND = range(4)
+"""When a thing has its turn: what serves, what leads clients to all regions, the doors, and who is let in behind them."""
+
+
+def _in_turn(
+    things: Things, some: Iterable[Resource], turns: Sequence[int], *, several: bool
+) -> list[Resource]:
+    """Return those that have one of these turns, in order."""
+
+    def turn(resource: Resource) -> int:
+        if things.waits_for_door(resource):
+            return _BEHIND
+        if resource.kind == ResourceKind.DOOR:
+            return _CLOSING
+        return _LEADING if several and resource.kind in OF_EDGE else _BEFORE
+
+    return sorted((one for one in some if turn(one) in turns), key=turn)
+
+
+def _lines(script: GcloudScript, some: Iterable[Resource]) -> Lines:
+    lines: Lines = []
+    for resource in some:
         lines += ["", comment(resource.summary({})).rstrip(), *script.lines(resource)]
-    return lines, script.files
+    return lines
+
+
+def _placed(region: Things, lines: Lines) -> Lines:
+    """Return lines of a further region, where its files are."""
+    if not region.whole or not lines:
+        return lines
+    return ["", f"say {shlex.quote(f'In {region.region}:')}", f"cd {region.region}", *lines, "", "cd .."]
 
 
 def _head(things: Things) -> str:
-    left = left_behind(things)
+    left = left_behind(things.everywhere)
     notes = [
         (
             "Makes in Google Cloud what `homeport up --on cloudrun` makes, each thing with the label homeport="
@@ -91,6 +107,12 @@ def _head(things: Things) -> str:
             "only for what waiting helps: an API or a grant that is not seen everywhere yet, a build under way, Google being busy."
         ),
     ]
+    if things.further:
+        order = ", then ".join(each.region for each in (things, *things.further))
+        notes.append(
+            f"Region by region: {order}. Where one fails it ends, and those after it stay as they are. What leads clients to all of them comes "
+            "behind the last; a further region is led to once its service is ready, which is not proven yet. Its files are in the folder of its name."
+        )
     secrets = things.secrets
     if secrets:
         read = listed(" or ".join(variables(secret)) for secret in secrets)
@@ -104,288 +126,16 @@ def _head(things: Things) -> str:
             "Not made here: the proof. `homeport up` verifies a revision before it has traffic; run `homeport verify "
             "--on cloudrun`, or `homeport up --on cloudrun`, which finds nothing else to do."
         )
-    return head("gcloud", *notes, *encryption.notes(things))
+    return head("gcloud", *notes, *encryption.notes(things.everywhere))
 
 
 def _epilogue(things: Things) -> str:
     describe_calls = [
         command("gcloud", "run", "services", "describe", service.own_name, f"--region={service.region}", "--format=value(status.url)")
-        for service in things.services
+        for region in (things, *things.further)
+        for service in (one for one in region.services if one in region.own)
     ]  # fmt: skip
     return "\n" + "".join(f"{line}\n" for line in (*describe_calls, "finish"))
 
 
-def variables(version: SecretVersion) -> tuple[str, ...]:
-    """Return the variables of the shell that a secret is read from, the first that is set."""
-    own = version.secret_id.upper().replace("-", "_")
-    return (HUB, own) if version.secret_id.endswith(_OF_A_HUB) else (own,)
-
-
-_TOLD: Mapping[str, Callable[[RestResource, Fields], GcloudCommands]] = {
-    **gcloud_commands.KNOWS,
-    **gcloud_network.KNOWS,
-    **gcloud_edge.KNOWS,
-    **dict.fromkeys(
-        (
-            ResourceKind.DASHBOARD,
-            ResourceKind.ALERT_POLICY,
-            ResourceKind.CHANNEL,
-            ResourceKind.UPTIME_CHECK,
-        ),
-        gcloud_observe.monitoring_part,
-    ),
-    ResourceKind.BUDGET: gcloud_observe.budget,
-}
-"""Of which more than a line is to be said."""
-
-
-class _Script:
-    """The lines for each resource; and the files that some of them need."""
-
-    def __init__(self, things: Things, of: Mapping[str, ExportedBuild]) -> None:
-        self._things, self._builds = things, of
-        self.files: dict[str, str] = {}
-
-    def lines(self, one: Any) -> Lines:  # Any: the resource of the kind that a function is for
-        """Return the commands that make one resource."""
-        if isinstance(one, RestResource):
-            blanks = Blanks(self._things)
-            body = Fields(self._things.filled(one.wanted, blanks.mark), one.id)
-            commands = KNOWS[one.kind](self, one, body)
-            body.done()
-            # What a service has of these is in a file of its own, which is filled.
-            if isinstance(one, Service) or not blanks.variables():
-                return commands
-            filled = commands if one.kind in _TOLD else with_variables(commands, blanks.variables())
-            return [*blanks.asked(), *filled]
-        return KNOWS[one.kind](self, one, Fields({}, one.id))
-
-    def apis(self, one: Apis, _: Fields) -> Lines:
-        return [command("enable", *one.services)]
-
-    def account(self, one: RestResource, body: Fields) -> Lines:
-        email = _short(one)
-        return self._kept(
-            one,
-            ("gcloud", "iam", "service-accounts", "describe", email),
-            ("gcloud", "iam", "service-accounts", "create", email.partition("@")[0],
-             f"--display-name={body.take('displayName', '')}", f"--description={body.take('description', '')}"),
-        )  # fmt: skip
-
-    def startup_cache(self, _: StartupCache, __: Fields) -> Lines:
-        return [comment(f"Not made here: {CACHE_NOTE}").rstrip()]
-
-    def grant(self, one: Grant, _: Fields) -> Lines:
-        late = self._things.waits_for_door(one)
-        return [f"behind_it {granted(one)}" if late else granted(one)]
-
-    def secret(self, one: RestResource, body: Fields) -> Lines:
-        replication = body.take("replication")
-        regions = [replica["location"] for replica in replication["userManaged"]["replicas"]]
-        return self._kept(
-            one,
-            ("gcloud", "secrets", "describe", _short(one)),
-            ("gcloud", "secrets", "create", _short(one), "--replication-policy=user-managed",
-             f"--locations={','.join(regions)}", _labels(body)),
-        )  # fmt: skip
-
-    def secret_version(self, one: SecretVersion, _: Fields) -> Lines:
-        if self._things.is_open(one):
-            file = f"{one.secret_id}.yaml"
-            self.files[file] = one.value.reveal()
-            return [command("settings", one.secret_id, file)]
-        names = variables(one)
-        purpose = "a token of the hub that may read the model" if HUB in names else "its value"
-        value = "".join(f"${{{name}:-" for name in names).removesuffix(":-") + "-" + "}" * len(names)
-        return [
-            f"secret={value}",
-            f"export -n {' '.join(names)}",
-            command("secret_version", one.secret_id, names[0], purpose),
-            "unset secret",
-        ]
-
-    def repository(self, one: RestResource, body: Fields) -> Lines:
-        name, where = _short(one), f"--location={one.address.path.split('/')[4]}"
-        key, verb = body.take("kmsKeyName"), ("gcloud", "artifacts", "repositories")
-        format_flag = f"--repository-format={body.take('format').lower()}"
-        make = (
-            *(*verb, "create", name, where, format_flag, *upstream(body), _labels(body)),
-            *([f"--kms-key={key}"] if key else []),
-        )
-        policies = body.take("cleanupPolicies")
-        if not policies:
-            return self._kept(one, (*verb, "describe", name, where), make)
-        file = f"cleanup-{name}.json"
-        self.files[file] = clean_up(policies)
-        clean = (*verb, "set-cleanup-policies", name, where, f"--policy={file}", "--no-dry-run")
-        *lines, last = self._kept(one, (*verb, "describe", name, where), make, clean)
-        place = lines.index("else")
-        compared = [
-            f"  {command('change', f'cleanup policies of {name}', 'policies', *clean)} <<'END'",
-            *values({"cleanupPolicies": policies}),
-            "END",
-        ]
-        return [*lines[:place], *compared, *lines[place:], last]
-
-    def bucket(self, one: RestResource, body: Fields) -> Lines:
-        url, labels = f"gs://{body.take('name')}", _labels(body, "--update-labels")
-        access = Fields(body.take("iamConfiguration"), one.id)
-        uniform, public = access.take("uniformBucketLevelAccess"), access.take("publicAccessPrevention")
-        access.done()
-        key, soft_delete = body.take("encryption", {}).get("defaultKmsKeyName"), body.take("softDeletePolicy")
-        flags = [f"--location={body.take('location').lower()}"]
-        flags += ["--uniform-bucket-level-access"] if uniform["enabled"] else []
-        flags += ["--public-access-prevention"] if public == "enforced" else []
-        flags += [f"--soft-delete-duration={soft_delete['retentionDurationSeconds']}s"] if soft_delete else []
-        flags += [f"--default-encryption-key={key}"] if key else []
-        update = ("gcloud", "storage", "buckets", "update", url)
-        fixed = [each for each in flags if not each.startswith("--location=")]
-        return self._kept(
-            one,
-            ("gcloud", "storage", "buckets", "describe", url, "--raw"),
-            ("gcloud", "storage", "buckets", "create", url, *flags),
-            (*update, labels),
-            change=(*update, *fixed, labels),
-        )
-
-    def object(self, one: Object, _: Fields) -> Lines:
-        file = beside(one)
-        if (large := self._things.beside.get(file)) is not None:
-            self.files[file] = large
-            return [command("gcloud", "storage", "cp", file, f"gs://{one.bucket}/{one.name}")]
-        try:
-            text = one.content.decode()
-            if "\0" in text:
-                raise ValueError  # noqa: TRY301 - what no shell can hold goes as text that cannot be decoded does
-            written = f"printf %s {shlex.quote(text)}"
-        except ValueError:
-            written = f"printf %s {base64.b64encode(one.content).decode()} | base64 -d"
-        return [f"{written} | {command('gcloud', 'storage', 'cp', '-', f'gs://{one.bucket}/{one.name}')}"]
-
-    def build(self, one: Any, _: Fields) -> Lines:  # Any: an Image or StoredWeights
-        if isinstance(one, MirroredImage):
-            return [f"say {shlex.quote(f'= {one.summary({})}')}"]
-        build = self._builds.get(one.id)
-        if build is None:
-            return [f"# Only `homeport up` can do this: {one.uri} comes from a folder of one machine."]
-        limit = round(float(str(build.body["timeout"]).removesuffix("s")) + BEYOND_S)
-        return [
-            f"if there {build.there}; then",
-            f"  say {shlex.quote(f'= {one.summary({})}: is there')}",
-            "else",
-            f"  {command('build', build.mark, build.thing.build_region, build.file, str(limit))}",
-            "fi",
-        ]
-
-    def service(self, one: Service, body: Fields) -> Lines:
-        body.rest()  # Knative's to write, which leaves nothing out.
-        blanks = Blanks(self._things)
-        file = knative.file_of(self._things, one, _IN)
-        listed_in = file.replace(f"{_IN}.yaml", _VALUES)
-        note = f"For {FILE}, which fills in what is known only when it is there: what stands between two underscores twice."
-        manifest = knative.service(self._things, one, blanks.mark)
-        text = to_yaml(manifest)
-        if text.count("\n  annotations:\n") != 1 or text.count("\n      annotations:\n") != 1:
-            raise TypeError(f"{one.id} has no annotations to which the script can add its own")
-        self.files[file] = head("gcloud", note) + text
-        kept_warm = ResourceKind.SCHEDULE in self._things.kinds() and one is self._things.service
-        unread = {*_UNREAD, *([_SCHEDULED] if kept_warm else [])}
-        values_note = (
-            f"For {FILE}: the values of {file}, by which it is compared with the service that is there."
-        )
-        compared = [each for each in values(manifest) if not each.split(": ")[0].endswith(tuple(unread))]
-        self.files[listed_in] = head("gcloud", values_note) + "".join(f"{each}\n" for each in compared)
-        held = "held" if not manifest["spec"].get("traffic") else "latest"
-        return [
-            *blanks.asked(),
-            *(" ".join(("fill", name, f'"$work/{name}"', *blanks.pairs())) for name in (file, listed_in)),
-            f'deploy {shlex.quote(one.own_name)} {shlex.quote(one.region)} "$work/{file}" "$work/{listed_in}" {held}{self._stands(one)}',
-        ]
-
-    def _stands(self, one: Service) -> str:
-        """Return the words that say which load balancer stands before a service; '' for none."""
-        door = self._things.door
-        if door is None or one is not self._things.service:
-            return ""
-        return f" {shlex.quote(door.address)} {door.edge_kind}"
-
-    def _kept(
-        self,
-        resource: RestResource,
-        look: tuple[str, ...],
-        *make: tuple[str, ...],
-        change: tuple[str, ...] = (),
-        compared: Mapping[str, Json] | None = None,
-    ) -> Lines:
-        """Return the lines that make a thing, and compare one that is there: `change` changes it, else it is told."""
-        expected = {key: value for key, value in (compared or resource.wanted).items() if key not in _SKIPPED}
-        done = ("change" if change else "keep", f"{resource.kind} {_short(resource)}", resource.kind, *change)
-        shown = ("--format=flattened[no-pad]",) if look[0] == "gcloud" else ()
-        return [
-            f"if there {command(*look, *shown)}; then",
-            f"  {command(*done)} <<'END'",
-            *values(self._things.filled(expected, Blanks(self._things).mark)),
-            "END",
-            "else",
-            *(f"  make {command(*each)}" for each in make),
-            "fi",
-        ]
-
-    def told(self, one: RestResource, body: Fields) -> Lines:
-        """Return the commands for a thing that needs more than a line."""
-        commands = _TOLD[one.kind](one, body)
-        blanks = Blanks(self._things)
-        body_as_sent = self._things.filled(one.wanted, blanks.mark)
-        compared = commands.compared or body_as_sent
-        marks = {**blanks.variables(), **commands.marks}
-        lines = self._kept(one, commands.look, commands.make, change=commands.change, compared=compared)
-        if NAMED in "".join(lines):
-            marks[NAMED] = "$NAMED"
-            lines = [lines[0], "  NAMED=$(value_of name)", *lines[1:]]
-        first = [*commands.first]
-        for file, text in commands.files.items():
-            self.files[file] = text
-            if any(mark in text for mark in marks):  # It is filled in, and read from where that is.
-                pairs = [
-                    word for mark, value in marks.items() for word in (mark, f'"{value}"') if mark in text
-                ]
-                first.append(" ".join(("fill", file, f'"$work/{file}"', *pairs)))
-                lines = [
-                    line if line.startswith("fill ") else line.replace(f" {file}", f" __WORK__/{file}")
-                    for line in lines
-                ]
-                marks["__WORK__"] = "$work"
-        return [*first, *(with_variables(lines, marks) if marks else lines)]
-
-    def door(self, one: ClosedDoor, _: Fields) -> Lines:
-        lines, files = gcloud_edge.door(self._things, one)
-        self.files |= files
-        return lines
-
-    def release(self, one: Release, _: Fields) -> Lines:
-        return ["# Only `homeport up` can do this: see above."]
-
-
-KNOWS: Mapping[str, Callable[[_Script, Any, Fields], Lines]] = {  # Any: the resource of that kind
-    ResourceKind.APIS: _Script.apis, ResourceKind.ACCOUNT: _Script.account, ResourceKind.GRANT: _Script.grant, ResourceKind.SECRET: _Script.secret,
-    ResourceKind.SECRET_VERSION: _Script.secret_version, ResourceKind.REPOSITORY: _Script.repository, ResourceKind.BUCKET: _Script.bucket,
-    ResourceKind.OBJECT: _Script.object, ResourceKind.IMAGE: _Script.build,
-    ResourceKind.CONFIGURATION: _Script.secret, **dict.fromkeys(_TOLD, _Script.told),
-    ResourceKind.STARTUP_CACHE: _Script.startup_cache, ResourceKind.WEIGHTS: _Script.build, ResourceKind.SERVICE: _Script.service, ResourceKind.RELEASE: _Script.release,
-    ResourceKind.DOOR: _Script.door,
-}  # fmt: skip
-
-
-def granted(one: Grant) -> str:
-    """Return the command that makes a grant, unless it is there."""
-    group, *on = gcloud_commands.bound(one)
-    granting = command("grant", one.member, one.role, group, *on)
-    return f"agent={agents.api_of(one)} {granting}" if isinstance(one, AgentGrant) else granting
-
-
-def _short(resource: RestResource) -> str:
-    return resource.address.path.rpartition("/")[2]
-
-
-def _labels(body: Fields, flag: str = "--labels") -> str:
-    return f"{flag}={','.join(f'{key}={value}' for key, value in body.take('labels', {}).items())}"
+__all__ = ["FILE", "KNOWS", "build_files", "files", "granted", "making", "variables"]

@@ -49,9 +49,18 @@ def backend(one: RestResource, body: Fields) -> GcloudCommands:
         look=("gcloud", "compute", "backend-services", "describe", name, scope(one)),
         make=placed,
         change=placed,
-        files={file: to_yaml(wanted)},
+        files={file: to_yaml(_in_numbers(wanted))},
         compared={**wanted, "securityPolicy": policy},
     )
+
+
+def _in_numbers(wanted: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    """Return a backend service with its seconds as numbers: gcloud refuses the texts that Google's API has for them."""
+    ejected = {
+        key: {**value, "seconds": int(value["seconds"])} if isinstance(value, Mapping) else value
+        for key, value in wanted.get("outlierDetection", {}).items()
+    }
+    return {**wanted, **({"outlierDetection": ejected} if ejected else {})}
 
 
 def url_map(one: RestResource, body: Fields) -> GcloudCommands:
@@ -269,9 +278,11 @@ def door(things: Things, one: ClosedDoor) -> tuple[Lines, dict[str, str]]:
     told = dict(change["annotations"])
     del told[BACK_DOOR]
     compared = {**change, "annotations": {key: value or "" for key, value in told.items()}}
+    # In a further region it has been said.
+    records = [] if things.whole else _records(things, one)
     lines = [
-        'say "the domain\'s DNS must say:"',
-        *(f"say {record}" for record in _records(things, one)),
+        *(['say "the domain\'s DNS must say:"'] if records else []),
+        *(f"say {record}" for record in records),
         *([command("say", one.from_where)] if one.from_where else []),
         command("door", f"/{one.path}", file, str(round(one.within)), one.address, *one.told_apart)
         + " <<'END'",

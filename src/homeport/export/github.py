@@ -40,6 +40,7 @@ _MINUTES, _SLACK_MINUTES, _MOST_MINUTES = 15, 30, 360
 
 def files(things: Things) -> dict[str, str]:
     """Return the workflow, and the script that lets it in."""
+    things = things.everywhere
     ensure_key_is_at_hand(things)
     return {FILE: _head(things) + _with_releases(to_yaml(workflow(things))), SET_UP: _set_up(things)}
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from homeport.errors import HomeportError
+from homeport.export.regions import of_the_first, of_the_further
 from homeport.google.call import self_link
 from homeport.reconcile import KNOWN_AFTER_APPLY, Concat, Outputs, Ref, Resource, resolve
-from homeport.reconcile.graph import in_order
+from homeport.reconcile.graph import in_order, in_order_among_themselves
 from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
@@ -127,6 +128,10 @@ class Things:
     resources: tuple[Resource, ...]
     outputs: Outputs = field(default_factory=dict)
     """What is live, by id, as far as it was read: what is known only after apply is taken from it."""
+    further: tuple[Things, ...] = ()
+    """The same in further regions, in the order in which they change, each with what all share."""
+    whole: Mapping[str, str] = field(default_factory=dict)
+    """What all regions together call what a further one has alone, by the ids in it; nothing in the first."""
 
     @classmethod
     def of(cls, resources: Iterable[Resource], outputs: Outputs | None = None) -> Things:
@@ -136,9 +141,29 @@ class Things:
             isinstance(resource, Service) and resource.role == ServiceRole.MODEL for resource in ordered
         ):
             raise HomeportError("there is no service to export", hint="add [cloudrun] to homeport.toml")
-        things = cls(resources=ordered, outputs=outputs or {})
+        live = outputs or {}
+        further = tuple(
+            cls(
+                resources=tuple(in_order_among_themselves(part.resources)),
+                outputs={**live, **{id_: live[outer] for id_, outer in part.whole.items() if outer in live}},
+                whole=part.whole,
+            )
+            for part in of_the_further(ordered)
+        )
+        things = cls(resources=tuple(of_the_first(ordered)), outputs=live, further=further)
         things._ensure_found()
         return things
+
+    @property
+    def own(self) -> list[Resource]:
+        """Return what a further region has alone; in the first one all that there is."""
+        return [resource for resource in self.resources if not self.whole or resource.id in self.whole]
+
+    @property
+    def everywhere(self) -> Things:
+        """Return what there is in all regions as one, for what counts and lists: two things of it may have the same id."""
+        more = [resource for region in self.further for resource in region.own]
+        return replace(self, resources=(*self.resources, *more), further=())
 
     def _ensure_found(self) -> None:
         """Raise `HomeportError` for endpoints behind the load balancer that were not found: their ways would lead nowhere."""

@@ -34,6 +34,7 @@ _SECONDS, _SLACK_SECONDS, _LONGEST_S = 900, 1800, 86400
 
 def files(things: Things) -> dict[str, str]:
     """Return both triggers, for `gcloud builds triggers import`, and the script that does that."""
+    things = things.everywhere
     ensure_key_is_at_hand(things)
     note = f"For {SET_UP}, which puts the link of your repository in place of {REPOSITORY}."
     texts = {

@@ -135,7 +135,10 @@ class CloudRunLifecycle:
 
         # What is exported must make all of it where nothing is yet, so weights that lie there already count, too.
         target = await self._asked(await self.graph(progress), stored_too=True)
-        return export(kind, replace(target, moment=None).resources())
+        further = tuple(
+            replace(each, token=each.token or target.token, moment=None) for each in target.further
+        )
+        return export(kind, replace(target, further=further, moment=None).resources())
 
     async def verify(self, options: VerifyOptions, progress: Progress, on_result: OnResult | None) -> Report:
         """

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from homeport.errors import HomeportError, NotFound, StateError, Unsupported
+from homeport.errors import HomeportError, NotFound, StateError
 from homeport.progress import Progress
 from homeport.results import Status
 from homeport.targets.base import OnResult, VerifyOptions
@@ -97,14 +97,6 @@ class SeveralRegions(CloudRunLifecycle):
         Raises what it raises in one region, before anything is changed; where a region fails then, that what was done before.
         """
         return await roll_back(self.places, progress)
-
-    async def export(self, kind: str, progress: Progress) -> dict[str, str]:
-        """Raise `Unsupported`: no file of another tool says that one region waits for another."""
-        raise Unsupported(
-            f"an endpoint in several regions cannot be exported, as {kind} or otherwise: what one region must wait for in another, and "
-            "that it stops at the first that fails, is not in such files yet",
-            hint="`homeport up --on cloudrun` makes it",
-        )
 
     async def observed(self) -> ObserveFindings:
         """Return what Cloud Monitoring has of it: of what all regions share, and of each further one. Raises what the first region does."""

@@ -309,7 +309,10 @@ def test_an_export_that_is_refused_points_to_nothing_that_would_make_two_of_one_
 ) -> None:
     with pytest.raises(Unsupported) as refused:
         act(deployer.lifecycle(google_for(deployer.cloud), deployer.in_both()).export("terraform", Silent()))
-    assert refused.value.hint == "`homeport up --on cloudrun` makes it"
+    assert (
+        refused.value.hint
+        == "it is exported as gcloud, cloudbuild, trigger, github; `homeport up --on cloudrun` makes it, too"
+    )
 
 
 def test_a_service_that_repeats_another_endpoint_is_left(deployer: InTwoRegions) -> None:

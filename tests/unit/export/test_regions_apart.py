@@ -1,0 +1,104 @@
+"""Exports of a file with several regions: each region's things in its turn, what is shared once, and what leads to all of them last."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cloud import act
+from deployment import google_for
+from homeport.errors import Unsupported
+from homeport.export import KINDS, OF_REGIONS
+from homeport.progress import Silent
+from regions import FIRST, SECOND, InTwoRegions
+
+THIRD = "asia-southeast1"
+
+
+@pytest.fixture
+def deployer(tmp_path: Path) -> InTwoRegions:
+    return InTwoRegions("vllm", tmp_path)
+
+
+def exported(deployer: InTwoRegions, kind: str, *regions: str) -> dict[str, str]:
+    wanted = deployer.in_both(*regions)
+    return act(deployer.lifecycle(google_for(deployer.cloud), wanted).export(kind, Silent()))
+
+
+def build(deployer: InTwoRegions, *regions: str) -> Any:  # Any: JSON
+    return yaml.safe_load(exported(deployer, "cloudbuild", *regions)["cloudbuild.yaml"])
+
+
+def test_a_script_makes_a_region_after_the_other_then_what_leads_to_them_and_then_it_closes_the_doors(
+    deployer: InTwoRegions,
+) -> None:
+    script = exported(deployer, "gcloud", SECOND, THIRD)["deploy.sh"]
+    regions = (FIRST, SECOND, THIRD)
+    wanted = [
+        *(f"\ndeploy home {region} " for region in regions),
+        "\n# backend service home-edge\n",
+        *(f"\ndoor /v2/projects/rehearsal/locations/{region}/services/home " for region in regions),
+    ]
+    places = [script.index(one) for one in wanted]
+    assert places == sorted(places)
+    assert all(script.count(one) == 1 for one in wanted)
+    assert (
+        script.count("gcloud iam service-accounts create home-run@")
+        + script.count("accounts create home-run ")
+        == 1
+    ), "one for all"
+    assert script.count('say "the domain\'s DNS must say:"') == 1
+
+
+def test_files_of_a_further_region_are_in_its_folder_and_those_of_the_first_are_as_without_it(
+    deployer: InTwoRegions,
+) -> None:
+    files = exported(deployer, "gcloud")
+    there = {name for name in files if name.startswith(f"{SECOND}/")}
+    assert {f"{SECOND}/service.in.yaml", f"{SECOND}/service.values", f"{SECOND}/door-home.json"} <= there
+    assert f"bucketName: rehearsal-home-weights-{SECOND}" in files[f"{SECOND}/service.in.yaml"]
+    assert f"rehearsal-home-weights-{SECOND}" not in files["service.in.yaml"]
+    assert {name.partition("/")[2] for name in there} <= files.keys()
+
+
+def test_a_build_deploys_a_region_after_the_other_and_no_two_of_its_steps_have_one_name(
+    deployer: InTwoRegions,
+) -> None:
+    steps = build(deployer, SECOND, THIRD)["steps"]
+    names = [one["id"] for one in steps]
+    assert names == ["deploy", f"{SECOND}-deploy", f"{THIRD}-deploy"]
+    assert not [one for one in steps if "waitFor" in one], "each comes after all before it"
+
+
+def test_each_of_the_keys_has_its_commands_at_the_head(deployer: InTwoRegions) -> None:
+    deployer.tables["access"] = {
+        "encryption_key": "projects/vault/locations/{region}/keyRings/r/cryptoKeys/k"
+    }
+    head = exported(deployer, "gcloud")["deploy.sh"].partition("\nset -euo")[0].replace("\n# ", " ")
+    for region in (FIRST, SECOND):
+        assert head.count(f"--keyring=r --location={region} ") == 3, "one for each of Google's accounts"
+
+
+@pytest.mark.parametrize(("kind", "file"), [("trigger", "trigger-setup.sh"), ("github", "github-setup.sh")])
+def test_the_account_of_a_pipeline_may_touch_the_buckets_of_all_regions(
+    deployer: InTwoRegions, kind: str, file: str
+) -> None:
+    script = exported(deployer, kind)[file]
+    (bound,) = [
+        one for one in script.splitlines() if one.startswith("{") and "storage.googleapis.com/" in one
+    ]
+    for bucket in ("rehearsal-home-weights", f"rehearsal-home-weights-{SECOND}"):
+        assert f"resource.name == 'projects/_/buckets/{bucket}'" in json.loads(bound)["expression"]
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - set(OF_REGIONS)))
+def test_what_would_make_all_regions_at_once_refuses_them_and_says_what_does_not(
+    deployer: InTwoRegions, kind: str
+) -> None:
+    with pytest.raises(Unsupported, match=f"several regions cannot be exported as {kind}") as refused:
+        exported(deployer, kind)
+    assert refused.value.hint.startswith("it is exported as gcloud, cloudbuild, trigger, github; ")
