@@ -259,7 +259,8 @@ class Endpoint:
             who = await self.identity.who()
         except HomeportError:
             who = ""
-        return refusal(status, text, hint=refused_as(status, who))
+        through_iap = getattr(self.identity, "through_iap", False)
+        return refusal(status, text, hint=refused_as(status, who, through_iap=through_iap))
 
 
 def _parsed(text: str) -> JsonObject:

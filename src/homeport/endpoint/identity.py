@@ -22,11 +22,21 @@ class Identity(Protocol):
         """Return the e-mail that the tokens are for; '' where it cannot be found out."""
 
 
-def refused_as(status: int, who: str) -> str:
+def refused_as(status: int, who: str, *, through_iap: bool = False) -> str:
     """
-    Return what to do about the refusal of `who`, whose ID token came with the request; '' for no refusal of
-    that kind.
+    Return what to do about the refusal of `who`, whose token came with the request; '' for no refusal of
+    that kind. With `through_iap` it was shown to Identity-Aware Proxy.
     """
+    if through_iap and status == 401:
+        return (
+            f"Identity-Aware Proxy did not take what {who or 'the service account'} signed, nor a new one: is it for this address, and is "
+            "this machine's clock right?"
+        )
+    if through_iap and status == 403:
+        return (
+            f"you are {who or 'a service account'}, whom Identity-Aware Proxy does not let in: [access] iap in homeport.toml names who may "
+            f'come in, as in iap = ["serviceAccount:{who or "NAME@PROJECT.iam.gserviceaccount.com"}"], and `homeport up --on cloudrun` grants it'
+        )
     you = who or "the logged-in user"
     member = (
         f"{'serviceAccount' if who.endswith('.gserviceaccount.com') else 'user'}:{who or 'YOU@EXAMPLE.COM'}"

@@ -18,7 +18,17 @@ from homeport.errors import HomeportError, NetworkError, NoCredentials
 from homeport.google import gcloud
 from homeport.google.errors import LOGIN, RequestContext, error_of
 from homeport.google.exchange import Exchange, module
-from homeport.google.identity import CLOUD_PLATFORM, Token, claims, id_token_of, identity, no_id_token
+from homeport.google.identity import (
+    CLOUD_PLATFORM,
+    Token,
+    claims,
+    id_token_of,
+    identity,
+    no_id_token,
+    no_signed_jwt,
+    own_claims,
+    signed_jwt_of,
+)
 from homeport.google.refusal import read
 from homeport.json_types import JsonObject
 from homeport.redaction import remember
@@ -91,19 +101,10 @@ class CredentialsFile:
             ).IDTokenCredentials.from_service_account_info(self._info, target_audience=audience)
             self._refresh(credentials)
             return identity(Secret(str(credentials.token)))
-        if self._kind == "impersonated_service_account":
-            source = self._loaded(self._info["source_credentials"])
-            self._refresh(source)
-            delegates = [f"projects/-/serviceAccounts/{name}" if "/" not in name else name
-                         for name in self._info.get("delegates") or ()]  # fmt: skip
-            return id_token_of(self._exchange, _token(source).value, self.principal, audience, delegates)
-        if self._kind == "external_account" and self.principal:
-            alone = {
-                key: value for key, value in self._info.items() if not key.startswith("service_account_imp")
-            }
-            source = self._loaded(alone)
-            self._refresh(source)
-            return id_token_of(self._exchange, _token(source).value, self.principal, audience)
+        if (source := self._acting()) is not None:
+            return id_token_of(
+                self._exchange, _token(source).value, self.principal, audience, self._delegates
+            )
         if self._kind == "authorized_user":
             if self._info.get("client_id") == _GCLOUD:
                 # What gcloud itself would answer: a refresh by its client has an ID token of its audience.
@@ -114,6 +115,36 @@ class CredentialsFile:
                 return command.id_token(audience)
             raise no_id_token(audience, "a user's own credentials make none, and there is no gcloud")
         raise no_id_token(audience, f"credentials of the type {self._kind} make none")
+
+    def signed_jwt(self, audience: str) -> Token:
+        """Return a JWT that the file's service account signs for `audience`: by its key, or where it is acted as, by Google."""
+        if self._kind == "service_account":
+            said = own_claims(self.principal, audience)
+            signed = module("google.auth.jwt").encode(self._credentials.signer, said)
+            return identity(Secret(signed.decode()))
+        source = self._acting()
+        if source is None:
+            raise no_signed_jwt(audience, f"credentials of the type {self._kind} are no service account's")
+        return signed_jwt_of(self._exchange, _token(source).value, self.principal, audience, self._delegates)
+
+    def _acting(self) -> Any | None:  # Any: google-auth's
+        """Return the fresh credentials of who acts as the file's service account; None where nobody does."""
+        if self._kind == "impersonated_service_account":
+            source = self._loaded(self._info["source_credentials"])
+        elif self._kind == "external_account" and self.principal:
+            items = self._info.items()
+            source = self._loaded(
+                {key: value for key, value in items if not key.startswith("service_account_imp")}
+            )
+        else:
+            return None
+        self._refresh(source)
+        return source
+
+    @property
+    def _delegates(self) -> list[str]:
+        names = self._info.get("delegates") or ()
+        return [f"projects/-/serviceAccounts/{name}" if "/" not in name else name for name in names]
 
     def _loaded(self, info: Mapping[str, Any]) -> Any:  # Any: JSON; google-auth's credentials
         try:
@@ -194,6 +225,10 @@ class Metadata:
         return identity(
             Secret(self._get(f"identity?audience={quote(audience, safe='')}&format=full").decode())
         )
+
+    def signed_jwt(self, audience: str) -> Token:
+        """Return a JWT that this machine's account signs for `audience`: for that it must be allowed to act as itself."""
+        return signed_jwt_of(self._exchange, self.token().value, self.who(), audience)
 
     def _get(self, what: str) -> bytes:
         answer = self._exchange.send("GET", f"{self._root}/{what}", headers=_FLAVOUR)

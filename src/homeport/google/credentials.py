@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from homeport.errors import NoCredentials
 from homeport.google.errors import LOGIN
-from homeport.google.identity import Token, access_token_of, claims, id_token_of, no_id_token
+from homeport.google.identity import (
+    Token,
+    access_token_of,
+    claims,
+    id_token_of,
+    no_id_token,
+    no_signed_jwt,
+    signed_jwt_of,
+)
 from homeport.secret import Secret, judged
 
 if TYPE_CHECKING:
@@ -47,6 +55,9 @@ class TokenSource(Protocol):
     def id_token(self, audience: str) -> Token:
         """Return a new ID token for `audience`. Raises `NoCredentials` where there is none for it."""
 
+    def signed_jwt(self, audience: str) -> Token:
+        """Return a JWT that the caller's own service account signs for `audience`. Raises `NoCredentials` where there is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -67,6 +78,10 @@ class Given:
     def id_token(self, audience: str) -> Token:
         """Return a new ID token for `audience`. Raises `NoCredentials` where there is none for it."""
         raise no_id_token(audience, "an access token alone makes none")
+
+    def signed_jwt(self, audience: str) -> Token:
+        """Raise `NoCredentials`: an access token does not tell whether it is a service account's."""
+        raise no_signed_jwt(audience, "an access token alone signs nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +105,10 @@ class Impersonated:
     def id_token(self, audience: str) -> Token:
         """Return a new ID token for `audience`."""
         return id_token_of(self.exchange, self.source.token().value, self.principal, audience)
+
+    def signed_jwt(self, audience: str) -> Token:
+        """Return a JWT that the service account signs for `audience`."""
+        return signed_jwt_of(self.exchange, self.source.token().value, self.principal, audience)
 
 
 @dataclass(slots=True)
@@ -129,6 +148,7 @@ class Credentials:
         self._source = source
         self._access = _Kept()
         self._ids: dict[str, _Kept] = {}
+        self._signed: dict[str, _Kept] = {}
 
     def __repr__(self) -> str:
         return f"Credentials({self.principal or type(self._source).__name__})"
@@ -163,6 +183,11 @@ class Credentials:
         """Return another ID token for `audience` than `stale`, which was not taken."""
         return await self._id(audience, stale)
 
+    async def signed_jwt(self, audience: str, stale: Secret | None = None) -> Secret:
+        """Return a JWT that the caller's service account signs for `audience`, another one than `stale`. Raises `NoCredentials`."""
+        cached = self._signed.setdefault(audience, _Kept())
+        return await cached.fresh(lambda: self._source.signed_jwt(audience), stale=stale)
+
     async def _id(self, audience: str, stale: Secret | None = None) -> Secret:
         cached = self._ids.setdefault(audience, _Kept())
         return await cached.fresh(lambda: self._source.id_token(audience), stale=stale)
@@ -191,6 +216,30 @@ class GoogleIdentity:
         credentials' own.
         """
         return str(claims(await self.token()).get("email", "")) or await self._credentials.who()
+
+
+class SignedIdentity:
+    """The service account of `credentials`, as the caller of what Identity-Aware Proxy guards at `url`: a `homeport.identity.Identity`."""
+
+    through_iap = True
+
+    def __init__(self, credentials: Credentials, url: str) -> None:
+        self._credentials, self._audience = credentials, f"{url}/*"
+
+    def __repr__(self) -> str:
+        return f"Signer({self._credentials!r}, {self._audience!r})"
+
+    async def token(self) -> Secret:
+        """Return a JWT that is good for some minutes at least. Raises `NoCredentials`."""
+        return await self._credentials.signed_jwt(self._audience)
+
+    async def renewed(self, stale: Secret) -> Secret:
+        """Return another JWT than `stale`, which was not taken."""
+        return await self._credentials.signed_jwt(self._audience, stale)
+
+    async def who(self) -> str:
+        """Return the e-mail of the account that signs."""
+        return str(claims(await self.token()).get("iss", ""))
 
 
 def given(token: str, principal: str = "") -> Credentials:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from homeport.child_environment import without_secrets
 from homeport.errors import NoCredentials
 from homeport.google.errors import LOGIN
-from homeport.google.identity import Token, identity, no_id_token
+from homeport.google.identity import Token, identity, no_id_token, no_signed_jwt
 from homeport.secret import Secret
 
 _PATIENCE_S = 30.0
@@ -55,6 +55,10 @@ class Gcloud:
         if not text:
             raise no_id_token(audience, "nobody is logged in to gcloud")
         return identity(Secret(text))
+
+    def signed_jwt(self, audience: str) -> Token:
+        """Raise `NoCredentials`: whoever is logged in to gcloud signs by nothing that is here."""
+        raise no_signed_jwt(audience, "gcloud's login is a person's")
 
     def _ask(self, *arguments: str) -> str:
         try:

@@ -35,6 +35,7 @@ _ROLES = (
     ("iam.serviceAccounts.implicitDelegation", "roles/iam.serviceAccountTokenCreator"),
     ("iam.serviceAccounts.sign", "roles/iam.serviceAccountTokenCreator"),
     ("iap.", "roles/iap.admin"),
+    ("iap.webServiceVersions.accessViaIAP", "roles/iap.httpsResourceAccessor"),
     ("logging.", "roles/logging.viewer"),
     ("modelarmor.", "roles/modelarmor.admin"),
     ("monitoring.", "roles/monitoring.editor"),

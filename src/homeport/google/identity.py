@@ -18,6 +18,8 @@ from homeport.secret import Secret, judged
 
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 _HOST = "iamcredentials.googleapis.com"
+_SIGNED_S = 3600
+"""How long what an account signs is good: as long as Google's guide on Identity-Aware Proxy has it."""
 _UNKNOWN_S = 600.0
 """How long a token lasts that does not say it."""
 
@@ -71,6 +73,31 @@ def access_token_of(exchange: Exchange, caller: Secret, account: str, *, princip
     response = _send(exchange, caller, path, body, principal=principal).json()
     ends = datetime.fromisoformat(str(response["expireTime"]))
     return Token(value=Secret(str(response["accessToken"])), lasts=(ends - datetime.now(UTC)).total_seconds())
+
+
+def signed_jwt_of(
+    exchange: Exchange, caller: Secret, account: str, audience: str, delegates: Sequence[str] = ()
+) -> Token:
+    """Return a JWT that the service account `account` signs for `audience`, made for `caller`'s access token. Raises `GoogleError`."""
+    body = {"payload": json.dumps(own_claims(account, audience)), "delegates": list(delegates)}
+    answer = _send(exchange, caller, f"v1/projects/-/serviceAccounts/{account}:signJwt", body)
+    return identity(Secret(str(answer.json()["signedJwt"])))
+
+
+def own_claims(account: str, audience: str) -> dict[str, Json]:
+    """Return what a service account says of itself to `audience`, for an hour."""
+    now = int(time.time())
+    return {"iss": account, "sub": account, "aud": audience, "iat": now, "exp": now + _SIGNED_S}
+
+
+def no_signed_jwt(audience: str, why: str) -> NoCredentials:
+    """Return the error where these credentials are no service account's, which could sign for itself."""
+    return NoCredentials(
+        f"nothing can be signed for {audience}: {why}. Identity-Aware Proxy lets people in by a browser, and programs by what a service "
+        "account signs",
+        hint="name a service account that you may act as, and that [access] iap lets in: "
+        "export HOMEPORT_IMPERSONATE=NAME@PROJECT.iam.gserviceaccount.com",
+    )
 
 
 def no_id_token(audience: str, why: str) -> NoCredentials:

@@ -51,7 +51,7 @@ class IamResource:
     """
 
     api: str
-    """`cloudresourcemanager`, `storage`, `secretmanager`, `artifactregistry`, `run` or `iam`."""
+    """`cloudresourcemanager`, `storage`, `secretmanager`, `artifactregistry`, `run`, `iap` or `iam`."""
     path: str
     """The thing's own path, with its version."""
 
@@ -72,7 +72,7 @@ async def read(google: Google, thing: IamResource) -> Json:
     """Return the policy as it is, with its conditions and its etag."""
     if thing.api == "storage":
         return await google.get("storage", f"{thing.path}/iam", optionsRequestedPolicyVersion=_VERSION)
-    if thing.api == "cloudresourcemanager":
+    if thing.api in {"cloudresourcemanager", "iap"}:
         body = {"options": {"requestedPolicyVersion": _VERSION}}
         return await google.post(thing.api, f"{thing.path}:getIamPolicy", body, repeatable=True)
     options = {"options.requestedPolicyVersion": _VERSION}

@@ -45,6 +45,7 @@ from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.encryption_fact import EncryptionFact
 from homeport.targets.cloudrun.guard import GuardCostFact
 from homeport.targets.cloudrun.guard_road import GuardRoadFact
+from homeport.targets.cloudrun.iap_fact import IapFact
 from homeport.targets.cloudrun.observe_fact import ObserveFact
 from homeport.targets.cloudrun.regions_fact import RegionsFact
 from homeport.targets.cloudrun.startup_cache_fact import StartupCacheFact
@@ -90,6 +91,7 @@ FACTS: tuple[type[Fact], ...] = (
     StartupCacheFact,
     DurationFact,
     of_cloudrun.CallersFact,
+    IapFact,
 )
 RESULTS: dict[str, Any] = {  # Any: types
     "error": ErrorShape,

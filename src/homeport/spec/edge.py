@@ -19,8 +19,7 @@ KEY_BYTES = 128
 """Cloud Armor tells keys apart by so many bytes of a header's value."""
 _UNBUILT_KEYS = {
     "iap": (
-        "Identity-Aware Proxy takes none of the ID tokens by which homeport proves a revision, whatever audience they name, unless it has an "
-        "OAuth client of your own. Callers are let in by [access] as before"
+        "Identity-Aware Proxy stands before the service itself, and not before its load balancer, too: [access] iap, without an [edge]"
     ),
 }
 _OWN_PATHS = frozenset((

@@ -16,6 +16,7 @@ from homeport.spec.agent import Agent
 from homeport.spec.edge import Edge
 from homeport.spec.guard import Guard
 from homeport.spec.guard_roads import road_refusal
+from homeport.spec.iap import iap_refusal
 from homeport.spec.observe import Observe
 from homeport.spec.regions import refusal
 from homeport.spec.scaling import Scaling
@@ -208,6 +209,10 @@ class Access(SpecTable):
         default=(), examples=[["user:colleague@example.com"]]
     )
     """Who may call it, as IAM writes it: user:, group:, serviceAccount:, domain:, principalSet:."""
+    iap: tuple[Annotated[str, Field(pattern=patterns.MEMBER)], ...] = Field(
+        default=(), examples=[["group:team@example.com"]]
+    )
+    """Who may come in through Identity-Aware Proxy instead, which then stands before the service: people by a browser, service accounts by what they sign."""
     audience: str | None = Field(
         default=None, pattern=patterns.AUDIENCE, examples=["https://models.example.com"]
     )
@@ -225,7 +230,7 @@ class Access(SpecTable):
     )
     """A key of Cloud KMS in the region, for the weights, the images and the service. {region} in it is the region: each has its own key then."""
 
-    @field_validator("callers", mode="before")
+    @field_validator("callers", "iap", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
         return tuple(value) if isinstance(value, list) else value
@@ -287,7 +292,7 @@ class Spec(SpecTable):
             raise ValueError(
                 "an API gateway guards nothing where [access] lets anybody call the service at its own address; remove one of the two"
             )
-        if why := refusal(self) or road_refusal(self):
+        if why := refusal(self) or road_refusal(self) or iap_refusal(self):
             raise ValueError(why)
         if self.edge is not None and self.name in {*self.edge.backends.values(), *self.edge.shares}:
             raise ValueError(

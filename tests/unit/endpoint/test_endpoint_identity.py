@@ -337,6 +337,9 @@ class Source:
         self.made += 1
         return Token(value=Secret(id_token(self.made)), lasts=3600)
 
+    def signed_jwt(self, audience: str) -> Token:
+        return self.id_token(audience)
+
 
 def test_a_caller_renews_its_token_before_the_end_and_when_it_is_not_taken() -> None:
     async def scene() -> None:

@@ -424,6 +424,9 @@ class Renewable:
     def id_token(self, audience: str) -> Token:
         raise NotImplementedError
 
+    def signed_jwt(self, audience: str) -> Token:
+        return self.id_token(audience)
+
 
 def test_a_token_that_is_not_taken_is_renewed_once() -> None:
     def handler(request: httpx2.Request) -> httpx2.Response:

@@ -12,8 +12,8 @@ from homeport.progress import Progress
 from homeport.reconcile import Outputs
 from homeport.resources.google.iam_binding import Grant
 
-MONITORING, NETWORK_SERVICES = "monitoring", "networkservices"
-_DOMAINS = {MONITORING: "gcp-sa-monitoring-notification", NETWORK_SERVICES: "gcp-sa-dep"}
+IAP, MONITORING, NETWORK_SERVICES = "iap", "monitoring", "networkservices"
+_DOMAINS = {IAP: "gcp-sa-iap", MONITORING: "gcp-sa-monitoring-notification", NETWORK_SERVICES: "gcp-sa-dep"}
 """Where a service's account lives: of Cloud Monitoring that is what its uptime checks call as, of Network Services what extensions do."""
 
 
@@ -43,4 +43,4 @@ async def agent(google: Google, service: str) -> str:
     return f"serviceAccount:service-{number}@{_DOMAINS[service]}.iam.gserviceaccount.com"
 
 
-__all__ = ["MONITORING", "NETWORK_SERVICES", "AgentGrant", "agent"]
+__all__ = ["IAP", "MONITORING", "NETWORK_SERVICES", "AgentGrant", "agent"]

@@ -9,6 +9,7 @@ from homeport.resources.google.traffic import addresses_of, is_closed
 from homeport.secret import Secret
 from homeport.targets.cloudrun.edge_backends_check import behind
 from homeport.targets.cloudrun.guard_check import guard
+from homeport.targets.cloudrun.iap_check import iap_misfit
 from homeport.targets.cloudrun.invokers import INVOKERS
 from homeport.targets.cloudrun.seen_deployment import (
     INGRESS_ALL,
@@ -25,7 +26,6 @@ from homeport.verify.checks.load import together
 from homeport.verify.report import Finding, Outcome, Result, failed, passed, skipped
 from homeport.verify.runner import names_of
 
-_REFUSED = frozenset({401, 403})
 _FEW = ("/", "/v1/models", "/v1/chat/completions")
 """Asked where the front answers, which knows no paths."""
 _METRICS = ("/metrics", "/metrics/", "/metrics?name=x", "//metrics", "/v1/../metrics")
@@ -143,6 +143,8 @@ async def private(deployed: SeenDeployment) -> Finding:
         return skipped(_PUBLIC)
     if deployed.service.get("invokerIamDisabled"):
         return failed("the check of callers is off (invokerIamDisabled): everybody may call it")
+    if wrong := iap_misfit(deployed):
+        return failed(wrong, iap=sorted(deployed.entrants))
     bindings = deployed.policy.get("bindings", ())
     opened = sorted({member for binding in bindings for member in binding.get("members", ())} & _EVERYBODY)
     if opened:
@@ -287,13 +289,13 @@ async def metrics(deployed: SeenDeployment) -> Finding:
     statuses = await _statuses(deployed, [(deployed.front, path) for path in (*_METRICS, *_FEW)], token)
     if _unlooked(deployed, statuses):
         return skipped(_UNLOOKED, statuses=statuses)
-    if set(statuses.values()) <= _REFUSED:
+    if set(statuses.values()) <= deployed.refusals:
         return skipped("not checked: who asks from here is let in nowhere", statuses=statuses)
     metric_statuses = {place: statuses[place] for place in statuses if "metrics" in place}
     opened = [
         f"{place} gets {status}"
         for place, status in metric_statuses.items()
-        if status not in _REFUSED | {404}
+        if status not in deployed.refusals | {404}
     ]
     if opened:
         return failed(
@@ -347,7 +349,8 @@ def _unlooked(deployed: SeenDeployment, statuses: Mapping[str, int]) -> bool:
 
 def _judged(deployed: SeenDeployment, statuses: Mapping[str, int], how: str) -> Finding:
     # A request from outside to an internal service gets 404, whatever the path.
-    fine = _REFUSED if deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL else _REFUSED | {404}
+    open_to_all = deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL
+    fine = deployed.refusals if open_to_all else deployed.refusals | {404}
     opened = [f"{place} gets {status}" for place, status in statuses.items() if status not in fine]
     if opened:
         more = f", and {len(opened) - 3} more" if len(opened) > 3 else ""

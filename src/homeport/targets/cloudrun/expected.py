@@ -37,7 +37,7 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
         baked=in_image,
         weights_digest=model.wanted if not in_image else "",
         weights_annotation=WEIGHTS,
-        callers=frozenset((*target.callers, *own_members(target.names))),
+        **_let_in(target),
         bucket=target.names.bucket,
         prefixes=frozenset(mount.prefix for mount in target.mounts),
         caches=target.names.caches if target.cache is not None else "",
@@ -120,6 +120,11 @@ async def _look(stored: StoredWeights) -> _Lies:
     if live is None:
         return _Lies(wanted=stored.digest, broken=stored.uri)
     return _Lies(wanted=stored.digest or live["digest"], digest=live["digest"])
+
+
+def _let_in(target: CloudRunTarget) -> dict[str, Any]:  # Any: arguments of `ExpectedDeployment`
+    callers = frozenset((*target.callers, *own_members(target.names)))
+    return {"callers": callers, "entrants": frozenset(target.spec.access.iap)}
 
 
 def _screened(target: CloudRunTarget) -> dict[str, Any]:  # Any: arguments of `ExpectedDeployment`

@@ -31,6 +31,7 @@ from homeport.targets.cloudrun.guard_found import MAKE as GUARD_MAKE
 from homeport.targets.cloudrun.guard_road_found import MAKE as ROAD_MAKE
 from homeport.targets.cloudrun.guard_road_found import NEEDS as ROAD_NEEDS
 from homeport.targets.cloudrun.guard_road_found import found_grants
+from homeport.targets.cloudrun.iap import found_entrants
 from homeport.targets.cloudrun.inventory import (
     GUARD_ROAD,
     REGIONAL_EDGE,
@@ -133,11 +134,18 @@ async def find_managed(
         things |= schedule
     grants, unread = await _grants(google, name, inventory, things)
     of_road, unsure = await found_grants(google, name, inventory)
+    entrants, untold = await found_entrants(google, name, inventory)
     return FoundResources(
         name=name,
         regions=tuple(sorted({thing.region for thing in inventory.of(name)} - {""})),
-        resources=(*(_before(thing, grants) for thing in things.values()), *gateway, *grants, *of_road),
-        unread=(*inventory.unread, *not_listed, *unlisted, *unread, *unsure),
+        resources=(
+            *(_before(thing, grants) for thing in things.values()),
+            *gateway,
+            *grants,
+            *of_road,
+            *entrants,
+        ),
+        unread=(*inventory.unread, *not_listed, *unlisted, *unread, *unsure, *untold),
         others=tuple(endpoint for endpoint in inventory.endpoints if endpoint != name),
     )
 

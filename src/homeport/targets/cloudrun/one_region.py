@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from homeport import google
 from homeport.engines.registry import module
-from homeport.errors import GatedModel, HomeportError, NotFound, UnknownModel
+from homeport.errors import GatedModel, HomeportError, NotFound, UnknownModel, Unsupported
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
@@ -35,6 +35,7 @@ from homeport.targets.cloudrun.expected import refuse_other
 from homeport.targets.cloudrun.guard_road_target import with_road
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
+from homeport.targets.cloudrun.iap_target import with_iap
 from homeport.targets.cloudrun.logs import lines_after, logs, starts
 from homeport.targets.cloudrun.managed import tables_of
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
@@ -133,6 +134,11 @@ class CloudRunLifecycle:
         """Return what `up` would make as files of another tool, by name. Raises what `homeport.export` raises."""
         from homeport.export import export
 
+        if self.spec.access.iap:
+            raise Unsupported(
+                "access.iap is not exported: no tool's files for Identity-Aware Proxy before a service were tried",
+                hint="leave iap out for the export, and turn it on by hand: `gcloud beta run services update NAME --iap`",
+            )
         # What is exported must make all of it where nothing is yet, so weights that lie there already count, too.
         target = await self._asked(await self.graph(progress), stored_too=True)
         further = tuple(
@@ -253,6 +259,8 @@ class CloudRunLifecycle:
         """Return who may call it: label and words."""
         if self.spec.access.public:
             return {"access": "public: anybody on the internet may use it, and you pay"}
+        if self.spec.access.iap:
+            return {"access": f"through Identity-Aware Proxy: {', '.join(self.spec.access.iap)}"}
         who = ", ".join(self.spec.access.callers)
         return {"access": f"private: {who or 'owners of the project, and nobody else'}"}
 
@@ -260,6 +268,11 @@ class CloudRunLifecycle:
         """Return how it is called from here."""
         if self.spec.access.public:
             return "it is public: anybody on the internet may use it, and you pay"
+        if self.spec.access.iap:
+            return (
+                "people open it in a browser, through Identity-Aware Proxy; `homeport proxy`, as a service account that it lets in "
+                "(HOMEPORT_IMPERSONATE), opens a local port to it for any OpenAI client"
+            )
         return "it is private: `homeport proxy` opens a local port to it for any OpenAI client"
 
     @property
@@ -306,6 +319,7 @@ class CloudRunLifecycle:
         )  # fmt: skip
         observed = await with_uptime(with_observe(bare_target))
         ready = with_agent(with_gateway(observed))
+        ready = await with_iap(ready)
         target = await with_road(await with_edge(ready, prove, via=self.via, first=self.first))
         if asking:
             target = await self._asked(target)

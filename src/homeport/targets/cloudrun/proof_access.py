@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from homeport.backoff import Backoff
 from homeport.errors import HomeportError, PermissionDenied
 from homeport.google import Binding, Google, IamResource, policy
-from homeport.google.credentials import GoogleIdentity
 from homeport.google.grants import command, member_of
 from homeport.resources.google.propagation import CHANGED_S
 from homeport.resources.google.traffic import Body, address_of
+from homeport.targets.cloudrun.iap import ACCESSOR, COME_IN, resource_of
 from homeport.targets.cloudrun.invokers import INVOKERS
-from homeport.targets.cloudrun.verification import Expectation, outside
+from homeport.targets.cloudrun.verification import Expectation, identity_for, outside
 
 CALL = "run.routes.invoke"
 _REFUSED = 403
@@ -30,7 +30,8 @@ async def let_in(
     A proof that is cut off leaves its grant behind; the next `up` takes it back as it does with any that the file does
     not name.
     """
-    identity = GoogleIdentity(google.credentials, str(service.get("uri") or address_of(service)))
+    url = promise.subject.endpoint.root_url
+    identity = identity_for(google, service, str(service.get("uri") or address_of(service)), url)
     try:
         who = await identity.who()
     except HomeportError:
@@ -38,13 +39,22 @@ async def let_in(
     if promise.planned.public or not who:
         yield promise
         return
-    url = promise.subject.endpoint.root_url
 
     async def is_let_in() -> bool:
         async with outside(via, promise.subject.endpoint.headers) as sender:
             return await sender.status(url, "/v1/models", token=await identity.token()) != _REFUSED
 
-    async with granted(google, f"v2/{service['name']}", who, is_let_in) as member:
+    if service.get("iapEnabled"):
+        through = ProofDoor(
+            on=await resource_of(google, str(service["name"])), role=ACCESSOR, permission=COME_IN
+        )
+        async with granted(google, through, who, is_let_in) as member:
+            # Its account is let in to the service by a grant of this very `up`, perhaps, which has to be seen, too.
+            await _wait_for_grant(google, "Identity-Aware Proxy", is_let_in)
+            entrants = promise.planned.entrants | ({member} if member else set())
+            yield replace(promise, planned=replace(promise.planned, entrants=entrants))
+        return
+    async with granted(google, door_of(f"v2/{service['name']}"), who, is_let_in) as member:
         if not member:
             yield promise
         else:
@@ -52,19 +62,33 @@ async def let_in(
             yield replace(promise, planned=planned)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofDoor:
+    """What somebody is let in by for the time of a proof."""
+
+    on: IamResource
+    role: str
+    permission: str
+
+
+def door_of(path: str) -> ProofDoor:
+    """Return the door of the service at `path` itself."""
+    return ProofDoor(on=IamResource(api="run", path=path), role=INVOKERS[0], permission=CALL)
+
+
 @asynccontextmanager
 async def granted(
-    google: Google, path: str, who: str, is_let_in: Callable[[], Awaitable[bool]]
+    google: Google, door: ProofDoor, who: str, is_let_in: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[str]:
     """
     Yield the member that was let in for the time, '' where that was not needed. Raises `PermissionDenied`, with the
-    command, where `who` may not call the service at `path` and may not be let in.
+    command, where `who` may not come in by `door` and may not be let in.
     """
-    if await _may_already(google, path, who):
+    if await _may_already(google, door, who):
         yield ""
         return
     member = member_of(who)
-    on, binding = IamResource(api="run", path=path), Binding(role=INVOKERS[0], members=(member,))
+    on, binding = door.on, Binding(role=door.role, members=(member,))
     try:
         changed = await policy.grant(google, on, [binding])
     except PermissionDenied as error:
@@ -73,7 +97,7 @@ async def granted(
             return
         raise PermissionDenied(
             f"{who} proves the new revision and may not call it, and may not be let in for that: {error}",
-            hint=f"somebody who may do so can grant it: {command(CALL, principal=who, project=google.project)}",
+            hint=f"somebody who may do so can grant it: {command(door.permission, principal=who, project=google.project)}",
         ) from error
     if not changed:
         yield ""
@@ -85,7 +109,7 @@ async def granted(
         await policy.revoke(google, on, [binding])
 
 
-async def _may_already(google: Google, path: str, who: str) -> bool:
+async def _may_already(google: Google, door: ProofDoor, who: str) -> bool:
     """Return True if the one whose token calls the service is the one who deploys, and may call it."""
     try:
         deployer = await google.credentials.who()
@@ -93,8 +117,9 @@ async def _may_already(google: Google, path: str, who: str) -> bool:
         deployer = ""
     if deployer.casefold() != who.casefold():
         return False
-    answer = await google.post("run", f"{path}:testIamPermissions", {"permissions": [CALL]}, repeatable=True)
-    return CALL in answer.get("permissions", ())
+    path, body = f"{door.on.path}:testIamPermissions", {"permissions": [door.permission]}
+    answer = await google.post(door.on.api, path, body, repeatable=True)
+    return door.permission in answer.get("permissions", ())
 
 
 async def _wait_for_grant(google: Google, who: str, is_let_in: Callable[[], Awaitable[bool]]) -> None:
@@ -102,14 +127,15 @@ async def _wait_for_grant(google: Google, who: str, is_let_in: Callable[[], Awai
     wait = Backoff(
         what=f"the grant of {who} to be seen", within=CHANGED_S, first=2.0, factor=1.5, longest=15.0
     )
-    google.note(
-        f"{who} may not call the service, and is let in for the proof: {CHANGED_S / 60:.0f} min at most"
-    )
+    told = False
     while True:
         try:
             if await is_let_in():
                 return
         except HomeportError:
             return  # It does not answer: that is for the checks to tell.
+        if not told:
+            google.note(f"{who} is let in for the proof, once that is seen: {CHANGED_S / 60:.0f} min at most")
+            told = True
         if not await wait.pause():
             return

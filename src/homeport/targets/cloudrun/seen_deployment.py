@@ -93,6 +93,8 @@ class ExpectedDeployment:
     """Of their manifest; '' where neither the source tells it nor whole weights in the bucket."""
     weights_annotation: str = ""
     """The revision's annotation that holds it."""
+    entrants: frozenset[str] = frozenset()
+    """Members that come in through Identity-Aware Proxy; empty where none stands before it."""
     callers: frozenset[str] = frozenset()
     """Members that may call it, such as `user:YOU@EXAMPLE.COM`, besides those of the project."""
     bucket: str = ""
@@ -154,6 +156,13 @@ class SeenDeployment:
     """The caller's own token for another audience."""
     own: ProbeToken = field(default_factory=ProbeToken)
     """The caller's own token, for the right audience."""
+    entrants: frozenset[str] = frozenset()
+    """Members that Identity-Aware Proxy lets in; empty where none stands before it."""
+
+    @property
+    def refusals(self) -> frozenset[int]:
+        """Return the statuses that are a refusal: Identity-Aware Proxy sends whoever shows no token to Google's login."""
+        return frozenset({401, 403}) | (frozenset({302}) if self.service.get("iapEnabled") else frozenset())
 
     @property
     def front(self) -> str:

@@ -17,7 +17,7 @@ from homeport.json_types import JsonObject
 from homeport.reconcile import Concat, Ref
 from homeport.spec import Access, CloudRun, Edge, Scaling
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer, Volume, volumes_of
-from homeport.targets.cloudrun.service_labels import CACHE_LABEL, GUARD_LABEL, edge_labels
+from homeport.targets.cloudrun.service_labels import CACHE_LABEL, GUARD_LABEL, IAP_LABEL, edge_labels
 
 ANNOTATION = "homeport/"
 """Begins the keys of our annotations."""
@@ -100,11 +100,13 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     labels = edge_labels(wanted.edge.kind) if wanted.edge else {}
     labels |= wanted.labels
     labels |= {GUARD_LABEL: "model-armor"} if wanted.guarded else {}
+    labels |= {IAP_LABEL: "service"} if access.iap else {}
     labels |= {CACHE_LABEL: "auto"} if wanted.cache else {}
     body: dict[str, Any] = {
         **({"labels": labels} if labels else {}),
         **({} if wanted.edge else {"ingress": ingress(access)}),
         "invokerIamDisabled": access.public,
+        "iapEnabled": bool(access.iap),
         "scaling": {"minInstanceCount": wanted.scaling.least(wanted.moment)},
         "template": _template(wanted),
     }

@@ -15,6 +15,7 @@ from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.rest import RestResource
+from homeport.resources.google.service_agent import IAP
 from homeport.resources.google.startup_cache import NONE
 from homeport.targets.cloudrun import facts
 from homeport.targets.cloudrun.agent_secrets import unwanted_readers
@@ -31,6 +32,8 @@ from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
 from homeport.targets.cloudrun.guard_road import GuardRoad, before_it_serves
 from homeport.targets.cloudrun.guard_road_found import unwanted_road
+from homeport.targets.cloudrun.iap import EndpointIap, unwanted_entrants
+from homeport.targets.cloudrun.iap_fact import IapFact
 from homeport.targets.cloudrun.in_region import over_regions, surplus_in
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.left_behind import left_behind
@@ -62,6 +65,8 @@ class CloudRunTarget(CloudRunGraph):
     """What the reader of a plan should know of where it is."""
     api_gateway: EndpointApiGateway | None = None
     """What takes clients' keys before the service, which stays as it is without one."""
+    iap: EndpointIap | None = None
+    """Identity-Aware Proxy before the service."""
     road: GuardRoad | None = None
     """What of Google's screens at its load balancer."""
     further: tuple[CloudRunTarget, ...] = ()
@@ -70,14 +75,16 @@ class CloudRunTarget(CloudRunGraph):
     @property
     def more_apis(self) -> tuple[str, ...]:
         """Return the APIs that some tables of the file need besides."""
-        return (*super().more_apis, *(self.api_gateway.apis if self.api_gateway else ()))
+        iap = (IAP,) if self.iap else ()
+        return (*super().more_apis, *(self.api_gateway.apis if self.api_gateway else ()), *iap)
 
     @property
     def callers(self) -> tuple[str, ...]:
         """Return the members that may call the model's service: those of the file, services of the endpoint, its API gateway, and what watches it."""
         watching = self.observing.callers if self.observing else ()
         gateway = (self.api_gateway.member,) if self.api_gateway else ()
-        return (*self.spec.access.callers, *self.beside_it.callers, *gateway, *watching)
+        iap = (self.iap.agent,) if self.iap else ()
+        return (*self.spec.access.callers, *self.beside_it.callers, *gateway, *watching, *iap)
 
     @property
     def service(self) -> RestResource:
@@ -94,6 +101,7 @@ class CloudRunTarget(CloudRunGraph):
         """Return everything that is wanted, as resources: those of all regions."""
         own = [*super().resources(), *(self.api_gateway.resources() if self.api_gateway else ())]
         own = before_it_serves(own, self.road) if self.road else own
+        own = [*self.iap.before_proof(own), *self.iap.resources()] if self.iap else own
         if not self.further:
             return own
         there = [(target.names.region, target.resources()) for target in self.further]
@@ -184,6 +192,7 @@ class CloudRunTarget(CloudRunGraph):
         parts += await unwanted_road(
             self.google, self.names, self.road, labels, template=self.foundations.guard, leftovers=parts
         )
+        parts += await unwanted_entrants(self.google, self.names, self.iap, labels)
         if live_labels is None:
             parts += await left_behind(self.foundations, observed=self.observing is not None)
         there = [target.names for target in self.further]
@@ -234,10 +243,11 @@ class CloudRunTarget(CloudRunGraph):
         more = (*login_findings(self.settings, self.names.project),)
         more += await self.api_gateway.findings() if self.api_gateway else ()
         more += tuple(self.road.findings()) if self.road else ()
+        more += tuple(await self.iap.findings()) if self.iap else ()
         return Findings((*findings.all, *more, *(self.edge.findings(front) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
-        settings, access, model = self.spec.engine, self.spec.access, self.chosen.model
+        settings, model = self.spec.engine, self.chosen.model
         size = self.chosen.published.size or self.pinned_size
         estimate, best = self.estimate, self.estimate.best
         assert best is not None
@@ -276,7 +286,7 @@ class CloudRunTarget(CloudRunGraph):
         stored_bytes = 0 if self.delivery == PREBUILT else size * (1 + len(self.further))
         yield facts.StayingFact.of(load_prices(), self.foundations.zones, stored_bytes, baked=self.baked)
         yield facts.ColdStartFact.of(self.cold_start)
-        yield facts.CallersFact(public=access.public, callers=self.callers)
+        yield from self._who_calls()
         yield from self.told
         yield from self.road.facts() if self.road else ()
         yield from self.edge.facts(load_prices(), screens=self.road is not None) if self.edge else ()
@@ -292,6 +302,11 @@ class CloudRunTarget(CloudRunGraph):
         every = [(target.names.region, target.foundations.key) for target in (self, *self.further)]
         if keys := {region: key for region, key in every if key}:
             yield EncryptionFact(keys=keys)
+
+    def _who_calls(self) -> Iterator[Fact]:
+        yield facts.CallersFact(public=self.spec.access.public, callers=self.callers)
+        if self.iap:
+            yield IapFact(members=self.iap.members, agent=self.iap.agent)
 
     def _warm_hours(self) -> Iterator[Fact]:
         """Yield what warm hours cost, in all regions together; nothing without any."""
@@ -324,7 +339,8 @@ class CloudRunTarget(CloudRunGraph):
             uptime=self.observing is not None and self.observing.probe is not None,
             screened=armored(self.spec.gateway_guard) is not None,
             road=self.road is not None,
-            callers=access.callers,
+            callers=(*access.callers, *access.iap),
+            iap=self.iap is not None,
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
             secret=self.token is not None,

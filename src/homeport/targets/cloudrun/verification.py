@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING
 
 from homeport.certificates import certificates
 from homeport.endpoint import Endpoint
+from homeport.endpoint.identity import Identity
 from homeport.errors import (
     ApiDisabled,
     HomeportError,
     NetworkError,
     NotFound,
-    PermissionDenied,
     VerificationFailed,
 )
-from homeport.google import Google, IamResource, grants, policy
-from homeport.google.credentials import GoogleIdentity
-from homeport.google.identity import claims
+from homeport.google import Google, IamResource, policy
+from homeport.google.credentials import GoogleIdentity, SignedIdentity
 from homeport.json_types import JsonObject
 from homeport.progress import Progress, Silent
 from homeport.resources.google.traffic import Body, Receipt, address_of, receipts, shares
@@ -35,6 +34,8 @@ from homeport.targets.cloudrun.checks import (
     StoredBucket,
     verify_deployed,
 )
+from homeport.targets.cloudrun.iap import entering
+from homeport.targets.cloudrun.strangers import elsewhere_token, stranger_token
 from homeport.task import Task
 from homeport.verify import Finding, Outcome, Report, Result, VerificationSubject, checks_of
 from homeport.verify.check import Check, OnResult, picked
@@ -45,16 +46,10 @@ if TYPE_CHECKING:
     import httpx2
 
 
-_AS_ANOTHER = "iam.serviceAccounts.getOpenIdToken"
-"""What it takes to have an ID token of a service account. Not even a project's owner has it."""
-
 _STARTS_WITHIN_S = 1800.0
 """As long as the longest startup probe waits."""
 _AWAKE_S = 5.0
 """What takes longer to answer does not sleep lightly."""
-
-_ELSEWHERE = "https://another.example.com"
-"""An audience that is nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,10 +148,17 @@ def endpoint_of(
         name=str(service["name"]).rpartition("/")[2],
         base_url=f"{url or address_of(service)}/v1",
         model=model,
-        identity=GoogleIdentity(google.credentials, origin),
+        identity=identity_for(google, service, origin, url or address_of(service)),
         via=via,
         task=task,
     )
+
+
+def identity_for(google: Google, service: Body, origin: str, url: str) -> Identity:
+    """Return the logged-in user as a caller of a service at `url`: by an ID token for its `origin`, or behind Identity-Aware Proxy by what their account signs."""
+    if service.get("iapEnabled"):
+        return SignedIdentity(google.credentials, url)
+    return GoogleIdentity(google.credentials, origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +194,7 @@ class Verifier:
             results = await self._endpoint(subject, reached)
             revision = await self.google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
             origin = str(service.get("uri") or address_of(service))
+            signs = subject.endpoint.root_url if service.get("iapEnabled") else ""
             deployed = SeenDeployment(
                 service=service,
                 revision=revision,
@@ -200,8 +203,9 @@ class Verifier:
                 sender=sender,
                 url=promise.subject.endpoint.root_url,
                 bucket=promise.bucket,
-                stranger=await _stranger(self.google, self.stranger, origin),
-                elsewhere=await _elsewhere(self.google),
+                stranger=await stranger_token(self.google, self.stranger, origin, signs=signs),
+                elsewhere=await elsewhere_token(self.google, signs=bool(signs)),
+                entrants=await entering(self.google, str(service["name"])) if signs else frozenset(),
                 own=await _own(subject.endpoint),
             )
             more = await verify_deployed(deployed, only=self.only, on_result=self.on_result)
@@ -303,26 +307,6 @@ def _unproven(name: str, service: Body, revision: str) -> tuple[str, str]:
     return text, "`homeport down --on cloudrun` ends it; "
 
 
-async def _stranger(google: Google, account: str, origin: str) -> ProbeToken:
-    """Return a token of `account` for the right audience, made by the logged-in user, if they may."""
-    path = f"v1/projects/-/serviceAccounts/{account}:generateIdToken"
-    body = {"audience": origin, "includeEmail": True}
-    try:
-        response = await google.post("iamcredentials", path, body, repeatable=True)
-    except PermissionDenied:
-        try:
-            who = await GoogleIdentity(google.credentials, origin).who()
-        except HomeportError:
-            who = ""
-        grant = grants.command(_AS_ANOTHER, principal=who, project=google.project, account=account)
-        return ProbeToken(
-            why_none=f"{who or 'the logged-in user'} may have no token of {account}; to check it: {grant}"
-        )
-    except HomeportError as error:
-        return ProbeToken(why_none=f"there is no token of {account}: {error}")
-    return ProbeToken(token=Secret(str(response["token"])), who=account)
-
-
 async def _own(endpoint: Endpoint) -> ProbeToken:
     """Return the caller's own token, which opens the endpoint, and must open no other address of a closed service."""
     if endpoint.identity is None:
@@ -331,19 +315,6 @@ async def _own(endpoint: Endpoint) -> ProbeToken:
         return ProbeToken(token=await endpoint.identity.token())
     except HomeportError as error:
         return ProbeToken(why_none=str(error))
-
-
-async def _elsewhere(google: Google) -> ProbeToken:
-    try:
-        token = await google.credentials.id_token(_ELSEWHERE)
-    except HomeportError as error:
-        return ProbeToken(why_none=str(error))
-    if claims(token).get("aud") != _ELSEWHERE:
-        return ProbeToken(
-            why_none="a person's token has gcloud's own audience, whatever is asked for, and Cloud Run takes it; a service "
-            "account's (HOMEPORT_IMPERSONATE=…) has the one that is asked for"
-        )
-    return ProbeToken(token=token)
 
 
 def least_instances(service: Body) -> int:

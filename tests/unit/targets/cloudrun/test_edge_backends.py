@@ -466,6 +466,6 @@ def test_shares_that_cannot_be_are_refused(deployer: WithEdge, edge: dict[str, A
 
 def test_iap_is_refused_with_the_reason(deployer: WithEdge) -> None:
     with pytest.raises(
-        SpecError, match="iap is not built yet: Identity-Aware Proxy takes none of the ID tokens"
+        SpecError, match="Identity-Aware Proxy stands before the service itself, and not before its"
     ):
         deployer.behind(iap=True)

@@ -154,6 +154,9 @@ def test_without_credentials_nothing_else_is_guessed_at() -> None:
         def token(self) -> Any:
             raise NoCredentials("nobody is logged in", hint="gcloud auth application-default login")
 
+        def signed_jwt(self, audience: str) -> Any:
+            raise NoCredentials("nobody is logged in")
+
         def id_token(self, audience: str) -> Any:
             raise NoCredentials("nobody is logged in")
 

@@ -9,7 +9,7 @@ from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from homeport.errors import PermissionDenied
 from homeport.google import Binding, IamResource, policy
-from homeport.targets.cloudrun.proof_access import granted
+from homeport.targets.cloudrun.proof_access import door_of, granted
 
 SERVICE = "projects/rehearsal/locations/europe-west4/services/home"
 ON = IamResource(api="run", path=f"v2/{SERVICE}")
@@ -50,7 +50,7 @@ def proven(cloud: Cloud, caller: str, who: str, *, seen_after: int = 0) -> tuple
 
     async def work() -> str:
         async with google_for(cloud, caller=caller) as google:
-            async with granted(google, f"v2/{SERVICE}", who, is_let_in) as member:
+            async with granted(google, door_of(f"v2/{SERVICE}"), who, is_let_in) as member:
                 within = cloud.access.policy("run", SERVICE).get("bindings", [])
                 assert [one["members"] for one in within] == ([[member]] if member else [])
             return member
@@ -101,7 +101,7 @@ def test_the_grant_goes_also_where_the_proof_fails() -> None:
             async def is_let_in() -> bool:
                 return True
 
-            async with granted(google, f"v2/{SERVICE}", "dev@example.com", is_let_in):
+            async with granted(google, door_of(f"v2/{SERVICE}"), "dev@example.com", is_let_in):
                 raise RuntimeError("not as promised")
 
     with pytest.raises(RuntimeError):

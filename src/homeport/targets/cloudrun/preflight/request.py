@@ -74,6 +74,8 @@ class PreflightInput:
     """The kind of the load balancer before it, or `api-gateway`; '' for none."""
     observed: bool = False
     """Whether its metrics go to Cloud Monitoring."""
+    iap: bool = False
+    """Whether Identity-Aware Proxy stands before it."""
     uptime: bool = False
     """Whether it is asked from outside."""
     callers: tuple[str, ...] = ()
@@ -100,6 +102,7 @@ class PreflightInput:
             "api-gateway": self.edge == "api-gateway",
             "observe": self.observed,
             "uptime": self.uptime,
+            "iap": self.iap,
             "screen": self.screened or self.road,
             "screen-road": self.road,
             "screen-way": self.screened and not self.network,

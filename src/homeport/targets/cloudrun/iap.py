@@ -1,0 +1,175 @@
+"""The file's `access.iap`: Identity-Aware Proxy on the model's service, who comes in through it, and the proxy's own right to call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from homeport.errors import ApiDisabled, HomeportError, NotFound
+from homeport.google import Google, IamResource, policy
+from homeport.reconcile import Resource
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.release import Release
+from homeport.resources.google.service_agent import IAP, AgentGrant, agent
+from homeport.targets.cloudrun.inventory import Inventory, Unread
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem
+from homeport.targets.cloudrun.service_labels import IAP_LABEL
+
+ACCESSOR = "roles/iap.httpsResourceAccessor"
+"""The role by which Identity-Aware Proxy lets somebody in."""
+COME_IN = "iap.webServiceVersions.accessViaIAP"
+_CALLS = "roles/run.invoker"
+"""What Google's guide has the proxy's account granted, and gcloud grants it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointIap:
+    """Identity-Aware Proxy before one endpoint's service."""
+
+    google: Google
+    names: Names
+    agent: str
+    """The proxy's own account, as policies name it: it calls the service."""
+    members: tuple[str, ...]
+    """Who may come in."""
+
+    @property
+    def on(self) -> IamResource:
+        """Return what the proxy's policy is on."""
+        number = self.agent.partition(":service-")[2].partition("@")[0]
+        return iap_resource(number, self.names.region, self.names.name)
+
+    @property
+    def calls(self) -> AgentGrant:
+        """Return the grant by which the proxy may call the service: without it nothing that comes in is answered, no proof either."""
+        return AgentGrant(
+            google=self.google,
+            agent_of=IAP,
+            role=_CALLS,
+            member=self.agent,
+            on=IamResource(api="run", path=f"v2/{self.names.service}"),
+            known_as=f"service/{self.names.name}",
+            needs=(f"service/{self.names.name}",),
+        )
+
+    def resources(self) -> list[Resource]:
+        """Return everything that is wanted of it: people come in once something verified serves."""
+        name = self.names.name
+        needs = (f"release/{name}",)
+        return [self.calls, *(_enters(self.google, name, self.on, member, needs) for member in self.members)]
+
+    def before_proof(self, resources: Iterable[Resource]) -> list[Resource]:
+        """Return all resources, with the release after the grant by which a proof is answered."""
+        return [
+            replace(resource, after=(*resource.after, self.calls.id))
+            if isinstance(resource, Release)
+            else resource
+            for resource in resources
+        ]
+
+    async def findings(self) -> list[PreflightFinding]:
+        """Return whether whoever deploys can prove a revision behind it: only a service account signs for itself."""
+        try:
+            who = await self.google.credentials.who()
+        except HomeportError as error:
+            who = str(error)
+        if who.endswith("gserviceaccount.com"):
+            return [ok("iap/proof", f"a revision is proven as {who}, which signs for itself")]
+        text = f"you are {who or 'a person'}, and Identity-Aware Proxy lets people in by a browser alone, so that no revision could be proven"
+        hint = (
+            "deploy as a service account that you may act as (roles/iam.serviceAccountTokenCreator on it): "
+            "export HOMEPORT_IMPERSONATE=NAME@PROJECT.iam.gserviceaccount.com"
+        )
+        return [problem("iap/proof", text, hint)]
+
+
+def iap_resource(number: str, region: str, service: str) -> IamResource:
+    """Return what the proxy's policy for a service of the project of that number is on."""
+    path = f"v1/projects/{number}/iap_web/cloud_run-{region}/services/{service}"
+    return IamResource(api="iap", path=path)
+
+
+async def resource_of(google: Google, service_path: str) -> IamResource:
+    """Return the same for a service of that full name; the project's number is asked for."""
+    number = (await agent(google, IAP)).partition(":service-")[2].partition("@")[0]
+    _, _, _, region, _, name = service_path.split("/")
+    return iap_resource(number, region, name)
+
+
+async def endpoint_iap(google: Google, names: Names, members: tuple[str, ...]) -> EndpointIap:
+    """Return it. Raises what keeps the project's number from being read."""
+    return EndpointIap(google=google, names=names, agent=await agent(google, IAP), members=members)
+
+
+async def unwanted_entrants(
+    google: Google, names: Names, iap: EndpointIap | None, labels: Mapping[str, str]
+) -> list[Resource]:
+    """
+    Return the grants of those who may come in and are not named any more. Only a service that says that it had the proxy is
+    asked about, and one that has it.
+    """
+    if iap is None and IAP_LABEL not in labels:
+        return []
+    on = iap.on if iap is not None else await resource_of(google, names.service)
+    return list(await _entrants(google, names.name, on, iap.members if iap is not None else (), ()))
+
+
+async def found_entrants(google: Google, name: str, inventory: Inventory) -> tuple[list[Grant], list[Unread]]:
+    """
+    Return who may come in to the endpoint's services, for them to be taken out before the service goes, and what could not be read.
+
+    No page tells whether the policy goes with the service: one of the same name would let them in again.
+    """
+    found: list[Grant] = []
+    unread: list[Unread] = []
+    for thing in inventory.of(name):
+        if thing.kind != "service" or IAP_LABEL not in thing.body.get("labels", {}):
+            continue
+        path = f"projects/{google.project}/locations/{thing.region}/services/{thing.name}"
+        try:
+            on = await resource_of(google, path)
+            found += await _entrants(google, thing.name, on, (), (f"service/{thing.name}",))
+        except HomeportError as error:
+            what = f"who comes in to {thing.name} through Identity-Aware Proxy"
+            unread.append(Unread(kind="grant", region=thing.region, what=what, error=error))
+    return found, unread
+
+
+async def entering(google: Google, service_path: str) -> frozenset[str]:
+    """Return the members that the proxy's policy for a service lets in, whatever the role. Raises what keeps it from being read."""
+    live = await policy.read(google, await resource_of(google, service_path))
+    return frozenset(member for one in live.get("bindings", ()) for member in one.get("members", ()))
+
+
+async def _entrants(
+    google: Google, name: str, on: IamResource, named: Collection[str], needs: tuple[str, ...]
+) -> list[Grant]:
+    try:
+        live = await policy.read(google, on)
+    except (NotFound, ApiDisabled):
+        return []
+    folded = {member.casefold() for member in named}
+    return [
+        _enters(google, name, on, member, needs)
+        for binding in live.get("bindings", ())
+        if binding["role"] == ACCESSOR and not binding.get("condition")
+        for member in binding.get("members", ())
+        if member.casefold() not in folded
+    ]
+
+
+def _enters(google: Google, name: str, on: IamResource, member: str, needs: tuple[str, ...]) -> Grant:
+    return Grant(google=google, role=ACCESSOR, member=member, on=on, known_as=f"iap/{name}", needs=needs)
+
+
+__all__ = [
+    "ACCESSOR",
+    "COME_IN",
+    "EndpointIap",
+    "endpoint_iap",
+    "entering",
+    "found_entrants",
+    "resource_of",
+    "unwanted_entrants",
+]

@@ -1,0 +1,27 @@
+"""What a plan tells of Identity-Aware Proxy before the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from homeport.reconcile.fact import Fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IapFact(Fact):
+    """Who comes in through Identity-Aware Proxy."""
+
+    key: ClassVar[str] = "iap"
+    label: ClassVar[str] = "comes in"
+    members: tuple[str, ...]
+    """Members that the file names."""
+    agent: str
+    """The proxy's own account, which calls the service."""
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{', '.join(self.members)}, through Identity-Aware Proxy: people of the project's organisation by a browser, service accounts by "
+            "a JWT that they sign for the address (aud = ADDRESS/*); ID tokens are not taken"
+        )

@@ -1,0 +1,149 @@
+"""A service behind Identity-Aware Proxy: what is made, in which order, what goes when the file names others, and what it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cloud import act
+from deployers import Deployer
+from deployment import google_for
+from gcp_rehearsal.cloud import OWNER
+from gcp_rehearsal.iam.permissions import required
+from homeport import spec
+from homeport.google.credentials import SignedIdentity
+from homeport.targets.cloudrun.iap import EndpointIap
+from homeport.targets.cloudrun.iap_check import iap_misfit
+from homeport.targets.cloudrun.iap_target import with_iap
+from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.preflight.permissions import needs
+from homeport.targets.cloudrun.seen_deployment import ExpectedDeployment, SeenDeployment
+from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.targets.cloudrun.verification import endpoint_of
+
+TEAM, ROBOT = "group:team@example.com", "serviceAccount:robot@p.iam.gserviceaccount.com"
+AGENT = "serviceAccount:service-481516234200@gcp-sa-iap.iam.gserviceaccount.com"
+SERVICE = "projects/rehearsal/locations/europe-west4/services/home"
+WEB = "projects/rehearsal/iap_web/cloud_run-europe-west4/services/home"
+
+
+class Proxied(Deployer):
+    """Deploys a service that stands behind the proxy where the file says so."""
+
+    async def finished(self, target: CloudRunTarget) -> CloudRunTarget:
+        return await with_iap(target)
+
+    def through(self, *members: str) -> spec.Spec:
+        access = {"iap": list(members)} if members else {"callers": ["user:friend@example.com"]}
+        return spec.parse({**self.wanted().model_dump(), "access": access})
+
+    def members(self, api: str, name: str) -> dict[str, list[str]]:
+        bindings = self.cloud.access.policy(api, name).get("bindings", [])
+        return {one["role"].removeprefix("roles/"): sorted(one["members"]) for one in bindings}
+
+
+@pytest.fixture
+def deployer() -> Proxied:
+    return Proxied("ollama")
+
+
+def test_the_proxy_may_call_before_a_revision_is_proven_and_people_come_in_after_it(
+    deployer: Proxied,
+) -> None:
+    plan, after = deployer.up(deployer.through(TEAM, ROBOT))
+    assert not after.pending
+    order = [action.resource.id for action in plan.pending]
+    calls = f"grant/run.invoker/{AGENT.partition(':')[2]}/service/home"
+    enters = "grant/iap.httpsResourceAccessor/team@example.com/iap/home"
+    assert (
+        order.index("service/home") < order.index(calls) < order.index("release/home") < order.index(enters)
+    )
+    service = deployer.cloud.store.get("run", SERVICE)
+    assert service is not None
+    assert (service.body["iapEnabled"], service.body.get("invokerIamDisabled", False)) == (True, False)
+    assert deployer.members("run", SERVICE) == {"run.invoker": [AGENT]}
+    assert deployer.members("iap", WEB) == {"iap.httpsResourceAccessor": [TEAM, ROBOT]}
+    assert ("rehearsal", "iap.googleapis.com") in deployer.cloud.enabled
+
+
+def test_who_is_not_named_any_more_goes_and_so_does_the_proxy(deployer: Proxied) -> None:
+    deployer.up(deployer.through(TEAM, ROBOT))
+    _, after = deployer.up(deployer.through(ROBOT))
+    assert (deployer.members("iap", WEB), after.pending) == ({"iap.httpsResourceAccessor": [ROBOT]}, ())
+    _, after = deployer.up(deployer.through())
+    assert not after.pending
+    service = deployer.cloud.store.get("run", SERVICE)
+    assert service is not None
+    assert not service.body.get("iapEnabled")
+    assert deployer.members("iap", WEB) == {}
+    assert deployer.members("run", SERVICE) == {"run.servicesInvoker": ["user:friend@example.com"]}
+
+
+def test_a_service_that_never_had_the_proxy_is_asked_for_no_permission_on_it(deployer: Proxied) -> None:
+    deployer.up(deployer.through())
+    assert not [one.method for one in deployer.cloud.log if one.method.startswith("iap.")]
+    assert "iap.googleapis.com" not in {service for _, service in deployer.cloud.enabled}
+
+
+def test_what_its_calls_ask_for_is_what_preflight_looks_for(deployer: Proxied) -> None:
+    deployer.up(deployer.through(TEAM))
+    asked = {name for one in deployer.cloud.log for name in required(one.method) if name.startswith("iap.")}
+    assert asked == set(needs()["iap"].permissions)
+
+
+def test_an_account_is_called_as_itself_and_a_person_is_told_that_nothing_can_be_proven(
+    deployer: Proxied,
+) -> None:
+    names = Names(name="home", project="rehearsal", region="europe-west4")
+
+    async def verdicts(caller: str) -> list[str]:
+        async with google_for(deployer.cloud, caller=caller) as google:
+            iap = EndpointIap(google=google, names=names, agent=AGENT, members=(TEAM,))
+            return [one.verdict.value for one in await iap.findings()]
+
+    assert act(verdicts("robot@rehearsal.iam.gserviceaccount.com")) == ["ok"]
+    assert act(verdicts(OWNER)) == ["problem"]
+    service = {
+        "name": SERVICE,
+        "urls": ["https://home-1.run.app"],
+        "uri": "https://home-1.run.app",
+        "iapEnabled": True,
+    }
+    with_proxy = endpoint_of(google_for(deployer.cloud), service, "m")
+    assert isinstance(with_proxy.identity, SignedIdentity)
+    without = endpoint_of(google_for(deployer.cloud), {**service, "iapEnabled": False}, "m")
+    assert not isinstance(without.identity, SignedIdentity)
+
+
+@pytest.mark.parametrize(
+    ("planned", "enabled", "comes_in", "says"),
+    [
+        ({TEAM}, True, {TEAM}, ""),
+        ({TEAM}, True, {"group:Team@example.com"}, ""),
+        (set(), False, set(), ""),
+        ({TEAM}, False, {TEAM}, "does not stand before the service"),
+        (set(), True, set(), "was not planned"),
+        ({TEAM}, True, {TEAM, "allAuthenticatedUsers"}, "allAuthenticatedUsers may come in"),
+    ],
+)
+def test_a_proxy_that_is_not_as_planned_is_told(
+    planned: set[str], enabled: bool, comes_in: set[str], says: str
+) -> None:
+    expected = ExpectedDeployment(
+        image_digest="", gpu="", concurrency=1, max_instances=1, entrants=frozenset(planned)
+    )
+    sender: Any = None
+    seen = SeenDeployment(
+        service={"iapEnabled": enabled},
+        revision={},
+        policy={},
+        planned=expected,
+        sender=sender,
+        entrants=frozenset(comes_in),
+    )
+    misfit = iap_misfit(seen)
+    assert says in misfit if says else not misfit
+    assert (302 in seen.refusals) is enabled, (
+        "the way to a login is a refusal where there is one, and nowhere else"
+    )
