@@ -34,8 +34,6 @@ SETTINGS = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
     "VLLM_HOST_IP": "127.0.0.1",
-    # As on one GPU, and as in a rehearsal: the engine and its worker are one process.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     # What vLLM 0.32 makes ahead of time it cannot load again on a CPU.
     "VLLM_USE_AOT_COMPILE": "0",
 }

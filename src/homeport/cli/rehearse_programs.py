@@ -25,14 +25,13 @@ _VLLM_ENV = {
     "VLLM_HOST_IP": HOST,
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
-    # Its engine and its worker are one process then, as on one GPU: on a CPU it would start a third, which loads all of vLLM.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
 }
 _NO_VLLM = (
     "the rehearsal found no vLLM on this machine: name the Python of an environment that has it in "
     "HOMEPORT_REHEARSAL_VLLM (`python3 scripts/vllm_env.py .venv-vllm` makes one for a CPU)"
 )
 _LEARNT = "what vLLM finds out about the classes of its models, it finds out once"
+_IN_ONE = "its engine and its worker are one process, as on one GPU: another one would load all of vLLM again"
 _NO_AOT = "what vLLM 0.32 compiles ahead of time it cannot load again on a CPU"
 _LLAMACPP_ENV = {"GGML_NO_BACKTRACE": "1", "GOMP_SPINCOUNT": "1000"}
 
@@ -74,6 +73,7 @@ class VllmProgram:
         if "--enforce-eager" in command and "VLLM_CACHE_ROOT" not in launch.env:
             # Nothing that is compiled: what its models can do, which each start would load all of vLLM once more to see.
             launch.set_variable("VLLM_CACHE_ROOT", _vllm_cache(), _LEARNT, missing=True)
+            launch.set_variable("VLLM_ENABLE_V1_MULTIPROCESSING", "0", _IN_ONE, missing=True)
         for name, value in _VLLM_ENV.items():
             launch.set_variable(name, value, "for the CPU, and without the hub", missing=True)
         if any(text.startswith("gs://") for text in command):
