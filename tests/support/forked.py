@@ -234,7 +234,7 @@ def drive(
     work: Coroutine[Any, Any, None], cloud: Watched, at_call: Callable[[Request], Fault | None]
 ) -> None:
     """Run `work` on a clock that jumps, and ask at each call, while everything stands still, how it is to go wrong."""
-    loop = looptime.new_event_loop(start=0.0)
+    loop = looptime.new_event_loop(start=0.0, noop_cycles=1)
     loop.set_default_executor(AtOnce())
     cloud.stops, cloud.turn = True, asyncio.Lock()
     running = loop.create_task(work)
