@@ -6,6 +6,7 @@ import base64
 import math
 import struct
 import zlib
+from functools import cache
 
 _SIDE = 64
 _RATE, _PITCH = 16_000, 440
@@ -24,6 +25,7 @@ def png(colour: tuple[int, int, int] = (255, 0, 0)) -> str:
     return "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + parts).decode()
 
 
+@cache
 def wav() -> str:
     """Return a tone as a WAV of 16-bit samples, in base64."""
     count = _RATE * SOUND_SECONDS
