@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,6 +139,13 @@ def test_who_is_named_comes_in_by_what_an_account_signs_and_nobody_else(cloud: T
         lambda: cloud.asked(cloud.signed(PROGRAM, f"{own_address}/*")), lambda said: said[0] != 403
     )
     assert (status, "first" in models) == (200, True)
+    cloud.account = PROGRAM  # It may do nothing but come in.
+    with cloud.proxying("--url", own_address, "--audience", f"{own_address}/*", "--no-key") as said:
+        reached = re.search(rf"is reached on (http://[\d.]+:\d+) as {re.escape(PROGRAM)}", said)
+        assert reached, said
+        through = httpx2.get(f"{reached[1]}/v1/models", trust_env=False, timeout=300)
+        assert (through.status_code, "first" in through.text) == (200, True)
+    cloud.account = DEPLOYER
     # Who proved it is out again, once that is seen.
     until(
         lambda: cloud.asked(cloud.signed(DEPLOYER, f"{own_address}/*")),

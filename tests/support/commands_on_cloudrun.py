@@ -62,9 +62,9 @@ class OnCloudRun:
             return self.run("env", "--json")
 
     @contextmanager
-    def proxying(self) -> Iterator[str]:
+    def proxying(self, *arguments: str) -> Iterator[str]:
         """What a proxy says before it serves, while it runs."""
-        process = self.user.begin("proxy", "--port", "0", **self.environment())
+        process = self.user.begin("proxy", "--port", "0", *arguments, **self.environment())
         assert process.stderr is not None
         said = ""
         while "Open WebUI" not in said and (line := process.stderr.readline()):

@@ -25,7 +25,11 @@ PORT = 8384
 @file_option
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 for any.")
 @click.option("--url", help="Any private Cloud Run service, instead of the file's.")
-@click.option("--audience", default="", help="Audience of the tokens, where that is not --url itself.")
+@click.option(
+    "--audience",
+    default="",
+    help="Audience of the tokens, where that is not --url itself; URL/* for Identity-Aware Proxy.",
+)
 @click.option(
     "--model", "models", multiple=True, help="A model that the service at --url has. May be repeated."
 )

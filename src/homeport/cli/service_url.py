@@ -12,17 +12,23 @@ if TYPE_CHECKING:
 
 
 async def service_at(url: str, audience: str, models: tuple[str, ...]) -> Endpoint:
-    """Return the endpoint that any Cloud Run service is, for the logged-in user."""
+    """
+    Return the endpoint that any Cloud Run service is, for the logged-in user: by an ID token, or for an `audience` of all below an address
+    (`…/*`), as Identity-Aware Proxy wants it, by what their service account signs.
+    """
     from homeport.endpoint import Endpoint
-    from homeport.google.credentials import GoogleIdentity, find
+    from homeport.google.credentials import GoogleIdentity, SignedIdentity, find
 
     origin = _origin(url)
     credentials = await find(os.environ)
+    signs = audience.endswith("/*")
     return Endpoint(
         name=origin.partition("://")[2].partition(".")[0],
         base_url=f"{origin}/v1",
         model=models[0] if models else "",
-        identity=GoogleIdentity(credentials, audience or origin),
+        identity=SignedIdentity(credentials, audience.removesuffix("/*"))
+        if signs
+        else GoogleIdentity(credentials, audience or origin),
         via=os.environ.get("HOMEPORT_GOOGLE_URL", ""),
     )
 
