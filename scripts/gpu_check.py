@@ -33,7 +33,7 @@ from homeport.catalog import cloudrun
 from homeport.engines.footprint import Footprint
 from homeport.engines.registry import module
 from homeport.engines.vllm import startup
-from homeport.engines.vllm.memory_log import MemorySaid, memory_said
+from homeport.engines.vllm.memory_log import LoggedMemory, parse_memory_log
 from homeport.errors import EngineMissing, HomeportError, SpecError
 from homeport.fit import Fit, fit
 from homeport.fit.cold_start import expected
@@ -96,7 +96,7 @@ class Seen:
 
 def memory(size: Fit, log: str) -> Iterator[Compared]:
     """Yield what was predicted of memory, beside what the log says."""
-    said, budget = memory_said(log), size.footprint
+    said, budget = parse_memory_log(log), size.footprint
     if budget is None:
         yield _unknown("memory", "all of it", "bytes", None, "the architecture of the model is not known")
         return
@@ -112,7 +112,7 @@ def memory(size: Fit, log: str) -> Iterator[Compared]:
     yield from _cache_on_a_gpu(budget, said) if size.place.device.gpu else _cache_on_a_cpu(size, budget, said)
 
 
-def _cache_on_a_cpu(size: Fit, budget: Footprint, said: MemorySaid) -> Iterator[Compared]:
+def _cache_on_a_cpu(size: Fit, budget: Footprint, said: LoggedMemory) -> Iterator[Compared]:
     told = budget.cache.tokens(budget.cache.bytes_for(size.what.settings.parallel))
     given = "on a CPU the cache is given its size, and nothing is profiled"
     yield _unknown("memory", "left for the KV cache", "bytes", said.left, given)
@@ -122,7 +122,7 @@ def _cache_on_a_cpu(size: Fit, budget: Footprint, said: MemorySaid) -> Iterator[
     )  # fmt: skip
 
 
-def _cache_on_a_gpu(budget: Footprint, said: MemorySaid) -> Iterator[Compared]:
+def _cache_on_a_gpu(budget: Footprint, said: LoggedMemory) -> Iterator[Compared]:
     left = budget.cache_bytes
     yield Compared(
         kind="memory", what="left for the KV cache", unit="bytes", predicted=left, low=left - ROUNDED,

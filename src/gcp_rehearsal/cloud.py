@@ -214,7 +214,7 @@ class Cloud:
         project = self.project(id_) if first == "projects" else None
         return f"projects/{project.number}{slash}{rest}" if project else path
 
-    def account_is_seen(self, email: str) -> bool:
+    def account_is_visible(self, email: str) -> bool:
         """Return True if a service account exists for those who are told its e-mail: new ones are not seen at once."""
         name, _, host = email.partition("@")
         project = host.removesuffix(".iam.gserviceaccount.com")

@@ -206,7 +206,7 @@ class Cloud(Protocol):
     def by_number(self, path: str) -> str:
         """Return a path in which projects' ids have become their numbers."""
 
-    def account_is_seen(self, email: str) -> bool:
+    def account_is_visible(self, email: str) -> bool:
         """Return True if a service account exists for those who are told its e-mail: new ones are not seen at once."""
 
     def was_enabled(self, project: str, api: str) -> bool:

@@ -56,7 +56,7 @@ class Door:
         )
         self._known = lru_cache(maxsize=1024)(self._names)
 
-    def asked(
+    def request_target(
         self,
         target: str,
         headers: Iterable[tuple[str, str]],

@@ -71,7 +71,7 @@ class App:
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
         ]
         try:
-            target = DOOR.asked(scope["raw_path"].decode("latin-1"), headers, balanced=self._stands)
+            target = DOOR.request_target(scope["raw_path"].decode("latin-1"), headers, balanced=self._stands)
             within = (scope.get("server") or ("", 0))[1] == self._inside
             if target.balanced:
                 await self._balanced(scope, receive, send, target.host, headers, within=within)

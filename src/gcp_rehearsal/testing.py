@@ -27,7 +27,7 @@ class Rehearsed(httpx2.AsyncBaseTransport):
         for name, value in sent_headers:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         try:
-            target = DOOR.asked(request.url.raw_path.decode(), sent_headers)
+            target = DOOR.request_target(request.url.raw_path.decode(), sent_headers)
         except ApiError as error:
             return _response(self._cloud.refused("", error), request)
         sent = Request(

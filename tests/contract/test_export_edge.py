@@ -68,7 +68,7 @@ class Behind:
             return target.resources()
         parts = EdgeParts(
             google=google, names=target.names, edge=edge, base=self.folder, behind=tuple(replace(one, service=SMALL) for one in named_backends(edge)),
-            network=paths_of(target.asked()) if edge.kind == "internal" else ("", ""),
+            network=paths_of(target.preflight_input()) if edge.kind == "internal" else ("", ""),
         )  # fmt: skip
         return replace(target, edge=EndpointEdge(parts=parts, ask=answers, prove=never)).resources()
 

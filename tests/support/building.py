@@ -24,7 +24,7 @@ from gcp_rehearsal.runtime.launch_adaptation import HOST
 from homeport.cli.rehearse_programs import programs
 from homeport.google import Google
 from homeport.google.client import Settings
-from homeport.google.credentials import given
+from homeport.google.credentials import from_access_token
 from homeport.google.retry import Pace
 from homeport.google.validation import by_documents
 from hub import Hub
@@ -52,7 +52,7 @@ class Place:
     def google(self) -> Google:
         """The owner's door."""
         return Google(
-            given(self.cloud.token(OWNER), OWNER),
+            from_access_token(self.cloud.token(OWNER), OWNER),
             project="rehearsal",
             base_url=self.url,
             settings=Settings(pace=Pace(first_wait=0.01, longest_wait=0.05)),

@@ -27,7 +27,7 @@ from gcp_rehearsal.handlers import registry_method
 from gcp_rehearsal.testing import Rehearsed
 from homeport.errors import HomeportError
 from homeport.google import Google, Settings
-from homeport.google.credentials import given
+from homeport.google.credentials import from_access_token
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
 from homeport.resources.google.traffic import receipts, shares
@@ -207,7 +207,10 @@ async def _down(cloud: Watched, wish: Wanted) -> None:
 
 def _google(cloud: Cloud) -> Google:
     return Google(
-        given(cloud.token(OWNER), OWNER), project=PROJECT, transport=Rehearsed(cloud), settings=PATIENCE
+        from_access_token(cloud.token(OWNER), OWNER),
+        project=PROJECT,
+        transport=Rehearsed(cloud),
+        settings=PATIENCE,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from gcp_rehearsal.cloud import OWNER, Cloud
 from gcp_rehearsal.testing import Rehearsed
 from homeport.google import Google, IamResource, Settings
-from homeport.google.credentials import given
+from homeport.google.credentials import from_access_token
 from homeport.google.validation import by_documents
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.apis import Apis
@@ -36,7 +36,7 @@ def google_for(
 ) -> Google:
     """The door to a rehearsed cloud, with every request checked before it is sent."""
     return Google(
-        given(cloud.token(caller), caller),
+        from_access_token(cloud.token(caller), caller),
         project=PROJECT,
         transport=Rehearsed(cloud, latency=latency),
         settings=settings or Settings(),

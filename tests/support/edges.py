@@ -86,7 +86,7 @@ def behind_its_edge(target: CloudRunTarget, *behind: NamedBackend) -> CloudRunTa
 
     parts = EdgeParts(
         google=target.google, names=target.names, edge=edge, base=Path(), read=lambda reference, *_: f"{reference} as PEM",
-        behind=behind, network=paths_of(target.asked()) if edge.kind == "internal" else ("", ""),
+        behind=behind, network=paths_of(target.preflight_input()) if edge.kind == "internal" else ("", ""),
     )  # fmt: skip
     return replace(target, edge=EndpointEdge(parts=parts, ask=ask, prove=target.prove))
 
@@ -160,7 +160,7 @@ class WithEdge(Deployer):
             edge=wanted.edge,
             base=self.folder,
             behind=self.found,
-            network=paths_of(target.asked()),
+            network=paths_of(target.preflight_input()),
         )
         calls = any(one.calls_model for one in target.companions)
         kept = self.service

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 
 from homeport.google import Google, Settings
-from homeport.google.credentials import Credentials, Given
+from homeport.google.credentials import Credentials, FixedToken
 from homeport.google.validation import Validator
 from homeport.progress import Silent
 from homeport.secret import Secret
@@ -86,7 +86,7 @@ def door(
     """Google, whose answers the script gives."""
     transport = script if isinstance(script, httpx2.AsyncBaseTransport) else httpx2.MockTransport(script)
     return Google(
-        credentials or Credentials(Given(Secret(TOKEN), YOU)),
+        credentials or Credentials(FixedToken(Secret(TOKEN), YOU)),
         project=project,
         transport=transport,
         settings=settings or Settings(),

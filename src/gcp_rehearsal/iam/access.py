@@ -105,7 +105,7 @@ class Access:
         """Return True if a thing's own policy allows it even to callers who do not say who they are."""
         return any(
             "allUsers" in binding["members"] and self._grants(binding["role"], permission)
-            for binding in self._seen((api, name))
+            for binding in self._visible_bindings((api, name))
         )
 
     def demand(self, call: Call) -> None:
@@ -123,11 +123,11 @@ class Access:
         places += [(api, "/".join(segments[:end])) for end in range(1, len(segments) + 1)]
         who = {caller.member, *_EVERYONE, *caller.sets}
         for place in places:
-            for binding in self._seen(place):
+            for binding in self._visible_bindings(place):
                 if not who.isdisjoint(binding["members"]):
                     yield binding["role"]
 
-    def _seen(self, place: tuple[str, str]) -> list[JsonObject]:
+    def _visible_bindings(self, place: tuple[str, str]) -> list[JsonObject]:
         """Return the bindings of a policy as checks see them: changes need time to spread."""
         by_now = self._cloud.clock.now() - self.delay
         effective: list[JsonObject] = []
@@ -171,7 +171,7 @@ class Access:
         kind, colon, email = member.partition(":")
         if not colon or not email or not member.startswith(_KINDS):
             raise invalid(f"Invalid value for member: {member}.")
-        if kind == "serviceAccount" and not self._cloud.account_is_seen(email):
+        if kind == "serviceAccount" and not self._cloud.account_is_visible(email):
             raise invalid(f"Service account {email} does not exist.")
 
 

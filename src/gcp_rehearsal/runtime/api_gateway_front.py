@@ -143,7 +143,7 @@ class ApiGatewayFront:
             elif lowered not in {b"host", b"x-forwarded-authorization", b"x-serverless-authorization"}:
                 sent.append((name, value))
         sent.append((b"host", host.encode()))
-        if self._cloud.account_is_seen(account):
+        if self._cloud.account_is_visible(account):
             sent.append(
                 (b"authorization", f"Bearer {id_token(self._cloud, account, call.audience)}".encode())
             )

@@ -154,7 +154,7 @@ class _ProcessedRequest:
             self._called = self._callout.matches(self._path)
         elif event.turn == wire.REQUEST_BODY and self._called:
             self._model = prompt_of(self._path, event.body)[1]
-            return _told(
+            return _verdict(
                 event.turn, await self._callouts.judged_prompt(self._callout, self._path, event.body)
             )
         elif event.turn == wire.RESPONSE_HEADERS:
@@ -163,13 +163,13 @@ class _ProcessedRequest:
             return wire.go_on(event.turn, with_body=read)
         elif event.turn == wire.RESPONSE_BODY:
             answer = (self._type, event.body)
-            return _told(
+            return _verdict(
                 event.turn, await self._callouts.judged_answer(self._callout, self._path, self._model, answer)
             )
         return wire.go_on(event.turn)
 
 
-def _told(turn: int, blocked: BlockedText | None) -> bytes:
+def _verdict(turn: int, blocked: BlockedText | None) -> bytes:
     return (
         wire.go_on(turn)
         if blocked is None

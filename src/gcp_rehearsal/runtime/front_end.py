@@ -201,7 +201,7 @@ class Front:
             text = "The request failed because the instance could not start successfully."
             raise RequestRefused(503, "Service Unavailable", text) from None
         try:
-            await self._asked(seconds, instance, scope, request, answer)
+            await self._answered_by(seconds, instance, scope, request, answer)
             engines.counts.add(revision.body, answer.status)
         except RequestRefused as why:
             engines.counts.add(revision.body, why.status)
@@ -209,7 +209,7 @@ class Front:
         finally:
             pool.release(instance)
 
-    async def _asked(
+    async def _answered_by(
         self, seconds: float, instance: Instance, scope: Mapping[str, Any],  # Any: ASGI
         request: tuple[list[tuple[str, str]], bytes], answer: SentAnswer,
     ) -> None:  # fmt: skip

@@ -162,9 +162,9 @@ class ManagedPrometheus:
             except (NotUnderstood, ApiError) as error:
                 self._say(instance, name, str(error))
                 continue
-            yield from self._asked(instance, monitoring)
+            yield from self._scraped(instance, monitoring)
 
-    def _asked(self, instance: RunningInstance, monitoring: RunMonitoring) -> Iterator[JsonObject]:
+    def _scraped(self, instance: RunningInstance, monitoring: RunMonitoring) -> Iterator[JsonObject]:
         project, location, short = segments(str(instance.revision["name"]))
         service = str(instance.revision["service"]).rpartition("/")[2]
         known = {"instance": instance.id, "revision": short, "service": service, "configuration": service}
@@ -203,7 +203,7 @@ class ManagedPrometheus:
         """Log what is wrong, once for each instance."""
         if (instance.number, text) not in self._said:
             self._said.add((instance.number, text))
-            run_log.container_said(self._cloud, instance.revision, text, container=container)
+            run_log.log_container_line(self._cloud, instance.revision, text, container=container)
 
 
 __all__ = ["ManagedPrometheus"]

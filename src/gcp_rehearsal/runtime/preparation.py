@@ -88,13 +88,13 @@ def prepare(site: InstanceSite, revision: Body) -> tuple[list[ContainerPlan], di
         for probe in _probes(container):
             if probe is not None and probe.cloud_port not in ports:
                 ports[probe.cloud_port] = free_port()
-    for port in _asked_by_the_sidecar(site, revision):
+    for port in _scraped_ports(site, revision):
         ports.setdefault(port, free_port())
     plans = [_planned(site, revision, container, ports) for container in running]
     return [replace(plan, needs=tuple(set(plan.needs) - set(missing))) for plan in plans], ports
 
 
-def _asked_by_the_sidecar(site: InstanceSite, revision: Body) -> list[int]:
+def _scraped_ports(site: InstanceSite, revision: Body) -> list[int]:
     """Return the ports within the instance at which its sidecar of Managed Prometheus asks, where it has one that knows."""
     if sidecar_of(revision) is None:
         return []

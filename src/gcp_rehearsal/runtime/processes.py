@@ -273,7 +273,7 @@ class Engines(Willing):
         """Write to the logs what an instance has to say that nobody has heard yet."""
         instance, revision = self._all[key][0], self._said[key]
         for name, line in instance.lines():
-            run_log.container_said(self._cloud, revision, line, container=name)
+            run_log.log_container_line(self._cloud, revision, line, container=name)
         while instance.system:
             run_log.instance_failed(self._cloud, revision, instance.system.popleft())
 

@@ -34,7 +34,7 @@ _AGENT = "service-{number}@gcp-sa-monitoring-notification.iam.gserviceaccount.co
 """As whom a check comes that wants a token: seen in a request that one made, seankhliao.com/blog, 2024-07-20; so is the audience."""
 
 
-class AskedByHost(Protocol):
+class HostFrontEnd(Protocol):
     """Cloud Run's front end, as an ASGI application that is told the host."""
 
     def __call__(
@@ -46,7 +46,7 @@ class AskedByHost(Protocol):
 class UptimeProbes:
     """Asks whenever a check is due by the cloud's clock."""
 
-    def __init__(self, cloud: Cloud, front: AskedByHost) -> None:
+    def __init__(self, cloud: Cloud, front: HostFrontEnd) -> None:
         self._cloud, self._front = cloud, front
         self._due: dict[str, float] = {}
         self._asking: set[asyncio.Task[None]] = set()

@@ -99,7 +99,7 @@ class Calls:
         limit = self.budget.tool_seconds
         try:
             async with asyncio.timeout(limit) as deadline:
-                return CallOutcome.OK, told(await tool.run(arguments))
+                return CallOutcome.OK, result_text(await tool.run(arguments))
         except ToolFailed as error:
             return CallOutcome.FAILED, cut(f"error: {error}")
         except HomeportError:
@@ -127,7 +127,7 @@ def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
     return named
 
 
-def told(value: Any) -> str:  # Any: whatever a tool returns
+def result_text(value: Any) -> str:  # Any: whatever a tool returns
     """Return a result as the model reads it. Raises `ToolFailed` for what is no text, and has none."""
     if isinstance(value, bytes | bytearray | memoryview):
         raise ToolFailed(f"the result is {len(value)} bytes of binary data, which a model cannot read")

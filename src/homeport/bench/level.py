@@ -216,7 +216,7 @@ def _rates(runs: Sequence[LoadRun], slo: Slo) -> dict[str, MeanEstimate]:
             (output + sum(request.input_tokens or request.input for request in answered)) / seconds
         )
         rates["requests"].append(len(answered) / seconds)
-        rates["goodput"].append(sum(slo.kept_by(request) for request in answered) / seconds)
+        rates["goodput"].append(sum(slo.met_by(request) for request in answered) / seconds)
     return {name: estimate(each) for name, each in rates.items()}
 
 

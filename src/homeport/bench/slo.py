@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from homeport.bench.figures import FORMULAS, values
 from homeport.bench.timed_request import TimedRequest
-from homeport.traffic.objectives import limits_of, said
+from homeport.traffic.objectives import limits_of, limits_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Slo:
         """Return what `ttft=2s,itl=60ms` means. Raises `SpecError` where that is not to be seen."""
         return cls(limits_of(text, FORMULAS))
 
-    def kept_by(self, request: TimedRequest) -> bool:
+    def met_by(self, request: TimedRequest) -> bool:
         """
         Return True if the request was answered within all limits.
 
@@ -39,4 +39,4 @@ class Slo:
 
     def __str__(self) -> str:
         """Return it as it is said."""
-        return said(self.limits)
+        return limits_text(self.limits)

@@ -32,6 +32,6 @@ class MinuteAverage:
         return (total - before) / (now - at)
 
 
-def wanted_instances(average: float, each: float) -> int:
+def instances_needed(average: float, each: float) -> int:
     """Return how many instances it takes, for `average` requests at once, so that each has `each` at most."""
     return math.ceil(average / each - _ROUNDED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from homeport.traffic.objectives import limits_of, said
+from homeport.traffic.objectives import limits_of, limits_text
 
 FORMULAS = {
     "ttft": "first token - due",
@@ -25,7 +25,7 @@ class Objectives:
 
     def as_text(self) -> str:
         """Return them as they are said."""
-        return said(self.limits)
+        return limits_text(self.limits)
 
 
 def parsed(text: str, share: float = 0.95) -> Objectives:

@@ -25,7 +25,7 @@ from homeport.fit.cloud import engine_of, quotas
 from homeport.fit.cold_start import expected
 from homeport.fit.devices import cloud
 from homeport.fit.own_starts import corrected
-from homeport.fit.table import Wish, wish
+from homeport.fit.table import FitRequest, fit_request
 from homeport.json_types import JsonObject
 from homeport.spec import Scaling
 from homeport.traffic import Trace
@@ -121,7 +121,7 @@ def plan_capacity(
 
     Raises what `wish` raises, `SpecError` for what cannot be worked out, or for benches of something else, `SizeUnknown` and `MemoryTooSmall` where it fits nowhere.
     """
-    needs, price_list = wish(model, file, **question.wanted), prices.load(question.prices)
+    needs, price_list = fit_request(model, file, **question.wanted), prices.load(question.prices)
     if needs.subject.model.architecture is None:
         raise size_unknown(needs.subject.model)
     planner = _Planner(needs, price_list, trace, question)
@@ -164,7 +164,7 @@ def plan_capacity(
 
 
 class _Planner:
-    def __init__(self, wanted: Wish, known: Prices, trace: Trace, question: CapacityQuestion) -> None:
+    def __init__(self, wanted: FitRequest, known: Prices, trace: Trace, question: CapacityQuestion) -> None:
         self.wanted, self.known, self.trace, self.question = wanted, known, trace, question
         self.seconds = trace.seconds + (1 / trace.rate if trace.rate else 1.0)
         self.left_out: list[str] = []

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
-from homeport.capacity.minute_average import MinuteAverage, wanted_instances
+from homeport.capacity.minute_average import MinuteAverage, instances_needed
 from homeport.capacity.replica import BatchLimits, Replica
 from homeport.capacity.request_table import RequestTable
 from homeport.capacity.step_time import StepTime
@@ -232,7 +232,7 @@ class ScaledService:
         self._area += self._in_service * (now - self._area_at)
         self._area_at = now
         average = self._average.of(now, self._area)
-        by_target = wanted_instances(average, settings.concurrency * settings.target)
+        by_target = instances_needed(average, settings.concurrency * settings.target)
         self._wanted = min(settings.most, max(settings.least, by_target))
         while len(self._serving) + self._starting < self._wanted:
             self._start(now)

@@ -153,7 +153,7 @@ def _options(endpoint: Endpoint, file: Path, how: dict[str, Any]) -> EvalOptions
 def _watch(terminal: Terminal, tasks: int) -> EvalWatch:
     from homeport.agents.evaluation.evaluate import EvalWatch
 
-    class ToldAtTheTerminal(EvalWatch):
+    class TerminalWatch(EvalWatch):
         def begun(self, endpoint: Endpoint) -> None:
             self._done = 0
             terminal.say(f"{tasks} tasks on {endpoint.name} ({endpoint.model})")
@@ -165,4 +165,4 @@ def _watch(terminal: Terminal, tasks: int) -> EvalWatch:
                 f"  {self._done}/{tasks} {attempt.task.id}: {attempt.verdict.value}{circles} ({attempt.seconds:.1f} s)"
             )
 
-    return ToldAtTheTerminal()
+    return TerminalWatch()

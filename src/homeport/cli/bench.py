@@ -66,7 +66,7 @@ def command(
         return None
     app: CliContext = ctx.obj
     from homeport import sync
-    from homeport.bench import kept
+    from homeport.bench import stored
     from homeport.bench.bench import bench
     from homeport.cli import bench_text
     from homeport.cli.session import with_endpoint
@@ -86,7 +86,7 @@ def command(
                 if new:  # A bench that fails leaves no empty file.
                     path.unlink()
     result = sync.run(bench(endpoint, options, served=served, say=terminal.say))
-    terminal.say(f"kept: {kept.keep(find_home(), result)}")
+    terminal.say(f"kept: {stored.keep(find_home(), result)}")
     if how["output_file"] is not None:
         with writing(how["output_file"]):
             how["output_file"].write_text(_json(result.as_json()), encoding="utf-8")
@@ -111,12 +111,12 @@ command.add_command(engines_command)
 @click.pass_obj
 def list_command(app: CliContext, /, name: str | None, json_output: bool) -> None:
     """List the benches that were done, oldest first."""
-    from homeport.bench import kept
+    from homeport.bench import stored
     from homeport.cli import bench_text
     from homeport.home import find_home
 
-    benches = [*kept.kept(find_home(), name)]
-    rows = [bench_text.kept_row(bench) for bench in benches]
+    benches = [*stored.stored_benches(find_home(), name)]
+    rows = [bench_text.bench_row(bench) for bench in benches]
     data = [bench.as_json() for bench in benches]
     head = ("STARTED", "ENDPOINT", "ON", "MODEL", "OUTPUT", "FILE")
     app.terminal(json_output=json_output).table(
@@ -131,11 +131,11 @@ def list_command(app: CliContext, /, name: str | None, json_output: bool) -> Non
 @click.pass_obj
 def compare_command(app: CliContext, /, first: Path, second: Path, json_output: bool) -> None:
     """Show two benches side by side, with what differs beyond noise."""
-    from homeport.bench import kept
+    from homeport.bench import stored
     from homeport.bench.comparison import compared
     from homeport.cli import bench_text
 
-    comparison = compared(kept.read(first), kept.read(second))
+    comparison = compared(stored.read(first), stored.read(second))
     app.terminal(json_output=json_output).result(bench_text.compared(comparison), comparison.as_json())
 
 

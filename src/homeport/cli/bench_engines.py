@@ -50,7 +50,7 @@ def command(app: CliContext, /, file: Path, json_output: bool, **how: Any) -> in
     import os
 
     from homeport import spec, sync
-    from homeport.bench import kept
+    from homeport.bench import stored
     from homeport.bench.engines import bench_engines, here
     from homeport.bench.options import BenchOptions
     from homeport.cli import bench_text
@@ -76,6 +76,6 @@ def command(app: CliContext, /, file: Path, json_output: bool, **how: Any) -> in
         terminal.close()
     for engine in comparison.engines:
         if engine.result is not None:
-            terminal.say(f"kept: {kept.keep(home, engine.result)}")
+            terminal.say(f"kept: {stored.keep(home, engine.result)}")
     terminal.result(bench_text.engines(comparison), comparison.as_json())
     return 0 if comparison.valid else VerificationFailed.exit_code

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from homeport.bench.comparison import BenchComparison
 from homeport.bench.engines import EnginesBench
 from homeport.bench.figures import FORMULAS, MeanEstimate, Percentiles
-from homeport.bench.kept import KeptBench
 from homeport.bench.level import LevelResult
 from homeport.bench.result import BenchResult
+from homeport.bench.stored import StoredBench
 from homeport.printable import printable
 
 HEAD = ("LOAD", "ANSWERED", "OUTPUT TOKENS/S", "REQUESTS/S", "GOODPUT/S", "TTFT P50", "P95", "ITL P50", "P95", "TPOT P50", "E2E P50", "P95")  # fmt: skip
@@ -38,7 +38,7 @@ def text(result: BenchResult) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def kept_row(one: KeptBench) -> tuple[str, ...]:
+def bench_row(one: StoredBench) -> tuple[str, ...]:
     """Return the line of a bench in a list."""
     if one.result is None:
         return ("cannot be read", "", "", "", "", str(one.path))

@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, wish_options, wishes, with_options
+from homeport.cli.context import (
+    CliContext,
+    file_option,
+    fit_options,
+    given_settings,
+    json_option,
+    with_options,
+)
 from homeport.engines.names import NAMES
 
 _traffic = with_options(
@@ -25,7 +32,7 @@ _traffic = with_options(
 @click.argument("model", required=False)
 @file_option
 @json_option
-@wish_options
+@fit_options
 @_traffic
 @click.option("--write", is_flag=True, help="Write the cheapest setting that keeps --slo into the file.")
 @click.pass_obj
@@ -36,7 +43,7 @@ def command(
     file: Path,
     json_output: bool,
     write: bool,
-    **options: Any,  # Any: what wish_options and _traffic have read
+    **options: Any,  # Any: what fit_options and _traffic have read
 ) -> int:
     """
     Plan what traffic wants of Cloud Run: instances, waiting, 429s, dollars a month, before anything is deployed.
@@ -44,7 +51,7 @@ def command(
     MODEL is a name of the catalog, or a source; without it, what the file here serves. With --slo the cheapest setting
     that keeps it is looked for; the exit code is 1 where none does.
     """
-    from homeport.bench import kept
+    from homeport.bench import stored
     from homeport.capacity.day import curve
     from homeport.capacity.objectives import parsed
     from homeport.capacity.plan import CapacityQuestion, plan_capacity, settings_of
@@ -58,14 +65,14 @@ def command(
         raise click.UsageError("--write wants --slo, and a file that is there: `homeport init` writes one")
     terminal = app.terminal(json_output=json_output)
     question = CapacityQuestion(
-        wanted=wishes(options),
+        wanted=given_settings(options),
         engine=options["engine"],
         objectives=parsed(slo, options["share"]),
         shares=curve(day),
         curve=day,
         search=bool(slo),
         prices=options["prices"],
-        benches=tuple(kept.read(path) for path in options["benches"]),
+        benches=tuple(stored.read(path) for path in options["benches"]),
     )
     trace = read(options["trace"]).faster(options["faster"])
     plan = plan_capacity(model, file, trace, question, terminal.say)

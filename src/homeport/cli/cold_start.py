@@ -44,9 +44,9 @@ def calibrate(app: CliContext, reports: tuple[Path, ...], json_output: bool) -> 
 @click.pass_obj
 def list_(app: CliContext, json_output: bool) -> int:
     """List the starts that were folded in."""
-    from homeport.fit.own_starts import kept
+    from homeport.fit.own_starts import folded_starts
 
-    starts = kept()
+    starts = folded_starts()
     lines = [
         f"{start.started_at} {start.endpoint}: {start.seconds:.1f} s, times {start.ratio:.2f}; {start.engine}, weights {start.delivery}"
         for start in starts

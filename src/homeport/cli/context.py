@@ -82,12 +82,12 @@ def spec_option(*flags: str, to_read: bool = True) -> Callable[[_Command], _Comm
 def with_options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
     """Return what gives a command all of `options`, in this order in its help."""
 
-    def given(command: _Command) -> _Command:
+    def decorated(command: _Command) -> _Command:
         for option in reversed(options):
             command = option(command)
         return command
 
-    return given
+    return decorated
 
 
 file_option = spec_option("-f", "--file")
@@ -120,7 +120,7 @@ hub_token_option = click.option(
     help="On Cloud Run: read the hub's token, one line, from standard input.",
 )
 name_argument = click.argument("name", required=False)
-_WISHES = (
+_FIT_OPTIONS = (
     click.option("--gpu", help="A GPU of Cloud Run, such as nvidia-l4; by default the file's, else any."),
     click.option("--region", help="A region of Cloud Run; by default the file's, else europe-west4."),
     click.option("--zonal", is_flag=True, help="With zonal redundancy, which costs more."),
@@ -139,14 +139,14 @@ _WISHES = (
 )
 
 
-def wish_options(command: _Command) -> _Command:
+def fit_options(command: _Command) -> _Command:
     """Return the options that say how a model is wanted, where the file does not."""
-    for option in reversed(_WISHES):
+    for option in reversed(_FIT_OPTIONS):
         command = option(command)
     return command
 
 
-def wishes(options: dict[str, Any]) -> dict[str, Any]:  # Any: what click has read
+def given_settings(options: dict[str, Any]) -> dict[str, Any]:  # Any: what click has read
     """Return those of the options that were given, by their keys in homeport.toml."""
     keys = ("gpu", "region", "context", "parallel", "quantization", "kv_dtype")
     wished = {key: options[key] for key in keys if options[key] is not None}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, wish_options, wishes
+from homeport.cli.context import CliContext, file_option, fit_options, given_settings, json_option
 from homeport.engines.names import NAMES
 
 MOST = 1e15
@@ -37,7 +37,7 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | 
 @click.argument("model", required=False)
 @file_option
 @json_option
-@wish_options
+@fit_options
 @click.option(
     "--engine", type=click.Choice(NAMES), help="By default the file's, else the one preferred there."
 )
@@ -92,7 +92,9 @@ def command(
     from homeport.home import find_home
 
     keys = ("engine", "tokens_per_day", "tokens_per_second", "wakes", "versus", "input_share", "prices")
-    question = Question(wanted=wishes(options), home=find_home(), **{key: options[key] for key in keys})
+    question = Question(
+        wanted=given_settings(options), home=find_home(), **{key: options[key] for key in keys}
+    )
     if plot is not None and question.versus is None:
         raise click.UsageError(
             "--plot draws where an endpoint begins to beat APIs: name them with --versus FILE"

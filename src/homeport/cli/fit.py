@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, wish_options, wishes
+from homeport.cli.context import CliContext, file_option, fit_options, given_settings, json_option
 from homeport.engines.names import NAMES
 
 
@@ -15,7 +15,7 @@ from homeport.engines.names import NAMES
 @click.argument("model", required=False)
 @file_option
 @json_option
-@wish_options
+@fit_options
 @click.option("--engine", type=click.Choice(NAMES), help="Look at this engine alone.")
 @click.option("--explain", is_flag=True, help="Show how every number came about.")
 @click.pass_obj
@@ -27,7 +27,7 @@ def command(
     json_output: bool,
     engine: str | None,
     explain: bool,
-    **options: Any,  # Any: what wish_options have read
+    **options: Any,  # Any: what fit_options have read
 ) -> int:
     """
     Tell where MODEL fits, with which context, for how many at once.
@@ -37,10 +37,14 @@ def command(
     """
     from homeport.cli.show_fit import explained, table_text
     from homeport.errors import MemoryTooSmall, SizeUnknown
-    from homeport.fit.table import look, wish
+    from homeport.fit.table import fit_request, look
 
     terminal = app.terminal(json_output=json_output)
-    table = look(wish(model, file, engine=engine, **wishes(options)), prices=options["prices"], engine=engine)
+    table = look(
+        fit_request(model, file, engine=engine, **given_settings(options)),
+        prices=options["prices"],
+        engine=engine,
+    )
     text = table_text(table) + ("\n\n" + explained(table) if explain else "")
     terminal.result(text, table.as_json())
     if not any(row.fit.known for row in table.rows):

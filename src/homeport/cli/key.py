@@ -52,7 +52,7 @@ def rotate(
     """Replace a key that homeport made by a new one, and restart the engine with it."""
     from homeport import keys, sync
     from homeport.cli.session import this_machines
-    from homeport.cli.up import tell, told
+    from homeport.cli.up import run_with_approval, tell
     from homeport.deployment import Deployment as Deployed
     from homeport.targets.base import UpOptions
     from homeport.targets.local.lifecycle import LocalLifecycle
@@ -61,7 +61,9 @@ def rotate(
     target = LocalLifecycle(graph=keys.with_new_key(this_machines(terminal, name, file)), by_name=True)
     options = UpOptions(verify=not no_verify)
     try:
-        result = sync.run(told(Deployed(target=target), terminal=terminal, options=options, yes=yes))
+        result = sync.run(
+            run_with_approval(Deployed(target=target), terminal=terminal, options=options, yes=yes)
+        )
     finally:
         terminal.close()
     code = tell(terminal, result)

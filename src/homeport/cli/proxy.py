@@ -78,7 +78,7 @@ def command(
                 terminal.say(f"a start from zero is expected to take {cold_start}: requests wait for it")
             known = models or ((endpoint.model,) if endpoint.model else ())
             running = record.Running(port=actual_port, service=endpoint.root_url, key=key)
-            with record.kept(find_home().root, running):
+            with record.recorded(find_home().root, running):
                 _greet(terminal, endpoint, running, who)
                 await proxy.serve(
                     endpoint, listening, key=key, models=known, progress=terminal, cold_start=cold_start

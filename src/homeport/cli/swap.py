@@ -41,12 +41,14 @@ def command(
     """
     from homeport.cli import hub_token
     from homeport.cli.session import with_file
-    from homeport.cli.up import percents, tell, told
+    from homeport.cli.up import percents, run_with_approval, tell
     from homeport.home import rewrite
     from homeport.targets.base import UpOptions
 
     terminal = app.terminal(json_output=json_output)
-    work = partial(told, terminal=terminal, options=UpOptions(canary=percents(canary)), yes=yes, model=model)
+    work = partial(
+        run_with_approval, terminal=terminal, options=UpOptions(canary=percents(canary)), yes=yes, model=model
+    )
     token = hub_token.from_stdin(on, wanted=hub_token_stdin)
     tell(terminal, with_file(terminal, file, on, work, hub_token=token))
     before = file.read_text(encoding="utf-8")

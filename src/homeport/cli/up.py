@@ -68,7 +68,7 @@ def command(
     token = hub_token.from_stdin(on, wanted=more["hub_token_stdin"])
 
     def bring_up(port: int | None, *, yes: bool, file: Path = files[0] if files else file) -> UpResult:
-        work = partial(told, terminal=terminal, options=options, yes=yes)
+        work = partial(run_with_approval, terminal=terminal, options=options, yes=yes)
         return with_file(terminal, file, on, work, port=port, hub_token=token, take_over=more["take_over"])
 
     if len(files) > 1:
@@ -98,7 +98,7 @@ def _ensure_one_way(files: tuple[Path, ...], on: str, port: int | None) -> None:
         raise click.UsageError("--port is for one file; each of several has its own local.port")
 
 
-async def told(
+async def run_with_approval(
     one: Deployment, *, terminal: Terminal, options: UpOptions, yes: bool, model: str = ""
 ) -> UpResult:
     """Return what `up`, or with a `model` `swap`, comes to: the plan shown and asked about, each check told."""

@@ -78,7 +78,7 @@ def command(
         result = sync.run(vigil.wake())
         if within_s is not None:
             with suppress(KeyboardInterrupt):
-                sync.run(_kept_awake(terminal, vigil, within_s))
+                sync.run(_hold_awake(terminal, vigil, within_s))
             terminal.say(vigil.text())
             result = vigil.result or result
     finally:
@@ -88,7 +88,7 @@ def command(
     )
 
 
-async def _kept_awake(terminal: Any, vigil: Wakefulness, within_s: float) -> None:  # Any: the terminal
+async def _hold_awake(terminal: Any, vigil: Wakefulness, within_s: float) -> None:  # Any: the terminal
     # Told within the loop: a Ctrl-C while a loop is being made leaves one that complains when it is collected.
     terminal.say(f"asking once a minute for {within_s / 60:g} min; Ctrl-C ends it")
     await vigil.keep(within_s)

@@ -8,7 +8,7 @@ from typing import Any
 
 from homeport.cost.answer import Question, answer
 from homeport.errors import HomeportError
-from homeport.fit.table import look, wish
+from homeport.fit.table import fit_request, look
 from homeport.home import Home
 from homeport.json_types import JsonObject
 
@@ -32,7 +32,7 @@ def reckoned(
     settings: dict[str, Any] = {
         key: value for key, value in (("context", context), ("parallel", parallel)) if value is not None
     }
-    table = look(wish(model, file, **settings))
+    table = look(fit_request(model, file, **settings))
     question = Question(
         wanted=settings, engine=None, tokens_per_day=None, tokens_per_second=None, wakes=1, versus=None, input_share=None,
         prices=None, home=home,

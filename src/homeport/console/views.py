@@ -139,9 +139,11 @@ class Views:
 
     async def benches(self) -> list[JsonObject]:
         """Return the benches that were kept, the newest first."""
-        from homeport.bench import kept
+        from homeport.bench import stored
 
-        reports = await asyncio.to_thread(lambda: [bench.as_json() for bench in kept.kept(self.options.home)])
+        reports = await asyncio.to_thread(
+            lambda: [bench.as_json() for bench in stored.stored_benches(self.options.home)]
+        )
         return sorted(reports, key=lambda bench: str(bench["started_at"]), reverse=True)
 
     def _one(self, on: str, name: str) -> AbstractAsyncContextManager[Deployment]:

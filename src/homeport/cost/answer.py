@@ -22,7 +22,7 @@ from homeport.errors import EngineMissing, MemoryTooSmall
 from homeport.fit import size_unknown
 from homeport.fit.cloud import engine_of, estimate
 from homeport.fit.cold_start import image_bytes
-from homeport.fit.table import Wish, wish
+from homeport.fit.table import FitRequest, fit_request
 from homeport.home import Home
 from homeport.json_types import JsonObject
 
@@ -113,7 +113,7 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     `MemoryTooSmall` where it fits nowhere.
     """
     rates = prices.load(question.prices)
-    wished = wish(model, file, **question.wanted)
+    wished = fit_request(model, file, **question.wanted)
     what = _what(wished, question, rates)
     limits = cloudrun.limits()
     throughput = _throughput(model, file, question, what.engine)
@@ -166,7 +166,7 @@ def _throughput(model: str | None, file: Path, question: Question, engine: str) 
     return measured(question.home, file, engine)
 
 
-def _what(wished: Wish, question: Question, rates: Prices) -> What:
+def _what(wished: FitRequest, question: Question, rates: Prices) -> What:
     """Return what is wished for as it would be on Cloud Run: on the cheapest shape that fits."""
     engine = question.engine or engine_of(wished.settings, wished.cloudrun)
     if engine not in wished.subject.weights:

@@ -44,7 +44,7 @@ def region_costs(
 
     `standing` is what each has of its own, a month, whether anything runs there or not.
     """
-    stands, kept_hours = sum(one.value for one in standing), usage.kept_seconds / 3600 * MONTH_DAYS
+    stands, kept_hours = sum(one.value for one in standing), usage.idle_seconds / 3600 * MONTH_DAYS
     costs = []
     for region in regions:
         hour = prices.hourly(shape, region, zonal=zonal).total

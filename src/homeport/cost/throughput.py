@@ -32,13 +32,13 @@ def measured(home: Home, file: Path, engine: str) -> Throughput:
     name = spec.load(file).name or naming.name_from_folder(file)
     if not home.benches(name).exists():
         return Throughput(tokens_per_second=None, source="")
-    from homeport.bench import kept  # Late: the load generator, and a tenth of what `cost` takes.
+    from homeport.bench import stored  # Late: the load generator, and a tenth of what `cost` takes.
 
-    newest = kept.newest(home, name, on=ON)
+    newest = stored.newest(home, name, on=ON)
     result = newest.result if newest is not None else None
     best = result.best if result is not None else None
     if result is None or best is None:
-        here = kept.newest(home, name, on="local")
+        here = stored.newest(home, name, on="local")
         if here is None:
             return Throughput(tokens_per_second=None, source="")
         return _none(

@@ -80,7 +80,7 @@ class Usage:
         return max(1, self.min_instances)
 
     @property
-    def kept_seconds(self) -> float:
+    def idle_seconds(self) -> float:
         """Return the seconds a day, of all instances, that are billed without any traffic."""
         return self.min_instances * DAY_S + self.warm_hours_per_week * 3600 / 7
 
@@ -118,7 +118,7 @@ class Usage:
         """Return the seconds billed a day where instances come and go with the traffic: the wakes of the day,
         on top of what is kept without traffic; in warm hours work is done by what is kept first. Never more than `always_on_seconds`.
         """
-        minimum = self.kept_seconds
+        minimum = self.idle_seconds
         rest = self.work_seconds(tokens) - minimum
         if tokens == 0 or (self.min_instances and rest <= 0):
             return minimum
@@ -134,8 +134,8 @@ class Usage:
             return [0.0, math.inf]
         overhead = self.wakes_per_day * (cold_start + self.idle_s)
         full = [count * DAY_S for count in range(self.instances + 1)]
-        floor = self.kept_seconds + self.wakes_per_day * self.billed_minimum_s
-        work = [*full, *(seconds - overhead for seconds in full), floor - overhead, self.kept_seconds]
+        floor = self.idle_seconds + self.wakes_per_day * self.billed_minimum_s
+        work = [*full, *(seconds - overhead for seconds in full), floor - overhead, self.idle_seconds]
         return sorted({seconds * self.tokens_per_second for seconds in work if 0 <= seconds <= full[-1]})
 
 

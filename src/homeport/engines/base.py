@@ -212,7 +212,7 @@ class AdapterRank:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptStart:
+class CacheableStart:
     """What an engine can keep of a start for the next one, and what does not tell two starts apart."""
 
     folders: Mapping[str, str]
@@ -301,7 +301,7 @@ class EngineModule(Protocol):
     """What `cloudrun.delivery = "auto"` means: one of `DELIVERIES`; None where there are none."""
     RANK_ON_CLOUD: int
     """Where `kind` names no engine of a cloud, the one with the lowest number that has weights is taken there."""
-    STARTUP_CACHE: KeptStart | None
+    STARTUP_CACHE: CacheableStart | None
     """What it can keep of a start; None where it compiles nothing, and so has nothing to keep."""
     HOST_MEMORY: tuple[MemoryTerm, ...]
     """What its server takes of a container's memory beside the GPU, the reading of weights included."""

@@ -65,9 +65,9 @@ class ExportedBuild:
         return build_yaml(self.body)
 
     @property
-    def there(self) -> str:
+    def exists_command(self) -> str:
         """Return the command that succeeds where the build need not run."""
-        return there(self.thing)
+        return exists_command(self.thing)
 
 
 def build_yaml(body: Mapping[str, Json]) -> str:
@@ -105,20 +105,20 @@ def left_behind(things: Things) -> list[str]:
     return [weights.uri for weights in things.all(StoredWeights) if weights.folder is not None]
 
 
-def there(thing: ContainerImage | StoredWeights) -> str:
+def exists_command(thing: ContainerImage | StoredWeights) -> str:
     """Return the command that succeeds where an image, or weights, are there."""
     if isinstance(thing, ContainerImage):
         return f"gcloud artifacts docker images describe {shlex.quote(f'{thing.reference}:{thing.tag}')}"
     return f"gcloud storage objects describe {shlex.quote(f'{thing.uri}/{MANIFEST}')}"
 
 
-def told_by_shell(thing: Resource | None, ref: Ref) -> str:
+def shell_reference(thing: Resource | None, ref: Ref) -> str:
     """
     Return the shell's word for what a reference stands for once it is there. Raises `TypeError` for one that
     has none.
     """
     if isinstance(thing, ContainerImage) and ref.path in {"digest", "reference"}:
-        question = f"{there(thing)} --format='value(image_summary.digest)'"
+        question = f"{exists_command(thing)} --format='value(image_summary.digest)'"
         return (
             f'"$({question})"' if ref.path == "digest" else f'{shlex.quote(thing.reference)}@"$({question})"'
         )
@@ -198,11 +198,11 @@ class Blanks:
         self._refs[name] = ref
         return f"__{name}__"
 
-    def asked(self) -> list[str]:
+    def lookup_lines(self) -> list[str]:
         """Return the lines of a shell that ask for all values, each into a variable."""
         lines, variables = [], dict[str, str]()
         for name, ref in self._refs.items():
-            value = told_by_shell(self._things.by_id(ref.id), ref)
+            value = shell_reference(self._things.by_id(ref.id), ref)
             for question, known in variables.items():  # What is told already need not be asked again.
                 value = value.replace(question, f'"${known}"')
             lines.append(f"{name}={value}")

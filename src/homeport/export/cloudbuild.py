@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from homeport.export import encryption, gcloud, knative, shell
-from homeport.export.builds import Blanks, ExportedBuild, build_yaml, builds, left_behind, seconds, there
+from homeport.export.builds import (
+    Blanks,
+    ExportedBuild,
+    build_yaml,
+    builds,
+    exists_command,
+    left_behind,
+    seconds,
+)
 from homeport.export.graph import OF_EDGE, ResourceKind, Things
 from homeport.export.held import MARK, door, held
 from homeport.export.text import comment, head, listed, to_yaml
@@ -289,7 +297,7 @@ def _look(name: str, image: ContainerImage, begin: list[str]) -> Body:
     script = (
         "#!/usr/bin/env bash\n"
         "# The tag is the hash of all that goes into the image: what is there need not be built again.\n"
-        f"if {there(image)} >/dev/null 2>&1; then touch {name}-is-there; fi\n"
+        f"if {exists_command(image)} >/dev/null 2>&1; then touch {name}-is-there; fi\n"
     )
     return {"name": CLI, "id": f"{name}-look", "waitFor": begin, "env": _ENV, "script": script}
 
@@ -328,7 +336,7 @@ def _deploy(things: Things, service: Service) -> str:
         ")",
         "",
         "# What is known by now, such as an image's digest.",
-        *blanks.asked(),
+        *blanks.lookup_lines(),
         *blanks.filled("text"),
         "",
     ]

@@ -121,7 +121,7 @@ def reads(things: Things) -> tuple[str, ...]:
     # What is behind a tag of our own, and which digest an image has that is taken as it is.
     every |= {"artifactregistry.tags.get"} if things.all(ContainerImage) else set()
     every |= {"artifactregistry.repositories.downloadArtifacts"} if things.all(MirroredImage) else set()
-    more = {*_MORE_READS, *(("secretmanager.versions.get",) if _list_given(things) else ())}
+    more = {*_MORE_READS, *(("secretmanager.versions.get",) if _secrets_not_ours(things) else ())}
     # What a load balancer of a region has left is looked for among all networks.
     more |= _NETWORKS if things.door is not None and things.door.edge_kind != "global" else set()
     # Which secrets the agent's revisions were given.
@@ -142,7 +142,7 @@ def _needed(things: Things) -> set[str]:
         "isolation": ResourceKind.FIREWALL in kinds,
         "warm": ResourceKind.SCHEDULE in kinds,
         "startup-cache": ResourceKind.STARTUP_CACHE in kinds,
-        "given-secret": bool(_list_given(things)),
+        "given-secret": bool(_secrets_not_ours(things)),
         "observe": ResourceKind.DASHBOARD in kinds,
         "uptime": ResourceKind.UPTIME_CHECK in kinds,
         "screen": ResourceKind.TEMPLATE in kinds,
@@ -284,7 +284,7 @@ def _let_into(things: Things) -> set[str]:
     }
 
 
-def _list_given(things: Things) -> set[str]:
+def _secrets_not_ours(things: Things) -> set[str]:
     """Return the secrets that an account of ours may read and homeport does not make."""
     return _let_into(things) - {secret.secret_id for secret in things.all(SecretVersion)}
 

@@ -89,7 +89,7 @@ def address(one: RestResource, body: Fields) -> GcloudCommands:
         raise TypeError(f"gcloud has no words for {one.id}")
     return GcloudCommands(
         look=(*verb, "describe", name, scope(one)),
-        make=(*verb, "create", name, scope(one), *_given(flags)),
+        make=(*verb, "create", name, scope(one), *_flags(flags)),
     )
 
 
@@ -102,7 +102,7 @@ def certificate(one: RestResource, body: Fields) -> GcloudCommands:
     flags = {"--description": body.take("description")}
     return GcloudCommands(
         look=(*verb, "describe", name, scope(one)),
-        make=("certificate", name, scope(one), *_given(flags), "--certificate", file),
+        make=("certificate", name, scope(one), *_flags(flags), "--certificate", file),
         files={file: own["certificate"]},
     )
 
@@ -140,7 +140,7 @@ def _rule(rule: Mapping[str, Any]) -> list[str]:  # Any: JSON
     priority = body.take("priority")
     body.done()
     limit.done()
-    return ["rule", str(priority), preview, *_given(flags)]
+    return ["rule", str(priority), preview, *_flags(flags)]
 
 
 def https_proxy(one: RestResource, body: Fields) -> GcloudCommands:
@@ -195,7 +195,7 @@ def rule(one: RestResource, body: Fields) -> GcloudCommands:
     }
     return GcloudCommands(
         look=(*verb, "describe", name, scope(one)),
-        make=(*verb, "create", name, scope(one), *_given(flags)),
+        make=(*verb, "create", name, scope(one), *_flags(flags)),
     )
 
 
@@ -205,7 +205,7 @@ def authorization(one: RestResource, body: Fields) -> GcloudCommands:
     flags = {"--domain": body.take("domain"), "--labels": _labels(body)}
     return GcloudCommands(
         look=(*verb, "describe", name, _location(one)),
-        make=(*verb, "create", name, _location(one), *_given(flags)),
+        make=(*verb, "create", name, _location(one), *_flags(flags)),
     )
 
 
@@ -219,7 +219,7 @@ def managed(one: RestResource, body: Fields) -> GcloudCommands:
     }
     return GcloudCommands(
         look=(*verb, "describe", name, _location(one)),
-        make=(*verb, "create", name, _location(one), *_given(flags)),
+        make=(*verb, "create", name, _location(one), *_flags(flags)),
     )
 
 
@@ -244,7 +244,7 @@ def entry(one: RestResource, body: Fields) -> GcloudCommands:
         "--labels": _labels(body),
     }
     return GcloudCommands(
-        look=(*verb, "describe", name, *within), make=(*verb, "create", name, *within, *_given(flags))
+        look=(*verb, "describe", name, *within), make=(*verb, "create", name, *within, *_flags(flags))
     )
 
 
@@ -334,5 +334,5 @@ def _labels(body: Fields) -> str:
     return ",".join(f"{key}={value}" for key, value in body.take("labels").items())
 
 
-def _given(flags: Mapping[str, Any]) -> list[str]:  # Any: a text, a number, or None
+def _flags(flags: Mapping[str, Any]) -> list[str]:  # Any: a text, a number, or None
     return [f"{flag}={value}" for flag, value in flags.items() if value is not None]

@@ -96,7 +96,7 @@ class GcloudScript:
             if isinstance(one, Service) or not blanks.variables():
                 return commands
             filled = commands if one.kind in _TOLD else with_variables(commands, blanks.variables())
-            return [*blanks.asked(), *filled]
+            return [*blanks.lookup_lines(), *filled]
         return KNOWS[one.kind](self, one, Fields({}, one.id))
 
     def apis(self, one: Apis, _: Fields) -> Lines:
@@ -104,7 +104,7 @@ class GcloudScript:
 
     def account(self, one: RestResource, body: Fields) -> Lines:
         email = _short(one)
-        return self._kept(
+        return self._ensured(
             one,
             ("gcloud", "iam", "service-accounts", "describe", email),
             ("gcloud", "iam", "service-accounts", "create", email.partition("@")[0],
@@ -121,7 +121,7 @@ class GcloudScript:
     def secret(self, one: RestResource, body: Fields) -> Lines:
         replication = body.take("replication")
         regions = [replica["location"] for replica in replication["userManaged"]["replicas"]]
-        return self._kept(
+        return self._ensured(
             one,
             ("gcloud", "secrets", "describe", _short(one)),
             ("gcloud", "secrets", "create", _short(one), "--replication-policy=user-managed",
@@ -153,11 +153,11 @@ class GcloudScript:
         )
         policies = body.take("cleanupPolicies")
         if not policies:
-            return self._kept(one, (*verb, "describe", name, where), make)
+            return self._ensured(one, (*verb, "describe", name, where), make)
         file = f"cleanup-{name}.json"
         self.files[file] = clean_up(policies)
         clean = (*verb, "set-cleanup-policies", name, where, f"--policy={file}", "--no-dry-run")
-        *lines, last = self._kept(one, (*verb, "describe", name, where), make, clean)
+        *lines, last = self._ensured(one, (*verb, "describe", name, where), make, clean)
         place = lines.index("else")
         compared = [
             f"  {command('change', f'cleanup policies of {name}', 'policies', *clean)} <<'END'",
@@ -179,7 +179,7 @@ class GcloudScript:
         flags += [f"--default-encryption-key={key}"] if key else []
         update = ("gcloud", "storage", "buckets", "update", url)
         fixed = [each for each in flags if not each.startswith("--location=")]
-        return self._kept(
+        return self._ensured(
             one,
             ("gcloud", "storage", "buckets", "describe", url, "--raw"),
             ("gcloud", "storage", "buckets", "create", url, *flags),
@@ -209,7 +209,7 @@ class GcloudScript:
             return [f"# Only `homeport up` can do this: {one.uri} comes from a folder of one machine."]
         limit = round(float(str(build.body["timeout"]).removesuffix("s")) + BEYOND_S)
         return [
-            f"if there {build.there}; then",
+            f"if there {build.exists_command}; then",
             f"  say {shlex.quote(f'= {one.summary({})}: is there')}",
             "else",
             f"  {command('build', build.mark, build.thing.build_region, build.file, str(limit))}",
@@ -236,7 +236,7 @@ class GcloudScript:
         self.files[listed_in] = head("gcloud", values_note) + "".join(f"{each}\n" for each in compared)
         held = "held" if not manifest["spec"].get("traffic") else "latest"
         return [
-            *blanks.asked(),
+            *blanks.lookup_lines(),
             *(" ".join(("fill", name, f'"$work/{name}"', *blanks.pairs())) for name in (file, listed_in)),
             f'deploy {shlex.quote(one.own_name)} {shlex.quote(one.region)} "$work/{file}" "$work/{listed_in}" {held}{self._stands(one)}',
         ]
@@ -248,7 +248,7 @@ class GcloudScript:
             return ""
         return f" {shlex.quote(door.address)} {door.edge_kind}"
 
-    def _kept(
+    def _ensured(
         self,
         resource: RestResource,
         look: tuple[str, ...],
@@ -270,14 +270,14 @@ class GcloudScript:
             "fi",
         ]
 
-    def told(self, one: RestResource, body: Fields) -> Lines:
+    def commands(self, one: RestResource, body: Fields) -> Lines:
         """Return the commands for a thing that needs more than a line."""
         commands = _TOLD[one.kind](one, body)
         blanks = Blanks(self._things)
         body_as_sent = self._things.filled(one.wanted, blanks.mark)
         compared = commands.compared or body_as_sent
         marks = {**blanks.variables(), **commands.marks}
-        lines = self._kept(one, commands.look, commands.make, change=commands.change, compared=compared)
+        lines = self._ensured(one, commands.look, commands.make, change=commands.change, compared=compared)
         if NAMED in "".join(lines):
             marks[NAMED] = "$NAMED"
             lines = [lines[0], "  NAMED=$(value_of name)", *lines[1:]]
@@ -311,7 +311,7 @@ KNOWS: Mapping[str, Callable[[GcloudScript, Any, Fields], Lines]] = {  # Any: th
     ResourceKind.APIS: GcloudScript.apis, ResourceKind.ACCOUNT: GcloudScript.account, ResourceKind.GRANT: GcloudScript.grant, ResourceKind.SECRET: GcloudScript.secret,
     ResourceKind.SECRET_VERSION: GcloudScript.secret_version, ResourceKind.REPOSITORY: GcloudScript.repository, ResourceKind.BUCKET: GcloudScript.bucket,
     ResourceKind.OBJECT: GcloudScript.object, ResourceKind.IMAGE: GcloudScript.build,
-    ResourceKind.CONFIGURATION: GcloudScript.secret, **dict.fromkeys(_TOLD, GcloudScript.told),
+    ResourceKind.CONFIGURATION: GcloudScript.secret, **dict.fromkeys(_TOLD, GcloudScript.commands),
     ResourceKind.STARTUP_CACHE: GcloudScript.startup_cache, ResourceKind.WEIGHTS: GcloudScript.build, ResourceKind.SERVICE: GcloudScript.service, ResourceKind.RELEASE: GcloudScript.release,
     ResourceKind.DOOR: GcloudScript.door,
 }  # fmt: skip

@@ -98,18 +98,18 @@ def _remedies(serving: Serving, price: Price, region: str | None, gpu: str) -> l
         remedies += _tried(cloud(region, gpu), change, price)
     remedies += _tried(cloud(region), as_it_is, price)  # on another GPU than the one asked for
     remedies += _elsewhere(as_it_is, price, region)
-    remedies.sort(key=lambda remedy: (remedy.price, _given_up(remedy.fit, serving.settings)))
+    remedies.sort(key=lambda remedy: (remedy.price, _share_given_up(remedy.fit, serving.settings)))
     worth = [
         remedy
         for at, remedy in enumerate(remedies)
         if not any(_is_milder(other, remedy) for other in remedies[:at])
     ]
-    given_up = [remedy for remedy in worth if _given_up(remedy.fit, serving.settings)]
+    given_up = [remedy for remedy in worth if _share_given_up(remedy.fit, serving.settings)]
     # Two that give something up are choice enough; the user who wants it whole should see what that takes.
     return [remedy for remedy in worth if remedy not in given_up[2:]]
 
 
-def _given_up(result: Fit, settings: Engine) -> float:
+def _share_given_up(result: Fit, settings: Engine) -> float:
     """Return which share of the wanted tokens is given up; 0 where none is."""
     changed = result.what.settings
     return 1 - (changed.context * changed.parallel) / (settings.context * settings.parallel)
@@ -190,7 +190,7 @@ def _tried(places: Iterable[Place], change: _Change, price: Price) -> list[Remed
         words, keys = list(change.words), dict(change.keys)
         if change.gives_up and not result.fits:
             smaller = _less_of(result, change.gives_up)
-            if smaller is None or _given_up(smaller[0], change.what.settings) > _MOST_GIVEN_UP:
+            if smaller is None or _share_given_up(smaller[0], change.what.settings) > _MOST_GIVEN_UP:
                 continue
             result, word = smaller
             words.append(word)

@@ -60,11 +60,15 @@ class Correction:
 
 def corrected(start: ColdStart, home: Home | None = None) -> ColdStart:
     """Return what is expected, corrected by the user's own starts of this engine and way; as it is where there are none."""
-    mine = [own.ratio for own in kept(home) if (own.engine, own.delivery) == (start.engine, start.delivery)]
+    mine = [
+        own.ratio
+        for own in folded_starts(home)
+        if (own.engine, own.delivery) == (start.engine, start.delivery)
+    ]
     return replace(start, factor=_factor(mine), own_starts=len(mine)) if mine else start
 
 
-def kept(home: Home | None = None) -> tuple[OwnStart, ...]:
+def folded_starts(home: Home | None = None) -> tuple[OwnStart, ...]:
     """Return the starts that were folded in. Raises `StateError` where their file cannot be read."""
     path = _path(home)
     try:
@@ -84,7 +88,7 @@ def fold_in(found: Sequence[OwnStart], home: Home | None = None) -> list[Correct
 
     Raises `StateError` where they cannot be kept.
     """
-    before = kept(home)
+    before = folded_starts(home)
     after = tuple(dict.fromkeys((*before, *found)))
     _write(after, home)
     return [

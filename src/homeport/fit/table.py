@@ -75,7 +75,7 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class FitRequest:
     """Which model is meant, and how it is wanted."""
 
     subject: ModelSubject
@@ -86,9 +86,9 @@ class Wish:
     guard: Guard | None = None
 
 
-def wish(
+def fit_request(
     name: str | None, file: Path, *, engine: str | None = None, **given: Any
-) -> Wish:  # Any: fields of Engine and of CloudRun
+) -> FitRequest:  # Any: fields of Engine and of CloudRun
     """
     Return the model called `name`, or the one of the spec in `file`, with `given` over what the spec says.
 
@@ -108,7 +108,7 @@ def wish(
         )
     # The default is shortened for a model that was made for less.
     settings = settings.model_copy(update={"context": min(settings.context, most)})
-    return Wish(
+    return FitRequest(
         subject=model_subject,
         settings=settings,
         cloudrun=_checked(CloudRun, spec.cloudrun or CloudRun(), given),
@@ -118,7 +118,7 @@ def wish(
     )
 
 
-def look(wanted: Wish, *, prices: Path | None = None, engine: str | None = None) -> Looked:
+def look(wanted: FitRequest, *, prices: Path | None = None, engine: str | None = None) -> Looked:
     """
     Return what is wanted, on every GPU of Cloud Run that it may have, and on this machine unless one was
     named.
@@ -175,7 +175,7 @@ def _checked(kind: type[_Table], value: _Table, changes: Mapping[str, Any]) -> _
         raise SpecError(problem["msg"].removeprefix("Value error, ")) from error
 
 
-def _cloud_engines(wished: Wish, engine: str | None) -> tuple[list[str], list[str]]:
+def _cloud_engines(wished: FitRequest, engine: str | None) -> tuple[list[str], list[str]]:
     """Return those that have weights and can honour the settings; and why the others were left out."""
     engines, notes = [], []
     for name in on_cloud():
@@ -248,4 +248,4 @@ def _this_machine(
     return [], [f"this machine is left out: {lacks} here that has weights of this model"]
 
 
-__all__ = ["FitRow", "Looked", "Wish", "look", "wish"]
+__all__ = ["FitRequest", "FitRow", "Looked", "fit_request", "look"]

@@ -96,9 +96,9 @@ class GatewayApp:
                 with suppress(ClientGone):
                     await unless_gone(self._pass(scope, send), hung_up(receive))
             else:
-                await self._asked(api, scope, receive, send)
+                await self._answer_screened(api, scope, receive, send)
 
-    async def _asked(self, api: TextApi, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer_screened(self, api: TextApi, scope: Scope, receive: Receive, send: Send) -> None:
         begun = asyncio.get_running_loop().time()
         span = self._spans.begin(scope["headers"], api) if self._spans else None
         with self._room.taken() as room:
@@ -143,7 +143,7 @@ class GatewayApp:
             if name in _SENT_ON
         ]
         if span is not None:
-            span.asked(body)
+            span.request(body)
             headers = [header for header in headers if not header[0].startswith("trace")] + span.onward
         if self._metrics:
             self._metrics.begun()

@@ -130,7 +130,7 @@ class ScreenedExchange:
         headers = [
             (name.lower(), value) for name, value in response.raw_headers if name.lower() in _PASSED_ON
         ]
-        headers += self._told_left_out()
+        headers += self._left_out_header()
         if packed not in {"", "identity"} or (kind not in PARSERS and kind != "application/json"):
             await self._refuse(Refused(Reason.UNREADABLE, f"the engine's answer is of the kind {kind or 'unknown'!r}, which is not "
                                        "screened"), Side.ANSWER)  # fmt: skip
@@ -177,7 +177,7 @@ class ScreenedExchange:
             self.screener.remember(piece.text, self._ending)
         await self.whole(response.status, body, headers)
 
-    def _told_left_out(self) -> list[tuple[bytes, bytes]]:
+    def _left_out_header(self) -> list[tuple[bytes, bytes]]:
         return [(LEFT_OUT_HEADER, ", ".join(self._left_out).encode())] if self._left_out else []
 
     async def _data(self, response: aiohttp.ClientResponse) -> bytes:

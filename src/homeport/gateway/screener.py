@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from homeport.gateway.breaker import Breaker
 from homeport.gateway.holding import CONTEXT
 from homeport.gateway.plain import as_screened
+from homeport.gateway.screened_texts import ScreenedTexts
 from homeport.gateway.screens.base import Screen
-from homeport.gateway.seen import SeenTexts
 from homeport.gateway.settings import GatewaySettings
 from homeport.gateway.texts import TextKind, TextPiece
 from homeport.gateway.verdict import Reason, Refused, Side, found
@@ -38,7 +38,7 @@ class Screener:
     def __init__(self, screen: Screen, settings: GatewaySettings) -> None:
         self.settings = settings
         self._screen = Breaker(screen, deadline_s=settings.deadline_s)
-        self._seen = SeenTexts()
+        self._seen = ScreenedTexts()
 
     async def aclose(self) -> None:
         """Close the screen."""

@@ -58,7 +58,7 @@ class RequestSpan:
         headers = [("traceparent", f"00-{self.trace}-{self.own}-{'01' if self.sampled else '00'}")]
         return [*headers, ("tracestate", self.state)] if self.state else headers
 
-    def asked(self, body: Mapping[str, Json]) -> None:
+    def request(self, body: Mapping[str, Json]) -> None:
         """Take what is asked for, as far as it is no text."""
         for key, attribute in (("max_tokens", "max_tokens"), ("max_completion_tokens", "max_tokens"), ("temperature", "temperature"),
                                ("top_p", "top_p"), ("stream", "stream")):  # fmt: skip

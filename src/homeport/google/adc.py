@@ -55,7 +55,7 @@ def find(
     if path is not None:
         return CredentialsFile(path, env, exchange, quota_project=quota_project)
     metadata = Metadata(env, exchange, quota_project=quota_project)
-    return metadata if env.get("NO_GCE_CHECK", "").lower() != "true" and metadata.is_there() else None
+    return metadata if env.get("NO_GCE_CHECK", "").lower() != "true" and metadata.exists() else None
 
 
 def _path(env: Mapping[str, str]) -> Path | None:
@@ -200,7 +200,7 @@ class Metadata:
         self.quota_project = quota_project
         self.principal = ""
 
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Return True if this machine has one."""
         try:
             answer = self._exchange.send("GET", self._ping, headers=_FLAVOUR, timeout=_PING_S)

@@ -278,7 +278,7 @@ class Google:
             raise Lost(f"the connection broke: {str(error) or type(error).__name__}", sent=True) from error
 
     async def _error(self, call: ApiCall, refused: TryRefused, tries: Tries) -> HomeportError:
-        request = self._asked(call)
+        request = self._context(call)
         lost = refused.again is Again.LOST
         if lost and not call.repeatable:
             return _lost(call, Lost(f"{refused.refusal.code} {refused.refusal.message}", sent=True), tries)
@@ -296,7 +296,7 @@ class Google:
         except HomeportError:
             return ""
 
-    def _asked(self, call: ApiCall) -> RequestContext:
+    def _context(self, call: ApiCall) -> RequestContext:
         return RequestContext(
             verb=call.verb,
             host=call.host,

@@ -60,7 +60,7 @@ class TokenSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class FixedToken:
     """An access token that was given, and cannot be renewed."""
 
     value: Secret
@@ -112,7 +112,7 @@ class Impersonated:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _CachedToken:
     """A token, renewed by one at a time, whichever threads and event loops ask for it."""
 
     token: Secret | None = field(default=None, repr=False)
@@ -146,9 +146,9 @@ class Credentials:
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
-        self._access = _Kept()
-        self._ids: dict[str, _Kept] = {}
-        self._signed: dict[str, _Kept] = {}
+        self._access = _CachedToken()
+        self._ids: dict[str, _CachedToken] = {}
+        self._signed: dict[str, _CachedToken] = {}
 
     def __repr__(self) -> str:
         return f"Credentials({self.principal or type(self._source).__name__})"
@@ -185,11 +185,11 @@ class Credentials:
 
     async def signed_jwt(self, audience: str, stale: Secret | None = None) -> Secret:
         """Return a JWT that the caller's service account signs for `audience`, another one than `stale`. Raises `NoCredentials`."""
-        cached = self._signed.setdefault(audience, _Kept())
+        cached = self._signed.setdefault(audience, _CachedToken())
         return await cached.fresh(lambda: self._source.signed_jwt(audience), stale=stale)
 
     async def _id(self, audience: str, stale: Secret | None = None) -> Secret:
-        cached = self._ids.setdefault(audience, _Kept())
+        cached = self._ids.setdefault(audience, _CachedToken())
         return await cached.fresh(lambda: self._source.id_token(audience), stale=stale)
 
 
@@ -242,9 +242,9 @@ class SignedIdentity:
         return str(claims(await self.token()).get("iss", ""))
 
 
-def given(token: str, principal: str = "") -> Credentials:
+def from_access_token(token: str, principal: str = "") -> Credentials:
     """Return credentials of one access token."""
-    return Credentials(Given(Secret(token), principal))
+    return Credentials(FixedToken(Secret(token), principal))
 
 
 async def find(env: Mapping[str, str], *, impersonate: str = "", base_url: str = "") -> Credentials:
@@ -269,7 +269,7 @@ def _source(env: Mapping[str, str], exchange: Exchange) -> TokenSource:
 
     quota_project = _quota_project(env)
     if env.get("CLOUDSDK_AUTH_ACCESS_TOKEN"):
-        return Given(
+        return FixedToken(
             judged(
                 env["CLOUDSDK_AUTH_ACCESS_TOKEN"],
                 called="the variable CLOUDSDK_AUTH_ACCESS_TOKEN",

@@ -124,17 +124,21 @@ def error_of(refusal: Refusal, asked: RequestContext) -> GoogleError | NoCredent
 
 def is_off(refusal: Refusal) -> bool:
     """Return True if an API is off, or was until a moment ago."""
-    return refusal.code == 403 and bool(_DISABLED.search(refusal.said)) and _UNQUOTED not in refusal.message
+    return (
+        refusal.code == 403
+        and bool(_DISABLED.search(refusal.searchable))
+        and _UNQUOTED not in refusal.message
+    )
 
 
 def is_capacity(refusal: Refusal) -> bool:
     """Return True if Google has none left."""
-    return bool(_CAPACITY.search(refusal.said))
+    return bool(_CAPACITY.search(refusal.searchable))
 
 
 def is_policy(refusal: Refusal) -> bool:
     """Return True if the organisation forbids it."""
-    return bool(_POLICY.search(refusal.said))
+    return bool(_POLICY.search(refusal.searchable))
 
 
 def _is_unauthenticated(refusal: Refusal) -> bool:
@@ -142,7 +146,11 @@ def _is_unauthenticated(refusal: Refusal) -> bool:
 
 
 def _is_denial(refusal: Refusal) -> bool:
-    return refusal.code == 403 or bool(_DENIED.search(refusal.said)) or refusal.reason == "PERMISSIONS_ERROR"
+    return (
+        refusal.code == 403
+        or bool(_DENIED.search(refusal.searchable))
+        or refusal.reason == "PERMISSIONS_ERROR"
+    )
 
 
 def _by_status(refusal: Refusal, request: RequestContext) -> GoogleError:
@@ -156,7 +164,7 @@ def _by_status(refusal: Refusal, request: RequestContext) -> GoogleError:
 def _kind(refusal: Refusal) -> type[RemoteError]:
     if refusal.code == 404 and (not refusal.is_json or refusal.message == "Method not found."):
         return GoogleError  # It is the path that is wrong: nothing is said about the thing.
-    if refusal.code == 409 and _EXISTS.search(f"{refusal.status} {refusal.said}"):
+    if refusal.code == 409 and _EXISTS.search(f"{refusal.status} {refusal.searchable}"):
         return AlreadyExists
     if refusal.code == 400 and refusal.status == "FAILED_PRECONDITION" and not refusal.fields:
         return GoogleError
@@ -203,16 +211,16 @@ def _quota(refusal: Refusal, request: RequestContext) -> GoogleError:
         QuotaExceeded,
         refusal,
         request,
-        message=violated(refusal.said),
+        message=violated(refusal.searchable),
         hint=hint_of(refusal, request.about),
-        url="https://g.co/cloudrun/gpu-quota" if "gpu" in refusal.said.lower() else "",
+        url="https://g.co/cloudrun/gpu-quota" if "gpu" in refusal.searchable.lower() else "",
     )
 
 
 def _policy(refusal: Refusal, request: RequestContext) -> GoogleError:
-    if _PERIMETER.search(refusal.said):
+    if _PERIMETER.search(refusal.searchable):
         return _perimeter(refusal, request)
-    match = _CONSTRAINT.search(refusal.said)
+    match = _CONSTRAINT.search(refusal.searchable)
     constraint = (match[1] or match[2]) if match else ""
     hint = "ask those who look after the organisation's policies"
     if constraint:
@@ -230,7 +238,7 @@ def _policy(refusal: Refusal, request: RequestContext) -> GoogleError:
 
 def _perimeter(refusal: Refusal, request: RequestContext) -> GoogleError:
     """Return the error of a perimeter of VPC Service Controls, which no role helps against."""
-    named = _PERIMETER_ID.search(refusal.said)
+    named = _PERIMETER_ID.search(refusal.searchable)
     which = named[1] if named else refusal.metadata.get("uid", "")
     known = f"by the id {which}" if which else "in the audit log of the project"
     hint = (
@@ -253,7 +261,7 @@ def _denied(refusal: Refusal, request: RequestContext) -> GoogleError:
         return _error(GoogleError, refusal, request, hint=hint)
     permission, resource, who = _what_is_lacking(refusal)
     account = next(iter(_ACCOUNT.findall(f"{resource} {refusal.message} {request.path}")), "")
-    if _DENIED.search(refusal.said):
+    if _DENIED.search(refusal.searchable):
         # The message names who lacks it: the service's own account or Google's agent, not the caller.
         return _error(PermissionDenied, refusal, request, hint=_for_another(refusal, request, account))
     message = (

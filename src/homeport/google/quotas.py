@@ -29,12 +29,12 @@ def is_quota(refusal: Refusal) -> bool:
 
 def is_allocation(refusal: Refusal) -> bool:
     """Return True if it is a quota of things, which no waiting helps."""
-    return bool(_ALLOCATION.search(refusal.said)) and not is_rate(refusal)
+    return bool(_ALLOCATION.search(refusal.searchable)) and not is_rate(refusal)
 
 
 def is_rate(refusal: Refusal) -> bool:
     """Return True if it is a quota over time, which waiting helps."""
-    return bool(_PER_TIME.search(refusal.said))
+    return bool(_PER_TIME.search(refusal.searchable))
 
 
 def violated(text: str) -> str:
@@ -49,7 +49,7 @@ def violated(text: str) -> str:
 
 def hint_of(refusal: Refusal, project: str) -> str:
     """Return where to ask for more."""
-    text = refusal.said
+    text = refusal.searchable
     if is_rate(refusal):
         return "too many requests for the moment: try again in a minute"
     if "gpu" in text.lower():

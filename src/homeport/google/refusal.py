@@ -51,7 +51,7 @@ class Refusal:
     """Whether it came as an API's answer, and not as a page of some server before it."""
 
     @property
-    def said(self) -> str:
+    def searchable(self) -> str:
         """Return all that was said, to look for words in."""
         return "\n".join((self.reason, self.message, *self.violations))
 

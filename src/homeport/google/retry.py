@@ -222,17 +222,17 @@ def looks(what: str, within: float, *, first: float = 0.5) -> Backoff:
 
 def classify(refusal: Refusal) -> Again:
     """Tell whether sending it again can help."""
-    is_absent = refusal.code == 404 and not _NOT_SEEN.search(refusal.said)
+    is_absent = refusal.code == 404 and not _NOT_SEEN.search(refusal.searchable)
     if is_absent or is_allocation(refusal) or is_capacity(refusal) or is_policy(refusal):
         return Again.NO
-    in_progress = refusal.code in {400, 403, 409} and _IN_PROGRESS.search(refusal.said)
+    in_progress = refusal.code in {400, 403, 409} and _IN_PROGRESS.search(refusal.searchable)
     if refusal.code == 429 or in_progress or (refusal.code == 403 and is_rate(refusal)):
         return Again.REFUSED
     if refusal.code in _LOST:
         return Again.LOST
     if is_off(refusal):
         return Again.OFF
-    if _NOT_SEEN.search(refusal.said):
+    if _NOT_SEEN.search(refusal.searchable):
         return Again.UNSEEN
     # Of a member who was granted something a moment ago, some APIs say so as a wrong argument.
     denied = refusal.code == 403 or (refusal.code == 400 and "permission" in refusal.message.lower())

@@ -58,7 +58,7 @@ class ChangingTools:
                     return self._proposal(
                         "up", deployment.target.spec, await deployment.plan(progress=progress)
                     )
-                approval = _Seen(lambda plan: self._ensure("up", deployment.target.spec, plan, confirm))
+                approval = _PlanGate(lambda plan: self._ensure("up", deployment.target.spec, plan, confirm))
                 result = await deployment.up(
                     approve=approval,
                     progress=progress,
@@ -86,7 +86,7 @@ class ChangingTools:
                     other = replace(deployment, target=deployment.target.with_model(named))
                     plan = await other.plan(progress=progress)
                     return self._proposal(f"swap to {named}", deployment.target.spec, plan)
-                approval = _Seen(
+                approval = _PlanGate(
                     lambda plan: self._ensure(f"swap to {named}", deployment.target.spec, plan, confirm)
                 )
                 result = await deployment.swap(
@@ -150,7 +150,7 @@ class ChangingTools:
             async with self._scope.selected(name, file, on, by_name=True) as deployment:
                 verb = f"down {deployment.target.name}"
                 confirmed = confirm or ""
-                approval = _Seen(
+                approval = _PlanGate(
                     (lambda would_go: self._confirmation.ensure(verb, would_go.as_json(), confirmed))
                     if confirm is not None
                     else None
@@ -187,7 +187,7 @@ def _decisive(spec: Spec, plan: Plan) -> dict[str, Any]:
     return {"spec": spec.model_dump(mode="json"), **{key: document[key] for key in _DECISIVE}}
 
 
-class _Seen:
+class _PlanGate:
     """Keeps what it is asked to approve: says yes where that is what was confirmed, and no where nothing was."""
 
     def __init__(self, ensure: Callable[[Any], None] | None) -> None:

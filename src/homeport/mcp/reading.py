@@ -168,10 +168,10 @@ class ReadingTools:
         """Tell where a model fits, with which context, for how many at once: this machine and each GPU of Cloud Run."""
 
         async def work(_: Progress) -> dict[str, Any]:
-            from homeport.fit.table import look, wish
+            from homeport.fit.table import fit_request, look
 
-            wishes = _without_none(gpu=gpu, context=context, parallel=parallel)
-            wish_of_user = wish(self._scope.model(model), self._scope.file(file), **wishes)
+            given_settings = _without_none(gpu=gpu, context=context, parallel=parallel)
+            wish_of_user = fit_request(self._scope.model(model), self._scope.file(file), **given_settings)
             return look(wish_of_user, engine=engine).as_json()
 
         return await answered(call, estimates.FitAnswerShape, work)

@@ -90,7 +90,7 @@ async def _samples(watched: Watched, api: PrometheusApi) -> ObserveFinding:
             "`homeport status`: is it running, and on that port? Its key may be another, or unreadable to "
             "Prometheus: its page of targets has the reason; export again",
         )  # fmt: skip
-    if not await api.instant(f'count({{__name__=~"{watched.kept}", {LABEL}="{watched.name}"}})'):
+    if not await api.instant(f'count({{__name__=~"{watched.series_pattern}", {LABEL}="{watched.name}"}})'):
         return failed(
             "samples", "the scrape succeeds, and none of the engine's series is among what it brings",
             "another server answers there, or this version of the engine calls them otherwise; export again",

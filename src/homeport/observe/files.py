@@ -65,7 +65,7 @@ def scraped(name: str, file: Path, home: Home | None = None) -> Scraped:
     observe = load(file).observe if is_of(file, name) else parse(started.spec).observe
     slo = observe.slo if observe else None
     key = endpoint_key.of_record(started, folder)
-    if key.wanted and key.path is None:
+    if key.required and key.path is None:
         raise SpecError(
             f"the key of {name} is in {key.reference}, and Prometheus reads keys from files",
             hint="remove local.api_key: homeport keeps one in a file; or put yours into one: file:PATH",
@@ -74,7 +74,7 @@ def scraped(name: str, file: Path, home: Home | None = None) -> Scraped:
         name=name,
         address=urlsplit(started.url).netloc,
         path=engine.METRICS_PATH,
-        key_file=key.path.absolute() if key.wanted and key.path else None,
+        key_file=key.path.absolute() if key.required and key.path else None,
         names=engine.METRICS,
         levels=service_levels(name, engine.TITLE, engine.METRICS, slo, front=False),
     )
@@ -96,7 +96,7 @@ def _config(scraped: Scraped, rules: str) -> str:
         "body_size_limit": _MOST_BYTES,
         "static_configs": [{"targets": [scraped.address], "labels": {LABEL: scraped.name}}],
         "metric_relabel_configs": [
-            {"source_labels": ["__name__"], "regex": scraped.watched.kept, "action": "keep"}
+            {"source_labels": ["__name__"], "regex": scraped.watched.series_pattern, "action": "keep"}
         ],
     }
     notes = [
@@ -136,7 +136,7 @@ def _rules(watched: Watched) -> str:
         {"name": f"homeport-{watched.name}-alerts", "rules": alerts},
     ]
     objectives = (
-        f"Objective: {objective}." for objective in (watched.levels.told() if watched.levels else ())
+        f"Objective: {objective}." for objective in (watched.levels.descriptions() if watched.levels else ())
     )
     notes = ("Rules for Prometheus: what is recorded, and what is warned of.", *objectives)
     return head("prometheus", *notes) + to_yaml({"groups": groups})

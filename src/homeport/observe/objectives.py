@@ -79,9 +79,9 @@ class ServiceLevels:
         limit = self.slo.ttft_s
         return None if limit is None else next(bound for bound in self.names.ttft_bounds if bound >= limit)
 
-    def told(self) -> tuple[str, ...]:
+    def descriptions(self) -> tuple[str, ...]:
         """Return the objectives in words, and by which bound the first token's is judged."""
-        return tuple(self._told())
+        return tuple(self._descriptions())
 
     def alerts(self) -> Iterator[Alert]:
         """Yield two alerts for each objective. None fires where nothing is known, nor where nothing was asked."""
@@ -116,7 +116,7 @@ class ServiceLevels:
                 empty_while=_NO_REQUEST if self.front else "",
             )  # fmt: skip
 
-    def _told(self) -> Iterator[str]:
+    def _descriptions(self) -> Iterator[str]:
         if self.slo.ttft_s is not None and self.bound is not None:
             sentence = f"{self.slo.ttft_share:g} of requests have their first token within {self.bound:g} s"
             if self.bound != self.slo.ttft_s:

@@ -51,7 +51,7 @@ class Watched:
         return f"up{selector.removesuffix('}')}{other}"
 
     @property
-    def kept(self) -> str:
+    def series_pattern(self) -> str:
         """Return the regular expression of the series that any panel or alert uses, and no others."""
         return "|".join(sorted(self.names.series()))
 

@@ -27,7 +27,7 @@ class Running:
 
 
 @contextmanager
-def kept(root: Path, proxy: Running) -> Iterator[None]:
+def recorded(root: Path, proxy: Running) -> Iterator[None]:
     """Keep it in homeport's folder `root`, for its user alone, for as long as this lasts. Raises `StateError`."""
     import psutil
 

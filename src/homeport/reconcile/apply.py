@@ -78,7 +78,7 @@ class _Work:
 
     def may_begin(self, id_: str) -> bool:
         """Return True if work on it may begin: after a stop only that without which what was deleted stays away."""
-        return not self._halt.asked or id_ in self._committed
+        return not self._halt.requested or id_ in self._committed
 
     def steps(self) -> Iterator[ExecutorStep]:
         """Return what there is to do, and what waits for what."""

@@ -16,7 +16,7 @@ class Cancellation:
         self._asked = False
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Tell whether a stop was asked for."""
         return self._asked
 

@@ -62,7 +62,7 @@ async def destroy(
 
     ends = await walk(
         _steps(order, work, loose),
-        may_begin=lambda _: not halt.asked,
+        may_begin=lambda _: not halt.requested,
         on_error=lambda key, error: lines.fail(key[1], str(error)),
     )
     result = summarize(ends, order)

@@ -34,7 +34,7 @@ async def patient(progress: Progress) -> AsyncIterator[Cancellation]:
 
     def pressed() -> None:
         nonlocal stopped
-        if halt.asked:
+        if halt.requested:
             stopped = True
             task.cancel()
             return

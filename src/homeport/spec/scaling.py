@@ -43,7 +43,7 @@ class Scaling(SpecTable):
         return 1 if hours is not None and moment is not None and hours.is_warm(moment) else self.min
 
     @property
-    def most_kept(self) -> int:
+    def most_warm(self) -> int:
         """Return the largest number of instances that always run at any time."""
         return 1 if self.warm else self.min
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from homeport.engines.base import KeptStart, Launch
+from homeport.engines.base import CacheableStart, Launch
 
 _VERSION = 1
 """Counted up where what is kept, or how, changes."""
@@ -25,7 +25,7 @@ class CacheOrigin:
     gpu: str
     """As the cloud names it, such as `nvidia-l4`."""
     launch: Launch
-    kept: KeptStart
+    kept: CacheableStart
 
 
 def fingerprint(origin: CacheOrigin) -> str:

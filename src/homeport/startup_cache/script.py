@@ -46,7 +46,7 @@ class CacheLeftAside(Exception):
 
 
 @dataclass(frozen=True)
-class KeptFile:
+class CachedFile:
     """One file of a cache."""
 
     path: str
@@ -63,7 +63,7 @@ class CacheManifest:
     fingerprint: str
     keys: tuple[str, ...]
     """Folders that the engine named by a hash of its own, which is known only after a start."""
-    files: tuple[KeptFile, ...]
+    files: tuple[CachedFile, ...]
 
     @property
     def size(self) -> int:
@@ -82,7 +82,7 @@ class CacheManifest:
 
 
 @dataclass(frozen=True)
-class WantedCache:
+class ExpectedCache:
     """Which cache is to be used, and what it may cost."""
 
     fingerprint: str
@@ -105,7 +105,7 @@ def keep(folder: Path, target: Path, fingerprint: str, key_globs: Sequence[str] 
     """
     target.mkdir(parents=True, exist_ok=True)
     (target / MANIFEST).unlink(missing_ok=True)  # What is there no longer fits, whatever happens next.
-    files: list[KeptFile] = []
+    files: list[CachedFile] = []
     with (target / PACK).open("wb") as pack:
         for path in _regular_files(folder):
             try:
@@ -131,7 +131,7 @@ def keys_of(folder: Path, key_globs: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({path.relative_to(folder).as_posix() for path in folders}))
 
 
-def restore(source: Path, target: Path, wanted: WantedCache) -> CacheManifest:
+def restore(source: Path, target: Path, wanted: ExpectedCache) -> CacheManifest:
     """
     Put the cache in `source` to `target`, all of it or nothing, and return what it holds.
 
@@ -148,7 +148,7 @@ def restore(source: Path, target: Path, wanted: WantedCache) -> CacheManifest:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def read_manifest(source: Path, wanted: WantedCache) -> CacheManifest:
+def read_manifest(source: Path, wanted: ExpectedCache) -> CacheManifest:
     """Return the manifest in `source`. Raises `CacheLeftAside` for another than the wanted one, and for one that no cache has."""
     try:
         with (source / MANIFEST).open("rb") as file:
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str]) -> None:
     _restore_and_say(
         options.source,
         options.target,
-        WantedCache(options.fingerprint, options.manifest, within_s=options.within),
+        ExpectedCache(options.fingerprint, options.manifest, within_s=options.within),
     )
     try:
         os.execvp(options.command[0], options.command)  # noqa: S606 - the engine takes this process's place and its signals
@@ -200,7 +200,7 @@ def main(arguments: Sequence[str]) -> None:
         os._exit(127)  # Leaving in the usual way would wait for a reader that hangs.
 
 
-def _restore_and_say(source: Path, target: Path, wanted: WantedCache) -> None:
+def _restore_and_say(source: Path, target: Path, wanted: ExpectedCache) -> None:
     begun = time.monotonic()
     try:
         manifest = restore(source, target, wanted)
@@ -218,7 +218,7 @@ def _say(line: str) -> None:
 
 
 def _restored(
-    source: Path, target: Path, staging: Path, wanted: WantedCache, deadline: float
+    source: Path, target: Path, staging: Path, wanted: ExpectedCache, deadline: float
 ) -> CacheManifest:
     """Copy to `staging` first. Everything that touches the mount runs in other threads than the one that waits."""
     stop = threading.Event()
@@ -246,7 +246,7 @@ def _restored(
     return manifest
 
 
-def _checked(source: Path, target: Path, wanted: WantedCache) -> CacheManifest:
+def _checked(source: Path, target: Path, wanted: ExpectedCache) -> CacheManifest:
     """Return the manifest of a cache that is whole as far as names and sizes tell, and has room."""
     manifest = read_manifest(source, wanted)
     names = {path.name for path in source.iterdir()}
@@ -268,10 +268,10 @@ def _seconds_left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.0)
 
 
-def _parts(files: Sequence[KeptFile]) -> list[list[tuple[int, KeptFile]]]:
+def _parts(files: Sequence[CachedFile]) -> list[list[tuple[int, CachedFile]]]:
     """Return the files with their offsets, in runs of about the same size: one for each reader."""
     share = sum(file.size for file in files) // _READERS + 1
-    parts: list[list[tuple[int, KeptFile]]] = [[]]
+    parts: list[list[tuple[int, CachedFile]]] = [[]]
     offset = begun = 0
     for file in files:
         if offset - begun >= share:
@@ -282,7 +282,7 @@ def _parts(files: Sequence[KeptFile]) -> list[list[tuple[int, KeptFile]]]:
     return parts
 
 
-def _copy(pack: Path, staging: Path, part: Sequence[tuple[int, KeptFile]], stop: threading.Event) -> None:
+def _copy(pack: Path, staging: Path, part: Sequence[tuple[int, CachedFile]], stop: threading.Event) -> None:
     with pack.open("rb") as source:
         source.seek(part[0][0])
         for _, file in part:
@@ -304,14 +304,14 @@ def _copy(pack: Path, staging: Path, part: Sequence[tuple[int, KeptFile]], stop:
             goal.chmod(0o755 if file.executable else 0o644)
 
 
-def _append(source: BinaryIO, path: str, pack: BinaryIO) -> KeptFile:
+def _append(source: BinaryIO, path: str, pack: BinaryIO) -> CachedFile:
     hashed, size = hashlib.sha256(), 0
     executable = bool(os.fstat(source.fileno()).st_mode & 0o100)
     while piece := source.read(_PIECE):
         hashed.update(piece)
         pack.write(piece)
         size += len(piece)
-    return KeptFile(path, size, hashed.hexdigest(), executable)
+    return CachedFile(path, size, hashed.hexdigest(), executable)
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:
@@ -331,7 +331,7 @@ def _regular_files(folder: Path) -> Iterator[Path]:
 def _parsed(body: Any) -> CacheManifest:  # Any: JSON
     if body["version"] != VERSION:
         raise ValueError(f"version {body['version']!r:.20}")
-    files = tuple(KeptFile(**fields) for fields in body["files"])
+    files = tuple(CachedFile(**fields) for fields in body["files"])
     for file in files:
         if type(file.size) is not int or file.size < 0 or not _SHA256.fullmatch(file.sha256):
             raise ValueError(f"no size or checksum of {file.path!r:.80}")

@@ -26,6 +26,6 @@ def limits_of(text: str, figures: Collection[str]) -> dict[str, float]:
     return limits
 
 
-def said(limits: Mapping[str, float]) -> str:
+def limits_text(limits: Mapping[str, float]) -> str:
     """Return limits as `limits_of` reads them."""
     return ",".join(f"{name}={limit:g}s" for name, limit in limits.items())

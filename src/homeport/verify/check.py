@@ -30,9 +30,9 @@ class Check(Generic[_Subject]):
     async def looked(self, subject: _Subject) -> Result:
         """Return what came of it. A check that breaks is a check that failed."""
         at = time.monotonic()
-        return self.told(await self._found(subject), time.monotonic() - at)
+        return self.result(await self._found(subject), time.monotonic() - at)
 
-    def told(self, found: Finding, seconds: float = 0.0) -> Result:
+    def result(self, found: Finding, seconds: float = 0.0) -> Result:
         """Return a finding as this check's result."""
         return Result(
             name=self.name,

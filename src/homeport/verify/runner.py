@@ -115,7 +115,7 @@ async def checked(
     results: list[Result] = []
     unreachable = ""
     for check in checks:
-        result = check.told(skipped(unreachable)) if unreachable else await check.looked(subject)
+        result = check.result(skipped(unreachable)) if unreachable else await check.looked(subject)
         if result.outcome is Outcome.FAILED and not unreachable and not await _lives(subject):
             unreachable = f"not checked: nothing answers at {subject.endpoint.base_url} any more"
         results.append(result)

@@ -34,7 +34,7 @@ class PinDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class FileSignature:
     """What a file's `stat` said just before it was hashed."""
 
     size: int
@@ -47,7 +47,7 @@ class ManifestDocument:
 
     format: Format
     manifest: Manifest
-    seen: dict[str, Seen]
+    seen: dict[str, FileSignature]
     """By path. A file that is not in it is not known to be whole."""
 
 
@@ -86,13 +86,13 @@ def write(path: Path, document: PinDocument | ManifestDocument) -> None:
                 Path(draft).unlink()
 
 
-def seen(path: Path) -> Seen | None:
+def file_signature(path: Path) -> FileSignature | None:
     """Return the signs of the file at `path` now; None where it is not there."""
     try:
         stat = path.stat()
     except OSError:
         return None
-    return Seen(size=stat.st_size, mtime_ns=stat.st_mtime_ns)
+    return FileSignature(size=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
 
 @cache

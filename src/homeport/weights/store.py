@@ -248,7 +248,7 @@ def _unchanged(document: ManifestDocument) -> dict[str, str]:
         for file in document.manifest.pin.files
         if file.sha256
         and file.path in document.seen
-        and documents.seen(folder / file.path) == document.seen[file.path]
+        and documents.file_signature(folder / file.path) == document.seen[file.path]
     }
 
 
@@ -263,8 +263,12 @@ def _files_now(source: str, format: Format) -> frozenset[str] | None:
         return frozenset()
 
 
-def _signs(files: tuple[PinnedFile, ...], folder: Path) -> dict[str, documents.Seen]:
-    return {file.path: sign for file in files if (sign := documents.seen(folder / file.path)) is not None}
+def _signs(files: tuple[PinnedFile, ...], folder: Path) -> dict[str, documents.FileSignature]:
+    return {
+        file.path: sign
+        for file in files
+        if (sign := documents.file_signature(folder / file.path)) is not None
+    }
 
 
 def _hash_rest(pin: Pin, folder: Path, sums: dict[str, str], progress: Progress) -> None:

@@ -315,7 +315,7 @@ NAMES = spelt(OURS)
 @given(NAMES)
 def test_whatever_the_host_says_only_the_names_of_the_list_get_in(host: str) -> None:
     try:
-        asked = DOOR.asked("/v1/x", [("Host", host)])
+        asked = DOOR.request_target("/v1/x", [("Host", host)])
     except ApiError:
         return
     name, _, port = (
@@ -334,7 +334,7 @@ def test_whatever_the_host_says_only_the_names_of_the_list_get_in(host: str) -> 
 @given(NAMES, st.sampled_from(OURS))
 def test_whatever_a_whole_address_says_host_says_so_too(authority: str, host: str) -> None:
     try:
-        asked = DOOR.asked(f"http://{authority}/v1/x", [("host", host)])
+        asked = DOOR.request_target(f"http://{authority}/v1/x", [("host", host)])
     except ApiError:
         return
     assert split(host) is not None

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from homeport.capacity.minute_average import MinuteAverage, wanted_instances
+from homeport.capacity.minute_average import MinuteAverage, instances_needed
 from homeport.capacity.replica import BatchLimits
 from homeport.capacity.request_table import request_table
 from homeport.capacity.scaled_service import TICK_S, ScaledService, ServiceRun, ServiceSettings
@@ -43,7 +43,7 @@ def decided(load: Sequence[float], every: int, each: float) -> list[tuple[float,
     """Return average and instances wanted, at each look, for the concurrency of each second."""
     areas, average = [0.0, *accumulate(load)], MinuteAverage()
     looks = [average.of(second, areas[second]) for second in range(every, len(load) + 1, every)]
-    return [(one, wanted_instances(one, each)) for one in looks]
+    return [(one, instances_needed(one, each)) for one in looks]
 
 
 @pytest.mark.parametrize("name", LOADS)

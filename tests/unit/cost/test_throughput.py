@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from homeport.bench import BenchResult, kept
+from homeport.bench import BenchResult, stored
 from homeport.cli import cost_text
 from homeport.cost.answer import CostAnswer, Question, answer
 from homeport.home import Home
@@ -30,7 +30,7 @@ def priced(
     home, file = Home(tmp_path / "home"), tmp_path / "homeport.toml"
     file.write_text(SPEC)
     told = {"endpoint": "mine", "on": "cloudrun", "engine": "vllm", "max_instances": 1, **setting}
-    kept.keep(home, replace(result, setting=replace(result.setting, **told)))  # type: ignore[arg-type]
+    stored.keep(home, replace(result, setting=replace(result.setting, **told)))  # type: ignore[arg-type]
     question = Question(
         wanted={}, engine=None, tokens_per_day=None, tokens_per_second=speed, wakes=12, versus=None,
         input_share=None, prices=None, home=home,

@@ -20,7 +20,7 @@ from homeport.errors import EndpointError, NoCredentials, NotRunning
 from homeport.google.credentials import Credentials, GoogleIdentity
 from homeport.google.identity import Token
 from homeport.home import find_home
-from homeport.proxy.record import Running, find, kept
+from homeport.proxy.record import Running, find, recorded
 from homeport.secret import Secret
 from private_service import BASE_URL, HOST, MODEL, Passport, Service, id_token, reached
 
@@ -282,7 +282,7 @@ def test_clients_are_sent_to_the_proxy_that_runs_with_its_key_and_to_a_public_en
             assert "anybody may call it" in said
             other = Running(port=9001, service="https://other.run.app", key=Secret("hp-another"))
             own = Running(port=9002, service=endpoint.root_url, key=Secret("hp-own"))
-            with kept(root, other), kept(root, own):
+            with recorded(root, other), recorded(root, own):
                 variables, proxy, said = through_proxy(endpoint, public=False)
                 assert variables == {
                     "OPENAI_BASE_URL": "http://127.0.0.1:9002/v1", "OPENAI_API_KEY": "hp-own", "OPENAI_MODEL": MODEL,
@@ -299,7 +299,7 @@ def test_what_a_proxy_leaves_is_its_users_alone_and_is_not_believed_where_the_pr
     root = find_home().root
     before = os.umask(0)
     try:
-        with kept(root, Running(port=9001, service="https://home.run.app", key=Secret("hp-own"))):
+        with recorded(root, Running(port=9001, service="https://home.run.app", key=Secret("hp-own"))):
             (path,) = (root / "proxies").iterdir()
             modes = [stat.S_IMODE(one.stat().st_mode) for one in (path.parent, path)]
             said = path.read_text()

@@ -46,10 +46,10 @@ def sized(*words: str, model: str = "gemma-4-e2b") -> Footprint:
 
 
 def test_vllm_is_told_how_many_of_each_a_prompt_may_hold() -> None:
-    flag, value = limits.told(Engine(), known("gemma-4-e2b"))
+    flag, value = limits.limit_flags(Engine(), known("gemma-4-e2b"))
     assert (flag, json.loads(value)) == ("--limit-mm-per-prompt", {"image": 4, "audio": 1, "video": 0})
-    assert json.loads(limits.told(Engine(), known("gemma-4-31b"))[1]) == {"image": 4, "video": 0}
-    assert limits.told(Engine(), known("gemma-3-270m")) == []
+    assert json.loads(limits.limit_flags(Engine(), known("gemma-4-31b"))[1]) == {"image": 4, "video": 0}
+    assert limits.limit_flags(Engine(), known("gemma-3-270m")) == []
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_encoders_that_may_read_nothing_are_not_counted(words: tuple[str, ...]) 
     model = known("gemma-4-e2b")
     assert model.parts is not None
     settings = Engine(extra_args=words)
-    assert limits.told(settings, model) == []
+    assert limits.limit_flags(settings, model) == []
     assert limits.read(settings, model) == frozenset()
     usual, without = sized(), sized(*words)
     beside = 2048 * 35 * 256 * 2
@@ -93,7 +93,7 @@ def test_weights_of_text_that_stand_in_for_a_model_that_sees_see_nothing(
         (tmp_path / "config.json").write_text(json.dumps(config))
     model = limits.of_files(known("gemma-4-e2b"), tmp_path)
     assert ("image" in model.modalities) is sees
-    assert bool(limits.told(Engine(), model)) is sees
+    assert bool(limits.limit_flags(Engine(), model)) is sees
 
 
 def test_videos_keep_the_encoder_of_images_and_what_json_leaves_out_has_vllms_own_limit() -> None:

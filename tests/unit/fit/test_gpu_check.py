@@ -13,7 +13,7 @@ import pytest
 
 from homeport.bench import BenchResult
 from homeport.engines.footprint import Device
-from homeport.engines.vllm.memory_log import memory_said
+from homeport.engines.vllm.memory_log import parse_memory_log
 from homeport.fit import Fit, fit
 from homeport.fit.devices import Place
 from homeport.fit.subject import subject
@@ -178,10 +178,10 @@ def test_on_the_cpu_the_tokens_are_those_that_vllm_logged_and_the_rest_cannot_be
 
 
 def test_of_two_starts_in_a_log_the_last_counts() -> None:
-    said = memory_said(ON_AN_L4 + ON_AN_L4.replace("14.8 GiB", "15.2 GiB").replace("150,167", "99"))
+    said = parse_memory_log(ON_AN_L4 + ON_AN_L4.replace("14.8 GiB", "15.2 GiB").replace("150,167", "99"))
     assert said.weights == pytest.approx(15.2 * GIB, abs=1)
     assert said.tokens == 99
-    assert memory_said(ON_THE_CPU).left is None
+    assert parse_memory_log(ON_THE_CPU).left is None
 
 
 def test_what_cannot_be_checked_is_one_clear_error(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from homeport.errors import SpecError, StateError
 from homeport.fit import own_starts
 from homeport.fit.cold_start import expected
-from homeport.fit.own_starts import OwnStart, corrected, fold_in, forget, kept, read_report
+from homeport.fit.own_starts import OwnStart, corrected, fold_in, folded_starts, forget, read_report
 from homeport.home import Home
 from homeport.targets.cloudrun.cold_start_check import Measured, NotMeasured, finding
 from typist import Typist
@@ -63,7 +63,7 @@ def test_each_start_counts_once_and_reports_of_a_corrected_expectation_do_not_co
     first = report(tmp_path / "a.json", Measured(seconds=2 * PUBLISHED.likely, budget=PUBLISHED))
     fold_in([read_report(first), read_report(first)], home)
     fold_in([read_report(first)], home)
-    assert len(kept(home)) == 1
+    assert len(folded_starts(home)) == 1
     now = corrected(PUBLISHED, home)
     second = report(
         tmp_path / "b.json", Measured(seconds=now.likely, budget=now), at="2026-11-28T09:00:00+00:00"

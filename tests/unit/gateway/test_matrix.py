@@ -17,7 +17,7 @@ from homeport.gateway.apis import APIS
 from homeport.gateway.screens.model_armor import ONE_TRY, ModelArmorScreen
 from homeport.gateway.settings import GatewaySettings
 from homeport.google import Google
-from homeport.google.credentials import Credentials, Given
+from homeport.google.credentials import Credentials, FixedToken
 from homeport.secret import Secret
 from parrot_engine import Parrot
 
@@ -59,7 +59,7 @@ def rehearsed(faults: tuple[str, ...]) -> Cloud:
 
 def armor(cloud: Cloud, deadline_s: float) -> ModelArmorScreen:
     """Model Armor as the gateway asks it."""
-    credentials = Credentials(Given(Secret(cloud.token("you@example.com")), "you@example.com"))
+    credentials = Credentials(FixedToken(Secret(cloud.token("you@example.com")), "you@example.com"))
     door = Google(credentials, project="rehearsal", transport=Rehearsed(cloud), settings=ONE_TRY)
     return ModelArmorScreen(door, template=f"{PLACE}/templates/t", deadline_s=deadline_s)
 

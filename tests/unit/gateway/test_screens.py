@@ -19,7 +19,7 @@ from homeport.gateway.settings import GatewaySettings, read
 from homeport.gateway.texts import of_answer, of_request
 from homeport.gateway.verdict import Reason, Refused, Side
 from homeport.google import Google
-from homeport.google.credentials import Credentials, Given
+from homeport.google.credentials import Credentials, FixedToken
 from homeport.secret import Secret
 
 PLACE = "projects/rehearsal/locations/us-central1"
@@ -54,7 +54,7 @@ def test_the_local_screen_finds_what_has_a_pattern_and_a_right_checksum(
 def armored(cloud: Cloud, *, transport: Rehearsed | None = None, **more: Any) -> ModelArmorScreen:
     """Model Armor in the rehearsal, as the gateway asks it."""
     door = Google(
-        Credentials(Given(Secret(cloud.token("you@example.com")), "you@example.com")),
+        Credentials(FixedToken(Secret(cloud.token("you@example.com")), "you@example.com")),
         project="rehearsal",
         transport=transport or Rehearsed(cloud),
         settings=ONE_TRY,

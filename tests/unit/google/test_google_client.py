@@ -19,7 +19,7 @@ from homeport.errors import (
     PermissionDenied,
 )
 from homeport.google import AFTER_RETRY, ANSWER_LOST, Google, Malformed, Settings
-from homeport.google.credentials import Credentials, Given
+from homeport.google.credentials import Credentials, FixedToken
 from homeport.google.identity import Token
 from homeport.google.retry import wait_of
 from homeport.google.validation import by_documents
@@ -76,7 +76,7 @@ def test_with_a_base_url_everything_goes_there_under_its_own_name() -> None:
 
     async def work() -> None:
         google = Google(
-            Credentials(Given(Secret(TOKEN))),
+            Credentials(FixedToken(Secret(TOKEN))),
             base_url="http://127.0.0.1:8080/",
             transport=httpx2.MockTransport(script),
         )
@@ -96,7 +96,7 @@ def test_an_empty_answer_is_an_empty_thing() -> None:
 
 def test_a_quota_project_is_told() -> None:
     script = Script(says())
-    credentials = Credentials(Given(Secret(TOKEN), quota_project="payer"))
+    credentials = Credentials(FixedToken(Secret(TOKEN), quota_project="payer"))
     act(door(script, credentials=credentials).get("run", SERVICE))
     assert script.requests[0].headers["x-goog-user-project"] == "payer"
 

@@ -22,7 +22,7 @@ from homeport.errors import (
     QuotaExceeded,
     RemoteError,
 )
-from homeport.google.credentials import Credentials, Given
+from homeport.google.credentials import Credentials, FixedToken
 from homeport.google.grants import _ROLES, command, role_for
 from homeport.secret import Secret
 
@@ -174,14 +174,14 @@ def test_a_denial_that_names_no_resource_is_about_the_account_of_its_path() -> N
 
 
 def test_who_lacks_it_is_asked_for_where_it_is_not_known() -> None:
-    class Somebody(Given):
+    class Somebody(FixedToken):
         def who(self) -> str:
             return "ci@p.iam.gserviceaccount.com"
 
     reply = refuses(403, "Permission 'run.services.get' denied on resource 'x' (or it may not exist).")
     told = error(reply, credentials=Credentials(Somebody(Secret("t"))))
     assert "--member=serviceAccount:ci@p.iam.gserviceaccount.com" in told.hint
-    unknown = error(reply, credentials=Credentials(Given(Secret("t"))))
+    unknown = error(reply, credentials=Credentials(FixedToken(Secret("t"))))
     assert "the caller lacks run.services.get" in str(unknown)
 
 

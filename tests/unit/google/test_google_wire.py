@@ -16,7 +16,7 @@ import pytest
 from google_door import TOKEN, YOU
 from homeport.errors import GoogleError, NetworkError
 from homeport.google import ANSWER_LOST, Google, Settings
-from homeport.google.credentials import given
+from homeport.google.credentials import from_access_token
 from homeport.google.retry import Pace
 
 QUICK = Settings(pace=Pace(first_wait=0.01), attempt=5)
@@ -53,7 +53,7 @@ async def with_server(serve: Serve, work: Callable[[Google], Awaitable[object]])
     port = listening.sockets[0].getsockname()[1]
     async with (
         listening,
-        Google(given(TOKEN, YOU), base_url=f"http://127.0.0.1:{port}", settings=QUICK) as google,
+        Google(from_access_token(TOKEN, YOU), base_url=f"http://127.0.0.1:{port}", settings=QUICK) as google,
     ):
         return await work(google)
 
@@ -76,7 +76,7 @@ def test_a_dropped_connection_is_told_for_what_may_not() -> None:
 
 def test_nobody_there_is_the_networks_fault() -> None:
     async def work() -> None:
-        async with Google(given(TOKEN), base_url="http://127.0.0.1:9", settings=QUICK) as google:
+        async with Google(from_access_token(TOKEN), base_url="http://127.0.0.1:9", settings=QUICK) as google:
             await google.post("run", "v2/x", {})
 
     with pytest.raises(NetworkError, match="no connection"):
@@ -149,7 +149,9 @@ def test_forty_reads_share_one_connection_of_http2_and_the_token_stays_out_of_it
         port = listening.sockets[0].getsockname()[1]
         transport = httpx2.AsyncHTTPTransport(http2=True, verify=client)
         async with listening:
-            google = Google(given(TOKEN), base_url=f"https://localhost:{port}", transport=transport)
+            google = Google(
+                from_access_token(TOKEN), base_url=f"https://localhost:{port}", transport=transport
+            )
             async with google:
                 await google.get("run", "v2/first")
                 await asyncio.gather(*(google.get("run", f"v2/{number}") for number in range(39)))
@@ -165,7 +167,7 @@ def test_forty_reads_share_one_connection_of_http2_and_the_token_stays_out_of_it
 
 def test_google_itself_is_spoken_to_in_http2() -> None:
     async def work() -> bool:
-        async with Google(given(TOKEN)) as google:
+        async with Google(from_access_token(TOKEN)) as google:
             transport = google._http._transport
             assert isinstance(transport, httpx2.AsyncHTTPTransport)
             return bool(vars(transport._pool)["_http2"])

@@ -17,7 +17,7 @@ from gcp_rehearsal.discovery import api_of
 from homeport.endpoint.identity import refused_as
 from homeport.errors import NoCredentials, PermissionDenied
 from homeport.google.adc import CredentialsFile
-from homeport.google.credentials import Credentials, Impersonated, SignedIdentity, given
+from homeport.google.credentials import Credentials, Impersonated, SignedIdentity, from_access_token
 from homeport.google.exchange import AuthResponse, Exchange
 from homeport.google.identity import claims
 
@@ -61,7 +61,9 @@ def may_sign(cloud: Cloud) -> None:
 
 
 def impersonated(cloud: Cloud) -> Credentials:
-    return Credentials(Impersonated(given(cloud.token(OWNER), OWNER)._source, EMAIL, Reached(cloud)))
+    return Credentials(
+        Impersonated(from_access_token(cloud.token(OWNER), OWNER)._source, EMAIL, Reached(cloud))
+    )
 
 
 def keyed(cloud: Cloud, folder: Path) -> Credentials:
@@ -96,7 +98,10 @@ def test_a_person_s_login_signs_nothing_and_says_what_to_do(tmp_path: Path, clou
     file = tmp_path / "login.json"
     person = {"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}
     file.write_text(json.dumps(person))
-    for credentials in (given("token", OWNER), Credentials(CredentialsFile(file, {}, Reached(cloud)))):
+    for credentials in (
+        from_access_token("token", OWNER),
+        Credentials(CredentialsFile(file, {}, Reached(cloud))),
+    ):
         with pytest.raises(NoCredentials, match="Identity-Aware Proxy lets people in by a browser") as caught:
             act(SignedIdentity(credentials, URL).token())
         assert "HOMEPORT_IMPERSONATE" in caught.value.hint

@@ -14,7 +14,7 @@ import pytest
 
 from homeport.errors import HomeportError, NetworkError, PermissionDenied
 from homeport.google import Google
-from homeport.google.credentials import given
+from homeport.google.credentials import from_access_token
 from homeport.json_types import Json
 from homeport.observe import query
 from homeport.observe.query import PrometheusApi, at_address, of_project
@@ -79,7 +79,9 @@ def google_that(answer: httpx2.Response, asked: list[httpx2.Request]) -> Google:
         asked.append(request)
         return answer
 
-    return Google(given("token", "me@example.com"), project="p", transport=httpx2.MockTransport(handle))
+    return Google(
+        from_access_token("token", "me@example.com"), project="p", transport=httpx2.MockTransport(handle)
+    )
 
 
 def test_google_is_asked_at_its_own_path_with_the_query_as_json() -> None:

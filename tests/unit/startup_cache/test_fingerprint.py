@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from homeport.engines.base import KeptStart, Launch
+from homeport.engines.base import CacheableStart, Launch
 from homeport.engines.names import NAMES
 from homeport.engines.registry import module
 from homeport.engines.vllm.flags import ALLOWED
@@ -15,7 +15,7 @@ from homeport.startup_cache.fingerprint import CacheOrigin, fingerprint
 COMMAND = ("vllm", "serve", "/models", "--served-model-name", "home", "--host", "0.0.0.0", "--port", "8080", "--max-model-len", "8192")  # fmt: skip
 
 
-def vllm() -> KeptStart:
+def vllm() -> CacheableStart:
     kept = module("vllm").STARTUP_CACHE
     assert kept is not None
     return kept

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeport.startup_cache import script
-from homeport.startup_cache.script import MANIFEST, PACK, CacheLeftAside, WantedCache, keep, restore
+from homeport.startup_cache.script import MANIFEST, PACK, CacheLeftAside, ExpectedCache, keep, restore
 
 FINGERPRINT = "f" * 32
 FILES = {
@@ -36,7 +36,7 @@ class Kept:
 
     def restore(self, **other: object) -> script.CacheManifest:
         wanted = {"fingerprint": FINGERPRINT, "manifest": self.manifest, **other}
-        return restore(self.source, self.target, WantedCache(**wanted))  # type: ignore[arg-type]  # a test's own
+        return restore(self.source, self.target, ExpectedCache(**wanted))  # type: ignore[arg-type]  # a test's own
 
     def is_left_aside(self, why: str, **other: object) -> None:
         """Nothing of it lies where the engine looks, nor beside it."""
@@ -104,7 +104,7 @@ def test_locks_and_links_are_not_kept_and_a_program_stays_one(tmp_path: Path) ->
     (engines / "tool").chmod(0o755)
     (engines / "link").symlink_to("/etc/passwd")
     manifest = keep(engines, tmp_path / "mount", FINGERPRINT)
-    restore(tmp_path / "mount", tmp_path / "cache", WantedCache(FINGERPRINT, manifest))
+    restore(tmp_path / "mount", tmp_path / "cache", ExpectedCache(FINGERPRINT, manifest))
     assert read(tmp_path / "cache") == {"tool": b"#!/bin/sh\n", "plain": b"3"}
     assert os.access(tmp_path / "cache" / "tool", os.X_OK)
     assert not (tmp_path / "cache" / "plain").stat().st_mode & 0o111
@@ -217,7 +217,7 @@ def test_a_path_that_leads_elsewhere_is_no_path_of_a_cache(kept: Kept, path: str
 def test_any_manifest_at_all_ends_in_one_line(text: bytes) -> None:
     with tempfile.TemporaryDirectory() as at:
         (Path(at) / MANIFEST).write_bytes(text)
-        wanted = WantedCache(FINGERPRINT, script.digest(text))
+        wanted = ExpectedCache(FINGERPRINT, script.digest(text))
         with pytest.raises(CacheLeftAside) as left:
             restore(Path(at), Path(at, "to", "cache"), wanted)
         assert len(str(left.value).splitlines()) == 1

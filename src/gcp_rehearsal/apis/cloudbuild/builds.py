@@ -277,7 +277,7 @@ def _account(call: Call, request: Build) -> str:
     email = match[1] if match else _default_account(call)
     name, permission = f"projects/{call.project}/serviceAccounts/{email}", "iam.serviceAccounts.actAs"
     may = call.cloud.access.held(call.caller, [permission], "iam", name, call.project)
-    if permission not in may or (match and not call.cloud.account_is_seen(email)):
+    if permission not in may or (match and not call.cloud.account_is_visible(email)):
         raise ApiError(403, f"caller does not have permission to act as service account {account or name}")
     return email
 

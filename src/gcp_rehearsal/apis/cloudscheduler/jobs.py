@@ -200,7 +200,7 @@ def _called(cloud: Cloud, target: Mapping[str, Json]) -> Reply:
     email = (target.get("oauthToken") or {}).get("serviceAccountEmail")
     headers = {str(key).lower(): str(value) for key, value in (target.get("headers") or {}).items()}
     headers["user-agent"] = "Google-Cloud-Scheduler"
-    if email and not cloud.account_is_seen(str(email)):
+    if email and not cloud.account_is_visible(str(email)):
         return Reply(status=401, body=json.dumps({"error": "the account is gone"}).encode())
     if email:
         headers["authorization"] = f"Bearer {cloud.token(str(email))}"

@@ -27,7 +27,7 @@ def may_act_as(call: Call, email: str) -> bool:
     project = project_of(call.cloud, email) or call.project
     name, permission = f"projects/{project}/serviceAccounts/{email}", "iam.serviceAccounts.actAs"
     held = call.cloud.access.held(call.caller, [permission], "iam", name, project)
-    return permission in held and call.cloud.account_is_seen(email)
+    return permission in held and call.cloud.account_is_visible(email)
 
 
 def project_of(cloud: Cloud, email: str) -> str:
@@ -39,7 +39,7 @@ def project_of(cloud: Cloud, email: str) -> str:
 def found(call: Call, name: str = "") -> StoredResource:
     """Return the account that a call names by its e-mail or number. Raises `ApiError` 404 in Google's words."""
     account = by_name(call.cloud, name or call.name)
-    if account is None or not call.cloud.account_is_seen(account.id):
+    if account is None or not call.cloud.account_is_visible(account.id):
         raise not_found("Unknown service account")
     return account
 
@@ -94,7 +94,7 @@ def _list(call: Call) -> Json:
     accounts = [
         account.body
         for account in call.cloud.store.of("iam", COLLECTION)
-        if account.name.startswith(f"{parent}/") and call.cloud.account_is_seen(account.id)
+        if account.name.startswith(f"{parent}/") and call.cloud.account_is_visible(account.id)
     ]
     return generic.page(call, "accounts", accounts)
 

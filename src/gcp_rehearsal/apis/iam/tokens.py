@@ -107,7 +107,7 @@ def _may(call: Call, permission: str) -> str:
     project = account.project if account else accounts.project_of(call.cloud, email)
     name = f"projects/{project}/serviceAccounts/{email}"
     held = project and call.cloud.access.held(call.caller, [permission], "iam", name, project)
-    if account is None or not held or not call.cloud.account_is_seen(email):
+    if account is None or not held or not call.cloud.account_is_visible(email):
         raise ApiError(
             403,
             f"Permission '{permission}' denied on resource (or it may not exist).",

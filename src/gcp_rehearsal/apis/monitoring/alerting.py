@@ -169,7 +169,7 @@ def _uptime(call: Call, body: JsonObject, before: StoredResource | None) -> None
     if before is not None and before.body.get("monitoredResource") != body.get("monitoredResource"):
         raise invalid(f"Field {field}.monitored_resource cannot be changed.")
     if "httpCheck" in kinds:
-        _asked(body["httpCheck"], f"{field}.http_check")
+        _ensure_http(body["httpCheck"], f"{field}.http_check")
     _labels(body.get("userLabels") or {}, f"{field}.user_labels")
     body.setdefault("checkerType", "STATIC_IP_CHECKERS")
 
@@ -192,7 +192,7 @@ def _where(body: JsonObject, field: str) -> None:
         raise invalid(f"Field {field}.monitored_resource has no {', '.join(missing) or 'type'}.")
 
 
-def _asked(http: JsonObject, field: str) -> None:
+def _ensure_http(http: JsonObject, field: str) -> None:
     if http.setdefault("requestMethod", "GET") == "GET" and http.get("body"):
         raise invalid(f"Field {field}.body must not be set where request_method is GET.")
     if http.get("authInfo") and http.get("serviceAgentAuthentication"):

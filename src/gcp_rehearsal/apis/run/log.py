@@ -64,7 +64,7 @@ def container_left_out(cloud: Cloud, revision: Mapping[str, Json], container: st
     write_log(cloud, project, _SYSTEM, _resource(revision), line, also={"severity": "WARNING"})
 
 
-def container_said(
+def log_container_line(
     cloud: Cloud, revision: Mapping[str, Any], line: str, *, container: str
 ) -> None:  # Any: JSON
     """Log a line of a container's output, with its name where it has one. Both of its outputs are one here."""

@@ -55,7 +55,7 @@ def built(arguments: Sequence[str], workspace: Path, goal: Path, programs: Progr
     return tags
 
 
-def kept(made: Path, goal: Path) -> None:
+def keep_image(made: Path, goal: Path) -> None:
     """Keep an image under its digest; the same digest is the same image."""
     if goal.exists():
         return

@@ -17,7 +17,7 @@ from gcp_rehearsal.apis.storage.objects import find
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.runtime.build import shell_step as shell
 from gcp_rehearsal.runtime.build.dockerfile import BuildRefused
-from gcp_rehearsal.runtime.build.images import built, kept
+from gcp_rehearsal.runtime.build.images import built, keep_image
 from gcp_rehearsal.runtime.build.process_step import Process
 from gcp_rehearsal.runtime.build.source import unpack
 from gcp_rehearsal.runtime.programs import Programs
@@ -79,7 +79,7 @@ class Worked:
             raise ApiError(
                 400, f"An image does not exist locally with the tag: {reference.rpartition(':')[0]}"
             )
-        kept(image, cloud.folder / "images" / digest.removeprefix("sha256:"))
+        keep_image(image, cloud.folder / "images" / digest.removeprefix("sha256:"))
 
     def ended(self, build: str) -> None:
         """Remove the build's workspace, and forget its images."""

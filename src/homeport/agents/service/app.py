@@ -147,12 +147,12 @@ class _Stream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._piece(send, _event(self._completion.chunk({"role": "assistant", "content": ""})))
         try:
-            await unless_gone(self._told(send), hung_up(receive))
+            await unless_gone(self._stream(send), hung_up(receive))
         except ClientGone:
             return
         await send({"type": "http.response.body", "body": b""})
 
-    async def _told(self, send: Any) -> None:  # Any: ASGI
+    async def _stream(self, send: Any) -> None:  # Any: ASGI
         running = asyncio.ensure_future(run(self._agent, self._asked.question, self._listen))
         try:
             while not running.done() or not self._events.empty():
@@ -186,7 +186,7 @@ class _Stream(Response):
 
     def _listen(self, event: Event) -> None:
         self._reason = chat.reason_of(event, self._reason)
-        steps = chat.steps_told(event)
+        steps = chat.progress_text(event)
         if steps:
             self._events.put_nowait(_event(self._completion.chunk({"reasoning_content": steps})))
 

@@ -152,7 +152,7 @@ class Completion:
         }
 
 
-def steps_told(event: Event) -> str:
+def progress_text(event: Event) -> str:
     """Return what a stream tells of an event while the answer is not there yet; '' for what says nothing new."""
     if event["event"] == "step":
         calls = [f"{call['name']}({json.dumps(call['arguments'])})\n" for call in event["calls"]]

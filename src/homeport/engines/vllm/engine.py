@@ -205,7 +205,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     if request.streamed:
         command += ["--load-format", "runai_streamer"]
         environment["RUNAI_STREAMER_MEMORY_LIMIT"] = str(STREAM_BUFFER)
-    command += limits.told(settings, model)
+    command += limits.limit_flags(settings, model)
     command += [] if model.task == "embed" else _compact_json(settings)
     command += _lora(request, name)
     command += [*_spans(request), *settings.extra_args]

@@ -49,7 +49,7 @@ def limits(settings: Engine, model: Model) -> Mapping[str, int]:
     return {modality: overrides.get(modality, limit) for modality, limit in usual.items()}
 
 
-def told(settings: Engine, model: Model) -> list[str]:
+def limit_flags(settings: Engine, model: Model) -> list[str]:
     """Return the flag that sets the limits; none where the file sets them, or for a model of text."""
     by_modality = limits(settings, model)
     if not by_modality or any(_is(word, FLAG) or _is(word, _TEXT_ALONE) for word in settings.extra_args):

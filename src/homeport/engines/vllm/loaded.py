@@ -12,7 +12,7 @@ from homeport.catalog import Architecture
 from homeport.catalog.parts import Parts
 from homeport.engines.footprint import MemoryTerm, Sizing, gib
 from homeport.engines.vllm import limits
-from homeport.engines.vllm.told import told
+from homeport.engines.vllm.memory_flags import memory_flags
 
 ELEMENT_BYTES = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
 _MXFP4_BITS = 4.25
@@ -82,7 +82,7 @@ def _beside(sizing: Sizing) -> dict[str, int]:
     if architecture is None:
         return {}
     width = ELEMENT_BYTES[sizing.settings.dtype]
-    batched = told(sizing.settings, sizing.model.task).batched
+    batched = memory_flags(sizing.settings, sizing.model.task).batched
     beside_text = set(sizing.model.modalities) - {"text"}
     return {
         "positions": sizing.model.context * width * sum(_rotated(architecture)),

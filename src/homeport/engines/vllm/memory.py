@@ -17,7 +17,7 @@ from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing, g
 from homeport.engines.vllm import limits
 from homeport.engines.vllm.adapter import USUAL_RANK
 from homeport.engines.vllm.loaded import ELEMENT_BYTES, loaded, quantized
-from homeport.engines.vllm.told import UTILIZATION, Told, told
+from homeport.engines.vllm.memory_flags import UTILIZATION, MemoryFlags, memory_flags
 from homeport.spec import Engine
 from homeport.task import Task
 
@@ -55,7 +55,7 @@ def footprint(sizing: Sizing) -> Footprint | None:
     if architecture is None:
         return None
     settings, device = sizing.settings, sizing.device
-    arguments = told(settings, sizing.model.task)
+    arguments = memory_flags(settings, sizing.model.task)
     cache = kv_cache(
         architecture,
         context=settings.context,
@@ -95,7 +95,7 @@ def footprint(sizing: Sizing) -> Footprint | None:
 
 def flags(settings: Engine) -> dict[str, str]:
     """Return what `vllm serve` is told on a GPU, so that it shares out memory as is reckoned here."""
-    arguments = told(settings, "generate")
+    arguments = memory_flags(settings, "generate")
     options = {
         "--max-model-len": f"{settings.context}",
         "--max-num-seqs": f"{settings.parallel}",
@@ -123,7 +123,7 @@ def pooling_flags(settings: Engine, task: Task) -> dict[str, str]:
     return {
         "--runner": "pooling",
         "--convert": "embed",
-        "--max-num-batched-tokens": f"{told(settings, task).batched}",
+        "--max-num-batched-tokens": f"{memory_flags(settings, task).batched}",
     }
 
 
@@ -169,7 +169,7 @@ def _cache_is_fp8(sizing: Sizing) -> bool:
     return kv_dtype == "fp8" or (kv_dtype == "auto" and sizing.model.kv_dtype == "fp8")
 
 
-def _beside_weights(sizing: Sizing, architecture: Architecture, arguments: Told) -> list[MemoryTerm]:
+def _beside_weights(sizing: Sizing, architecture: Architecture, arguments: MemoryFlags) -> list[MemoryTerm]:
     # vllm/v1/worker/gpu_model_runner.py profiles with as many requests as it may have, each with a token.
     batched = arguments.batched
     rows = 0 if sizing.model.task == "embed" else min(batched, sizing.settings.parallel)

@@ -12,7 +12,7 @@ _TOKENS = re.compile(r"KV cache size: ([\d,]+) tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemorySaid:
+class LoggedMemory:
     """Bytes as the log has them, rounded to a hundredth of a GiB; None for what it does not say."""
 
     weights: int | None
@@ -23,10 +23,10 @@ class MemorySaid:
     """That the whole KV cache holds."""
 
 
-def memory_said(log: str) -> MemorySaid:
+def parse_memory_log(log: str) -> LoggedMemory:
     """Return what the last start in `log` said of memory."""
     tokens = _TOKENS.findall(log)
-    return MemorySaid(
+    return LoggedMemory(
         weights=_bytes(_LOADED, log),
         left=_bytes(_LEFT, log),
         graphs=_bytes(_GRAPHS, log),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from homeport.engines.base import KeptStart
+from homeport.engines.base import CacheableStart
 
-STARTUP_CACHE = KeptStart(
+STARTUP_CACHE = CacheableStart(
     # Inductor's folder lies outside of vLLM's own unless it is said, and so does Triton's.
     folders={"VLLM_CACHE_ROOT": "vllm", "TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"},
     # What profiling found is applied only where hardware and free memory match; vLLM looks at that itself.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from textwrap import wrap
 
 from homeport.export import agents, encryption
-from homeport.export.builds import builds, left_behind, told_by_shell
+from homeport.export.builds import builds, left_behind, shell_reference
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform import edge, service, variables
 from homeport.export.terraform.addresses import Addresses, image_variable, is_early
@@ -200,7 +200,7 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
     stored = [Ref(weights.id, "digest") for weights in things.all(StoredWeights)]
     values += [("weights_digest", ref) for ref in stored if not things.known(ref)]
     commands = [
-        f"printf '{name} = \"%s\"\\n' {told_by_shell(things.by_id(ref.id), ref)}" for name, ref in values
+        f"printf '{name} = \"%s\"\\n' {shell_reference(things.by_id(ref.id), ref)}" for name, ref in values
     ]
     written = [f"{command} {'>' if place == 0 else '>>'} {VALUES}" for place, command in enumerate(commands)]
     first = "Everything but the service. Terraform cannot switch on the very API that it asks for projects, in a new project:"

@@ -175,9 +175,9 @@ class Addresses:
     def expressed(self, value: Any) -> Any:  # Any: JSON, with references before and Code after
         """Return JSON with an expression wherever a value is that of another thing."""
         if isinstance(value, Ref):
-            return self._told(value)
+            return self._reference(value)
         if isinstance(value, Concat):
-            return joined(*(part if isinstance(part, str) else self._told(part) for part in value.parts))
+            return joined(*(part if isinstance(part, str) else self._reference(part) for part in value.parts))
         if isinstance(value, str):
             return self._named(value)
         if isinstance(value, Mapping):
@@ -210,7 +210,7 @@ class Addresses:
             return joined("gs://", bucket, matched[2] or "")
         return text
 
-    def _told(self, ref: Ref) -> Code | str:
+    def _reference(self, ref: Ref) -> Code | str:
         thing = self._things.by_id(ref.id)
         if isinstance(thing, ContainerImage | MirroredImage) and ref.path in {"reference", "digest"}:
             variable = f"var.{image_variable(self._things, thing)}"

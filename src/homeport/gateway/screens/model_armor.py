@@ -61,13 +61,13 @@ class ModelArmorScreen:
             if side is Side.PROMPT
             else ("sanitizeModelResponse", "modelResponseData")
         )
-        answer = await self._asked(method, {key: {"text": text}})
+        answer = await self._sanitized(method, {key: {"text": text}})
         result = answer.get("sanitizationResult") if isinstance(answer, dict) else None
         if not isinstance(result, dict):
             raise Refused(Reason.UNAVAILABLE, "Model Armor answered without a result")
         return self._read(result, text)
 
-    async def _asked(self, method: str, body: Json) -> Json:
+    async def _sanitized(self, method: str, body: Json) -> Json:
         """Return Google's answer. What has no room waits for some until shortly before the deadline; what fails is tried again."""
         wait = Backoff(
             what="room in Model Armor's quota", within=self._patience, first=_FIRST_WAIT_S, longest=1.0

@@ -257,7 +257,7 @@ class ClientKey(BaseResource):
 
     async def read(self) -> Json | None:
         """Return what is live of it, without its string."""
-        return next(iter(await self._there()), None)
+        return next(iter(await self._live()), None)
 
     def is_managed(self, live: Json) -> bool:
         """Return True: it was found by its annotations."""
@@ -303,7 +303,7 @@ class ClientKey(BaseResource):
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         """Unmake it: it opens nothing any more."""
         gone: tuple[str, ...] = ()
-        for key in await self._there():
+        for key in await self._live():
             try:
                 operation = await self.google.delete("apikeys", f"v2/{key['name']}")
             except (NotFound, ApiDisabled):
@@ -322,7 +322,7 @@ class ClientKey(BaseResource):
         answer = await self.google.get("apikeys", f"v2/{live['name']}/keyString")
         return str(answer["keyString"])
 
-    async def _there(self) -> list[Json]:
+    async def _live(self) -> list[Json]:
         return [
             key
             for key in await keys_of(self.google, self.name)

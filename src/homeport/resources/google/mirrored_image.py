@@ -67,11 +67,11 @@ class MirroredImage(ImageResource):
         """Ask for it, which is when its repository fetches it. Raises `NotFound` where its makers have no such image."""
         google = patient(self.google, outputs, self.needs)
 
-        async def asked() -> Json:
+        async def described() -> Json:
             return self._live(await platform_digest(google, self.host, self.path, self.tag))
 
         try:
-            return await while_it_spreads(asked, outputs, self.needs)
+            return await while_it_spreads(described, outputs, self.needs)
         except NotFound as error:
             error.hint = f"is there an image {self.source}? cloudrun.image in homeport.toml names another one"
             raise

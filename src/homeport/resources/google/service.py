@@ -214,7 +214,7 @@ class Service(RestResource):
     async def _revise(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         query = {} if RestResource.diff(self, live, outputs) else {"forceNewRevision": "true"}
         google = patient(self.google, outputs, self.needs)
-        annotations = {"annotations": self._kept(live)} if live.get("annotations") else {}
+        annotations = {"annotations": self._foreign_annotations(live)} if live.get("annotations") else {}
         desired = self._body(outputs)
         labels = {**live.get("labels", {}), **desired["labels"]}
         body = {**desired, **annotations, "labels": labels, "traffic": desired.get("traffic") or pinned(live)}
@@ -224,7 +224,7 @@ class Service(RestResource):
         changed = await google.patch("run", self.address.path, {**body, "etag": live["etag"]}, **query)
         return await self._settled(changed, progress)
 
-    def _kept(self, live: Json) -> dict[str, str]:
+    def _foreign_annotations(self, live: Json) -> dict[str, str]:
         """Return the annotations that others have written; a door that is opened leaves none."""
         gone = frozenset[str]() if self.has_edge else frozenset((EDGE, BACK_DOOR, BEHIND, EDGE_KIND))
         return {key: value for key, value in live["annotations"].items() if key not in gone}

@@ -31,14 +31,14 @@ class ServiceAccount(RestResource):
             await google.post("iam", self.address.made_at, body, repeatable=True)
         except AlreadyExists:
             pass  # An answer was lost, or somebody was quicker: whose it is shows when it is seen.
-        return await self._seen()
+        return await self._visible()
 
     async def update(self, live: Json, outputs: Outputs, progress: Progress) -> Json:
         """Change its words."""
         body = {"serviceAccount": dict(self.wanted), "updateMask": ",".join(self.wanted)}
         return await self.google.patch("iam", self.address.path, body)
 
-    async def _seen(self) -> Json:
+    async def _visible(self) -> Json:
         wait = Backoff(what=f"{self.id} to be seen", within=_PATIENCE_S, first=1.0)
         sightings = 0
         while True:

@@ -96,7 +96,7 @@ def supervisor_of(remembered: EndpointRecord, folder: Path) -> psutil.Process | 
 
 async def condition(remembered: EndpointRecord, folder: Path, api_key: Secret | None) -> Condition:
     """Return how the endpoint is: looked up, and asked for a token with a patience of two seconds."""
-    current, entry = unasked(remembered, folder), journal.load(folder)
+    current, entry = unprobed(remembered, folder), journal.load(folder)
     if current.state is not State.RUNNING or current.engine is None:
         return current
     return _judged(await _with_answer(current, current.engine, remembered, api_key, entry))
@@ -104,7 +104,7 @@ async def condition(remembered: EndpointRecord, folder: Path, api_key: Secret | 
 
 def just_answered(remembered: EndpointRecord, folder: Path) -> Condition:
     """Return how the endpoint is of which a token came out a moment ago: it is not asked for another."""
-    current = unasked(remembered, folder)
+    current = unprobed(remembered, folder)
     return _judged(replace(current, state=State.READY)) if current.state is State.RUNNING else current
 
 
@@ -114,7 +114,7 @@ def _judged(current: Condition) -> Condition:
     return current
 
 
-def unasked(remembered: EndpointRecord, folder: Path) -> Condition:
+def unprobed(remembered: EndpointRecord, folder: Path) -> Condition:
     """Return how the endpoint is as far as its processes tell: for those who look often, and must cost no tokens."""
     entry = journal.load(folder)
     current = Condition(

@@ -46,7 +46,7 @@ class EndpointKey:
     """The folder that a relative file:PATH starts from."""
 
     @property
-    def wanted(self) -> bool:
+    def required(self) -> bool:
         """Tell whether clients must send a key."""
         return self.reference != NONE
 
@@ -175,14 +175,14 @@ def of_record(started: EndpointRecord, folder: Path) -> EndpointKey:
     return EndpointKey(reference=reference, name=started.name, folder=folder, base=base)
 
 
-def is_kept(folder: Path) -> bool:
+def is_stored(folder: Path) -> bool:
     """Return True if a key that homeport made is kept in the folder of this endpoint."""
     return (folder / _NAME).exists()
 
 
 def forget(folder: Path) -> bool:
     """Remove the key that homeport made for the endpoint whose folder this is; whether there was one."""
-    existed = is_kept(folder)
+    existed = is_stored(folder)
     with writing(folder / _NAME):
         (folder / _NAME).unlink(missing_ok=True)
     return existed

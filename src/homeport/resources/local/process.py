@@ -236,10 +236,10 @@ class EngineProcess(BaseResource):
             memory_limit=self.memory_limit(outputs),
             weights=self._files(outputs),
             adopt={"pid": adopt.pid} if adopt else None,
-            usage=self._kept(launch),
+            usage=self._usage_ledger(launch),
         )
 
-    def _kept(self, launch: Launch) -> Mapping[str, Any]:
+    def _usage_ledger(self, launch: Launch) -> Mapping[str, Any]:
         """Return what the supervisor is told of the ledger of usage."""
         names = module(launch.engine).METRICS
         return {

@@ -24,7 +24,7 @@ _LONGEST_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedAgent:
+class ReachedAgent:
     """The agent as it is asked: where it is, or why it is not."""
 
     endpoint: Endpoint | None
@@ -44,7 +44,7 @@ async def and_agent(report: Report, verifier: Verifier, target: CloudRunTarget) 
     return replace(report, results=(*report.results, result), seconds=report.seconds + result.seconds)
 
 
-async def answers(agent: AskedAgent) -> Finding:
+async def answers(agent: ReachedAgent) -> Finding:
     """Check that it calls the calculator with numbers drawn at random, and says what comes out."""
     if agent.endpoint is None:
         return failed(agent.why_none)
@@ -94,15 +94,15 @@ async def _ask(endpoint: Endpoint, question: str) -> tuple[str, bool]:
     return text, f"{_TOOL}(" in thought
 
 
-async def _find_agent(verifier: Verifier, target: CloudRunTarget) -> AskedAgent:
+async def _find_agent(verifier: Verifier, target: CloudRunTarget) -> ReachedAgent:
     names, agent = target.names, target.spec.agent
     assert agent is not None
     own = names.companion(ServiceRole.AGENT)
     try:
         service = await verifier.google.get("run", f"v2/{names.full(own)}")
     except NotFound:
-        return AskedAgent(
+        return ReachedAgent(
             endpoint=None, why_none=f"{own} is not deployed; `homeport up --on cloudrun` deploys it"
         )
     endpoint = endpoint_of(verifier.google, service, own, via=verifier.via)
-    return AskedAgent(endpoint=endpoint, calculates="calculator" in agent.tools)
+    return ReachedAgent(endpoint=endpoint, calculates="calculator" in agent.tools)

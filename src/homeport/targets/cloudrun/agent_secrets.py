@@ -33,11 +33,11 @@ def readers(google: Google, names: Names, secrets: Iterable[str]) -> list[Grant]
 
 async def unwanted_readers(google: Google, names: Names, wanted: Iterable[str]) -> list[Grant]:
     """Return what lets the agent's account read secrets that its service was once given, and that are no longer `wanted`."""
-    given_secrets = await ever_given(google, names.full(names.companion(ServiceRole.AGENT)))
-    return readers(google, names, given_secrets - set(wanted))
+    mounted_secrets = await secrets_of_revisions(google, names.full(names.companion(ServiceRole.AGENT)))
+    return readers(google, names, mounted_secrets - set(wanted))
 
 
-async def ever_given(google: Google, service: str) -> frozenset[str]:
+async def secrets_of_revisions(google: Google, service: str) -> frozenset[str]:
     """
     Return the names of the secrets that the revisions of a service (`projects/…/services/NAME`) are given.
 
@@ -55,7 +55,7 @@ async def ever_given(google: Google, service: str) -> frozenset[str]:
     return frozenset(secret.rpartition("/")[2] for secret in secrets)
 
 
-async def perhaps_given(google: Google, name: str, inventory: Inventory) -> frozenset[str]:
+async def possible_secrets(google: Google, name: str, inventory: Inventory) -> frozenset[str]:
     """
     Return the secrets on which the agent's account of the endpoint `name` may have a grant: those that its service was given.
 
@@ -67,7 +67,7 @@ async def perhaps_given(google: Google, name: str, inventory: Inventory) -> froz
     secrets: set[str] = set()
     for service in services:
         path = f"projects/{google.project}/locations/{service.region}/services/{service.name}"
-        secrets |= await ever_given(google, path)
+        secrets |= await secrets_of_revisions(google, path)
     account = Names(name=name, project=google.project, region="").companion_account(ServiceRole.AGENT)
     if not services and any((thing.kind, thing.name) == ("service account", account) for thing in mine):
         secrets |= {thing.name for thing in inventory.things if thing.kind == "secret" and not thing.endpoint}

@@ -25,7 +25,7 @@ _MADE_UP = "AIzaSy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedGateway:
+class ReachedGateway:
     """The gateway as its clients have it, or why it is not there."""
 
     endpoints: dict[str, Endpoint]
@@ -46,7 +46,7 @@ async def and_more(report: Report, verifier: Verifier, endpoint: Endpoint, targe
     return replace(report, results=(*report.results, result), seconds=report.seconds + result.seconds)
 
 
-async def answers_to_keys(gateway: AskedGateway) -> Finding:
+async def answers_to_keys(gateway: ReachedGateway) -> Finding:
     """Check that no key and a made-up one are refused, that each client's key is taken, and that an answer comes in pieces."""
     if gateway.why_none:
         return failed(gateway.why_none)
@@ -100,7 +100,7 @@ def _counted(pieces: int) -> str:
     return "1 piece" if pieces == 1 else f"{pieces} pieces"
 
 
-async def _find(verifier: Verifier, endpoint: Endpoint, target: CloudRunTarget) -> AskedGateway:
+async def _find(verifier: Verifier, endpoint: Endpoint, target: CloudRunTarget) -> ReachedGateway:
     gateway = target.api_gateway
     assert gateway is not None
     try:
@@ -108,8 +108,8 @@ async def _find(verifier: Verifier, endpoint: Endpoint, target: CloudRunTarget) 
             client: await client_endpoint(endpoint, gateway, client) for client in gateway.edge.clients
         }
     except HomeportError as error:
-        return AskedGateway(endpoints={}, why_none=str(error))
-    return AskedGateway(endpoints=endpoints, via=verifier.via)
+        return ReachedGateway(endpoints={}, why_none=str(error))
+    return ReachedGateway(endpoints=endpoints, via=verifier.via)
 
 
 __all__ = ["and_more", "answers_to_keys"]

@@ -30,7 +30,7 @@ async def unwanted_api_gateway(
     ours = live is not None and who.is_managed(live)
     if not ours and API_GATEWAY_LABEL not in labels:
         return []
-    there = await _there(google, names.name, (who.id,) if ours else ())
+    there = await _marked(google, names.name, (who.id,) if ours else ())
     if wanted is None:
         return [*there, *([who] if ours else [])]
     paths = {part.address.path for part in (wanted.api, wanted.config, wanted.gateway)}
@@ -50,7 +50,7 @@ async def find_api_gateway(
         return (), ()
     try:
         ids = tuple(f"service-account/{account.name}" for account in accounts)
-        return await _there(google, name, (*ids, f"service/{name}")), ()
+        return await _marked(google, name, (*ids, f"service/{name}")), ()
     except NoCredentials:
         raise
     except HomeportError as error:
@@ -66,7 +66,7 @@ def tells_of_api_gateway(inventory: Inventory, account: str) -> bool:
     )
 
 
-async def _there(google: Google, name: str, after: tuple[str, ...]) -> list[Resource]:
+async def _marked(google: Google, name: str, after: tuple[str, ...]) -> list[Resource]:
     """Return all that carries the mark, each before what it was made after, and `after` all of it."""
     root = f"v1/projects/{google.project}/locations"
     gateways = await _listed(google, f"{root}/-/gateways", "gateways", name)

@@ -11,11 +11,11 @@ from homeport.targets.cloudrun.edge_backends_check import behind
 from homeport.targets.cloudrun.guard_check import guard
 from homeport.targets.cloudrun.iap_check import iap_misfit
 from homeport.targets.cloudrun.invokers import INVOKERS
-from homeport.targets.cloudrun.seen_deployment import (
+from homeport.targets.cloudrun.observed_deployment import (
     INGRESS_ALL,
     ExpectedDeployment,
+    ObservedDeployment,
     ProbeToken,
-    SeenDeployment,
     Sender,
     StoredBucket,
 )
@@ -38,7 +38,7 @@ _PUBLIC = "not checked: the file says public = true, so everybody may call it"
 
 
 async def verify_deployed(
-    deployed: SeenDeployment, *, only: Sequence[str] = (), on_result: OnResult | None = None
+    deployed: ObservedDeployment, *, only: Sequence[str] = (), on_result: OnResult | None = None
 ) -> tuple[Result, ...]:
     """
     Return the results of all checks of a deployment, or of those named in `only`; `on_result` hears of each
@@ -58,7 +58,7 @@ async def verify_deployed(
     return tuple(results)
 
 
-async def no_token(deployed: SeenDeployment) -> Finding:
+async def no_token(deployed: ObservedDeployment) -> Finding:
     """Check that without a token every path that an engine is known to have is refused."""
     if deployed.planned.public:
         return skipped(_PUBLIC)
@@ -66,7 +66,7 @@ async def no_token(deployed: SeenDeployment) -> Finding:
     return await _refused(deployed, [(deployed.front, path) for path in paths], None, "without a token")
 
 
-async def stranger(deployed: SeenDeployment) -> Finding:
+async def stranger(deployed: ObservedDeployment) -> Finding:
     """Check that the token of somebody who may not call it is refused with 403."""
     probe_token = deployed.stranger
     if deployed.planned.public:
@@ -84,7 +84,7 @@ async def stranger(deployed: SeenDeployment) -> Finding:
     return _judged(deployed, statuses, f"with {whose}")
 
 
-async def audience(deployed: SeenDeployment) -> Finding:
+async def audience(deployed: ObservedDeployment) -> Finding:
     """Check that a token that was made for another audience is refused."""
     probe_token = deployed.elsewhere
     if deployed.planned.public:
@@ -97,7 +97,7 @@ async def audience(deployed: SeenDeployment) -> Finding:
     return _judged(deployed, statuses, "with a token for another audience")
 
 
-async def around(deployed: SeenDeployment) -> Finding:
+async def around(deployed: ObservedDeployment) -> Finding:
     """Check that no second way leads to the engine: ingress is as planned, and every other address asks for a token, too."""
     ingress = deployed.service.get("ingress", INGRESS_ALL)
     if ingress != deployed.planned.ingress:
@@ -137,7 +137,7 @@ async def around(deployed: SeenDeployment) -> Finding:
     return finding
 
 
-async def private(deployed: SeenDeployment) -> Finding:
+async def private(deployed: ObservedDeployment) -> Finding:
     """Check that only those who are named may call it: no allUsers, and the check of callers is on."""
     if deployed.planned.public:
         return skipped(_PUBLIC)
@@ -165,7 +165,7 @@ async def private(deployed: SeenDeployment) -> Finding:
     return passed(f"{len(members)} named callers, besides those of the project", members=members)
 
 
-async def mount(deployed: SeenDeployment) -> Finding:
+async def mount(deployed: ObservedDeployment) -> Finding:
     """Check that buckets are mounted read-only: the planned folders of the bucket of weights, the bucket of caches, and no others."""
     volumes = [volume for volume in deployed.revision.get("volumes", ()) if "gcs" in volume]
     planned, caches = deployed.planned.prefixes, deployed.planned.caches
@@ -197,7 +197,7 @@ async def mount(deployed: SeenDeployment) -> Finding:
     return passed(f"{names} read-only, {_listed(planned)} only", volumes=volumes)
 
 
-async def image(deployed: SeenDeployment) -> Finding:
+async def image(deployed: ObservedDeployment) -> Finding:
     """Check that the image that runs is the planned one, by the digest that Cloud Run resolved."""
     name, planned = deployed.serving.get("name", ""), deployed.planned.image_digest
     digests = [
@@ -213,7 +213,7 @@ async def image(deployed: SeenDeployment) -> Finding:
     return passed(f"{planned[:19]}…", digest=planned)
 
 
-async def weights(deployed: SeenDeployment) -> Finding:
+async def weights(deployed: ObservedDeployment) -> Finding:
     """Check that the weights and adapters that the revision was made for are the planned ones, and lie in the bucket."""
     planned, bucket = deployed.planned, deployed.bucket
     if planned.baked:
@@ -249,7 +249,7 @@ async def weights(deployed: SeenDeployment) -> Finding:
     )
 
 
-async def size(deployed: SeenDeployment) -> Finding:
+async def size(deployed: ObservedDeployment) -> Finding:
     """Check that GPU, concurrency and the most instances are as planned."""
     planned, revision = deployed.planned, deployed.revision
     actual = {
@@ -277,7 +277,7 @@ async def size(deployed: SeenDeployment) -> Finding:
     )
 
 
-async def metrics(deployed: SeenDeployment) -> Finding:
+async def metrics(deployed: ObservedDeployment) -> Finding:
     """Check that what the engine counts, which is open within the instance, is not there from outside: for nobody."""
     if not deployed.planned.observed:
         return skipped(
@@ -307,7 +307,7 @@ async def metrics(deployed: SeenDeployment) -> Finding:
     )
 
 
-CLOUD_CHECKS: tuple[Check[SeenDeployment], ...] = (
+CLOUD_CHECKS: tuple[Check[ObservedDeployment], ...] = (
     Check("no-token", "without a token every path is refused", no_token),
     Check("stranger", "a stranger's token is refused", stranger),
     Check("audience", "a token for another audience is refused", audience),
@@ -337,17 +337,17 @@ def check_names(task: Task | None = None) -> list[str]:
 
 
 async def _refused(
-    deployed: SeenDeployment, requests: Sequence[tuple[str, str]], token: Secret | None, how: str
+    deployed: ObservedDeployment, requests: Sequence[tuple[str, str]], token: Secret | None, how: str
 ) -> Finding:
     return _judged(deployed, await _statuses(deployed, requests, token), how)
 
 
-def _unlooked(deployed: SeenDeployment, statuses: Mapping[str, int]) -> bool:
+def _unlooked(deployed: ObservedDeployment, statuses: Mapping[str, int]) -> bool:
     """Return True if no token was looked at: outside of its network an internal service has 404 for everybody."""
     return deployed.service.get("ingress", INGRESS_ALL) != INGRESS_ALL and set(statuses.values()) == {404}
 
 
-def _judged(deployed: SeenDeployment, statuses: Mapping[str, int], how: str) -> Finding:
+def _judged(deployed: ObservedDeployment, statuses: Mapping[str, int], how: str) -> Finding:
     # A request from outside to an internal service gets 404, whatever the path.
     open_to_all = deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL
     fine = deployed.refusals if open_to_all else deployed.refusals | {404}
@@ -359,7 +359,7 @@ def _judged(deployed: SeenDeployment, statuses: Mapping[str, int], how: str) -> 
 
 
 async def _statuses(
-    deployed: SeenDeployment, requests: Sequence[tuple[str, str]], token: Secret | None
+    deployed: ObservedDeployment, requests: Sequence[tuple[str, str]], token: Secret | None
 ) -> dict[str, int]:
     slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -374,7 +374,7 @@ def _listed(names: frozenset[str]) -> str:
     return " and ".join(sorted(names))
 
 
-def _most(deployed: SeenDeployment) -> int | None:
+def _most(deployed: ObservedDeployment) -> int | None:
     """Return the smaller of the limits of the service and of the revision; None where there is neither."""
     limits = [
         resource.get("scaling", {}).get("maxInstanceCount")
@@ -390,8 +390,8 @@ __all__ = [
     "INGRESS_ALL",
     "ROUTE",
     "ExpectedDeployment",
+    "ObservedDeployment",
     "ProbeToken",
-    "SeenDeployment",
     "Sender",
     "StoredBucket",
     "check_names",

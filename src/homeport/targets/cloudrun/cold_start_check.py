@@ -15,7 +15,7 @@ from homeport.errors import HomeportError
 from homeport.fit.cold_start import ColdStart
 from homeport.json_types import JsonObject
 from homeport.progress import Progress, Silent
-from homeport.startup_cache.told import restore_seconds
+from homeport.startup_cache.restore_log import restore_seconds
 from homeport.targets.cloudrun.logs import Line
 from homeport.verify.check import Check, OnResult
 from homeport.verify.report import Finding, Outcome, Report, failed, passed, skipped

@@ -14,9 +14,9 @@ from homeport.spec import Edge, Spec, split_way
 from homeport.targets.cloudrun.endpoints import serving_revisions
 from homeport.targets.cloudrun.front import screening_gateway
 from homeport.targets.cloudrun.inventory import SERVICES, Inventory, take_inventory
+from homeport.targets.cloudrun.observed_deployment import OtherEndpoint
 from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.preflight.finding import ok, problem, warning
-from homeport.targets.cloudrun.seen_deployment import OtherEndpoint
 from homeport.targets.cloudrun.service_labels import ROAD_LABEL
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 

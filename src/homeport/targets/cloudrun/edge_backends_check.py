@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from homeport.json_types import Json
-from homeport.targets.cloudrun.seen_deployment import OtherEndpoint, SeenDeployment
+from homeport.targets.cloudrun.observed_deployment import ObservedDeployment, OtherEndpoint
 from homeport.verify.report import Finding, failed, passed, skipped
 
 _REFUSED = frozenset({401, 403})
 _MODELS = "/v1/models"
 
 
-async def behind(deployed: SeenDeployment) -> Finding:
+async def behind(deployed: ObservedDeployment) -> Finding:
     """Check that each way of `edge.backends` and `edge.shares` leads to its endpoint with the caller's token, and to nobody without."""
     others = deployed.planned.behind
     if not others:
@@ -51,7 +51,7 @@ def _at(other: OtherEndpoint) -> str:
     )
 
 
-async def _ask_other(deployed: SeenDeployment, other: OtherEndpoint) -> tuple[str, Mapping[str, Json]]:
+async def _ask_other(deployed: ObservedDeployment, other: OtherEndpoint) -> tuple[str, Mapping[str, Json]]:
     """Return what is wrong with the way to another endpoint, '' for nothing, and what was seen."""
     path = f"{other.path}{_MODELS}"
     sender = deployed.sender.with_headers(other.headers) if other.headers else deployed.sender
@@ -71,7 +71,7 @@ async def _ask_other(deployed: SeenDeployment, other: OtherEndpoint) -> tuple[st
     return await _other_models(deployed, other, models) if other.model else "", details
 
 
-async def _other_models(deployed: SeenDeployment, other: OtherEndpoint, models: Sequence[str]) -> str:
+async def _other_models(deployed: ObservedDeployment, other: OtherEndpoint, models: Sequence[str]) -> str:
     """Return what is wrong with the models that another endpoint lists; '' for nothing."""
     listed = ", ".join(models) or "no model"
     if not other.is_share:

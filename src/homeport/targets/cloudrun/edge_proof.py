@@ -18,8 +18,8 @@ from homeport.targets.cloudrun.edge_backends import FrontEndpoint, NamedBackend,
 from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.expected import promise_of
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.observed_deployment import OtherEndpoint
 from homeport.targets.cloudrun.preflight.networks import paths_of
-from homeport.targets.cloudrun.seen_deployment import OtherEndpoint
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import Expectation, outside
 
@@ -52,7 +52,7 @@ async def with_edge(
         edge=edge,
         base=target.spec_file.parent,
         behind=behind,
-        network=paths_of(target.asked()) if edge.kind == "internal" else ("", ""),
+        network=paths_of(target.preflight_input()) if edge.kind == "internal" else ("", ""),
     )
     at = names if edge.regions else None
     ask = asks(parts, via=via, only=at)

@@ -35,9 +35,14 @@ from homeport.targets.cloudrun.inventory import (
     take_inventory,
 )
 from homeport.targets.cloudrun.marks import ADAPTED, CACHED, WEIGHTS
-from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, is_further, regions_told, repeats
+from homeport.targets.cloudrun.rollback_preview import Ensure, RollbackPreview
+from homeport.targets.cloudrun.service_labels import (
+    API_GATEWAY_LABEL,
+    further_regions_of,
+    is_further,
+    repeats,
+)
 from homeport.targets.cloudrun.service_spec import ANNOTATION
-from homeport.targets.cloudrun.told_way_back import Ensure, ToldWayBack
 from homeport.targets.cloudrun.verification import least_instances
 
 _WITH_FILE = "run `homeport rollback --on cloudrun` with its file, whose edge.regions says in which order"
@@ -92,7 +97,7 @@ async def ensure_alone(google: Google, name: str, service: Body) -> None:
 
     The services are looked for where the labels say that there were several once: these stay after a region left.
     """
-    if not regions_told(service.get("labels", {})) and not is_further(service):
+    if not further_regions_of(service.get("labels", {})) and not is_further(service):
         return
     services = await find_services(google, name, service["name"].split("/")[3])
     refuse_incomplete(services.unread, f"it is not known in which regions {name} serves")
@@ -111,19 +116,21 @@ def _several(name: str, services: Services) -> str:
 def _hidden(name: str, services: Services) -> str:
     """Return why it is not known in which regions it serves, where it had several once; '' where it is known."""
     seen = {one["name"].split("/")[3] for one in services.repeated}
-    if not services.unread or seen.issuperset(regions_told(services.here.get("labels", {}))):
+    if not services.unread or seen.issuperset(further_regions_of(services.here.get("labels", {}))):
         return ""
     return (
         f"in which regions {name} serves is not known: {'; '.join(unread.text for unread in services.unread)}"
     )
 
 
-async def _way_back(google: Google, name: str, services: Services, ensure_fit: Ensure | None) -> ToldWayBack:
+async def _way_back(
+    google: Google, name: str, services: Services, ensure_fit: Ensure | None
+) -> RollbackPreview:
     if several := _several(name, services):
-        return ToldWayBack(refused=several)
+        return RollbackPreview(refused=several)
     if hidden := _hidden(name, services):
-        return ToldWayBack(unknown=hidden)
-    return await ToldWayBack.of(google, services.here, ensure_fit)
+        return RollbackPreview(unknown=hidden)
+    return await RollbackPreview.of(google, services.here, ensure_fit)
 
 
 async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | None = None) -> Status:

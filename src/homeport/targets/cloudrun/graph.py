@@ -10,7 +10,7 @@ from pathlib import Path
 from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import load as load_prices
-from homeport.engines.base import Installation, KeptStart, Launch, LaunchRequest
+from homeport.engines.base import CacheableStart, Installation, Launch, LaunchRequest
 from homeport.engines.image import MODEL_FILE, Gguf, ImageContents, Recipe
 from homeport.engines.registry import delivery_of, module
 from homeport.errors import HomeportError, SpecError
@@ -303,7 +303,7 @@ class CloudRunGraph:
         )
 
     @property
-    def keeps(self) -> KeptStart | None:
+    def keeps(self) -> CacheableStart | None:
         """Return what the engine keeps of a start where the file wants that; None where it compiles nothing, too."""
         return module(self.chosen.engine).STARTUP_CACHE if self.settings.startup_cache == "auto" else None
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from homeport.gateway.probes import PROBES
 from homeport.json_types import JsonObject
 from homeport.targets.cloudrun.guard_road_check import at_balancer
+from homeport.targets.cloudrun.observed_deployment import INGRESS_ALL, ObservedDeployment
 from homeport.targets.cloudrun.observing import GATEWAY
-from homeport.targets.cloudrun.seen_deployment import INGRESS_ALL, SeenDeployment
 from homeport.verify.report import Finding, failed, passed, skipped
 
 
-async def guard(deployed: SeenDeployment) -> Finding:
+async def guard(deployed: ObservedDeployment) -> Finding:
     """
     Check that requests go to the gateway, and that texts for the filters of the file are stopped there.
 
@@ -42,7 +42,7 @@ async def guard(deployed: SeenDeployment) -> Finding:
     return _judged(deployed, dict(zip(filters, answers, strict=True)))
 
 
-def _judged(deployed: SeenDeployment, answers: Mapping[str, tuple[int, str]]) -> Finding:
+def _judged(deployed: ObservedDeployment, answers: Mapping[str, tuple[int, str]]) -> Finding:
     # A request from outside to an internal service gets 404, whatever the path.
     nowhere = {401, 403} if deployed.service.get("ingress", INGRESS_ALL) == INGRESS_ALL else {401, 403, 404}
     if {status for status, _ in answers.values()} <= nowhere and not any(
@@ -66,7 +66,7 @@ def _judged(deployed: SeenDeployment, answers: Mapping[str, tuple[int, str]]) ->
     return passed(f"a text for each of {', '.join(answers)} is stopped", answers=answers)
 
 
-def _build_request(deployed: SeenDeployment, text: str) -> tuple[str, JsonObject]:
+def _build_request(deployed: ObservedDeployment, text: str) -> tuple[str, JsonObject]:
     # By its own name: an engine behind no screen answers, where another name would get 404, as everybody does from outside.
     model = deployed.planned.model
     if deployed.planned.embeds:

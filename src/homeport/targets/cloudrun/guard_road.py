@@ -22,7 +22,7 @@ from homeport.spec import Edge, Guard
 from homeport.spec.guard import UNSCREENED
 from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.guard import LIMITED, ROLE, template_of
-from homeport.targets.cloudrun.guard_road_standing import StandingService, told
+from homeport.targets.cloudrun.guard_road_standing import StandingService, model_names
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight.finding import PreflightFinding
 
@@ -171,7 +171,7 @@ class GuardRoad:
         )
         if self.guard.where == "traffic-extension":
             yield (
-                f"[guard] tells the extension the names {', '.join(told(self._named))}: what Google does with a request that names "
+                f"[guard] tells the extension the names {', '.join(model_names(self._named))}: what Google does with a request that names "
                 "another model no page says, and an engine that takes it answers unscreened"
             )
             if former := [name for name in self.standing.names if name not in self.models]:
@@ -216,7 +216,7 @@ def grants(google: Google, member: str, *, needs: tuple[str, ...]) -> list[Agent
 
 def settings_for(models: Sequence[str], template: str) -> dict[str, str]:
     """Return what a traffic extension is told. Raises `SpecError` for more names than Google takes."""
-    names = told(models)
+    names = model_names(models)
     settings = extensions.settings_of_models(names, template)
     size = sum(len(key) + len(value) for key, value in settings.items())
     if size >= extensions.METADATA_BYTES:

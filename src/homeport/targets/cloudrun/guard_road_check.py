@@ -6,7 +6,7 @@ import asyncio
 
 from homeport.gateway.probes import HARMLESS, PROBES
 from homeport.json_types import JsonObject
-from homeport.targets.cloudrun.seen_deployment import SeenDeployment
+from homeport.targets.cloudrun.observed_deployment import ObservedDeployment
 from homeport.verify.report import Finding, failed, passed, skipped
 
 _CHAT, _COMPLETIONS = "/v1/chat/completions", "/v1/completions"
@@ -14,7 +14,7 @@ _ANSWERS = 200
 _NOT_SCREENS = frozenset({401, 404, 405, 429, 501})
 
 
-async def at_balancer(deployed: SeenDeployment) -> Finding:
+async def at_balancer(deployed: ObservedDeployment) -> Finding:
     """
     Check that texts for the filters of the file are stopped where the load balancer is asked, as whole prompts: more the road does not promise.
 
@@ -61,7 +61,7 @@ def _is_stopped(status: int) -> bool:
     return status >= 400 and status not in _NOT_SCREENS and not 500 <= status < 600
 
 
-def _request(deployed: SeenDeployment, path: str, text: str) -> tuple[str, JsonObject]:
+def _request(deployed: ObservedDeployment, path: str, text: str) -> tuple[str, JsonObject]:
     body: JsonObject = {"model": deployed.planned.model, "max_tokens": 1}
     if path == _COMPLETIONS:
         return path, {**body, "prompt": text}

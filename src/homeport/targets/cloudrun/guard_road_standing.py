@@ -81,10 +81,10 @@ def names_of(revision: Body) -> tuple[str, ...]:
     return (marks[_MODEL], *adapters)
 
 
-def told(models: Sequence[str]) -> list[str]:
+def model_names(models: Sequence[str]) -> list[str]:
     """Return the names under which each may be asked for: one without a tag also with that which it means."""
     every = [(model, *(() if ":" in model else (f"{model}{_LATEST}",))) for model in models]
     return list(dict.fromkeys(name for names in every for name in names))
 
 
-__all__ = ["StandingService", "names_of", "standing_service", "told"]
+__all__ = ["StandingService", "model_names", "names_of", "standing_service"]

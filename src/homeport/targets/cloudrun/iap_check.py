@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from homeport.targets.cloudrun.seen_deployment import SeenDeployment
+from homeport.targets.cloudrun.observed_deployment import ObservedDeployment
 
 
-def iap_misfit(deployed: SeenDeployment) -> str:
+def iap_misfit(deployed: ObservedDeployment) -> str:
     """Return what is wrong with the proxy before a service; '' for nothing, and where none is planned and none is there."""
     planned, enabled = deployed.planned.entrants, bool(deployed.service.get("iapEnabled"))
     if enabled is not bool(planned):

@@ -71,32 +71,34 @@ class InRegion:
 
     def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:  # Any: the thing's own
         """Return how live differs from what is wanted."""
-        return self.thing.diff(live, self._seen(outputs))
+        return self.thing.diff(live, self._by_inner_id(outputs))
 
     def summary(self, outputs: Outputs) -> str:
         """Return what it will be, and where."""
-        return f"{self.thing.summary(self._seen(outputs))}, in {self.region}"
+        return f"{self.thing.summary(self._by_inner_id(outputs))}, in {self.region}"
 
     async def create(self, outputs: Outputs, progress: Progress) -> Any:  # Any: the thing's own
         """Make it."""
         try:
-            return await self.thing.create(self._seen(outputs), _Told(progress, self.ids))
+            return await self.thing.create(self._by_inner_id(outputs), _RegionProgress(progress, self.ids))
         except HomeportError as error:
             raise self._placed(error) from error.__cause__
 
     async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:  # Any: the thing's own
         """Change it."""
         try:
-            return await self.thing.update(live, self._seen(outputs), _Told(progress, self.ids))
+            return await self.thing.update(
+                live, self._by_inner_id(outputs), _RegionProgress(progress, self.ids)
+            )
         except HomeportError as error:
             raise self._placed(error) from error.__cause__
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         """Unmake it."""
-        gone = await self.thing.delete(_Told(progress, self.ids))
+        gone = await self.thing.delete(_RegionProgress(progress, self.ids))
         return tuple(text if self.region in text else f"{text} in {self.region}" for text in gone)
 
-    def _seen(self, outputs: Outputs) -> Outputs:
+    def _by_inner_id(self, outputs: Outputs) -> Outputs:
         return {inner: outputs[outer] for inner, outer in self.ids.items() if outer in outputs}
 
     def _placed(self, error: HomeportError) -> HomeportError:
@@ -106,7 +108,7 @@ class InRegion:
         return error
 
 
-class _Told:
+class _RegionProgress:
     """Tells of things under the ids of the whole."""
 
     def __init__(self, progress: Progress, ids: Mapping[str, str]) -> None:

@@ -34,7 +34,7 @@ class Line:
         """Return a key that sorts by time, whatever the number of digits."""
         return _order(self.at)
 
-    def said(self, *, placed: bool = False) -> str:
+    def dated(self, *, placed: bool = False) -> str:
         """Return the line with its time, to the second, and where `placed` with its region."""
         return f"{self.at[:19]}Z {f'{self.region} ' if placed else ''}{self.text}"
 
@@ -67,7 +67,7 @@ async def logs(  # noqa: PLR0913 - which lines, and how they are shown
     placed = bool(besides)
     first = await _newest(google, query, lines)
     for line in first:
-        yield line.said(placed=placed)
+        yield line.dated(placed=placed)
     if not follow:
         return
     now = datetime.now(UTC)
@@ -82,7 +82,7 @@ async def logs(  # noqa: PLR0913 - which lines, and how they are shown
         begin = f'{query} AND timestamp>="{_text(since - _LATE)}"'
         new_lines = [line async for line in _entries(google, begin)]
         for line in held.ready(new_lines):
-            yield line.said(placed=placed)
+            yield line.dated(placed=placed)
         if new_lines:
             since = max(since, _moment(new_lines[-1].at))
             held.forget(_text(since - 2 * _LATE))

@@ -22,7 +22,7 @@ from homeport.resources.google.service import ROLE, Service, ServiceIdentity, Se
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun, Guard, Spec
-from homeport.targets.cloudrun.agent_secrets import perhaps_given
+from homeport.targets.cloudrun.agent_secrets import possible_secrets
 from homeport.targets.cloudrun.api_gateway_found import find_api_gateway, tells_of_api_gateway
 from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
 from homeport.targets.cloudrun.edge_found import needs_by_kind
@@ -293,7 +293,7 @@ async def _grants(
         for id_, resource in things.items()
         if resource.kind in _GRANTED_ON and _is_marked(inventory, name, resource)
     ]
-    secret_ids = await perhaps_given(google, name, inventory)
+    secret_ids = await possible_secrets(google, name, inventory)
     on += [
         ("apis", f"secret/{secret_id}", f"v1/projects/{google.project}/secrets/{secret_id}", "secretmanager")
         for secret_id in sorted(secret_ids)

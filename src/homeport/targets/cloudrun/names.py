@@ -47,7 +47,7 @@ class Names:
     @property
     def bucket(self) -> str:
         """Return the name of the bucket of weights. Buckets share one namespace worldwide, so the project's name is in it."""
-        return fitted(f"{self.project}-{self.name}-weights{self._there}", _BUCKET_MOST)
+        return fitted(f"{self.project}-{self.name}-weights{self._regional_suffix}", _BUCKET_MOST)
 
     def registry(self, host: str) -> str:
         """Return the repository that keeps what the registry `host` has, such as `home-docker-io`."""
@@ -61,7 +61,7 @@ class Names:
     @property
     def metrics_secret(self) -> str:
         """Return the name of the secret that tells the metrics' sidecar what to read."""
-        return f"{self.name}-observe{self._there}"
+        return f"{self.name}-observe{self._regional_suffix}"
 
     @property
     def service(self) -> str:
@@ -95,7 +95,7 @@ class Names:
     @property
     def caches(self) -> str:
         """Return the name of the bucket of startup caches."""
-        return fitted(f"{self.project}-{self.name}-caches{self._there}", _BUCKET_MOST)
+        return fitted(f"{self.project}-{self.name}-caches{self._regional_suffix}", _BUCKET_MOST)
 
     @property
     def warmer(self) -> str:
@@ -136,7 +136,7 @@ class Names:
         return f"{self.name}-{dns_name.strip('.').replace('.', '-')}"
 
     @property
-    def _there(self) -> str:
+    def _regional_suffix(self) -> str:
         """Return the end of a name that each region has for itself in a place that all share."""
         return f"-{self.region}" if self.further else ""
 

@@ -33,8 +33,8 @@ from homeport.targets.cloudrun.caller_probe import NOBODY
 from homeport.targets.cloudrun.collector import APIS as SPANS
 from homeport.targets.cloudrun.collector import COLLECTOR
 from homeport.targets.cloudrun.invokers import Openness, openness
+from homeport.targets.cloudrun.observed_deployment import Body
 from homeport.targets.cloudrun.observing import SIDECAR, Observing
-from homeport.targets.cloudrun.seen_deployment import Body
 
 _AGAIN = "`homeport up --on cloudrun` sets it back"
 _NAMELESS = (
@@ -140,7 +140,7 @@ async def _names(found: Iterable[ObserveFinding], taken_for: TakenFor | None) ->
     return (ok("callers' names", "a made-up one beside a token that Cloud Run looked at is not believed"),)
 
 
-async def look_there(
+async def observe_region(
     google: Google, observing: Observing, service: Body, taken_for: TakenFor | None = None
 ) -> ObserveFindings:
     """Return what Cloud Monitoring has of a further region of the endpoint, whose `service` is live there."""
@@ -152,7 +152,7 @@ async def look_there(
     return tuple(replace(finding, what=f"{finding.what} in {region}") for finding in findings)
 
 
-def not_there(region: str, error: NotFound) -> ObserveFindings:
+def missing_region(region: str, error: NotFound) -> ObserveFindings:
     """Return that there is nothing to look at in a further region."""
     return (failed(f"samples in {region}", str(error), _AGAIN),)
 

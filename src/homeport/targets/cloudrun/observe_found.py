@@ -67,7 +67,7 @@ async def unwanted_observing(
     return [*parts, *(grant for grant in _rights(google, names) if wanted_ids and grant.id not in wanted_ids)]
 
 
-def settings_there(google: Google, names: Names, labels: Mapping[str, str]) -> list[Resource]:
+def settings_in_region(google: Google, names: Names, labels: Mapping[str, str]) -> list[Resource]:
     """Return the settings of the sidecar in a further region; none where the first one's service never had one, by its `labels`."""
     return settings_of_metrics(google, names) if OBSERVE_LABEL in labels else []
 

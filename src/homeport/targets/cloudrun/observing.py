@@ -157,7 +157,7 @@ class Observing:
             engine_image(SIDECAR).pinned, (size.cpu, size.memory_gib), (self.series, self.series_of_callers), EVERY_S,
             self.observe.alerts, prices,
         )  # fmt: skip
-        objectives = levels.told() if levels else ()
+        objectives = levels.descriptions() if levels else ()
         traces = engine_image(COLLECTOR).pinned if self.observe.traces else ""
         asked = self.probe.text if self.probe else ""
         yield replace(sent, objectives=objectives, budget=self.observe.budget, traces=traces, uptime=asked)

@@ -44,12 +44,12 @@ from homeport.targets.cloudrun.observe_check import (
     ObserveFindings,
     TakenFor,
     look,
-    look_there,
-    not_there,
+    missing_region,
+    observe_region,
 )
 from homeport.targets.cloudrun.observe_target import with_observe, with_uptime
 from homeport.targets.cloudrun.proof_access import let_in
-from homeport.targets.cloudrun.released import release, unasked
+from homeport.targets.cloudrun.released import no_proof, release
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.status_usage import with_usage
@@ -140,7 +140,7 @@ class CloudRunLifecycle:
                 hint="leave iap out for the export, and turn it on by hand: `gcloud beta run services update NAME --iap`",
             )
         # What is exported must make all of it where nothing is yet, so weights that lie there already count, too.
-        target = await self._asked(await self.graph(progress), stored_too=True)
+        target = await self._with_hub_access(await self.graph(progress), stored_too=True)
         further = tuple(
             replace(each, token=each.token or target.token, moment=None) for each in target.further
         )
@@ -184,7 +184,7 @@ class CloudRunLifecycle:
         """
         await ensure_alone(self.google, self.name, await live(self.google, self.path))
         fit = self._way_back.ensure_fit
-        return await replace(release(self.google, self.names, unasked), ensure_fit=fit).roll_back()
+        return await replace(release(self.google, self.names, no_proof), ensure_fit=fit).roll_back()
 
     async def take_down(
         self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress
@@ -216,15 +216,15 @@ class CloudRunLifecycle:
             self.google, (await self.graph(Silent())).observing, service, self._taken_for(service)
         )
 
-    async def observed_there(self) -> ObserveFindings:
+    async def observed_in_region(self) -> ObserveFindings:
         """Return what Cloud Monitoring has of it as a further region."""
         try:
             service = await live(self.google, self.path)
         except NotFound as error:
-            return not_there(self.names.region, error)
+            return missing_region(self.names.region, error)
         observing = (await self.graph(Silent())).observing
         assert observing is not None
-        return await look_there(self.google, observing, service, self._taken_for(service))
+        return await observe_region(self.google, observing, service, self._taken_for(service))
 
     def _taken_for(self, service: Body) -> TakenFor:
         return partial(taken_for, self._endpoint(service))
@@ -322,7 +322,7 @@ class CloudRunLifecycle:
         ready = await with_iap(ready)
         target = await with_road(await with_edge(ready, prove, via=self.via, first=self.first))
         if asking:
-            target = await self._asked(target)
+            target = await self._with_hub_access(target)
         return target
 
     def _verifier(self, on_result: OnResult | None, only: tuple[str, ...] = ()) -> Verifier:
@@ -345,7 +345,7 @@ class CloudRunLifecycle:
             secret = token.value if token else None
             return await choose(self.spec, self.spec_file, find_home(), progress, self.google, token=secret)
 
-        known_token = self._given()
+        known_token = self._given_token()
         try:
             return await chosen(known_token), known_token
         except (GatedModel, UnknownModel) as closed:
@@ -357,7 +357,7 @@ class CloudRunLifecycle:
                     return await chosen(token), token
             raise
 
-    async def _asked(self, target: CloudRunTarget, *, stored_too: bool = False) -> CloudRunTarget:
+    async def _with_hub_access(self, target: CloudRunTarget, *, stored_too: bool = False) -> CloudRunTarget:
         """Return the target with the hub's gates, and a token for them; `stored_too` for weights that lie in the bucket, too."""
         gates = await hub_token.gates(target.weights.all, stored_too=stored_too)
         token = target.token
@@ -374,7 +374,7 @@ class CloudRunLifecycle:
         endpoint = self._endpoint(service, url, target.launch.model)
         return await expected_at(target, endpoint, service, proving)
 
-    def _given(self) -> HubToken | None:
+    def _given_token(self) -> HubToken | None:
         """Return the token that was given by hand, or that the file refers to, whether or not the hub wants it."""
         if self.token is not None:
             return HubToken(value=self.token, source="given through standard input")

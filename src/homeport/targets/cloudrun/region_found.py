@@ -22,7 +22,7 @@ from homeport.targets.cloudrun.service_labels import (
     CACHE_LABEL,
     GUARD_LABEL,
     OBSERVE_LABEL,
-    regions_told,
+    further_regions_of,
     repeats,
 )
 from homeport.targets.cloudrun.startup_cache_kinds import CACHE_KINDS, JOB
@@ -43,7 +43,7 @@ async def unwanted_regions(
     there. Raises `Incomplete` where something could not be read.
     """
     google, names = foundations.google, foundations.names
-    gone = [region for region in regions_told(labels) if region not in {names.region, *wanted}]
+    gone = [region for region in further_regions_of(labels) if region not in {names.region, *wanted}]
     if not gone:
         return []
     inventory = await take_inventory(
@@ -79,7 +79,7 @@ def before_services(parts: Sequence[Resource], leftovers: Sequence[RestResource]
 
 async def _kinds(google: Google, names: Names, labels: Mapping[str, str]) -> tuple[ListedKind, ...]:
     """Return what is looked for: of tables that the endpoint never had nobody needs a permission."""
-    scheduled = await WarmSchedule(google=google, names=names, hours=None).is_there()
+    scheduled = await WarmSchedule(google=google, names=names, hours=None).exists()
     return (
         *_KINDS,
         *(GUARD_KINDS if GUARD_LABEL in labels else ()),

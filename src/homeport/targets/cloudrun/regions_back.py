@@ -12,9 +12,9 @@ from homeport.resources.google.release import way_back
 from homeport.resources.google.traffic import Body, newest_verified, receipts, shares, short
 from homeport.targets.cloudrun.marks import ADAPTED, TEMPLATE, WEIGHTS
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
-from homeport.targets.cloudrun.released import release, unasked
+from homeport.targets.cloudrun.released import no_proof, release
+from homeport.targets.cloudrun.rollback_preview import RollbackPreview
 from homeport.targets.cloudrun.service_spec import ANNOTATION
-from homeport.targets.cloudrun.told_way_back import ToldWayBack
 from homeport.targets.cloudrun.verification import live
 from homeport.targets.cloudrun.way_back import WayBack
 
@@ -30,22 +30,22 @@ _SAME = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedRevision:
+class RevisionCriteria:
     """What a revision must be like that serves what the first region is to serve."""
 
     marks: Mapping[str, str]
     template: str
     """The sum of all that it was asked for; '' for one that an older version made."""
-    told_by_marks: bool
+    marks_suffice: bool
     """Whether its marks differ from those of what serves now in the first region, so that they alone tell the two apart."""
 
     def among(self, revisions: Sequence[Body]) -> list[Body]:
         """Return those that are like it: with its sum where there are any, with its marks alone only where these tell enough."""
         alike = [revision for revision in revisions if _same(revision) == self.marks]
         same = [revision for revision in alike if self.template and _template(revision) == self.template]
-        return same or (alike if self.told_by_marks else [])
+        return same or (alike if self.marks_suffice else [])
 
-    def told_apart(self, revision: Body) -> str:
+    def differences(self, revision: Body) -> str:
         """Return in words what a revision has otherwise."""
         name, has = short(str(revision["name"])), _same(revision)
         marks = [
@@ -90,7 +90,7 @@ async def roll_back(places: Sequence[CloudRunLifecycle], progress: Progress) -> 
         if not step.serves_already:
             progress.note(f"{names.region}: {step.revision} gets all of the traffic")
             try:
-                await release(step.place.google, names, unasked).serve(step.revision)
+                await release(step.place.google, names, no_proof).serve(step.revision)
             except HomeportError as error:
                 rest = [f"{later.place.names.region} serves what it served" for later in steps[number + 1 :]]
                 said = "; ".join([*(f"{text} serves" for text in done), *rest])
@@ -101,17 +101,17 @@ async def roll_back(places: Sequence[CloudRunLifecycle], progress: Progress) -> 
     return ", ".join(done)
 
 
-async def told_way_back(places: Sequence[CloudRunLifecycle]) -> ToldWayBack:
+async def rollback_preview(places: Sequence[CloudRunLifecycle]) -> RollbackPreview:
     """Return what `roll_back` would do, in words, or why it would not: as a status tells it. Reads only."""
     try:
         steps = await _steps(places)
     except NoCredentials:
         raise
     except StateError as error:
-        return ToldWayBack(refused=str(error))
+        return RollbackPreview(refused=str(error))
     except HomeportError as error:
-        return ToldWayBack(unknown=f"whether each region could go back could not be read: {error}")
-    return ToldWayBack(to=", ".join(step.text for step in steps))
+        return RollbackPreview(unknown=f"whether each region could go back could not be read: {error}")
+    return RollbackPreview(to=", ".join(step.text for step in steps))
 
 
 async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
@@ -124,12 +124,12 @@ async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
         return []
     revision = await _revision(google, first, target)
     await _ensure_fit(first, revision)
-    wanted = WantedRevision(marks=_same(revision), template=_template(revision), told_by_marks=True)
+    wanted = RevisionCriteria(marks=_same(revision), template=_template(revision), marks_suffice=True)
     for name in shares(service):
         serving = await _revision(google, first, name)
         if name == target or _same(serving) != wanted.marks:
             continue
-        wanted = replace(wanted, told_by_marks=False)
+        wanted = replace(wanted, marks_suffice=False)
         same = wanted.template == _template(serving)
         # With one image and one sum they serve the same, such as with a startup cache and without.
         if not wanted.template or not _template(serving) or (same and _image(serving) != _image(revision)):
@@ -144,7 +144,7 @@ async def _steps(places: Sequence[CloudRunLifecycle]) -> list[RegionStep]:
     ]
 
 
-async def _step(place: CloudRunLifecycle, wanted: WantedRevision, first: str) -> RegionStep:
+async def _step(place: CloudRunLifecycle, wanted: RevisionCriteria, first: str) -> RegionStep:
     google, region = place.google, place.names.region
     try:
         service = await live(google, place.path)
@@ -166,7 +166,7 @@ async def _step(place: CloudRunLifecycle, wanted: WantedRevision, first: str) ->
     if not target:
         verified = receipts(service)
         others = [revision for revision in there if short(str(revision["name"])) in verified]
-        known = "; ".join(wanted.told_apart(revision) for revision in others) or "none"
+        known = "; ".join(wanted.differences(revision) for revision in others) or "none"
         raise StateError(
             f"{region} has no verified revision that serves what {first} served before (verified there: {known}), so nothing was "
             "changed in any",
@@ -208,4 +208,4 @@ def _template(revision: Body) -> str:
     return str(revision.get("annotations", {}).get(TEMPLATE, ""))
 
 
-__all__ = ["roll_back", "told_way_back"]
+__all__ = ["roll_back", "rollback_preview"]

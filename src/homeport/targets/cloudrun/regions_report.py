@@ -56,7 +56,7 @@ def heard_in(region: str, on_result: OnResult | None) -> OnResult:
     return hear
 
 
-def and_there(report: Report, there: Report) -> Report:
+def with_region(report: Report, there: Report) -> Report:
     """Return a report with the results of another region behind its own."""
     return replace(report, results=(*report.results, *there.results), seconds=report.seconds + there.seconds)
 
@@ -74,4 +74,4 @@ def merged(reports: Mapping[str, Report], first: str) -> Report | None:
     return replace(whole, results=tuple(results), seconds=sum(report.seconds for report in reports.values()))
 
 
-__all__ = ["and_there", "check_of", "checks_in", "heard_in", "merged", "placed", "refuse_elsewhere"]
+__all__ = ["check_of", "checks_in", "heard_in", "merged", "placed", "refuse_elsewhere", "with_region"]

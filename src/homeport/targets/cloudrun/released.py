@@ -14,6 +14,6 @@ def release(google: Google, names: Names, prove: Prove, canary: tuple[int, ...] 
     return Release(google=google, name=names.name, path=f"v2/{names.service}", prove=prove, canary=canary)
 
 
-async def unasked(_: Body, revision: str, __: str) -> Receipt:
+async def no_proof(_: Body, revision: str, __: str) -> Receipt:
     """Raise `HomeportError`: a way back proves nothing anew."""
     raise HomeportError(f"{revision} was verified before")

@@ -48,7 +48,7 @@ def region_labels(regions: Sequence[str]) -> dict[str, str]:
     return {f"{_IN}{region}": "edge" for region in regions}
 
 
-def regions_told(labels: Iterable[str]) -> tuple[str, ...]:
+def further_regions_of(labels: Iterable[str]) -> tuple[str, ...]:
     """Return the further regions that a service's labels tell of, where the endpoint is or was once."""
     return tuple(sorted(label.removeprefix(_IN) for label in labels if label.startswith(_IN)))
 
@@ -81,7 +81,7 @@ def edge_labels(kind: str) -> dict[str, str]:
     return {EDGE_LABEL if kind == "global" else REGIONAL_EDGE_LABEL: kind}
 
 
-async def labels_there(google: Google, names: Names) -> Mapping[str, str] | None:
+async def read_labels(google: Google, names: Names) -> Mapping[str, str] | None:
     """Return the labels of the endpoint's service; None where there is none."""
     try:
         service = await google.get("run", f"v2/{names.service}")

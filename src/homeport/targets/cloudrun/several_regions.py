@@ -15,14 +15,14 @@ from homeport.targets.cloudrun.logs import logs
 from homeport.targets.cloudrun.names import in_region
 from homeport.targets.cloudrun.observe_check import ObserveFindings
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
-from homeport.targets.cloudrun.regions_back import roll_back, told_way_back
+from homeport.targets.cloudrun.regions_back import roll_back, rollback_preview
 from homeport.targets.cloudrun.regions_report import (
-    and_there,
     check_of,
     checks_in,
     heard_in,
     placed,
     refuse_elsewhere,
+    with_region,
 )
 from homeport.targets.cloudrun.regions_route import ClientsRoute, look_at_route
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -73,7 +73,7 @@ class SeveralRegions(CloudRunLifecycle):
             if place.first:
                 renamed = tuple(placed(result, place.names.region) for result in there.results)
                 there = replace(there, results=renamed)
-            report = there if report is None else and_there(report, there)
+            report = there if report is None else with_region(report, there)
         assert report is not None
         return (
             report
@@ -103,14 +103,14 @@ class SeveralRegions(CloudRunLifecycle):
         first, *further = self.places
         findings = list(await first.observed())
         for place in further:
-            findings += await place.observed_there()
+            findings += await place.observed_in_region()
         return tuple(findings)
 
     async def status(self, *, usage: bool = True) -> Status:
         """Return what is deployed, with what the way back of all regions comes to. Raises what it raises in one region."""
         # Also where no further region was seen: `rollback` asks each of the file's.
         status = await CloudRunLifecycle.status(self, usage=usage)
-        to, unknown, refused = await told_way_back(self.places)
+        to, unknown, refused = await rollback_preview(self.places)
         return replace(status, rollback_to=to or None, rollback_unknown=unknown, rollback_refused=refused)
 
     async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
@@ -126,12 +126,12 @@ class SeveralRegions(CloudRunLifecycle):
         first, *further = self.places
         target = await first.graph(progress, **how)
         given = target.token.value if target.token else self.token
-        targets = [await self._there(replace(place, token=given), progress, how) for place in further]
+        targets = [await self._target_in(replace(place, token=given), progress, how) for place in further]
         tokens = (other.token for other in targets if other.token is not None)
         # The secret is the first region's, whichever needs it.
         return replace(target, further=tuple(targets), token=target.token or next(tokens, None))
 
-    async def _there(
+    async def _target_in(
         self, place: CloudRunLifecycle, progress: Progress, how: Any
     ) -> CloudRunTarget:  # Any: as above
         region = place.names.region

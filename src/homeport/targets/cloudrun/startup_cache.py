@@ -15,7 +15,7 @@ from typing import Any
 
 from homeport.catalog import cloudrun as limits_of
 from homeport.catalog.cloudrun import Shape
-from homeport.engines.base import KeptStart, Launch
+from homeport.engines.base import CacheableStart, Launch
 from homeport.fit.cold_start import ColdStart
 from homeport.google import Google, IamResource
 from homeport.reconcile import Ref, Resource, joined
@@ -68,7 +68,7 @@ class CloudStartupCache:
 
     foundations: Foundations
     launch: Launch
-    kept: KeptStart
+    kept: CacheableStart
     """What the engine can keep."""
     shape: Shape
     image: ContainerImage | MirroredImage

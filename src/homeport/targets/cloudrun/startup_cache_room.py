@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from homeport.engines.registry import module
 from homeport.targets.cloudrun.preflight import room
-from homeport.targets.cloudrun.service_labels import labels_there
+from homeport.targets.cloudrun.service_labels import read_labels
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 
@@ -33,8 +33,8 @@ async def _alone(target: CloudRunTarget) -> CloudRunTarget:
     if (
         cache is None
         or await cache.resource.read() is not None
-        or await labels_there(target.google, target.names) is None
+        or await read_labels(target.google, target.names) is None
     ):
         return target
-    lacking = await room(target.google, target.asked())
+    lacking = await room(target.google, target.preflight_input())
     return replace(target, no_cache=f"its job wants an instance, and {lacking}") if lacking else target

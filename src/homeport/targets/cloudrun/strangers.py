@@ -9,7 +9,7 @@ from homeport.google import Google, grants
 from homeport.google.credentials import GoogleIdentity
 from homeport.google.identity import claims, own_claims
 from homeport.secret import Secret
-from homeport.targets.cloudrun.seen_deployment import ProbeToken
+from homeport.targets.cloudrun.observed_deployment import ProbeToken
 
 _AS_ANOTHER, _SIGNS = "iam.serviceAccounts.getOpenIdToken", "iam.serviceAccounts.signJwt"
 """What it takes to have a token of a service account. Not even a project's owner has it."""

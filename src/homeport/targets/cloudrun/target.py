@@ -38,18 +38,18 @@ from homeport.targets.cloudrun.in_region import over_regions, surplus_in
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.left_behind import left_behind
 from homeport.targets.cloudrun.marks import CACHED
-from homeport.targets.cloudrun.observe_found import settings_there, unwanted_observing
+from homeport.targets.cloudrun.observe_found import settings_in_region, unwanted_observing
 from homeport.targets.cloudrun.prebuilt import PREBUILT
 from homeport.targets.cloudrun.preflight import (
     Findings,
-    GivenImage,
     PreflightInput,
     PreflightVerdict,
+    RegistryImage,
     preflight,
 )
 from homeport.targets.cloudrun.region_found import before_services, unwanted_regions
 from homeport.targets.cloudrun.regions_fact import RegionsFact
-from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, ROAD_LABEL, labels_there
+from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, ROAD_LABEL, read_labels
 from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
 from homeport.targets.cloudrun.startup_cache_found import unwanted_cache
 from homeport.targets.facts import ModelFact
@@ -112,7 +112,7 @@ class CloudRunTarget(CloudRunGraph):
         """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
         plan, findings = await asyncio.gather(self._planned(), self.preflight())
         warnings = [*self.notes, *([self.chosen.model.note] if self.chosen.model.note else [])]
-        warnings += self._notes_there
+        warnings += self._notes_of_further_regions
         warnings += [doubt for adapter in self.chosen.adapters for doubt in adapter.doubts]
         warnings += [f"{finding.subject}: {finding.text}" for finding in findings.warnings]
         if findings.unchecked:
@@ -140,7 +140,7 @@ class CloudRunTarget(CloudRunGraph):
         return self.cold_start if marks.get(CACHED, NONE) != NONE else self.first_start
 
     @property
-    def _notes_there(self) -> list[str]:
+    def _notes_of_further_regions(self) -> list[str]:
         """Return what is to be known of further regions alone."""
         notes: list[str] = []
         for target in self.further:
@@ -183,7 +183,7 @@ class CloudRunTarget(CloudRunGraph):
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
-        live_labels = await labels_there(self.google, self.names)
+        live_labels = await read_labels(self.google, self.names)
         labels = live_labels or {}
         parts = await unwanted_parts(self.google, self.names, self.edge, labels)
         watched = await unwanted_observing(self.google, self.names, self.observing, labels)
@@ -203,9 +203,11 @@ class CloudRunTarget(CloudRunGraph):
         readers = await unwanted_readers(self.google, self.names, self._agents_secrets)
         beside = [*self.beside_it.unwanted([*invokers, *readers]), *readers]
         own = [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self.unwanted_grants()]
-        return [*own, *await self._unwanted_there(labels, own)]
+        return [*own, *await self._unwanted_in_further_regions(labels, own)]
 
-    async def _unwanted_there(self, labels: Mapping[str, str], own: Sequence[Resource]) -> list[Resource]:
+    async def _unwanted_in_further_regions(
+        self, labels: Mapping[str, str], own: Sequence[Resource]
+    ) -> list[Resource]:
         """
         Return what is to go of the further regions that are wanted, beside what is `own` to the first.
 
@@ -218,7 +220,7 @@ class CloudRunTarget(CloudRunGraph):
                 *target.unwanted_grants(),
                 *await unwanted_screen(target.foundations, labels),
                 *await target.warm.unwanted(),
-                *([] if target.observing else settings_there(self.google, target.names, labels)),
+                *([] if target.observing else settings_in_region(self.google, target.names, labels)),
             ]
             gone += surplus_in(target.names.region, surplus, [*self.resources(), *own, *gone])
         return gone
@@ -236,9 +238,11 @@ class CloudRunTarget(CloudRunGraph):
 
     async def preflight(self) -> Findings:
         """Return what can be known before anything is created. Reads only, raises nothing."""
-        findings = await preflight(self.google, self.asked())
+        findings = await preflight(self.google, self.preflight_input())
         for target in self.further:
-            findings = findings.and_in(target.names.region, await preflight(self.google, target.asked()))
+            findings = findings.and_in(
+                target.names.region, await preflight(self.google, target.preflight_input())
+            )
         front = FrontEndpoint.of(self.spec, self.launch.model)
         more = (*login_findings(self.settings, self.names.project),)
         more += await self.api_gateway.findings() if self.api_gateway else ()
@@ -314,7 +318,7 @@ class CloudRunTarget(CloudRunGraph):
         if scaling.warm and (hours := scaling.warm_hours) is not None:
             yield facts.WarmFact.of(every, scaling.warm, hours, self.moment)
 
-    def asked(self) -> PreflightInput:
+    def preflight_input(self) -> PreflightInput:
         """Return what the deployment would ask of Google."""
         access, settings, names = self.spec.access, self.settings, self.names
         return PreflightInput(
@@ -327,7 +331,7 @@ class CloudRunTarget(CloudRunGraph):
             bucket=names.bucket,
             repository=names.name,
             max_instances=self.spec.scaling.max,
-            min_instances=self.spec.scaling.most_kept,
+            min_instances=self.spec.scaling.most_warm,
             warm=bool(self.spec.scaling.warm),
             cached=self.cache is not None,
             zonal_redundancy=settings.zonal_redundancy,
@@ -344,15 +348,15 @@ class CloudRunTarget(CloudRunGraph):
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
             secret=self.token is not None,
-            given_secrets=tuple(sorted(self._agents_secrets)) if self.companions else (),
+            mounted_secrets=tuple(sorted(self._agents_secrets)) if self.companions else (),
             gates=self.gates,
-            image=self._given_image,
+            image=self._registry_image,
         )
 
     @property
-    def _given_image(self) -> GivenImage | None:
+    def _registry_image(self) -> RegistryImage | None:
         """Return the image of the model's service, where it is taken from Google's registry as it is."""
         taken = self.image
         if not isinstance(taken, MirroredImage) or taken.through:
             return None
-        return GivenImage(host=taken.host, path=taken.path, tag=taken.tag)
+        return RegistryImage(host=taken.host, path=taken.path, tag=taken.tag)

@@ -29,8 +29,8 @@ from homeport.secret import Secret
 from homeport.targets.cloudrun.checks import (
     INGRESS_ALL,
     ExpectedDeployment,
+    ObservedDeployment,
     ProbeToken,
-    SeenDeployment,
     StoredBucket,
     verify_deployed,
 )
@@ -195,7 +195,7 @@ class Verifier:
             revision = await self.google.get("run", f"v2/{service['name']}/revisions/{revision_name}")
             origin = str(service.get("uri") or address_of(service))
             signs = subject.endpoint.root_url if service.get("iapEnabled") else ""
-            deployed = SeenDeployment(
+            deployed = ObservedDeployment(
                 service=service,
                 revision=revision,
                 policy=await policy.read(self.google, IamResource(api="run", path=f"v2/{service['name']}")),
@@ -242,7 +242,7 @@ class Verifier:
             results = await checked(subject, picked(checks, self.only), on_result=self.on_result)
             return (reached, *results)
         skip = skipped("not checked: it is not reached from here")
-        return (reached, *(check.told(skip) for check in picked(checks, self.only)))
+        return (reached, *(check.result(skip) for check in picked(checks, self.only)))
 
     async def _reached(self, sender: Outside, promise: Expectation, service: Body) -> Result | None:
         """Tell whether requests from here are let in; None for a service that takes them from everywhere."""

@@ -56,10 +56,10 @@ class WarmSchedule:
 
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file has made: jobs of other hours; all of it where there are no hours."""
-        if not await self.is_there():
+        if not await self.exists():
             return []
         wanted_ids = {resource.id for resource in self.resources()}
-        jobs = [job for job in await self._jobs_there() if job.id not in wanted_ids]
+        jobs = [job for job in await self._live_jobs() if job.id not in wanted_ids]
         if self.hours is not None:
             return list(jobs)
         account = self._account
@@ -68,7 +68,7 @@ class WarmSchedule:
         after = (account.id, role.id, *(grant.id for grant in grants))
         return [account, role, *grants, *(replace(job, after=after) for job in jobs)]
 
-    async def is_there(self) -> bool:
+    async def exists(self) -> bool:
         """Return True if its account is there, which is made before all of it, and goes after it."""
         live = await self._account.read()
         return live is not None and self._account.is_managed(live)
@@ -144,7 +144,7 @@ class WarmSchedule:
         }
         return replace(job, wanted=body, after=after)
 
-    async def _jobs_there(self) -> list[RestResource]:
+    async def _live_jobs(self) -> list[RestResource]:
         names = self.names
         path = JOBS.path.format(project=names.project, region=names.region)
         jobs: list[RestResource] = []

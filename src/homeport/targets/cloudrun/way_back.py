@@ -17,7 +17,7 @@ from homeport.targets.cloudrun.containers import secret_versions_of
 from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.front import screening_gateway
 from homeport.targets.cloudrun.guard import ROLE, ModelArmorParts
-from homeport.targets.cloudrun.guard_road_standing import names_of, told
+from homeport.targets.cloudrun.guard_road_standing import model_names, names_of
 from homeport.targets.cloudrun.names import Names
 
 _AGAIN = "put {table} back into the file, and run `homeport up --on cloudrun`: it makes a revision with all that it needs"
@@ -64,7 +64,7 @@ class WayBack:
         )
         live = await part.read()
         named = extensions.models_of(live) if live is not None else frozenset[str]()
-        lacking = [each for each in told(names_of(revision)) if each not in named]
+        lacking = [each for each in model_names(names_of(revision)) if each not in named]
         if names_of(revision) and not lacking:
             return
         unnamed = ", ".join(lacking) or "what it serves, which it does not say"
@@ -89,7 +89,7 @@ class WayBack:
     async def _ensure_screens(self, name: str, revision: Body, template: str) -> None:
         """Raise `StateError` where its gateway would be refused by Model Armor, or would not reach it."""
         why = ""
-        if not await self._is_there(f"modelarmor.{template.split('/')[3]}.rep", f"v1/{template}"):
+        if not await self._exists(f"modelarmor.{template.split('/')[3]}.rep", f"v1/{template}"):
             why = f"screens by the template {short(template)}, which is gone"
         elif not await self._may_screen(str(revision.get("serviceAccount", "")), template.split("/")[1]):
             why = f"asks Model Armor as {revision.get('serviceAccount')}, which has no {ROLE} on the project"
@@ -137,7 +137,7 @@ class WayBack:
             secret if secret.startswith("projects/") else f"projects/{self.google.project}/secrets/{secret}"
         )
 
-    async def _is_there(self, api: str, path: str) -> bool:
+    async def _exists(self, api: str, path: str) -> bool:
         try:
             await self.google.get(api, path)
         except (NotFound, ApiDisabled):

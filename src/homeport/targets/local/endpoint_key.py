@@ -19,7 +19,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 def described(key: EndpointKey) -> str:
     """Return what is wanted of clients."""
-    if not key.wanted:
+    if not key.required:
         return "none; all that runs on this machine can use it"
     if key.reference == GENERATED:
         return "wanted; homeport makes it, and `homeport env` prints it"
@@ -28,7 +28,7 @@ def described(key: EndpointKey) -> str:
 
 def warnings(key: EndpointKey, host: str, engine: str, started: EndpointRecord | None) -> Iterator[str]:
     """Return what the reader of a plan should know of the key before saying yes."""
-    if not key.wanted:
+    if not key.required:
         asks = module(engine).ASKS_FOR_KEY
         why = "no key is wanted (local.api_key)" if asks else f"{engine} cannot ask for a key"
         yield f"{why}: {_OPEN}"

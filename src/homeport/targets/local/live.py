@@ -9,7 +9,7 @@ from homeport.errors import HomeportError
 from homeport.metrics.live import LiveEndpoint, LiveListing
 from homeport.metrics.reading import Reading, read
 from homeport.resources.local import endpoint_key, endpoint_record
-from homeport.resources.local.condition import State, unasked
+from homeport.resources.local.condition import State, unprobed
 from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.resources.local.process_tree import resident
 from homeport.resources.local.stopping import running_processes
@@ -41,7 +41,7 @@ async def _unreadable(name: str, reason: str) -> LiveEndpoint:
 
 
 async def _endpoint(record: EndpointRecord, folder: Path) -> LiveEndpoint:
-    observed = unasked(record, folder)
+    observed = unprobed(record, folder)
     runs = observed.state is State.RUNNING
     reading = await _read(record, folder) if runs else Reading(None, f"it is {observed.state}")
     launch = record.launch

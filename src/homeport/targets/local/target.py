@@ -191,7 +191,7 @@ class LocalTarget:
             ),
             host=guard.ENGINE_HOST if self.spec.guard else self.spec.local.host,
             port=guard.ENGINE_PORT if self.spec.guard else port,
-            keyed=self.key.wanted,
+            keyed=self.key.required,
             folder=self.folder,
             traces=spans_go_to(self.spec, installation.engine, folder=self.endpoint_folder),
         )

@@ -73,7 +73,7 @@ async def _teardown(name: str, home: Home, *, purge: bool) -> Teardown:
     spare = Candidate(name=name, endpoint=folder)
     if await spare.read() is not None:
         things.append((spare.id, spare.summary({})))
-    if endpoint_key.is_kept(folder):
+    if endpoint_key.is_stored(folder):
         things.append((f"key/{name}", "made by homeport"))
     weights, notes = _to_purge(name, home) if purge else ((), ())
     would_go = await teardown(name, "local", weights)

@@ -27,7 +27,7 @@ _UNLOOKED = "how likely tokens are was not looked at, since the screen before th
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Reply:
     text: str
     likelihoods: tuple[float, ...]
     """Logarithms, of the first tokens; empty where the engine tells none."""
@@ -59,7 +59,7 @@ async def difference(subject: VerificationSubject) -> Finding:
     return _judged(base, continuations, max(_LEAST, 3 * _apart(base[0], again[0])))
 
 
-def _judged(base: Sequence[_Said], continuations: Mapping[str, Sequence[_Said]], noise: float) -> Finding:
+def _judged(base: Sequence[_Reply], continuations: Mapping[str, Sequence[_Reply]], noise: float) -> Finding:
     changed, dead = {}, []
     for name, others in continuations.items():
         distance = max(_apart(plain, other) for plain, other in zip(base, others, strict=True))
@@ -79,7 +79,7 @@ def _judged(base: Sequence[_Said], continuations: Mapping[str, Sequence[_Said]],
     return passed(f"{summary}; what is likely changes with each", adapters=changed)
 
 
-def _by_text_alone(base: Sequence[_Said], continuations: Mapping[str, Sequence[_Said]]) -> Finding:
+def _by_text_alone(base: Sequence[_Reply], continuations: Mapping[str, Sequence[_Reply]]) -> Finding:
     """Judge where likelihoods are not told: another text is a difference, and the same ones show nothing either way."""
     differences = {
         name: [plain.text != other.text for plain, other in zip(base, others, strict=True)
@@ -100,7 +100,7 @@ def _by_text_alone(base: Sequence[_Said], continuations: Mapping[str, Sequence[_
 
 async def _continue_prompt(
     subject: VerificationSubject, model: str, prompt: str, fields: Mapping[str, Json]
-) -> _Said:
+) -> _Reply:
     likely: dict[str, Json] = {} if subject.behind_gateway else {"logprobs": _LIKELY}
     completion = await replace(subject.endpoint, model=model).complete(
         prompt,
@@ -110,7 +110,7 @@ async def _continue_prompt(
         **fields,
     )
     choice = completion["choices"][0]
-    return _Said(
+    return _Reply(
         choice["text"],
         tuple(_numbers(choice.get("logprobs"))),
         withheld=choice.get("finish_reason") == _WITHHELD,
@@ -129,7 +129,7 @@ def _numbers(logprobs: Any) -> Iterator[float]:  # Any: JSON, in the shape of on
             yield from _numbers(value)
 
 
-def _apart(first: _Said, other: _Said) -> float:
+def _apart(first: _Reply, other: _Reply) -> float:
     """Return how far the likelihoods of two continuations are apart at most; 0 where neither tells any."""
     if len(first.likelihoods) != len(other.likelihoods):
         return float(first.text != other.text)

@@ -13,7 +13,7 @@ from homeport.errors import EndpointError
 from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
 from homeport.verify.checks.dialects import Responses
-from homeport.verify.checks.promised import LATER, NOT_ITS_OWN, judged, standing, told
+from homeport.verify.checks.promised import LATER, NOT_ITS_OWN, finding, judged, standing
 from homeport.verify.checks.structure import ASKED, SCHEMA, misfit
 from homeport.verify.report import Finding, VerificationSubject, skipped
 
@@ -63,7 +63,7 @@ async def tool_choice(subject: VerificationSubject) -> Finding:
     if calls != [_OTHER]:
         instead = f"{calls[0]} is called in place of {_OTHER}" if calls else "no call comes"
         troubles[Feature.CHOICE_NAMED] = f"named: {instead}"
-    return told(
+    return finding(
         subject, troubles, "none, required and a name are honoured", otherwise=list(troubles.values())
     )
 
@@ -105,8 +105,8 @@ async def _schema_over_responses(subject: VerificationSubject) -> Finding:
     wrong = misfit(text)
     if wrong:
         problem = f"the schema is ignored: {wrong}"
-        return told(subject, {Feature.RESPONSES_SCHEMA: problem}, "", answer=text)
-    return told(subject, {}, json.dumps(json.loads(text)), answer=text)
+        return finding(subject, {Feature.RESPONSES_SCHEMA: problem}, "", answer=text)
+    return finding(subject, {}, json.dumps(json.loads(text)), answer=text)
 
 
 async def unknown_model(subject: VerificationSubject) -> Finding:
@@ -118,10 +118,10 @@ async def unknown_model(subject: VerificationSubject) -> Finding:
         if error.status in LATER:
             raise
         if error.status >= 500:
-            return told(subject, {feature: f"refused with {error.status}, not with 404"}, "")
-        return told(subject, {}, f"refused with {error.status}", status=error.status)
+            return finding(subject, {feature: f"refused with {error.status}, not with 404"}, "")
+        return finding(subject, {}, f"refused with {error.status}", status=error.status)
     problem = f"{_NOBODY!r} is asked for, and {response.get('model')!r} answers with 200"
-    return told(subject, {feature: problem}, "", model=response.get("model"))
+    return finding(subject, {feature: problem}, "", model=response.get("model"))
 
 
 async def model_by_name(subject: VerificationSubject) -> Finding:
@@ -132,7 +132,7 @@ async def model_by_name(subject: VerificationSubject) -> Finding:
     if response.status_code in NOT_ITS_OWN:
         raise refusal(response.status_code, response.text)
     if not response.is_success:
-        return told(
+        return finding(
             subject, {feature: f"{path} gets {response.status_code}"}, "", status=response.status_code
         )
     return await judged(subject, feature, _own_name(subject, feature, response.text))
@@ -141,7 +141,7 @@ async def model_by_name(subject: VerificationSubject) -> Finding:
 async def _own_name(subject: VerificationSubject, feature: Feature, body: str) -> Finding:
     name = json.loads(body)["id"]
     troubles = {} if name == subject.endpoint.model else {feature: f"it tells of {name!r}"}
-    return told(subject, troubles, f"it tells of {name}")
+    return finding(subject, troubles, f"it tells of {name}")
 
 
 async def no_vectors(subject: VerificationSubject) -> Finding:
@@ -162,7 +162,7 @@ async def no_vectors(subject: VerificationSubject) -> Finding:
         problem = f'{status}, with the advice {flag[0]}, which is no key of homeport.toml (task = "embed" is)'
     elif status >= 500:
         problem = f"refused with {status}, not with 4xx"
-    return told(subject, {feature: problem} if problem else {}, f"refused with {status}", status=status)
+    return finding(subject, {feature: problem} if problem else {}, f"refused with {status}", status=status)
 
 
 async def mistakes(subject: VerificationSubject) -> Finding:
@@ -182,7 +182,7 @@ async def mistakes(subject: VerificationSubject) -> Finding:
         if status >= 500 or (status < 400 and mistake not in _TAKEN_OR_NOT)
     ]
     troubles = {Feature.MISTAKES: ", ".join(unexpected)} if unexpected else {}
-    return told(
+    return finding(
         subject,
         troubles,
         f"{len(_MISTAKES)} of a client's mistakes get 4xx, and no 500 comes",

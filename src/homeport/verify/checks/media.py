@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from homeport.engines.conformance import Feature
 from homeport.errors import EndpointError
 from homeport.json_types import Json
-from homeport.verify.checks.promised import NOT_ITS_OWN, told
+from homeport.verify.checks.promised import NOT_ITS_OWN, finding
 from homeport.verify.report import Finding, VerificationSubject, failed, noted, passed, skipped
 
 
@@ -61,10 +61,10 @@ async def _check_taken(subject: VerificationSubject, medium: Medium, *, promised
         return _otherwise(medium, problem, promised=promised)
     refusal = await _tokens_or_refusal(subject, medium, medium.broken)
     if not isinstance(refusal, EndpointError):
-        return told(subject, {medium.feature: f"what is no {medium.name} is taken for one"}, "")
+        return finding(subject, {medium.feature: f"what is no {medium.name} is taken for one"}, "")
     if refusal.status >= 500:
         problem = f"what is no {medium.name} gets {refusal.status}, not 4xx"
-        return told(subject, {medium.feature: problem}, "")
+        return finding(subject, {medium.feature: problem}, "")
     added = with_one - bare
     return passed(f"{medium.measure} is {added} tokens; what is none gets {refusal.status}", tokens=added)
 
@@ -80,14 +80,14 @@ async def _check_refused(subject: VerificationSubject, medium: Medium) -> Findin
     if isinstance(with_one, EndpointError):
         status = with_one.status
         if status >= 500:
-            return told(subject, {medium.feature: f"{none} gets {status}, not 4xx"}, "", status=status)
+            return finding(subject, {medium.feature: f"{none} gets {status}, not 4xx"}, "", status=status)
         return passed(f"{none} is refused with {status}", status=status)
     bare = await _tokens(subject, medium)
     if with_one > bare:
         problem = f"it was not said to {medium.verb}, and a {medium.name} adds {with_one - bare} tokens"
     else:
         problem = f"{none} is passed over in silence: {bare} tokens without, {with_one} with it"
-    return told(subject, {medium.feature: problem}, "")
+    return finding(subject, {medium.feature: problem}, "")
 
 
 async def _tokens_or_refusal(subject: VerificationSubject, medium: Medium, data: str) -> int | EndpointError:

@@ -21,7 +21,7 @@ def standing(subject: VerificationSubject, feature: Feature) -> Conformance:
     return module(subject.engine).HONOURS[feature]
 
 
-def told(
+def finding(
     subject: VerificationSubject, troubles: Mapping[Feature, str], seen: str, **evidence: Any
 ) -> Finding:  # Any: JSON
     """
@@ -54,9 +54,9 @@ async def judged(subject: VerificationSubject, feature: Feature, look: Awaitable
     except EndpointError as error:
         if error.status in NOT_ITS_OWN:
             raise
-        return told(subject, {feature: str(error)}, "")
+        return finding(subject, {feature: str(error)}, "")
     except NetworkError as error:
-        return told(subject, {feature: str(error)}, "")
+        return finding(subject, {feature: str(error)}, "")
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         shape = f"the answer is not what its API describes: {type(error).__name__} {error}"
-        return told(subject, {feature: shape}, "")
+        return finding(subject, {feature: shape}, "")

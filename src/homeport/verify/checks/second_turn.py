@@ -7,7 +7,7 @@ from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
 from homeport.verify.checks.dialects import ChatCompletions, Dialect, ModelTurn, Native, Responses
 from homeport.verify.checks.leaks import trouble
-from homeport.verify.checks.promised import judged, standing, told
+from homeport.verify.checks.promised import finding, judged, standing
 from homeport.verify.report import Finding, VerificationSubject, noted, skipped
 
 
@@ -43,7 +43,7 @@ async def _conversation(subject: VerificationSubject, feature: Feature, api: Dia
     if not first.calls:
         if feature is Feature.SECOND_TURN:
             return skipped("no call came whose result could be given back: see what `tools` found")
-        return told(subject, {feature: "no tool call comes"}, "", text=first.text[:300])
+        return finding(subject, {feature: "no tool call comes"}, "", text=first.text[:300])
     history = [*question, *first.given_back]
     complete = await api.whole(subject.endpoint, history)
     streamed = await api.streamed(subject.endpoint, history)
@@ -58,14 +58,14 @@ async def _conversation(subject: VerificationSubject, feature: Feature, api: Dia
                 f'{problem}; all is well where the message with the call has "content": null, not ""',
                 **evidence,
             )
-        return told(subject, {feature: problem}, "", **evidence)
+        return finding(subject, {feature: problem}, "", **evidence)
     texts = [turn.text for turn in (complete, streamed)]
     if not all(text.strip() for text in texts):
         return skipped("it was still thinking when it had used up its tokens", **evidence)
     one_line = " ".join(complete.text.split())
     if not all(weather.TELLING in text for text in texts):
         return noted(f'text comes, and does not tell what the tool said: "{one_line[:60]}"', **evidence)
-    return told(subject, {}, f'"{one_line[:60]}"', **evidence)
+    return finding(subject, {}, f'"{one_line[:60]}"', **evidence)
 
 
 async def _well_with_null(subject: VerificationSubject, api: Dialect, first: ModelTurn) -> bool:

@@ -10,7 +10,7 @@ from homeport.engines.conformance import Feature
 from homeport.errors import EndpointError
 from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
-from homeport.verify.checks.promised import NOT_ITS_OWN, told
+from homeport.verify.checks.promised import NOT_ITS_OWN, finding
 from homeport.verify.report import Finding, VerificationSubject, failed, passed, skipped
 
 SCHEMA = {
@@ -70,7 +70,7 @@ async def pattern(subject: VerificationSubject) -> Finding:
         if error.status in NOT_ITS_OWN:
             raise
         trouble = {Feature.SCHEMA_PATTERN: f"it gets {error.status}, not 4xx"} if error.status >= 500 else {}
-        return told(subject, trouble, f"refused with {error.status}", status=error.status)
+        return finding(subject, trouble, f"refused with {error.status}", status=error.status)
     text = completion["choices"][0]["message"]["content"] or ""
     found = _CODE.search(text)
     if found is None or not (found[2] or found[1]):
@@ -81,7 +81,7 @@ async def pattern(subject: VerificationSubject) -> Finding:
         trouble = {
             Feature.SCHEMA_PATTERN: f"the pattern is left out without a word: {found[1][:40]!r} comes for three digits"
         }
-        return told(subject, trouble, "", answer=text)
+        return finding(subject, trouble, "", answer=text)
     return passed(f"{found[1]!r} comes for three digits", answer=text)
 
 

@@ -25,18 +25,18 @@ def explained(repo: str, source: str, revision: str | None) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError as error:
-        raise _with(_gated(repo, page), said(error)) from error
+        raise _with(_gated(repo, page), message_of(error)) from error
     except errors.RepositoryNotFoundError as error:
-        raise _with(_unknown(repo, page), said(error)) from error
+        raise _with(_unknown(repo, page), message_of(error)) from error
     except errors.HFValidationError as error:
         raise _unknown(repo, page) from error
     except errors.RevisionNotFoundError as error:
         missing = WeightsError(f"{repo} has no revision {revision or 'main'}", url=page)
-        raise _with(missing, said(error)) from error
+        raise _with(missing, message_of(error)) from error
     except errors.OfflineModeIsEnabled as error:
         raise offline(source) from error
     except errors.HfHubHTTPError as error:
-        raise _refused(repo, source, error.response.status_code, said(error)) from error
+        raise _refused(repo, source, error.response.status_code, message_of(error)) from error
     except Unexpected as error:
         raise _refused(repo, source, error.status, _sentence(error.said)) from error
     except OSError as error:
@@ -48,7 +48,7 @@ def explained(repo: str, source: str, revision: str | None) -> Iterator[None]:
         ) from error
 
 
-def said(error: HfHubHTTPError) -> str:
+def message_of(error: HfHubHTTPError) -> str:
     """Return the hub's own sentence, as one line; '' where it gave none."""
     return _sentence(error.server_message or "")
 

@@ -226,7 +226,7 @@ class Carrier:
     def carry(self, file: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
         """Return what lies at the goal then. A file that arrives damaged is asked for once more."""
         goal = file.get("as") or file["path"]
-        existing = self._there(goal, file)
+        existing = self._arrived(goal, file)
         if existing:
             self.told.add(file["size"])
             say(f"{goal} is there")
@@ -268,7 +268,7 @@ class Carrier:
         if status != 200:
             raise Stop(1, f"gs://{self.bucket}/{name} was not written (HTTP {status}): {message(content)}")
 
-    def _there(self, goal: str, file: Mapping[str, Any]) -> dict[str, Any] | None:  # Any: JSON
+    def _arrived(self, goal: str, file: Mapping[str, Any]) -> dict[str, Any] | None:  # Any: JSON
         """Return the file, where it is at the goal already and is the right one."""
         if self.folder or self.origin.kind == "gs" or not file["sha256"]:
             return None  # To have Cloud Storage copy again is quick, and compares.

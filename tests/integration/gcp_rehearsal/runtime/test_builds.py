@@ -17,7 +17,7 @@ from gcp_rehearsal.runtime.build.dockerfile import BuildRefused, copied, parse
 from homeport.cli.rehearse_programs import programs
 from homeport.errors import OperationFailed
 from homeport.google import Google
-from homeport.google.credentials import given
+from homeport.google.credentials import from_access_token
 from homeport.resources.google.build import Build
 from processes_of import lives
 
@@ -249,7 +249,7 @@ BUILDER = "builder@rehearsal.iam.gserviceaccount.com"
 
 async def prepared(url: str, token: str) -> Google:
     """The owner's door to a rehearsal that is served, with an account that builds can run as."""
-    google = Google(given(token, "you"), project="rehearsal", base_url=url).patient(10)
+    google = Google(from_access_token(token, "you"), project="rehearsal", base_url=url).patient(10)
     services = {"serviceIds": ["cloudbuild.googleapis.com", "iam.googleapis.com"]}
     operation = await google.post("serviceusage", "v1/projects/rehearsal/services:batchEnable", services)
     await google.finish("serviceusage", operation)

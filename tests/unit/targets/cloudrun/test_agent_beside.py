@@ -36,7 +36,7 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.object import Object
 from homeport.resources.google.traffic import latest
 from homeport.targets.cloudrun.agent import with_agent
-from homeport.targets.cloudrun.agent_check import AskedAgent, answers
+from homeport.targets.cloudrun.agent_check import ReachedAgent, answers
 from homeport.targets.cloudrun.expected import promise_of
 from homeport.targets.cloudrun.verification import Verifier, endpoint_of
 from homeport.verify import Finding, Outcome, Result
@@ -329,7 +329,7 @@ def test_verify_asks_what_the_agent_cannot_know_without_its_tool(
         setup = AgentSetup(endpoint=brain.endpoint, tools=[tool_of(calculate, changes=False)])
         agent = ServedAgent(name="home-agent", setup=setup, key=None)
         async with on_port(agent, addresses.listen(0, str)) as url:
-            return await answers(AskedAgent(endpoint=Endpoint(name="home-agent", base_url=f"{url}/v1", model="home-agent")))  # fmt: skip
+            return await answers(ReachedAgent(endpoint=Endpoint(name="home-agent", base_url=f"{url}/v1", model="home-agent")))  # fmt: skip
 
     with brain:
         found = asyncio.run(looked())
@@ -338,8 +338,8 @@ def test_verify_asks_what_the_agent_cannot_know_without_its_tool(
 
 
 def test_verify_says_where_there_is_no_agent_or_no_calculator() -> None:
-    gone = asyncio.run(answers(AskedAgent(endpoint=None, why_none="home-agent is not deployed")))
+    gone = asyncio.run(answers(ReachedAgent(endpoint=None, why_none="home-agent is not deployed")))
     assert (gone.outcome, gone.detail) == (Outcome.FAILED, "home-agent is not deployed")
     nowhere = Endpoint(name="x", base_url="http://127.0.0.1:1/v1", model="x")
-    assert asyncio.run(answers(AskedAgent(endpoint=nowhere, calculates=False))).outcome == Outcome.SKIPPED
-    assert asyncio.run(answers(AskedAgent(endpoint=nowhere))).outcome == Outcome.FAILED
+    assert asyncio.run(answers(ReachedAgent(endpoint=nowhere, calculates=False))).outcome == Outcome.SKIPPED
+    assert asyncio.run(answers(ReachedAgent(endpoint=nowhere))).outcome == Outcome.FAILED

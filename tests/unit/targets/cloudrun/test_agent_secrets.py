@@ -275,7 +275,7 @@ def test_preflight_looks_at_it_before_anything_is_made(
         keep(cloud, "tools-token", value)
     else:
         keep(cloud, "another", "x")
-    found = about(looked(cloud, replace(ASKED, given_secrets=("tools-token",))), "secret/tools-token")
+    found = about(looked(cloud, replace(ASKED, mounted_secrets=("tools-token",))), "secret/tools-token")
     assert found.verdict is verdict
     assert words in found.text
     if verdict is PreflightVerdict.PROBLEM:

@@ -13,7 +13,7 @@ import pytest
 
 from homeport.endpoint import Endpoint
 from homeport.resources.google.api_gateway import KEY_HEADER
-from homeport.targets.cloudrun.api_gateway_check import AskedGateway, answers_to_keys
+from homeport.targets.cloudrun.api_gateway_check import ReachedGateway, answers_to_keys
 from homeport.task import Task
 from homeport.verify import Finding, Outcome
 
@@ -69,7 +69,7 @@ def checked(url: str, task: Task = "generate") -> Finding:
         client: Endpoint(name="home", base_url=url, model="m", headers={KEY_HEADER: key}, task=task)
         for client, key in KEYS.items()
     }
-    return asyncio.run(answers_to_keys(AskedGateway(endpoints=endpoints)))
+    return asyncio.run(answers_to_keys(ReachedGateway(endpoints=endpoints)))
 
 
 def test_an_answer_in_pieces_passes_and_is_counted_without_its_usage() -> None:

@@ -17,8 +17,8 @@ from homeport.targets.cloudrun.iap import EndpointIap
 from homeport.targets.cloudrun.iap_check import iap_misfit
 from homeport.targets.cloudrun.iap_target import with_iap
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.observed_deployment import ExpectedDeployment, ObservedDeployment
 from homeport.targets.cloudrun.preflight.permissions import needs
-from homeport.targets.cloudrun.seen_deployment import ExpectedDeployment, SeenDeployment
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import endpoint_of
 
@@ -134,7 +134,7 @@ def test_a_proxy_that_is_not_as_planned_is_told(
         image_digest="", gpu="", concurrency=1, max_instances=1, entrants=frozenset(planned)
     )
     sender: Any = None
-    seen = SeenDeployment(
+    seen = ObservedDeployment(
         service={"iapEnabled": enabled},
         revision={},
         policy={},

@@ -23,7 +23,7 @@ from homeport.export import KINDS, export
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import ActionKind, Plan, apply, make_plan
-from homeport.startup_cache.told import restore_seconds
+from homeport.startup_cache.restore_log import restore_seconds
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.model_selection import choose

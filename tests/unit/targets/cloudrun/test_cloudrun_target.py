@@ -17,7 +17,7 @@ from filelock import FileLock
 from cloud import act, things
 from deployers import PATH, WAYS, Deployer
 from deployment import google_for
-from gcp_rehearsal.apis.run.log import container_said
+from gcp_rehearsal.apis.run.log import log_container_line
 from gcp_rehearsal.cloud import Cloud
 from gcp_rehearsal.faults import parse as parse_fault
 from gcp_rehearsal.runtime.container_runtime import Willing
@@ -576,7 +576,7 @@ class Refusing(Willing):
         self.refused += 1
         account = revision["serviceAccount"]
         line = f"Forbidden: 403 GET /storage/v1/b/w: {account} does not have storage.buckets.get access to the bucket"
-        container_said(self.cloud, revision, line, container="")
+        log_container_line(self.cloud, revision, line, container="")
         return ContainerState(failure=not_listening(8080))
 
 

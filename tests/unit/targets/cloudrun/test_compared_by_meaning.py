@@ -14,7 +14,7 @@ from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.testing import Rehearsed
 from homeport.google import Binding, Google, policy
-from homeport.google.credentials import given
+from homeport.google.credentials import from_access_token
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, make_plan
 from homeport.reconcile.equality import is_same_reference
@@ -148,7 +148,9 @@ def test_what_cannot_be_changed_is_neither_sent_nor_in_an_update_mask() -> None:
     noting = Noting(cloud)
 
     async def work() -> None:
-        async with Google(given(cloud.token(OWNER), OWNER), project=PROJECT, transport=noting) as google:
+        async with Google(
+            from_access_token(cloud.token(OWNER), OWNER), project=PROJECT, transport=noting
+        ) as google:
             for thing in (
                 repository(google, NAME, NAME, REGION),
                 secret(google, NAME, f"{NAME}-token", REGION),

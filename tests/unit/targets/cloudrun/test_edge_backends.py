@@ -18,7 +18,7 @@ from homeport import spec
 from homeport.errors import HomeportError, NoCredentials, SpecError, VerificationFailed
 from homeport.export.graph import Things
 from homeport.google import Google
-from homeport.google.credentials import Credentials, Given
+from homeport.google.credentials import Credentials, FixedToken
 from homeport.google.identity import Token
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.resources.google.traffic import behind_of, shares, targets
@@ -370,7 +370,7 @@ def test_whether_it_is_screened_is_not_known_where_what_serves_cannot_be_read(de
 
 
 @dataclass(frozen=True)
-class EndsMeanwhile(Given):
+class EndsMeanwhile(FixedToken):
     """A token that is taken back, after which there is none."""
 
     left: list[str] = field(default_factory=lambda: ["one"])

@@ -35,10 +35,10 @@ from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.preflight import (
     CHECKS,
     GatedFile,
-    GivenImage,
     PreflightFinding,
     PreflightInput,
     PreflightVerdict,
+    RegistryImage,
     preflight,
 )
 from homeport.targets.cloudrun.preflight.permissions import needs
@@ -95,12 +95,12 @@ def test_a_check_that_breaks_hides_no_other(check: str) -> None:
         "image": "docker.manifests.get",
     }
     cloud = ready()
-    given = GivenImage(host="us-docker.pkg.dev", path="cloudrun/container/gemma/gemma3-1b", tag="latest")
+    given = RegistryImage(host="us-docker.pkg.dev", path="cloudrun/container/gemma/gemma3-1b", tag="latest")
     asked = replace(
         ASKED,
         network="office",
         subnetwork="office",
-        given_secrets=("tools-token",),
+        mounted_secrets=("tools-token",),
         edge="internal",
         image=given,
     )
@@ -123,7 +123,7 @@ def test_a_check_that_breaks_hides_no_other(check: str) -> None:
 
 
 def given(path: str) -> PreflightInput:
-    return replace(ASKED, image=GivenImage(host="europe-west4-docker.pkg.dev", path=path, tag="v1"))
+    return replace(ASKED, image=RegistryImage(host="europe-west4-docker.pkg.dev", path=path, tag="v1"))
 
 
 def test_an_image_whose_manifest_says_no_platform_is_not_told_as_one_for_cloud_runs() -> None:
@@ -369,7 +369,7 @@ def test_what_is_asked_for_is_needed_by_some_method_and_held_by_its_role() -> No
         permission
         for api in ("run.v1", "run.v2", "storage.v1", "iam.v1", "secretmanager.v1", "artifactregistry.v1", "cloudbuild.v1",
                     "compute.v1", "dns.v1", "serviceusage.v1", "cloudresourcemanager.v3", "logging.v2", "cloudscheduler.v1", "certificatemanager.v1",
-                    "monitoring.v1", "monitoring.v3", "modelarmor.v1", "networkconnectivity.v1", "networkservices.v1", "networksecurity.v1", "apigateway.v1", "apikeys.v2")
+                    "monitoring.v1", "monitoring.v3", "modelarmor.v1", "networkconnectivity.v1", "networkservices.v1", "networksecurity.v1", "apigateway.v1", "apikeys.v2", "iap.v1")
         for method in load(api).methods
         for permission in required(str(getattr(method, "id", method)))
     } | {

@@ -27,8 +27,8 @@ from homeport.targets.cloudrun import cold_start_check
 from homeport.targets.cloudrun.checks import (
     CLOUD_CHECKS,
     ExpectedDeployment,
+    ObservedDeployment,
     ProbeToken,
-    SeenDeployment,
     StoredBucket,
     verify_deployed,
 )
@@ -42,7 +42,7 @@ from homeport.targets.cloudrun.cold_start_check import (
 )
 from homeport.targets.cloudrun.edge_backends_check import behind
 from homeport.targets.cloudrun.logs import Line
-from homeport.targets.cloudrun.seen_deployment import OtherEndpoint
+from homeport.targets.cloudrun.observed_deployment import OtherEndpoint
 from homeport.verify import Outcome, Report
 from homeport.verify.report import Finding
 from scripted_engine import KEY, MODEL, Engine
@@ -151,9 +151,9 @@ class Front:
         return self.screened(str(body)) if token == OWN or token is None else (403, "")
 
 
-def deployed(front: Front | None = None, **changes: Any) -> SeenDeployment:
+def deployed(front: Front | None = None, **changes: Any) -> ObservedDeployment:
     service, revision, granted = deepcopy(live())
-    made = SeenDeployment(
+    made = ObservedDeployment(
         service=service,
         revision=revision,
         policy=granted,
@@ -182,7 +182,7 @@ def deployed(front: Front | None = None, **changes: Any) -> SeenDeployment:
     return replace(made, **changes)
 
 
-def outcomes(one: SeenDeployment, outcome: Outcome) -> dict[str, str]:
+def outcomes(one: ObservedDeployment, outcome: Outcome) -> dict[str, str]:
     results = asyncio.run(verify_deployed(one))
     assert {result.name for result in results} == NAMES | {"behind"}
     results = tuple(result for result in results if result.name in NAMES)
@@ -201,7 +201,7 @@ def test_without_a_token_every_known_path_of_every_engine_is_asked() -> None:
     assert {"/", "/v1/chat/completions", "/api/tags", "/metrics", "/shutdown_weight_transfer_engine"} <= paths
 
 
-Change = Callable[[SeenDeployment], object]
+Change = Callable[[ObservedDeployment], object]
 MAIN = live()[0]["uri"]
 DEFECTS: dict[str, tuple[Change, str, str]] = {
     "ingress": (lambda d: change(d.service, ingress="INGRESS_TRAFFIC_INTERNAL_ONLY"), "around", "ingress is INGRESS_TRAFFIC_INTERNAL_ONLY"),
@@ -395,7 +395,7 @@ def test_an_internal_service_may_say_that_there_is_nothing() -> None:
 EDGE = "https://llm.example.com"
 
 
-def closed(front: Front, own: ProbeToken, **planned: Any) -> SeenDeployment:
+def closed(front: Front, own: ProbeToken, **planned: Any) -> ObservedDeployment:
     """A service that takes requests from its load balancer alone."""
     one = deployed(front, own=own, url=EDGE)
     change(one.service, ingress=CLOSED, annotations={"homeport/edge": EDGE})

@@ -2,17 +2,17 @@
 
 from homeport.targets.cloudrun.preflight.finding import Findings, PreflightFinding, PreflightVerdict
 from homeport.targets.cloudrun.preflight.quotas import room
-from homeport.targets.cloudrun.preflight.request import GatedFile, GivenImage, PreflightInput
+from homeport.targets.cloudrun.preflight.request import GatedFile, PreflightInput, RegistryImage
 from homeport.targets.cloudrun.preflight.run import CHECKS, preflight
 
 __all__ = [
     "CHECKS",
     "Findings",
     "GatedFile",
-    "GivenImage",
     "PreflightFinding",
     "PreflightInput",
     "PreflightVerdict",
+    "RegistryImage",
     "preflight",
     "room",
 ]

@@ -28,7 +28,7 @@ class GatedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GivenImage:
+class RegistryImage:
     """An image that is taken from Google's own registry as it is."""
 
     host: str
@@ -86,17 +86,17 @@ class PreflightInput:
     """Its subnetwork in the region; '' where one is made."""
     secret: bool = True
     """Whether the hub's token is kept as a secret."""
-    given_secrets: tuple[str, ...] = ()
+    mounted_secrets: tuple[str, ...] = ()
     """Secrets of the project's own that a container is given, by name."""
     gates: tuple[GatedFile, ...] = ()
-    image: GivenImage | None = None
+    image: RegistryImage | None = None
 
     @property
     def needs(self) -> frozenset[str]:
         """Return what permissions are needed for: names of `permissions.toml`."""
         needed = {
             "secret": self.secret or self.observed,
-            "given-secret": bool(self.given_secrets),
+            "given-secret": bool(self.mounted_secrets),
             "edge": self.edge == "global",
             "edge-regional": self.edge in {"regional", "internal"},
             "api-gateway": self.edge == "api-gateway",

@@ -58,7 +58,7 @@ CHECKS = (
     PreflightCheck("subnetwork", networks.subnetwork),
     PreflightCheck("proxies", networks.proxies),
     PreflightCheck("firewall", networks.opened),
-    PreflightCheck("secret", secrets.given),
+    PreflightCheck("secret", secrets.check_secrets),
     PreflightCheck("hub", hub_access.gate),
     PreflightCheck("image", images.image),
 )

@@ -11,9 +11,11 @@ from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, pr
 from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 
-async def given(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
+async def check_secrets(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Tell whether each secret is there, with a newest version that is on. Its value is not read."""
-    return await asyncio.gather(*(_check_secret(google, asked.project, name) for name in asked.given_secrets))
+    return await asyncio.gather(
+        *(_check_secret(google, asked.project, name) for name in asked.mounted_secrets)
+    )
 
 
 async def _check_secret(google: Google, project: str, name: str) -> PreflightFinding:

@@ -14,7 +14,7 @@ Ensure = Callable[[Body], Awaitable[None]]
 """Raises for a revision with which something is wrong."""
 
 
-class ToldWayBack(NamedTuple):
+class RollbackPreview(NamedTuple):
     """The revision, in words where there are several; or why that is not known, or would be refused."""
 
     to: str = ""
@@ -22,7 +22,7 @@ class ToldWayBack(NamedTuple):
     refused: str = ""
 
     @classmethod
-    async def of(cls, google: Google, service: Body, ensure_fit: Ensure | None) -> ToldWayBack:
+    async def of(cls, google: Google, service: Body, ensure_fit: Ensure | None) -> RollbackPreview:
         """Return it for the service of one region, whose earlier revision `ensure_fit` looks at."""
         back = ""
         try:
@@ -39,4 +39,4 @@ class ToldWayBack(NamedTuple):
         return cls(to=back)
 
 
-__all__ = ["Ensure", "ToldWayBack"]
+__all__ = ["Ensure", "RollbackPreview"]

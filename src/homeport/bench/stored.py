@@ -16,7 +16,7 @@ from homeport.json_types import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptBench:
+class StoredBench:
     """A file with a bench."""
 
     path: Path
@@ -58,21 +58,21 @@ def keep(home: Home, result: BenchResult) -> Path:
     return path
 
 
-def kept(home: Home, name: str | None = None) -> Iterator[KeptBench]:
+def stored_benches(home: Home, name: str | None = None) -> Iterator[StoredBench]:
     """Yield the benches of the endpoint `name`, or of all, oldest first."""
     for endpoint in [name] if name is not None else home.endpoints():
         for path in sorted(home.benches(endpoint).glob("*.json")):
             try:
-                yield KeptBench(path=path, result=read(path))
+                yield StoredBench(path=path, result=read(path))
             except SpecError as error:
-                yield KeptBench(path=path, result=None, why=str(error))
+                yield StoredBench(path=path, result=None, why=str(error))
 
 
-def newest(home: Home, name: str, *, on: str) -> KeptBench | None:
+def newest(home: Home, name: str, *, on: str) -> StoredBench | None:
     """Return the newest bench of the endpoint `name` on the target `on` that is a result; None where there is none."""
     benches = [
         bench
-        for bench in kept(home, name)
+        for bench in stored_benches(home, name)
         if bench.result is not None and bench.result.setting.on == on and bench.result.valid
     ]
     return max(

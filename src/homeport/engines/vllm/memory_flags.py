@@ -23,7 +23,7 @@ _NUMBERS = ("--max-num-batched-tokens", "--gpu-memory-utilization")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class MemoryFlags:
     """What vLLM is told that changes how it shares out a GPU's memory."""
 
     batched: int
@@ -37,7 +37,7 @@ class Told:
     """Words of `engine.extra_args` of which nobody here knows what they take."""
 
 
-def told(settings: Engine, task: Task) -> Told:
+def memory_flags(settings: Engine, task: Task) -> MemoryFlags:
     """
     Return what vLLM is told. Of a flag that is given twice the last counts, as for vLLM.
 
@@ -60,7 +60,7 @@ def told(settings: Engine, task: Task) -> Told:
         else:
             others.append(word)
     usual = max(BATCHED_TOKENS, settings.context) if task == "embed" else BATCHED_TOKENS
-    return Told(
+    return MemoryFlags(
         batched=_parse_number(numbers.get("--max-num-batched-tokens"), usual),
         utilization=_share(numbers.get("--gpu-memory-utilization")),
         batches=_BATCHES if switches.get("--async-scheduling", True) else 1,

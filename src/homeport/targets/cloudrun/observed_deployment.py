@@ -136,7 +136,7 @@ class StoredBucket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenDeployment:
+class ObservedDeployment:
     """A deployed service as it was read, with what it was planned to be."""
 
     service: Body

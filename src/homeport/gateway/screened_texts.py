@@ -9,7 +9,7 @@ from collections import OrderedDict
 _MOST = 50_000
 
 
-class SeenTexts:
+class ScreenedTexts:
     """Remembers the newest texts that passed. Nobody can read or forge what it holds: the key is this process's own."""
 
     def __init__(self, most: int = _MOST) -> None:
