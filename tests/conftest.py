@@ -16,7 +16,7 @@ import pytest
 from httpx2._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["hub_fixtures", "longest_first", "made_wheels", "process_ban"]
+pytest_plugins = ["ended", "hub_fixtures", "longest_first", "made_wheels", "process_ban"]
 
 # A shell starts what is in its background without it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
