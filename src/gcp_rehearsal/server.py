@@ -238,9 +238,9 @@ def serve(
     """
     Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`.
 
-    A client of `inside` counts as within the project's networks, and so does what an instance sends through one, with or without it; `envoy` is the program that stands for load
-    balancers, and `prometheus` the one that stands for Managed Prometheus, '' for none. Raises `RehearsalError` where the server is
-    not installed.
+    A client of `inside` counts as within the project's networks, and so does what an instance sends through one, with or
+    without it; `envoy` is the program that stands for load balancers, and `prometheus` the one that stands for Managed
+    Prometheus, '' for none. Raises `RehearsalError` where the server is not installed.
     """
     try:
         import uvicorn

@@ -21,7 +21,6 @@ ENCODERS = frozenset(
     {
         *("bert", "roberta", "xlm-roberta", "camembert", "modernbert", "nomic_bert"),
         *("distilbert", "albert", "gte"),
-        "new",  # Alibaba's gte, as its own config.json calls it
         *(
             "modern-bert",
             "nomic-bert",
@@ -120,10 +119,6 @@ _BY_TRANSFORMERS = "vLLM 0.32 has no class of its own for it and falls back to t
 NOTES: Mapping[str, str] = {
     "distilbert": _BY_TRANSFORMERS,
     "albert": _BY_TRANSFORMERS,
-    "new": (
-        "vLLM 0.32 knows it as GteNewModel alone, not as its config.json calls it: give engine.extra_args --hf-overrides with "
-        '{"architectures": ["GteNewModel"]}, and --trust-remote-code, which runs code of the repository. Not tried here.'
-    ),
 }
 """What is to be known of how a family is served, by its `model_type`: from vLLM 0.32's own registry of models."""
 

@@ -12,7 +12,7 @@ from homeport.weights import sentence_modules
 
 _EMBEDS = re.compile(
     r"^(?:Bert|Roberta|XLMRoberta|ModernBert|NomicBert|Gemma3Text|DistilBert|Albert|Gte|GteNew|MPNet|JinaBert|Qwen[23])\w*Model$"
-    r"|^NewModel$|Embedding(?:Model)?$"
+    r"|Embedding(?:Model)?$"
 )
 _APART = re.compile(
     r"^(?:U?MT5|T5|M?Bart|Pegasus|Marian|M2M100|Blenderbot(?:Small)?|LED|Whisper|Wav2Vec2|SpeechT5|CLIP|Siglip|ViT|Dino|Bark|Vits)(?=[A-Z]|v?2)"
@@ -63,5 +63,22 @@ def task_of(path: Path, config: Table) -> Task:
             f"{path} is a {kinds[0]}: it scores texts, and a model that writes text or gives vectors was expected",
             hint="`homeport models` lists some",
         )
+    _ensure_needs_no_code(path, config)
     embeds = bool(kinds) and all(_EMBEDS.search(kind) for kind in kinds)
     return "embed" if embeds or pools else "generate"
+
+
+def _ensure_needs_no_code(path: Path, config: Table) -> None:
+    """Raise `WeightsError` for Alibaba's gte in its first form, whose settings no engine reads without code of the repository."""
+    own = config.part("auto_map")
+    if (
+        config.text("model_type") == "new"
+        and own is not None
+        and own.text("AutoConfig").endswith(".NewConfig")
+    ):
+        raise WeightsError(
+            f"{path} is Alibaba's gte by code of its own repository (auto_map in its config.json), which homeport does not run: vLLM 0.32 "
+            "reads it in no other way",
+            hint='take a model whose config.json has "model_type": "gte" and "architectures": ["GteModel"], which vLLM and transformers '
+            "know by themselves (not tried here), or another model of embeddings: `homeport models` lists some",
+        )

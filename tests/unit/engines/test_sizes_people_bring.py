@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from homeport.catalog import Published
+from homeport.catalog import Published, models
+from homeport.catalog.families import NOTES
 from homeport.catalog.inspect import from_folder
 from homeport.catalog.served_for import served_for
 from homeport.cli.show_fit import _count
 from homeport.engines.footprint import Device, Sizing
-from homeport.engines.vllm import memory
+from homeport.engines.vllm import flags, memory
 from homeport.engines.vllm.engine import COMPACT_JSON, _compact_json
 from homeport.errors import SpecError, WeightsError
 from homeport.fit import Serving, fit, unknown_size
@@ -212,7 +214,8 @@ def test_an_encoder_keeps_no_cache_and_sets_no_number_of_requests(tmp_path: Path
     assert told["kv_cache"] is None
 
 
-# As published: distilbert-base-uncased, albert-base-v2, snowflake-arctic-embed-m-v2.0 and gte-multilingual-base.
+# In the words of these families' classes in transformers, with the sizes of distilbert-base-uncased, albert-base-v2 and
+# gte-multilingual-base; the whole files as they are published are not here.
 DISTIL: dict[str, Any] = {
     "model_type": "distilbert", "architectures": ["DistilBertModel"], "dim": 768, "hidden_dim": 3072, "n_heads": 12, "n_layers": 6,
     "max_position_embeddings": 512, "vocab_size": 30522,
@@ -226,6 +229,8 @@ GTE: dict[str, Any] = {
     "num_hidden_layers": 12, "max_position_embeddings": 8192, "vocab_size": 250048,
 }  # fmt: skip
 NEW: dict[str, Any] = {**GTE, "model_type": "new", "architectures": ["NewModel"]}
+OWN_CODE = {"AutoConfig": "configuration.NewConfig", "AutoModel": "modeling.NewModel"}
+HUB_CODE = {name: f"Alibaba-NLP/new-impl--{place}" for name, place in OWN_CODE.items()}
 
 
 @pytest.mark.parametrize(
@@ -234,9 +239,8 @@ NEW: dict[str, Any] = {**GTE, "model_type": "new", "architectures": ["NewModel"]
         (DISTIL, 6, 512, "falls back to that of transformers"),
         (ALBERT, 12, 512, "falls back to that of transformers"),
         (GTE, 12, 8192, ""),
-        (NEW, 12, 8192, "--hf-overrides"),
     ],
-    ids=["DistilBERT", "ALBERT", "gte", "gte by its own code"],
+    ids=["DistilBERT", "ALBERT", "gte"],
 )
 def test_encoders_by_other_names_are_sized_as_models_of_embeddings(
     tmp_path: Path, config: dict[str, Any], layers: int, context: int, words: str
@@ -254,6 +258,36 @@ def test_encoders_by_other_names_are_sized_as_models_of_embeddings(
     assert fit(
         Serving(model=model, weights=weights, engine="vllm", settings=Engine(context=context)), shape
     ).fits
+
+
+@pytest.mark.parametrize("code", [OWN_CODE, HUB_CODE], ids=["beside it", "on the hub"])
+def test_a_gte_that_wants_code_of_its_repository_is_refused_and_the_form_that_works_is_told(
+    tmp_path: Path, code: dict[str, str]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**NEW, "auto_map": code}))
+    with pytest.raises(WeightsError, match="code of its own repository") as refused:
+        from_folder(tmp_path, name="x")
+    form = json.loads(
+        "{"
+        + str(refused.value.hint).split("config.json has ")[1].split(", which")[0].replace(" and ", ", ")
+        + "}"
+    )
+    (tmp_path / "config.json").write_text(json.dumps({**NEW, "auto_map": code, **form}))
+    assert from_folder(tmp_path, name="x").task == "embed"
+
+
+def test_a_model_that_is_only_called_new_is_none_of_alibabas(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(NEW))
+    model = from_folder(tmp_path, name="x")
+    assert (model.task, model.architecture) == ("generate", None)
+    assert "cannot be sized" in model.note
+
+
+def test_every_flag_that_a_note_on_a_model_names_is_one_that_can_be_set() -> None:
+    notes = [*NOTES.values(), *(model.note for model in models())]
+    assert len(notes) > 10
+    named = {flag for note in notes for flag in re.findall(r"--[a-z][a-z-]+", note)}
+    assert named <= {*flags.ALLOWED}, "flags.check refuses the others"
 
 
 def test_of_a_model_that_cannot_be_sized_no_number_is_told_and_it_says_why(tmp_path: Path) -> None:
