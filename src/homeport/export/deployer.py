@@ -150,7 +150,9 @@ def _needed(things: Things) -> set[str]:
         "screen-way": ResourceKind.ENDPOINT in kinds,
         "edge": things.door is not None and things.door.edge_kind == "global",
         "edge-regional": things.door is not None and things.door.edge_kind != "global",
-        "api-gateway": False,  # No export has one: a file with it is refused.
+        # No export has these two: a file with one is refused.
+        "api-gateway": False,
+        "iap": False,
     }
     return {
         permission
