@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from gcp_rehearsal.apis.iam.signing import asserted, claims_of, encoded
 from gcp_rehearsal.apis.iap.web import resource_of
@@ -30,6 +30,10 @@ Headers = list[tuple[str, str]]
 _ACCESS = "iap.webServiceVersions.accessViaIAP"
 _AGENT = "service-{number}@gcp-sa-iap.iam.gserviceaccount.com"
 _ASSERTED_S = 600
+_AHEAD_S = 60
+"""How far another's clock may be ahead; no page says so."""
+_LONGEST_S = 3600
+"""As long as Google's guide has a token of an account's own: none that lasts longer is taken here."""
 _ISSUER = "https://cloud.google.com/iap"
 _LOGIN = "https://accounts.google.com/o/oauth2/v2/auth"
 _OWN = ("x-goog-iap-", "x-goog-authenticated-user-", "x-serverless-authorization")
@@ -112,18 +116,33 @@ def _identified(cloud: Cloud, url: str, headers: Headers) -> str:
         raise _invalid(401, "Invalid bearer token. Invalid JWT audience.")
     if asserted(cloud, tokens[0]) is None or claims.get("sub") != claims.get("iss"):
         raise _invalid(401, "JWT signature is invalid")
-    now, ends = time.time(), claims.get("exp")
-    if not isinstance(ends, int) or ends < now:
-        raise _invalid(401, "Invalid bearer token. Expired JWT.")
+    _ensure_it_is_its_hour(claims)
     if not _is_for(str(claims.get("aud") or ""), url):
         raise _invalid(401, "Invalid bearer token. Invalid JWT audience.")
     return str(claims["iss"])
 
 
+def _ensure_it_is_its_hour(claims: JsonObject) -> None:
+    """Raise `RequestRefused` for a token that ended, does not say from when on it is good, or is good for longer than an hour."""
+    now, begins, ends = time.time(), claims.get("iat"), claims.get("exp")
+    if not isinstance(ends, int) or ends < now:
+        raise _invalid(401, "Invalid bearer token. Expired JWT.")
+    if not isinstance(begins, int) or begins > now + _AHEAD_S or ends - begins > _LONGEST_S:
+        raise _invalid(401, "Invalid bearer token. Invalid JWT issue time or lifetime.")
+
+
 def _is_for(audience: str, url: str) -> bool:
-    """Tell whether an audience names a URL: that very one, or all that begins so."""
-    begins, wild, rest = audience.partition("/*")
-    return audience == url or (bool(wild) and not rest and url.startswith(f"{begins}/"))
+    """Tell whether an audience names a URL: that very one, or all below a path of the same scheme and host."""
+    if audience == url:
+        return True
+    try:
+        named, asked = urlsplit(audience), urlsplit(url)
+    except ValueError:
+        return False
+    below = named.path.removesuffix("*")
+    if (named.scheme, named.netloc) != (asked.scheme, asked.netloc) or "?" in audience or "#" in audience:
+        return False
+    return named.path.endswith("/*") and "*" not in below and asked.path.startswith(below)
 
 
 def _invalid(status: int, why: str, *, location: str = "") -> RequestRefused:

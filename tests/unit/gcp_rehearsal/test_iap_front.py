@@ -137,6 +137,30 @@ def test_each_refusal_has_the_words_that_are_quoted_of_the_proxy(cloud: Cloud) -
     assert refused(cloud, ended)[1].endswith("Expired JWT.")
 
 
+@pytest.mark.parametrize(
+    "audience",
+    [
+        "https://*", "https:/*", "*", "https://*/*", "https://*.run.app/*", f"http://{HOST}/*", f"https://{HOST}*",
+        f"https://{HOST}/*/models", f"https://{HOST}/v1/mod*", f"https://{HOST}.example.com/*", f"https://me@{HOST}/*",
+        f"https://{HOST}/v1/*?a=b", f"https://{HOST}/**", "https://[/*",
+    ],
+)  # fmt: skip
+def test_an_audience_names_the_very_scheme_and_host_and_a_wildcard_only_what_is_below_a_path(
+    cloud: Cloud, audience: str
+) -> None:
+    refusal = (401, "Invalid IAP credentials: Invalid bearer token. Invalid JWT audience.")
+    assert refused(cloud, token(cloud, audience)) == refusal
+    assert handed_on(cloud, token(cloud, f"https://{HOST}/v1/*"))
+
+
+def test_a_token_is_good_for_an_hour_at_most_and_says_from_when_on(cloud: Cloud) -> None:
+    now = int(time.time())
+    for begins, ends in ((now, now + 3700), (now + 3000, now + 3600), (None, now + 600), ("now", now + 600)):
+        said = {**claims(), "iat": begins, "exp": ends}
+        assert refused(cloud, keyed(cloud, said))[1].endswith("Invalid JWT issue time or lifetime."), said
+    assert handed_on(cloud, keyed(cloud, {**claims(), "iat": now, "exp": now + 3600}))
+
+
 def test_who_may_not_come_in_is_refused_and_so_is_the_proxy_where_cloud_run_does_not_let_it_in(
     cloud: Cloud,
 ) -> None:
