@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from homeport.gateway.verdict import Refused, Side
     from homeport.spec import Guard
 
+_KNOWN = {
+    "passed": "PASSED UNSCREENED",
+    "taken": "TAKEN by the engine; whether such things would be stopped is not known",
+}
+"""What is said of what came through, by its outcome, where the file names why."""
+
 
 @click.group("guard")
 def command() -> None:
@@ -85,12 +91,16 @@ def test_endpoint(app: CliContext, name: str | None, file: Path, on: str, json_o
     )
     unrefused = [result for result in results if not result.good]
     known = [
-        result for result in unrefused if result.outcome == "passed" and result.passes in guard.unscreened
+        result
+        for result in unrefused
+        if result.outcome in {"passed", "taken"} and result.passes in guard.unscreened
     ]
     bad = [result for result in unrefused if result not in known]
-    if known:
-        what = ", ".join(dict.fromkeys(result.passes for result in known))
-        terminal.say(f"{len(known)} PASSED UNSCREENED, as guard.unscreened says of {what}")
+    for outcome, words in _KNOWN.items():
+        these = [result for result in known if result.outcome == outcome]
+        what = ", ".join(dict.fromkeys(result.passes for result in these))
+        if these:
+            terminal.say(f"{len(these)} {words}, as guard.unscreened says of {what}")
     for result in bad:
         terminal.say(
             f"{result.api} {result.place} {result.filter}: {result.outcome} {result.reason}".rstrip()

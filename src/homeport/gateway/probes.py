@@ -36,7 +36,7 @@ APIS = (
     "/api/generate",
 )
 _PATIENCE_S = 120.0
-Outcome = Literal["refused", "passed", "unscreened", "not offered", "failed"]
+Outcome = Literal["refused", "passed", "taken", "unscreened", "not offered", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,10 @@ class ProbeResult:
     filter: str
     """`none` for the harmless question."""
     outcome: Outcome
-    """`unscreened` is a refusal because the screen did not look at it, `not offered` an API that the engine lacks."""
+    """
+    `unscreened` is a refusal because the screen did not look at it, `not offered` an API that the engine lacks, and `taken` what
+    came to the engine with nothing in it to stop: whether the screen looks at such things is not known.
+    """
     reason: str
     seconds: float
     passes: str = ""

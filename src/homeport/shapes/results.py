@@ -129,7 +129,7 @@ class GuardProbeShape(JsonShape):
     place: str
     filter: str
     """`none` for the harmless question."""
-    outcome: Literal["refused", "passed", "unscreened", "not offered", "failed"]
+    outcome: Literal["refused", "passed", "taken", "unscreened", "not offered", "failed"]
     reason: str
     seconds: float
     good: bool

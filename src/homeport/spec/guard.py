@@ -14,7 +14,10 @@ UNSCREENED: dict[Unscreened, str] = {
     "streams": "streamed answers",
     "apis": "every API but /v1/chat/completions and /v1/completions: /v1/responses, /v1/messages and Ollama's own /api among them",
     "choices": "all choices of an answer but the first",
-    "texts": "system texts, history, results and arguments of tools, and reasoning, of which no page of Google's says anything",
+    "texts": (
+        "system texts, history, reasoning, documents, response formats, and definitions, arguments and results of tools, of which no page of "
+        "Google's says anything"
+    ),
     "media": "pictures and sound, of which its pages on extensions say nothing",
     "long": "texts above a filter's limit, which it skips (attacks and harm: 65,536 tokens, secrets: 130,000, addresses: the first 256)",
     "names": "requests that ask for the model by a name that the extension was not told, or by none",
@@ -36,7 +39,7 @@ class Guard(SpecTable):
     unscreened: tuple[Unscreened, ...] = Field(
         default=(), examples=[["streams", "apis", "choices", "texts", "media", "long", "names"]]
     )
-    """What you know to pass unscreened by Google's roads: each must be named. streams: streamed answers; apis: all but chat and plain completions; choices: all but the first; texts: system texts, history, tools' results; media: pictures and sound; long: texts above a filter's limit; names: other names of the model, which an authz-extension screens."""
+    """What you know to pass unscreened by Google's roads: each must be named. streams: streamed answers; apis: all but chat and plain completions; choices: all but the first; texts: system texts, history, documents, response formats, tools and their results; media: pictures and sound; long: texts above a filter's limit; names: other names of the model, which an authz-extension screens."""
     screen: Literal["auto", "model-armor", "local"] = "auto"
     """Who judges: local, a few patterns for development, which auto means on this machine, or Google's model-armor, which it means on Cloud Run."""
     prompts: bool = True
