@@ -86,13 +86,23 @@ def holds(policy: Policy, bindings: Iterable[Binding]) -> bool:
     return bool(granted(policy, bindings).get("bindings", ()) == policy.get("bindings", ()))
 
 
+def conditions_of(policy: Policy, role: str, member: str) -> tuple[GrantCondition | None, ...]:
+    """Return the conditions under which `member` has `role`, None for without one; () where it has it in no way."""
+    return tuple(
+        _condition(binding.get("condition"))
+        for binding in policy.get("bindings", ())
+        if binding.get("role") == role
+        and folded(member) in {folded(other) for other in binding.get("members", ())}
+    )
+
+
 def granted(policy: Policy, bindings: Iterable[Binding]) -> JsonObject:
     """Return `policy` with `bindings`; equal to it where they hold already."""
     held = [dict(binding) for binding in policy.get("bindings", ())]
     for wanted in bindings:
         matching = [binding for binding in held if _matches(binding, wanted)]
-        has = {_folded(member) for binding in matching for member in binding.get("members", ())}
-        missing = [member for member in dict.fromkeys(wanted.members) if _folded(member) not in has]
+        has = {folded(member) for binding in matching for member in binding.get("members", ())}
+        missing = [member for member in dict.fromkeys(wanted.members) if folded(member) not in has]
         if not missing:
             continue
         if matching:
@@ -108,18 +118,23 @@ def revoked(policy: Policy, bindings: Iterable[Binding]) -> JsonObject:
     """Return `policy` without `bindings`; equal to it where they do not hold."""
     held = [dict(binding) for binding in policy.get("bindings", ())]
     for unwanted in bindings:
-        going = {_folded(member) for member in unwanted.members}
+        going = {folded(member) for member in unwanted.members}
         for binding in held:
             if _matches(binding, unwanted) and going & {
-                _folded(member) for member in binding.get("members", ())
+                folded(member) for member in binding.get("members", ())
             }:
-                binding["members"] = [member for member in binding["members"] if _folded(member) not in going]
+                binding["members"] = [member for member in binding["members"] if folded(member) not in going]
     left = [
         binding
         for binding, before in zip(held, policy.get("bindings", ()), strict=True)
         if binding.get("members") or binding == before
     ]
     return {**policy, "bindings": left} if "bindings" in policy else dict(policy)
+
+
+def folded(member: str) -> str:
+    """Return the member in lower case where Google ignores case: e-mails and domains, not principals."""
+    return member.lower() if member.startswith(("user:", "serviceAccount:", "group:", "domain:")) else member
 
 
 async def _changed(
@@ -163,8 +178,3 @@ def _new(wanted: Binding, members: list[str]) -> JsonObject:
             condition["description"] = wanted.condition.description
         added["condition"] = condition
     return added
-
-
-def _folded(member: str) -> str:
-    """Return the member in lower case where Google ignores case: e-mails and domains, not principals."""
-    return member.lower() if member.startswith(("user:", "serviceAccount:", "group:", "domain:")) else member

@@ -33,6 +33,10 @@ class Grant(FixedResource):
     """What it is on, as people call it, such as `bucket/home-weights`."""
     needs: tuple[str, ...]
     """The thing and the account, where they are ours."""
+    under_any_condition: bool = False
+    """
+    Whether a member that has the role under a condition of somebody's has what is wanted: without one it would have more.
+    """
     kind = "grant"
     goes_first: ClassVar[bool] = True
     """Where it is wanted no more it is taken back before anything else is done."""
@@ -49,7 +53,9 @@ class Grant(FixedResource):
             live = await policy.read(self.google, self.on)
         except (NotFound, ApiDisabled):
             return None
-        return found(self.member, Of.GRANT) if policy.holds(live, [self._binding]) else None
+        conditions = policy.conditions_of(live, self.role, self.member)
+        holds = bool(conditions) if self.under_any_condition else None in conditions
+        return found(self.member, Of.GRANT) if holds else None
 
     def unchanged_after_update(self, live: Any) -> Any:  # Any: a Spreading
         """Return all of it: a grant never changes."""

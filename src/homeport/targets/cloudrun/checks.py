@@ -144,7 +144,7 @@ async def private(deployed: ObservedDeployment) -> Finding:
     if deployed.service.get("invokerIamDisabled"):
         return failed("the check of callers is off (invokerIamDisabled): everybody may call it")
     if wrong := iap_misfit(deployed):
-        return failed(wrong, iap=sorted(deployed.entrants))
+        return failed(wrong, iap=sorted({one.member for one in deployed.entrants}))
     bindings = deployed.policy.get("bindings", ())
     opened = sorted({member for binding in bindings for member in binding.get("members", ())} & _EVERYBODY)
     if opened:

@@ -13,7 +13,7 @@ from homeport.resources.google.release import Release
 from homeport.resources.google.service_agent import IAP, AgentGrant, agent
 from homeport.targets.cloudrun.inventory import Inventory, Unread
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem
+from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem, unseen, warning
 from homeport.targets.cloudrun.service_labels import IAP_LABEL
 
 ACCESSOR = "roles/iap.httpsResourceAccessor"
@@ -83,6 +83,24 @@ class EndpointIap:
         )
         return [problem("iap/proof", text, hint)]
 
+    async def conditions(self) -> list[PreflightFinding]:
+        """Return who comes in under a condition that somebody added to the proxy's policy, which stays as it is."""
+        try:
+            bindings = (await policy.read(self.google, self.on)).get("bindings", ())
+        except (NotFound, ApiDisabled):
+            return []
+        except HomeportError as error:
+            return [unseen("iap/conditions", error)]
+        titled = [
+            (str(one["condition"].get("title") or one["condition"].get("expression")), sorted(one["members"]))
+            for one in bindings
+            if one["role"] == ACCESSOR and one.get("condition")
+        ]
+        text = "; ".join(f"{', '.join(members)} under {title!r}" for title, members in titled)
+        why = "only under a condition that somebody added to Identity-Aware Proxy's policy, and that `up` leaves as it is"
+        hint = "for one to come in always, take the condition out in the console, or by `gcloud iap web`"
+        return [warning("iap/conditions", f"comes in {why}: {text}", hint)] if titled else []
+
 
 def iap_resource(number: str, region: str, service: str) -> IamResource:
     """Return what the proxy's policy for a service of the project of that number is on."""
@@ -136,12 +154,6 @@ async def found_entrants(google: Google, name: str, inventory: Inventory) -> tup
     return found, unread
 
 
-async def entering(google: Google, service_path: str) -> frozenset[str]:
-    """Return the members that the proxy's policy for a service lets in, whatever the role. Raises what keeps it from being read."""
-    live = await policy.read(google, await resource_of(google, service_path))
-    return frozenset(member for one in live.get("bindings", ()) for member in one.get("members", ()))
-
-
 async def _entrants(
     google: Google, name: str, on: IamResource, named: Collection[str], needs: tuple[str, ...]
 ) -> list[Grant]:
@@ -149,18 +161,26 @@ async def _entrants(
         live = await policy.read(google, on)
     except (NotFound, ApiDisabled):
         return []
-    folded = {member.casefold() for member in named}
+    folded = {policy.folded(member) for member in named}
     return [
         _enters(google, name, on, member, needs)
         for binding in live.get("bindings", ())
         if binding["role"] == ACCESSOR and not binding.get("condition")
         for member in binding.get("members", ())
-        if member.casefold() not in folded
+        if policy.folded(member) not in folded
     ]
 
 
 def _enters(google: Google, name: str, on: IamResource, member: str, needs: tuple[str, ...]) -> Grant:
-    return Grant(google=google, role=ACCESSOR, member=member, on=on, known_as=f"iap/{name}", needs=needs)
+    return Grant(
+        google=google,
+        role=ACCESSOR,
+        member=member,
+        on=on,
+        known_as=f"iap/{name}",
+        needs=needs,
+        under_any_condition=True,  # Such as the console's access levels, which a grant without one would cancel.
+    )
 
 
 __all__ = [
@@ -168,7 +188,6 @@ __all__ = [
     "COME_IN",
     "EndpointIap",
     "endpoint_iap",
-    "entering",
     "found_entrants",
     "resource_of",
     "unwanted_entrants",

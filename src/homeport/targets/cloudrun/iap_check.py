@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from homeport.targets.cloudrun.observed_deployment import ObservedDeployment
+from homeport.google.policy import folded
+from homeport.targets.cloudrun.iap import ACCESSOR
+from homeport.targets.cloudrun.observed_deployment import Entrant, ObservedDeployment
 
 
 def iap_misfit(deployed: ObservedDeployment) -> str:
@@ -14,11 +16,26 @@ def iap_misfit(deployed: ObservedDeployment) -> str:
             if planned
             else "Identity-Aware Proxy stands before the service, and was not planned: no caller's ID token is taken"
         )
-    named = {member.casefold() for member in planned}
-    unnamed = sorted(member for member in deployed.entrants if member.casefold() not in named)
-    if unnamed:
+    named = {folded(member) for member in planned}
+    unnamed = [one for one in deployed.entrants if folded(one.member) not in named]
+    plain = sorted({one.member for one in unnamed if one.role == ACCESSOR and not one.condition})
+    if plain:
         return (
-            f"{' and '.join(unnamed)} may come in through Identity-Aware Proxy, though [access] iap does not name them: `homeport up` "
+            f"{' and '.join(plain)} may come in through Identity-Aware Proxy, though [access] iap does not name them: `homeport up` "
             "takes that back"
         )
+    if unnamed:
+        ways = " and ".join(sorted({_way(one) for one in unnamed}))
+        return (
+            f"{ways}: [access] iap does not name them, and homeport leaves alone what others granted under a condition or by "
+            "another role: name them there, or take them out of Identity-Aware Proxy's policy for the service"
+        )
     return ""
+
+
+def _way(entrant: Entrant) -> str:
+    """Return who may come in, and by what."""
+    by = f" under the condition {entrant.condition!r}" if entrant.condition else ""
+    by += f" by {entrant.role}" if entrant.role != ACCESSOR else ""
+    perhaps = f", as far as is known (its permissions could not be read: {entrant.unread})"
+    return f"{entrant.member} may come in{by}{perhaps if entrant.unread else ''}"

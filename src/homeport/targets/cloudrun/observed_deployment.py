@@ -75,6 +75,18 @@ class ProbeToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entrant:
+    """Somebody whom Identity-Aware Proxy lets in, and how its policy says so."""
+
+    member: str
+    role: str
+    condition: str = ""
+    """The title of the condition under which it does; '' for none."""
+    unread: str = ""
+    """Why it is not known whether the role lets anybody in; '' where it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedDeployment:
     """What a plan promised of a deployment."""
 
@@ -156,8 +168,8 @@ class ObservedDeployment:
     """The caller's own token for another audience."""
     own: ProbeToken = field(default_factory=ProbeToken)
     """The caller's own token, for the right audience."""
-    entrants: frozenset[str] = frozenset()
-    """Members that Identity-Aware Proxy lets in; empty where none stands before it."""
+    entrants: tuple[Entrant, ...] = ()
+    """Whom Identity-Aware Proxy lets in; empty where none stands before it."""
 
     @property
     def refusals(self) -> frozenset[int]:

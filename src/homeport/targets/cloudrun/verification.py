@@ -34,7 +34,7 @@ from homeport.targets.cloudrun.checks import (
     StoredBucket,
     verify_deployed,
 )
-from homeport.targets.cloudrun.iap import entering
+from homeport.targets.cloudrun.iap_entrants import entering
 from homeport.targets.cloudrun.strangers import elsewhere_token, stranger_token
 from homeport.task import Task
 from homeport.verify import Finding, Outcome, Report, Result, VerificationSubject, checks_of
@@ -205,7 +205,7 @@ class Verifier:
                 bucket=promise.bucket,
                 stranger=await stranger_token(self.google, self.stranger, origin, signs=signs),
                 elsewhere=await elsewhere_token(self.google, signs=bool(signs)),
-                entrants=await entering(self.google, str(service["name"])) if signs else frozenset(),
+                entrants=await entering(self.google, str(service["name"])) if signs else (),
                 own=await _own(subject.endpoint),
             )
             more = await verify_deployed(deployed, only=self.only, on_result=self.on_result)

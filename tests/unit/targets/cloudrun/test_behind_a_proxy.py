@@ -13,18 +13,21 @@ from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.iam.permissions import required
 from homeport import spec
 from homeport.google.credentials import SignedIdentity
-from homeport.targets.cloudrun.iap import EndpointIap
+from homeport.targets.cloudrun.iap import ACCESSOR, COME_IN, EndpointIap, unwanted_entrants
 from homeport.targets.cloudrun.iap_check import iap_misfit
+from homeport.targets.cloudrun.iap_entrants import entering
 from homeport.targets.cloudrun.iap_target import with_iap
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.observed_deployment import ExpectedDeployment, ObservedDeployment
+from homeport.targets.cloudrun.observed_deployment import Entrant, ExpectedDeployment, ObservedDeployment
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import endpoint_of
 
 TEAM, ROBOT = "group:team@example.com", "serviceAccount:robot@p.iam.gserviceaccount.com"
+FEDERATED = "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/subject/Alice"
 AGENT = "serviceAccount:service-481516234200@gcp-sa-iap.iam.gserviceaccount.com"
 SERVICE = "projects/rehearsal/locations/europe-west4/services/home"
+NAMES = Names(name="home", project="rehearsal", region="europe-west4")
 WEB = "projects/rehearsal/iap_web/cloud_run-europe-west4/services/home"
 
 
@@ -80,6 +83,112 @@ def test_who_is_not_named_any_more_goes_and_so_does_the_proxy(deployer: Proxied)
     assert deployer.members("run", SERVICE) == {"run.servicesInvoker": ["user:friend@example.com"]}
 
 
+def seen(planned: set[str], enabled: bool, *entrants: Entrant) -> ObservedDeployment:
+    expected = ExpectedDeployment(
+        image_digest="", gpu="", concurrency=1, max_instances=1, entrants=frozenset(planned)
+    )
+    sender: Any = None
+    return ObservedDeployment(
+        service={"iapEnabled": enabled},
+        revision={},
+        policy={},
+        planned=expected,
+        sender=sender,
+        entrants=entrants,
+    )
+
+
+OFFICE = {
+    "title": "office",
+    "expression": "'accessPolicies/1/accessLevels/office' in request.auth.access_levels",
+}
+
+
+def test_who_comes_in_under_a_condition_is_granted_nothing_more_and_the_plan_says_so(
+    deployer: Proxied,
+) -> None:
+    deployer.deployed(deployer.through(TEAM, ROBOT))
+    bindings = [
+        {"role": ACCESSOR, "members": ["group:Team@example.com"], "condition": OFFICE},
+        {"role": ACCESSOR, "members": [ROBOT]},
+    ]
+    deployer.cloud.access.set_policy("iap", WEB, {"version": 3, "bindings": bindings})
+    plan, _ = deployer.up(deployer.through(TEAM, ROBOT))
+    assert not plan.pending
+    assert deployer.cloud.access.policy("iap", WEB)["bindings"] == bindings
+
+    async def looked() -> list[str]:
+        iap = EndpointIap(google=google_for(deployer.cloud), names=NAMES, agent=AGENT, members=(TEAM, ROBOT))
+        return [f"{one.verdict}: {one.text}" for one in await iap.conditions()]
+
+    (told,) = act(looked())
+    assert told.startswith("warning: ")
+    assert told.endswith("group:Team@example.com under 'office'")
+
+
+def test_only_roles_that_let_people_in_count_and_a_condition_is_told_as_one(deployer: Proxied) -> None:
+    deployer.deployed(deployer.through(TEAM))
+    admin, guest, other, odd = (f"user:{who}@example.com" for who in ("admin", "guest", "other", "odd"))
+    custom = "projects/rehearsal/roles/comesIn"
+    deployer.cloud.access.set_policy(
+        "iap",
+        WEB,
+        {
+            "version": 3,
+            "bindings": [
+                {"role": ACCESSOR, "members": [TEAM]},
+                {"role": ACCESSOR, "members": [guest], "condition": OFFICE},
+                {"role": "roles/iap.admin", "members": [admin]},
+                {"role": custom, "members": [other]},
+                {"role": "organizations/1/roles/odd", "members": [odd]},
+            ],
+        },
+        at_once=True,
+    )
+
+    async def looked() -> tuple[Entrant, ...]:
+        google = google_for(deployer.cloud)
+        await google.post(
+            "iam",
+            "v1/projects/rehearsal/roles",
+            {"roleId": "comesIn", "role": {"title": "in", "includedPermissions": [COME_IN]}},
+        )
+        return await entering(google, SERVICE)
+
+    came = {one.member: one for one in act(looked())}
+    assert set(came) == {TEAM, guest, other, odd}, "an administrator of the policy does not come in by that"
+    assert (came[guest].condition, bool(came[other].unread), bool(came[odd].unread)) == (
+        "office",
+        False,
+        True,
+    )
+    for member, way in (
+        (guest, "under the condition 'office'"),
+        (other, f"by {custom}"),
+        (odd, "as far as is known"),
+    ):
+        misfit = iap_misfit(seen({TEAM}, True, came[TEAM], came[member]))
+        assert f"{member} may come in" in misfit
+        assert way in misfit
+        assert "homeport up" not in misfit, "which takes none of these back"
+        assert not iap_misfit(seen({TEAM, member}, True, came[TEAM], came[member]))
+
+
+def test_principals_that_differ_in_case_are_two(deployer: Proxied) -> None:
+    deployer.deployed(deployer.through(TEAM))
+    lower = FEDERATED.replace("/Alice", "/alice")
+    bindings = [{"role": ACCESSOR, "members": [FEDERATED, lower, TEAM.replace("team", "Team")]}]
+    deployer.cloud.access.set_policy("iap", WEB, {"bindings": bindings}, at_once=True)
+
+    async def gone() -> list[str]:
+        google = google_for(deployer.cloud)
+        iap = EndpointIap(google=google, names=NAMES, agent=AGENT, members=(TEAM, FEDERATED))
+        return [one.summary({}) for one in await unwanted_entrants(google, NAMES, iap, {})]
+
+    (surplus,) = act(gone())
+    assert surplus.startswith(f"{lower} has {ACCESSOR}")
+
+
 def test_a_service_that_never_had_the_proxy_is_asked_for_no_permission_on_it(deployer: Proxied) -> None:
     deployer.up(deployer.through())
     assert not [one.method for one in deployer.cloud.log if one.method.startswith("iap.")]
@@ -95,11 +204,9 @@ def test_what_its_calls_ask_for_is_what_preflight_looks_for(deployer: Proxied) -
 def test_an_account_is_called_as_itself_and_a_person_is_told_that_nothing_can_be_proven(
     deployer: Proxied,
 ) -> None:
-    names = Names(name="home", project="rehearsal", region="europe-west4")
-
     async def verdicts(caller: str) -> list[str]:
         async with google_for(deployer.cloud, caller=caller) as google:
-            iap = EndpointIap(google=google, names=names, agent=AGENT, members=(TEAM,))
+            iap = EndpointIap(google=google, names=NAMES, agent=AGENT, members=(TEAM,))
             return [one.verdict.value for one in await iap.findings()]
 
     assert act(verdicts("robot@rehearsal.iam.gserviceaccount.com")) == ["ok"]
@@ -121,6 +228,7 @@ def test_an_account_is_called_as_itself_and_a_person_is_told_that_nothing_can_be
     [
         ({TEAM}, True, {TEAM}, ""),
         ({TEAM}, True, {"group:Team@example.com"}, ""),
+        ({FEDERATED}, True, {FEDERATED.replace("/Alice", "/alice")}, "/alice may come in"),
         (set(), False, set(), ""),
         ({TEAM}, False, {TEAM}, "does not stand before the service"),
         (set(), True, set(), "was not planned"),
@@ -130,20 +238,9 @@ def test_an_account_is_called_as_itself_and_a_person_is_told_that_nothing_can_be
 def test_a_proxy_that_is_not_as_planned_is_told(
     planned: set[str], enabled: bool, comes_in: set[str], says: str
 ) -> None:
-    expected = ExpectedDeployment(
-        image_digest="", gpu="", concurrency=1, max_instances=1, entrants=frozenset(planned)
-    )
-    sender: Any = None
-    seen = ObservedDeployment(
-        service={"iapEnabled": enabled},
-        revision={},
-        policy={},
-        planned=expected,
-        sender=sender,
-        entrants=frozenset(comes_in),
-    )
-    misfit = iap_misfit(seen)
+    deployed = seen(planned, enabled, *(Entrant(member=member, role=ACCESSOR) for member in sorted(comes_in)))
+    misfit = iap_misfit(deployed)
     assert says in misfit if says else not misfit
-    assert (302 in seen.refusals) is enabled, (
+    assert (302 in deployed.refusals) is enabled, (
         "the way to a login is a refusal where there is one, and nowhere else"
     )
