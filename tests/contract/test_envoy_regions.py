@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -40,9 +41,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
-MOST_ERRORS = 5
+MOST_ERRORS, EJECTED_S = 5, 3
+LATE = 3
+"""How many errors more a busy machine may show: Envoy's main thread ejects, and its workers hear of it a moment later."""
 DETECTED = {
-    "consecutiveErrors": MOST_ERRORS, "enforcingConsecutiveErrors": 100, "interval": {"seconds": "1"}, "baseEjectionTime": {"seconds": "3"},
+    "consecutiveErrors": MOST_ERRORS, "enforcingConsecutiveErrors": 100, "interval": {"seconds": "1"}, "baseEjectionTime": {"seconds": str(EJECTED_S)},
     "maxEjectionPercent": 50,
 }  # fmt: skip
 
@@ -67,11 +70,15 @@ class TwoRegions:
 
     def settled(self) -> str:
         """The region that answers, once Envoy has seen what it must."""
+        return self.answered_after()[0]
+
+    def answered_after(self) -> tuple[str, int]:
+        """The region that answers, and how many errors a client sees until one does."""
         errors = 0
         while (said := self.ask()).status_code >= 500:
             errors += 1
-            assert errors <= MOST_ERRORS, "a client sees five errors at most"
-        return str(said.json()["where"])
+            assert errors <= MOST_ERRORS + LATE, "a client sees five errors at most"
+        return str(said.json()["where"]), errors
 
 
 @pytest.fixture
@@ -120,9 +127,12 @@ def test_the_nearest_region_answers_and_sees_what_one_behind_a_single_service_se
 def test_another_region_serves_while_the_nearest_is_down_and_no_longer(two: TwoRegions) -> None:
     assert two.settled() == NEAR
     assert two.plant(f"run.requests.{NEAR}.*:503:times=1000000").status_code == 200
-    assert two.settled() == FAR
-    # Each three seconds the nearest is tried again, which a busy machine sees within these.
-    assert {two.settled() for _ in range(20)} == {FAR}
+    begun = time.monotonic()
+    answers = [two.answered_after() for _ in range(20)]
+    assert {where for where, _ in answers} == {FAR}
+    # At first, and again where an ejection has ended, each of which lasts three seconds and more: a slow machine sees some of these.
+    bound = (1 + (time.monotonic() - begun) // EJECTED_S) * (MOST_ERRORS + LATE)
+    assert MOST_ERRORS <= sum(errors for _, errors in answers) <= bound, answers
     two.plant("")
     until(lambda: two.ask().json()["where"], lambda where: where == NEAR)
 
