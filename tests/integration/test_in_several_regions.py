@@ -7,6 +7,7 @@ Through a real Envoy (`make test-edge`) one region is told to fail, and the othe
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -18,11 +19,15 @@ from behind_edges import ATTACK, BehindEdge
 from commands_on_cloudrun import FILE
 from edges import DOMAIN
 from gcloud import served
+from homeport.targets.cloudrun.edge_regions import EJECTED
 from places import ROOT
 from user import User
 
 ENVOY = ROOT / ".cache" / "envoy" / "bin" / "envoy"
 FIRST, SECOND = "europe-west4", "us-central1"
+MOST_ERRORS, EJECTED_S = EJECTED["consecutiveErrors"], int(EJECTED["baseEjectionTime"]["seconds"])
+LATE = 3
+"""How many errors more a busy machine may show: Envoy's main thread ejects, and its workers hear of it a moment later."""
 EDGE = f"""
 [cloudrun]
 region = "{FIRST}"
@@ -142,12 +147,14 @@ def test_one_region_is_down_and_the_other_serves(
         cloud.run("up", "--yes")
         assert cloud.say("What is the capital of France?").headers["via"] == "1.1 google"
         cloud.plant(f"run.requests.{FIRST}.*:500:times=1000000")
-        asked = [cloud.say("What is the capital of France?").status_code for _ in range(12)]
-        # Every half minute the first is tried again, which a busy machine sees within these.
-        failed = [
-            len(list(some)) for answered, some in groupby(asked, lambda one: one == 200) if not answered
-        ]
-        assert 0 < max(failed) <= 5, asked
+        begun, asked = time.monotonic(), list[int]()
+        while asked[-3:] != [200] * 3:
+            assert len(asked) < 40, f"the other region does not stay: {asked}"
+            asked.append(cloud.say("What is the capital of France?").status_code)
+        failed = [len(list(some)) for good, some in groupby(asked, lambda one: one == 200) if not good]
+        assert 0 < max(failed, default=0) <= MOST_ERRORS + LATE, asked
+        # Once, and again where half a minute is over and the first region is tried again, which a busy machine sees.
+        assert len(failed) <= 1 + (time.monotonic() - begun) // EJECTED_S, asked
         outcomes = cloud.outcomes("--only", "chat", code=3)
         assert outcomes["chat"] == "failed"
         assert outcomes[f"{SECOND}/chat"] == "passed"
