@@ -64,8 +64,8 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 	  $(SAFETENSORS)/smollm2-135m-safetensors
 	HOMEPORT_REHEARSAL_VLLM=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -n 3 --dist worksteal -m vllm $(ARGS)
 
-test-long: $(STAMP) weights ## Run the tests that keep two cores busy for long, such as whole lives of real engines.
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "long and not observe and not clients and not drill and not gcloud and not vllm and not agents" $(ARGS)
+test-long: $(STAMP) weights ## Run the tests that last too long for `make test`, such as whole lives of real engines: three at a time, since many of them wait.
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "long and not observe and not clients and not drill and not gcloud and not vllm and not agents" $(ARGS)
 
 test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy for a newcomer (ADK, OpenAI's agents; npm's MCP inspector, where there is npm).
 	@sh scripts/inspector.sh .cache/inspector
