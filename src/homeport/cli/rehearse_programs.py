@@ -71,9 +71,7 @@ class VllmProgram:
                 "--enforce-eager", "", "added", "compiling takes a minute at every start on a CPU"
             )
         if "--enforce-eager" in command and "VLLM_CACHE_ROOT" not in launch.env:
-            # Nothing that is compiled: what its models can do, which each start would load all of vLLM once more to see.
-            launch.set_variable("VLLM_CACHE_ROOT", _vllm_cache(), _LEARNT, missing=True)
-            launch.set_variable("VLLM_ENABLE_V1_MULTIPROCESSING", "0", _IN_ONE, missing=True)
+            _start_quicker(launch)
         for name, value in _VLLM_ENV.items():
             launch.set_variable(name, value, "for the CPU, and without the hub", missing=True)
         if any(text.startswith("gs://") for text in command):
@@ -177,9 +175,19 @@ def programs() -> Mapping[str, Program]:
 
 
 def _vllm_cache() -> str:
-    """Return the folder in which this machine's vLLM keeps such things for whoever starts it."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return os.environ.get("VLLM_CACHE_ROOT") or str(Path(caches) / "vllm")
+    """Return the folder in which this machine's vLLM keeps such things for whoever starts it; '' for somebody without a home."""
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:  # A container begins in another folder than a rehearsal, so that a relative path would be another one there.
+        return str(Path(os.environ.get("VLLM_CACHE_ROOT") or f"{caches}/vllm").expanduser().absolute())
+    except RuntimeError:
+        return ""
+
+
+def _start_quicker(launch: ContainerLaunch) -> None:
+    # Nothing that is compiled: what its models can do, which each start would load all of vLLM once more to see.
+    if cache := _vllm_cache():
+        launch.set_variable("VLLM_CACHE_ROOT", cache, _LEARNT, missing=True)
+    launch.set_variable("VLLM_ENABLE_V1_MULTIPROCESSING", "0", _IN_ONE, missing=True)
 
 
 def vllm_python() -> str:

@@ -66,6 +66,41 @@ def test_a_startup_cache_stays_where_the_revision_has_it(flags: tuple[str, ...],
     assert adapted(tmp_path, *flags, **kept).env["VLLM_CACHE_ROOT"] == kept["VLLM_CACHE_ROOT"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "folder"),
+    [
+        ("VLLM_CACHE_ROOT", "caches", "work/caches"),
+        ("VLLM_CACHE_ROOT", "~/caches", "home/caches"),
+        ("XDG_CACHE_HOME", "caches", "work/caches/vllm"),
+        ("XDG_CACHE_HOME", "", "home/.cache/vllm"),
+    ],
+)
+def test_that_folder_is_a_whole_path_since_a_container_begins_elsewhere(
+    name: str, value: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for one in ("VLLM_CACHE_ROOT", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(name, value)
+    assert adapted(tmp_path).env["VLLM_CACHE_ROOT"] == str(tmp_path / folder)
+
+
+def test_who_has_no_home_keeps_nothing_and_starts_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    for one in ("VLLM_CACHE_ROOT", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    env = adapted(tmp_path).env
+    assert "VLLM_CACHE_ROOT" not in env
+    assert env["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+
+
 def test_another_folder_for_what_it_learnt_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_CACHE_ROOT", "/elsewhere")
     assert adapted(tmp_path).env["VLLM_CACHE_ROOT"] == "/elsewhere"
