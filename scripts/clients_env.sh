@@ -8,6 +8,16 @@ uv="$INTO/uv/bin/uv"
 export UV_SYSTEM_CERTS=1 # as pip does
 begun=''
 
+# End what was begun in the background, and all below it, when this script ends before it: npm hears nothing of Ctrl-C there.
+end() {
+  below=$(ps -A -o pid= -o ppid= 2> /dev/null | awk -v of="$1" '$2 == of { print $1 }')
+  kill "$1" 2> /dev/null || true
+  for one in $below; do (end "$one"); done
+}
+trap 'for one in $begun; do end "$one"; done' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 # Fill an environment of Python. uv is quicker, and needs no pip there; pip knows an index that only pip was told of.
 from_pypi() {
   "${PYTHON:-python3}" -m venv --without-pip "$INTO/$1"
@@ -43,3 +53,4 @@ for name in "$@"; do
   fi
 done
 for one in $begun; do wait "$one"; done
+begun=''
