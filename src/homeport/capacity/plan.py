@@ -119,7 +119,7 @@ def plan_capacity(
     """
     Return what `trace` wants of Cloud Run, served by `model` or what the spec in `file` says.
 
-    Raises what `wish` raises, `SpecError` for what cannot be worked out, or for benches of something else, `SizeUnknown` and `MemoryTooSmall` where it fits nowhere.
+    Raises what `fit_request` raises, `SpecError` for what cannot be worked out, or for benches of something else, `SizeUnknown` and `MemoryTooSmall` where it fits nowhere.
     """
     needs, price_list = fit_request(model, file, **question.wanted), prices.load(question.prices)
     if needs.subject.model.architecture is None:

@@ -109,7 +109,7 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     """
     Return what `model`, or else the spec in `file`, costs.
 
-    Raises what `wish` and `estimate` raise, `EngineMissing` where the engine has no weights of it, and
+    Raises what `fit_request` and `estimate` raise, `EngineMissing` where the engine has no weights of it, and
     `MemoryTooSmall` where it fits nowhere.
     """
     rates = prices.load(question.prices)

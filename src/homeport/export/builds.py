@@ -210,11 +210,11 @@ class Blanks:
         return lines
 
     def pairs(self) -> list[str]:
-        """Return each mark, and its value as the shell has it after `asked`."""
+        """Return each mark, and its value as the shell has it after `lookup_lines`."""
         return [word for name in self._refs for word in (f"__{name}__", f'"${name}"')]
 
     def variables(self) -> dict[str, str]:
-        """Return the shell's word for each value after `asked`, by its mark."""
+        """Return the shell's word for each value after `lookup_lines`, by its mark."""
         return {f"__{name}__": f"${name}" for name in self._refs}
 
     def filled(self, text: str) -> list[str]:

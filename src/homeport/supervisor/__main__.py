@@ -8,9 +8,8 @@ import sys
 
 from homeport.supervisor.child import begin
 
-TYPE_CHECKING = (
-    False  # As a type checker sees it; the module `typing` need not be loaded before the engine starts.
-)
+# As a type checker sees it; the module `typing` need not be loaded before the engine starts.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from typing import Any
