@@ -73,13 +73,15 @@ def served(place: Path, monkeypatch: pytest.MonkeyPatch) -> User:
     monkeypatch.setenv("MY_KEY", "sk-here")
     monkeypatch.setenv("HOMEPORT_HOME", str(place / "homeport"))
     user = User(place / "work")
-    if not (user.home / "endpoints" / "home").exists():
+    is_up = place / "is-up"
+    if not is_up.exists():
         user.write(
             f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 4096\ntool_parser = "gemma4"\n'
             'extra_args = ["sampling.temp=0"]\n'
             '[local]\nport = 0\napi_key = "env:MY_KEY"\n'
         )
         user.run("up", "--yes", "--no-verify")
+        is_up.touch()
     return user
 
 

@@ -91,6 +91,8 @@ def shown(seen: Any, result: BenchResult, folder: Path) -> None:
 
 
 def test_every_chart_is_drawn_in_its_colours(seen: Any, result: BenchResult, tmp_path: Path) -> None:
+    from matplotlib.image import imread  # takes long to import, and `-m console` alone needs it
+
     shown(seen, result, tmp_path)
     titles = [one.get_attribute("aria-label") for one in seen.locator("svg").all()]
     assert len([one for one in titles if one.endswith("against throughput, by users")]) == 2
@@ -99,8 +101,6 @@ def test_every_chart_is_drawn_in_its_colours(seen: Any, result: BenchResult, tmp
     assert seen.locator("svg").first.get_by_text(re.compile("^knee: ")).count() == 1
     for chart in seen.locator("svg").all():
         seen.evaluate("chart => chart.scrollIntoView()", chart.element_handle())
-        from matplotlib.image import imread
-
         picture = imread(io.BytesIO(chart.screenshot()))
         for name in ("--a", "--b") if chart.locator("polyline").count() > 1 else ("--a",):
             color = seen.evaluate(

@@ -21,6 +21,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from homeport.errors import ExtraMissing
+from patience import until_awaited
 from places import ROOT, TAUGHT
 from user import HOMEPORT, User
 
@@ -78,7 +79,8 @@ async def structured(client: Client, tool: str, **arguments: Any) -> Any:
 
 async def applied(client: Client) -> bool:
     """Whether `up` is done: while what was cancelled still ends, a plan is stale once it is read, and is read again."""
-    for _ in range(1000):
+
+    async def tried() -> bool | None:
         plan = await structured(client, "up")
         if plan["applied"]:
             return True
@@ -86,7 +88,9 @@ async def applied(client: Client) -> bool:
         if not result.is_error:
             return bool(result.structured_content and result.structured_content["applied"])
         assert "PlanStale" in str(result.content), result.content
-    return False
+        return None
+
+    return bool(await until_awaited(tried, lambda done: done is not None, within_s=600))
 
 
 @pytest.mark.long

@@ -54,7 +54,7 @@ _PAUSES = (
     ("googlecloudsdk.api_lib.util.waiter", "_SleepMs"),
     ("googlecloudsdk.command_lib.util.time_util", "Sleep"),
 )
-"""By what gcloud lets time pass between two looks at an operation, one second and more."""
+"""By what gcloud lets time pass between two looks at an operation, one second and more; without one, it is as slow as it is."""
 _FASTER = 20
 """How much shorter those are: the clock of a rehearsal runs some hundred times as fast as this machine's."""
 _HOMEPORT = (
@@ -79,10 +79,21 @@ def _gcloud(library: str) -> Any:
     for name in _GCLOUD_MOSTLY:
         with suppress(ImportError):
             import_module(name)
-    for name, pause in _PAUSES:
-        module = import_module(name)
-        setattr(module, pause, _shortened(getattr(module, pause)))
+    shorten(_PAUSES)
     return main
+
+
+def shorten(pauses: Any) -> None:
+    """Let each of these pauses, named by module and function, be short; of one that another gcloud has not, say so."""
+    for name, pause in pauses:
+        try:
+            module = import_module(name)
+            setattr(module, pause, _shortened(getattr(module, pause)))
+        except (ImportError, AttributeError) as missing:
+            print(
+                f"fork_server.py: THIS GCLOUD'S WAITS ARE AS LONG AS THEY ARE, since {name}.{pause} is not there: {missing}",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
 
 
 def _shortened(pause: Any) -> Any:

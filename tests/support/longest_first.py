@@ -1,4 +1,4 @@
-"""Lets the tests that last longest begin first, and no two of them one after the other on one worker while another has none."""
+"""Lets the tests that last longest begin first, on as many workers as there are, as far as `--dist worksteal` lets it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ def longest_first(items: Sequence[_Item], seconds: Callable[[_Item], float], wor
     """
     Return the items in an order of which `--dist worksteal` gives each worker one stretch: the longest ones are dealt out,
     each to whoever has least so far, and begin its stretch; what is short follows as it came, and is stolen from the end.
+
+    Where the long ones are more than a worker's share, its stretch ends within them and the next one's begins with the rest;
+    what is stolen is a number of tests, whatever they last.
     """
     hands: list[list[_Item]] = [[] for _ in range(workers)]
     for one in sorted(filter(seconds, items), key=seconds, reverse=True):

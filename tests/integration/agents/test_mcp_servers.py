@@ -22,6 +22,7 @@ from homeport.errors import HomeportError, NetworkError, SpecError
 from homeport.resources.local.process_tree import free_port
 from homeport.secret import Secret
 from homeport.sync import run
+from patience import until
 from places import TESTS
 from tool_script import ToolScript
 
@@ -53,15 +54,16 @@ def test_a_tool_over_stdio_is_called(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def over_http() -> Iterator[str]:
+def over_http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a real server is, begun once for these tests: with /mcp behind it for everybody, with /locked for who has `TOKEN`."""
     port = free_port("127.0.0.1")
     words = [*SERVER.split(), "http", str(port), TOKEN]
     environment = {**os.environ, "PYTHONPATH": str(TESTS / "support" / "guard")}
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment) as server:
+    log = tmp_path_factory.mktemp("over-http") / "log"  # a pipe that nobody reads would be full at last
+    with log.open("wb") as file, subprocess.Popen(words, stderr=file, env=environment) as server:
         try:
-            assert server.stderr is not None
-            assert any("running on" in line for line in server.stderr)
+            until(log.read_text, lambda said: "running on" in said or server.poll() is not None)
+            assert server.poll() is None, log.read_text()
             yield f"http://127.0.0.1:{port}"
         finally:
             server.kill()
