@@ -123,7 +123,8 @@ async def _look(stored: StoredWeights) -> _Lies:
 
 
 def _let_in(target: CloudRunTarget) -> dict[str, Any]:  # Any: arguments of `ExpectedDeployment`
-    callers = frozenset((*target.callers, *own_members(target.names)))
+    leaving = target.switch.leaving if target.switch else ()
+    callers = frozenset((*target.callers, *own_members(target.names), *leaving))
     return {"callers": callers, "entrants": frozenset(target.spec.access.iap)}
 
 

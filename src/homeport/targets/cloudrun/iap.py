@@ -53,7 +53,7 @@ class EndpointIap:
             needs=(f"service/{self.names.name}",),
         )
 
-    def resources(self) -> list[Resource]:
+    def resources(self) -> list[Grant]:
         """Return everything that is wanted of it: people come in once something verified serves."""
         name = self.names.name
         needs = (f"release/{name}",)
@@ -122,7 +122,7 @@ async def endpoint_iap(google: Google, names: Names, members: tuple[str, ...]) -
 
 async def unwanted_entrants(
     google: Google, names: Names, iap: EndpointIap | None, labels: Mapping[str, str]
-) -> list[Resource]:
+) -> list[Grant]:
     """
     Return the grants of those who may come in and are not named any more. Only a service that says that it had the proxy is
     asked about, and one that has it.
@@ -130,7 +130,7 @@ async def unwanted_entrants(
     if iap is None and IAP_LABEL not in labels:
         return []
     on = iap.on if iap is not None else await resource_of(google, names.service)
-    return list(await _entrants(google, names.name, on, iap.members if iap is not None else (), ()))
+    return await _entrants(google, names.name, on, iap.members if iap is not None else (), ())
 
 
 async def found_entrants(google: Google, name: str, inventory: Inventory) -> tuple[list[Grant], list[Unread]]:

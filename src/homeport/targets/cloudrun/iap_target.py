@@ -1,16 +1,41 @@
-"""The target of a file whose service stands behind Identity-Aware Proxy."""
+"""The target of a file whose service stands behind Identity-Aware Proxy, or did until now."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from homeport.errors import ApiDisabled, NotFound
+from homeport.google import Google
+from homeport.resources.google.service_agent import IAP, agent
+from homeport.resources.google.traffic import receipts, shares
 from homeport.targets.cloudrun.iap import endpoint_iap
+from homeport.targets.cloudrun.iap_switch import IapSwitch
+from homeport.targets.cloudrun.invokers import unexpected_invokers
+from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 
 async def with_iap(target: CloudRunTarget) -> CloudRunTarget:
-    """Return the target with the proxy of its file's `access.iap`; as it is where nobody comes in through one."""
+    """Return the target with the proxy of its file's `access.iap`, and that it is turned on or off before what serves."""
     members = target.spec.access.iap
-    if not members:
+    if members:
+        target = replace(target, iap=await endpoint_iap(target.google, target.names, members))
+    if not await _serves_without(target.google, target.names, bool(members)):
         return target
-    return replace(target, iap=await endpoint_iap(target.google, target.names, members))
+    if members:
+        invokers = await unexpected_invokers(target.google, target.names, target.callers)
+        leaving = frozenset(grant.member for grant in invokers)
+    else:
+        leaving = frozenset({await agent(target.google, IAP)})
+    return replace(target, switch=IapSwitch(leaving=leaving))
+
+
+async def _serves_without(google: Google, names: Names, wanted: bool) -> bool:
+    """Return True if verified revisions have all traffic of the service, and the proxy is not before it as `wanted`."""
+    try:
+        service = await google.get("run", f"v2/{names.service}")
+    except (NotFound, ApiDisabled):
+        return False
+    known, serving = receipts(service), shares(service)
+    proven = bool(serving) and all(name in known and known[name].passed for name in serving)
+    return proven and bool(service.get("iapEnabled")) is not wanted

@@ -34,8 +34,9 @@ from homeport.targets.cloudrun.guard_road import GuardRoad, before_it_serves
 from homeport.targets.cloudrun.guard_road_found import unwanted_road
 from homeport.targets.cloudrun.iap import EndpointIap, unwanted_entrants
 from homeport.targets.cloudrun.iap_fact import IapFact
+from homeport.targets.cloudrun.iap_switch import IapSwitch, at_the_end, let_in_first
 from homeport.targets.cloudrun.in_region import over_regions, surplus_in
-from homeport.targets.cloudrun.invokers import unexpected_invokers
+from homeport.targets.cloudrun.invokers import callers, unexpected_invokers
 from homeport.targets.cloudrun.left_behind import left_behind
 from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.observe_found import settings_in_region, unwanted_observing
@@ -67,6 +68,8 @@ class CloudRunTarget(CloudRunGraph):
     """What takes clients' keys before the service, which stays as it is without one."""
     iap: EndpointIap | None = None
     """Identity-Aware Proxy before the service."""
+    switch: IapSwitch | None = None
+    """That it is turned on or off for what serves already."""
     road: GuardRoad | None = None
     """What of Google's screens at its load balancer."""
     further: tuple[CloudRunTarget, ...] = ()
@@ -102,11 +105,20 @@ class CloudRunTarget(CloudRunGraph):
         own = [*super().resources(), *(self.api_gateway.resources() if self.api_gateway else ())]
         own = before_it_serves(own, self.road) if self.road else own
         own = [*self.iap.before_proof(own), *self.iap.resources()] if self.iap else own
+        own = (
+            let_in_first(own, self.names.name, self.foundations.apis.id, self._first) if self.switch else own
+        )
         if not self.further:
             return own
         there = [(target.names.region, target.resources()) for target in self.further]
         led_by = f"backend-service/{EdgeNames(name=self.names.name).main}"
         return over_regions(self.names.name, own, there, led_by=led_by)
+
+    @property
+    def _first(self) -> tuple[str, ...]:
+        """Return the grants without which nobody would come in once the proxy is turned on or off; a guarded road lets callers in itself."""
+        callers_now = callers(self.google, self.spec, self.names) if self.road is None else ()
+        return tuple(grant.id for grant in (self.iap.resources() if self.iap else callers_now))
 
     async def plan(self) -> tuple[Plan, Findings]:
         """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
@@ -183,6 +195,7 @@ class CloudRunTarget(CloudRunGraph):
     async def unwanted(self) -> list[Resource]:
         """Return what another state of the file may have made, and what is to go: who may call it, services beside it."""
         invokers = await unexpected_invokers(self.google, self.names, self.callers)
+        invokers = self.switch.last(invokers) if self.switch else invokers
         live_labels = await read_labels(self.google, self.names)
         labels = live_labels or {}
         parts = await unwanted_parts(self.google, self.names, self.edge, labels)
@@ -192,7 +205,9 @@ class CloudRunTarget(CloudRunGraph):
         parts += await unwanted_road(
             self.google, self.names, self.road, labels, template=self.foundations.guard, leftovers=parts
         )
-        parts += await unwanted_entrants(self.google, self.names, self.iap, labels)
+        entrants = await unwanted_entrants(self.google, self.names, self.iap, labels)
+        # Who is not named may not come in for the time of a proof, either: all go last where nobody comes in that way any more.
+        parts += map(at_the_end, entrants) if self.switch and not self.iap else entrants
         if live_labels is None:
             parts += await left_behind(self.foundations, observed=self.observing is not None)
         there = [target.names for target in self.further]

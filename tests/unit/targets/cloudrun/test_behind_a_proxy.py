@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from cloud import act
+from cloud import act, enable
 from deployers import Deployer
 from deployment import google_for
 from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.iam.permissions import required
 from homeport import spec
+from homeport.errors import VerificationFailed
 from homeport.google.credentials import SignedIdentity
 from homeport.targets.cloudrun.iap import ACCESSOR, COME_IN, EndpointIap, unwanted_entrants
 from homeport.targets.cloudrun.iap_check import iap_misfit
@@ -187,6 +188,78 @@ def test_principals_that_differ_in_case_are_two(deployer: Proxied) -> None:
 
     (surplus,) = act(gone())
     assert surplus.startswith(f"{lower} has {ACCESSOR}")
+
+
+FRIEND, STALE = "user:friend@example.com", "user:stale@example.com"
+
+
+def done(deployer: Proxied) -> list[str]:
+    """What changed a policy or the service since the log was cleared, in order; the first change of each kind."""
+    changes = [
+        one.method for one in deployer.cloud.log if one.method.endswith(("setIamPolicy", "services.patch"))
+    ]
+    return list(dict.fromkeys(change.removeprefix("run.projects.locations.") for change in changes))
+
+
+def test_turning_it_on_lets_people_in_before_and_takes_callers_out_after_a_proof(deployer: Proxied) -> None:
+    deployer.deployed(deployer.through())
+    deployer.cloud.log.clear()
+    deployer.broken = True
+    with pytest.raises(VerificationFailed):
+        deployer.up(deployer.through(TEAM, ROBOT))
+    assert done(deployer)[-1] == "services.patch", (
+        "everybody who comes in next is granted before the service changes"
+    )
+    assert deployer.service["iapEnabled"] is True
+    assert deployer.members("iap", WEB) == {"iap.httpsResourceAccessor": [TEAM, ROBOT]}
+    assert deployer.members("run", SERVICE) == {"run.invoker": [AGENT], "run.servicesInvoker": [FRIEND]}
+    deployer.broken = False
+    _, after = deployer.up(deployer.through(TEAM, ROBOT))
+    assert not after.pending
+    assert deployer.members("run", SERVICE) == {"run.invoker": [AGENT]}
+
+
+def test_turning_it_off_lets_callers_in_before_and_takes_people_out_after_a_proof(deployer: Proxied) -> None:
+    deployer.deployed(deployer.through(TEAM))
+    bindings = [
+        {"role": "roles/run.invoker", "members": [AGENT]},
+        {"role": "roles/run.servicesInvoker", "members": [STALE]},
+    ]
+    deployer.cloud.access.set_policy("run", SERVICE, {"bindings": bindings})
+    deployer.cloud.log.clear()
+    deployer.broken = True
+    with pytest.raises(VerificationFailed):
+        deployer.up(deployer.through())
+    assert done(deployer) == ["services.setIamPolicy", "services.patch"]
+    assert not deployer.service.get("iapEnabled")
+    assert deployer.members("run", SERVICE) == {"run.invoker": [AGENT], "run.servicesInvoker": [FRIEND]}, (
+        "who is named nowhere is out before the proxy is"
+    )
+    assert deployer.members("iap", WEB) == {"iap.httpsResourceAccessor": [TEAM]}
+    deployer.broken = False
+    _, after = deployer.up(deployer.through())
+    assert not after.pending
+    assert deployer.members("iap", WEB) == {}
+    assert deployer.members("run", SERVICE) == {"run.servicesInvoker": [FRIEND]}
+
+
+def test_who_was_let_in_once_and_is_not_named_is_out_before_the_proxy_is_turned_on(deployer: Proxied) -> None:
+    deployer.deployed(deployer.through())
+    enable(deployer.cloud, "iap")
+    deployer.cloud.access.set_policy("iap", WEB, {"bindings": [{"role": ACCESSOR, "members": [STALE]}]})
+    deployer.broken = True
+    with pytest.raises(VerificationFailed):
+        deployer.up(deployer.through(TEAM))
+    assert deployer.members("iap", WEB) == {"iap.httpsResourceAccessor": [TEAM]}
+
+
+def test_nobody_is_let_in_early_to_what_was_never_proven(deployer: Proxied) -> None:
+    deployer.broken = True
+    for members in ((), (TEAM,)):
+        with pytest.raises(VerificationFailed):
+            deployer.up(deployer.through(*members))
+    assert deployer.service["iapEnabled"] is True
+    assert deployer.members("iap", WEB) == {}
 
 
 def test_a_service_that_never_had_the_proxy_is_asked_for_no_permission_on_it(deployer: Proxied) -> None:
