@@ -65,10 +65,8 @@ class ProxyApp:
             return
         body = Body(receive)
         try:
-            if WHOLE in scope["state"]:  # As most requests: no task is needed that reads and watches.
-                await body.read_piece()
-                with scope["state"][PRESENCE]:
-                    await self._pass(scope, body, send)
+            if WHOLE in scope["state"]:
+                await self._pass_whole(scope, body, send)
             else:
                 await unless_gone(self._pass(scope, body, send), body.read())
         except ClientGone:
@@ -98,6 +96,15 @@ class ProxyApp:
         if self._key.reveal().encode() in scope["raw_path"] + b"?" + scope["query_string"]:
             return answers.error(400, "the proxy's key belongs into a header, not into an address")
         return None
+
+    async def _pass_whole(self, scope: Scope, body: Body, send: Send) -> None:
+        """Pass a request whose body is there, as of most: no task is needed that reads and watches."""
+        await body.read_piece()
+        if body.too_large:
+            await answers.error(413, too_large()).send(send)
+            return
+        with scope["state"][PRESENCE]:
+            await self._pass(scope, body, send)
 
     async def _pass(self, scope: Scope, body: Body, send: Send) -> None:
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from homeport.relay.joined_writes import JoinedWrites
 from homeport.relay.presence import PRESENCE, WHOLE, Presence
@@ -14,14 +15,24 @@ _HEAD_BYTES = 64 * 1024
 """What h11 takes for a request's head, too; llhttp knows no limit."""
 
 
+_WAITING = 4
+"""So many requests behind one that is answered are read ahead; with more nothing is read, and so nobody is seen to leave."""
+
+
 class BoundedProtocol(HttpToolsProtocol):
-    """Refuses a head without an end, and a target that is no path: uvicorn would take what follows its host."""
+    """
+    Refuses a head without an end, and a target that is no path: uvicorn would take what follows its host.
+
+    A client that has sent a second request before its first was answered is seen to leave all the same: uvicorn reads no more
+    then, and tells only the newest of its requests.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:  # Any: uvicorn's own
         super().__init__(*args, **options)
         self._in_head, self._head_bytes, self._fed_bytes = True, 0, 0
         self._why = ""
         self._presence = Presence()
+        self._answered: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with a connection, whose answers' heads go out with what is there of their bodies."""
@@ -30,6 +41,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the work for a client that hung up."""
         super().connection_lost(exc)
+        # uvicorn has told the newest request alone.
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         self._presence.end()
 
     def data_received(self, data: bytes) -> None:
@@ -50,6 +65,12 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError(self._why)
         self.scope["state"][PRESENCE] = self._presence
         super().on_headers_complete()
+        if 0 < len(self.pipeline) <= _WAITING:
+            self.flow.resume_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         """Expect another head; what came together with the end of this one is not counted to it."""

@@ -558,3 +558,23 @@ def test_whoever_hangs_up_while_sending_is_counted_as_gone() -> None:
         assert stage.parrot.asked == []
 
     scene(play)
+
+
+def test_whoever_hangs_up_with_a_second_request_behind_the_first_ends_the_generation() -> None:
+    async def play(stage: Stage) -> None:
+        url = httpx2.URL(stage.url)
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        body = json.dumps(asked("/v1/chat/completions", "Hi.", stream=True)).encode()
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(
+            body
+        )
+        async with asyncio.timeout(120):
+            writer.write(head + body)
+            while not stage.parrot.asked:
+                await stage.client.get("/gateway/health")
+            writer.write(head + body)
+            writer.close()
+            await stage.parrot.hung_up.wait()
+        assert len(stage.parrot.asked) == 1
+
+    scene(play, Parrot(says=LONG, pause=asyncio.Event()))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import httpx2
 import pytest
 
+from homeport.catalog.cloudrun import limits
+from homeport.progress import Silent
+from homeport.proxy import app
 from homeport.proxy.body import Body
-from private_service import KEY, Service, scene
+from homeport.relay.presence import PRESENCE, WHOLE, Presence, unless_gone
+from private_service import KEY, Service, reached, scene
 
 HEAD = b"host: localhost\r\nauthorization: Bearer " + KEY.encode() + b"\r\n"
 
@@ -79,15 +84,106 @@ def test_a_client_that_leaves_ends_the_work_for_it(*, streams: bool) -> None:
     scene(play)
 
 
+def test_a_client_that_leaves_with_a_second_request_behind_the_first_ends_the_work_for_it() -> None:
+    async def play(service: Service, client: httpx2.AsyncClient) -> None:
+        _, writer = await connection(client)
+        writer.write(request("/v1/pieces", b"{}"))
+        await service.arrived.wait()
+        writer.write(request("/v1/any", b"second"))
+        writer.close()
+        await asyncio.wait_for(service.gone.wait(), 120)
+
+    assert scene(play).asked == 1, "nothing is begun for who has left"
+
+
+def test_no_task_watches_a_request_that_is_there_and_one_that_is_on_its_way_is_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = []
+
+    async def noted(
+        work: Coroutine[Any, Any, None], gone: Coroutine[Any, Any, None]
+    ) -> None:  # Any: as there
+        watched.append(True)
+        await unless_gone(work, gone)
+
+    monkeypatch.setattr(app, "unless_gone", noted)
+
+    async def play(service: Service, client: httpx2.AsyncClient) -> None:
+        reader, writer = await connection(client)
+        writer.write(request("/v1/any", b"as a whole"))
+        await reader.readuntil(b"as a whole")
+        assert watched == []
+        service.arrived.clear()
+        framed = request("/v1/any", b"in pieces")
+        writer.write(framed[:-3])
+        await service.arrived.wait()
+        writer.write(framed[-3:])
+        await reader.readuntil(b"in pieces")
+        assert watched == [True]
+        writer.close()
+
+    scene(play)
+
+
+def test_the_head_the_body_and_the_end_of_a_short_answer_are_one_write_to_the_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def play(service: Service, client: httpx2.AsyncClient) -> None:
+        reader, writer = await connection(client)
+        written: list[bytes] = []
+        kind = type(writer.transport)
+        write = kind.write
+
+        def noted(transport: asyncio.WriteTransport, data: bytes) -> None:
+            if transport.get_extra_info("sockname")[1] == client.base_url.port:
+                written.append(bytes(data))
+            write(transport, data)
+
+        monkeypatch.setattr(kind, "write", noted)
+        writer.write(request("/v1/chat/completions", b'{"messages": [{"content": "hello"}]}'))
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        body = await reader.readexactly(length)
+        assert b"hello" in body
+        assert written == [head + body]
+        writer.close()
+
+    scene(play)
+
+
+def test_a_whole_body_above_the_limit_is_explained() -> None:
+    sent: list[dict[str, Any]] = []  # Any: ASGI
+
+    async def receive() -> dict[str, Any]:  # Any: ASGI
+        return {"type": "http.request", "body": bytes(limits().request_bytes + 1), "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:  # Any: ASGI
+        sent.append(message)
+
+    async def played() -> None:
+        async with reached(Service()) as endpoint:
+            proxy = app.ProxyApp(endpoint, key=None, models=[], progress=Silent())
+            state = {WHOLE: True, PRESENCE: Presence()}
+            scope = {"type": "http", "method": "POST", "path": "/v1/any", "raw_path": b"/v1/any", "query_string": b"",
+                     "headers": [(b"host", b"localhost"), (b"transfer-encoding", b"chunked")], "state": state}  # fmt: skip
+            await proxy(scope, receive, send)
+            await proxy.aclose()
+
+    asyncio.run(played())
+    assert sent[0]["status"] == 413
+    assert b"32 MiB" in sent[1]["body"]
+
+
 def test_requests_that_are_written_one_behind_the_other_are_answered_in_their_order() -> None:
     async def play(service: Service, client: httpx2.AsyncClient) -> None:
         reader, writer = await connection(client)
-        writer.write(b"".join(request("/v1/any", b"answer-%d" % number) for number in range(5)))
-        for number in range(5):
+        writer.write(b"".join(request("/v1/any", b"answer-%d" % number) for number in range(12)))
+        for number in range(12):
             await reader.readuntil(b"answer-%d" % number)
         writer.close()
 
-    assert [bytes(seen.body) for seen in scene(play).seen] == [b"answer-%d" % number for number in range(5)]
+    assert [bytes(seen.body) for seen in scene(play).seen] == [b"answer-%d" % number for number in range(12)]
 
 
 def test_a_start_from_zero_is_waited_out_with_the_whole_body_sent_again() -> None:
