@@ -4,41 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cloud import Raw, act, enable
 from gcp_rehearsal.apis.iam.signing import asserted
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
-from gcp_rehearsal.discovery import api_of
 from homeport.endpoint.identity import refused_as
 from homeport.errors import NoCredentials, PermissionDenied
 from homeport.google.adc import CredentialsFile
 from homeport.google.credentials import Credentials, Impersonated, SignedIdentity, from_access_token
-from homeport.google.exchange import AuthResponse, Exchange
 from homeport.google.identity import claims
+from reached import Reached
 
 EMAIL = "program@rehearsal.iam.gserviceaccount.com"
 ACCOUNT = f"projects/rehearsal/serviceAccounts/{EMAIL}"
 URL = "https://home-1.europe-west4.run.app"
-
-
-class Reached(Exchange):
-    """Sends what credentials ask for to a cloud in this process."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        super().__init__()
-        self._cloud = cloud
-
-    def send(self, verb: str, url: str, body: Any = None, **more: Any) -> AuthResponse:  # Any: JSON
-        host, _, path = url.removeprefix("https://").partition("/")
-        assert api_of(host) == "iamcredentials", "a key signs by itself"
-        with ThreadPoolExecutor(1) as apart:  # It blocks, in a loop that runs already.
-            answer = apart.submit(lambda: act(Raw(self._cloud).send(verb, f"{host}/{path}", body))).result()
-        return AuthResponse(answer.status, answer.headers, answer.content)
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from homeport.errors import ApiDisabled, HomeportError, NotFound
+from homeport.errors import ApiDisabled, HomeportError, NetworkError, NotFound
 from homeport.google import Google, IamResource, policy
+from homeport.google.identity import claims
 from homeport.reconcile import Resource
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.release import Release
@@ -15,6 +16,7 @@ from homeport.targets.cloudrun.inventory import Inventory, Unread
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem, unseen, warning
 from homeport.targets.cloudrun.service_labels import IAP_LABEL
+from homeport.targets.cloudrun.strangers import ELSEWHERE
 
 ACCESSOR = "roles/iap.httpsResourceAccessor"
 """The role by which Identity-Aware Proxy lets somebody in."""
@@ -69,19 +71,16 @@ class EndpointIap:
         ]
 
     async def findings(self) -> list[PreflightFinding]:
-        """Return whether whoever deploys can prove a revision behind it: only a service account signs for itself."""
+        """Return whether whoever deploys can prove a revision behind it: something is signed, for an address that is nobody's."""
         try:
-            who = await self.google.credentials.who()
+            token = await self.google.credentials.signed_jwt(f"{ELSEWHERE}/*")
+        except (ApiDisabled, NetworkError) as error:
+            return [unseen("iap/proof", error)]
         except HomeportError as error:
-            who = str(error)
-        if who.endswith("gserviceaccount.com"):
-            return [ok("iap/proof", f"a revision is proven as {who}, which signs for itself")]
-        text = f"you are {who or 'a person'}, and Identity-Aware Proxy lets people in by a browser alone, so that no revision could be proven"
-        hint = (
-            "deploy as a service account that you may act as (roles/iam.serviceAccountTokenCreator on it): "
-            "export HOMEPORT_IMPERSONATE=NAME@PROJECT.iam.gserviceaccount.com"
-        )
-        return [problem("iap/proof", text, hint)]
+            return [problem("iap/proof", f"no revision could be proven: {error}", error.hint)]
+        return [
+            ok("iap/proof", f"a revision is proven as {claims(token).get('iss')}, which signs for itself")
+        ]
 
     async def conditions(self) -> list[PreflightFinding]:
         """Return who comes in under a condition that somebody added to the proxy's policy, which stays as it is."""

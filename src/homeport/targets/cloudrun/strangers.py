@@ -13,7 +13,7 @@ from homeport.targets.cloudrun.observed_deployment import ProbeToken
 
 _AS_ANOTHER, _SIGNS = "iam.serviceAccounts.getOpenIdToken", "iam.serviceAccounts.signJwt"
 """What it takes to have a token of a service account. Not even a project's owner has it."""
-_ELSEWHERE = "https://another.example.com"
+ELSEWHERE = "https://another.example.com"
 """An audience that is nobody's."""
 
 
@@ -48,11 +48,11 @@ async def elsewhere_token(google: Google, *, signs: bool = False) -> ProbeToken:
     """Return a token of the logged-in user that is for another audience."""
     try:
         if signs:
-            return ProbeToken(token=await google.credentials.signed_jwt(f"{_ELSEWHERE}/*"))
-        token = await google.credentials.id_token(_ELSEWHERE)
+            return ProbeToken(token=await google.credentials.signed_jwt(f"{ELSEWHERE}/*"))
+        token = await google.credentials.id_token(ELSEWHERE)
     except HomeportError as error:
         return ProbeToken(why_none=str(error))
-    if claims(token).get("aud") != _ELSEWHERE:
+    if claims(token).get("aud") != ELSEWHERE:
         return ProbeToken(
             why_none="a person's token has gcloud's own audience, whatever is asked for, and Cloud Run takes it; a service "
             "account's (HOMEPORT_IMPERSONATE=…) has the one that is asked for"

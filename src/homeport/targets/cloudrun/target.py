@@ -14,6 +14,7 @@ from homeport.json_types import Json
 from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
 from homeport.resources.google.mirrored_image import MirroredImage
+from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service_agent import IAP
 from homeport.resources.google.startup_cache import NONE
@@ -43,6 +44,7 @@ from homeport.targets.cloudrun.observe_found import settings_in_region, unwanted
 from homeport.targets.cloudrun.prebuilt import PREBUILT
 from homeport.targets.cloudrun.preflight import (
     Findings,
+    PreflightFinding,
     PreflightInput,
     PreflightVerdict,
     RegistryImage,
@@ -122,7 +124,9 @@ class CloudRunTarget(CloudRunGraph):
 
     async def plan(self) -> tuple[Plan, Findings]:
         """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
-        plan, findings = await asyncio.gather(self._planned(), self.preflight())
+        plan, findings = await asyncio.gather(self._planned(), self._looked())
+        if any(action.resource.kind == Release.kind for action in plan.pending):
+            findings = Findings((*findings.all, *await self._provable()))
         warnings = [*self.notes, *([self.chosen.model.note] if self.chosen.model.note else [])]
         warnings += self._notes_of_further_regions
         warnings += [doubt for adapter in self.chosen.adapters for doubt in adapter.doubts]
@@ -252,7 +256,15 @@ class CloudRunTarget(CloudRunGraph):
         return frozenset(self.spec.agent.mcp_secrets.values() if self.spec.agent else ())
 
     async def preflight(self) -> Findings:
-        """Return what can be known before anything is created. Reads only, raises nothing."""
+        """Return what can be known before anything is created, and a revision proven. Reads only, raises nothing."""
+        return Findings((*(await self._looked()).all, *await self._provable()))
+
+    async def _provable(self) -> list[PreflightFinding]:
+        """Return whether a revision can be proven; nothing where nothing has to be signed for that."""
+        return await self.iap.findings() if self.iap else []
+
+    async def _looked(self) -> Findings:
+        """Return what can be known before anything is created, of all but a proof."""
         findings = await preflight(self.google, self.preflight_input())
         for target in self.further:
             findings = findings.and_in(

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloud import act, enable
+from cloud import Raw, act, enable
 from deployers import Deployer
 from deployment import google_for
 from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.iam.permissions import required
+from gcp_rehearsal.testing import Rehearsed
 from homeport import spec
 from homeport.errors import VerificationFailed
-from homeport.google.credentials import SignedIdentity
+from homeport.google import Google
+from homeport.google.credentials import (
+    Credentials,
+    FixedToken,
+    Impersonated,
+    SignedIdentity,
+    from_access_token,
+)
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.secret import Secret
 from homeport.targets.cloudrun.iap import ACCESSOR, COME_IN, EndpointIap, unwanted_entrants
 from homeport.targets.cloudrun.iap_check import iap_misfit
 from homeport.targets.cloudrun.iap_entrants import entering
 from homeport.targets.cloudrun.iap_target import with_iap
+from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observed_deployment import Entrant, ExpectedDeployment, ObservedDeployment
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.verification import endpoint_of
+from reached import Reached
 
 TEAM, ROBOT = "group:team@example.com", "serviceAccount:robot@p.iam.gserviceaccount.com"
 FEDERATED = "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/subject/Alice"
@@ -41,6 +56,18 @@ class Proxied(Deployer):
     def through(self, *members: str) -> spec.Spec:
         access = {"iap": list(members)} if members else {"callers": ["user:friend@example.com"]}
         return spec.parse({**self.wanted().model_dump(), "access": access})
+
+    def planned(self, wanted: spec.Spec) -> tuple[set[str], set[str]]:
+        """What kinds of things a plan would change, and what it has found a problem."""
+        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+        async def work() -> tuple[set[str], set[str]]:
+            target = await self.finished(self.target(google_for(self.cloud), chosen, wanted))
+            plan, findings = await target.plan()
+            kinds = {action.resource.kind for action in plan.pending}
+            return kinds, {finding.subject for finding in findings.problems}
+
+        return act(work())
 
     def members(self, api: str, name: str) -> dict[str, list[str]]:
         bindings = self.cloud.access.policy(api, name).get("bindings", [])
@@ -274,16 +301,40 @@ def test_what_its_calls_ask_for_is_what_preflight_looks_for(deployer: Proxied) -
     assert asked == set(needs()["iap"].permissions)
 
 
-def test_an_account_is_called_as_itself_and_a_person_is_told_that_nothing_can_be_proven(
-    deployer: Proxied,
-) -> None:
-    async def verdicts(caller: str) -> list[str]:
-        async with google_for(deployer.cloud, caller=caller) as google:
-            iap = EndpointIap(google=google, names=NAMES, agent=AGENT, members=(TEAM,))
-            return [one.verdict.value for one in await iap.findings()]
+def test_a_plan_asks_for_a_signature_before_it_says_that_a_revision_can_be_proven(deployer: Proxied) -> None:
+    cloud, account = deployer.cloud, "program@rehearsal.iam.gserviceaccount.com"
+    enable(cloud, "iam", "iamcredentials")
+    accounts = "iam.googleapis.com/v1/projects/rehearsal/serviceAccounts"
+    assert act(Raw(cloud).send("POST", accounts, {"accountId": "program"})).status == 200
 
-    assert act(verdicts("robot@rehearsal.iam.gserviceaccount.com")) == ["ok"]
-    assert act(verdicts(OWNER)) == ["problem"]
+    async def looked(credentials: Credentials) -> tuple[str, str, str]:
+        google = Google(credentials, project="rehearsal", transport=Rehearsed(cloud))
+        iap = EndpointIap(google=google, names=NAMES, agent=AGENT, members=(TEAM,))
+        (one,) = await iap.findings()
+        return one.verdict.value, one.text, one.hint
+
+    fixed = from_access_token(cloud.token(OWNER), account)
+    acting = Credentials(Impersonated(FixedToken(Secret(cloud.token(OWNER)), OWNER), account, Reached(cloud)))
+    verdict, text, hint = act(looked(fixed))
+    assert (verdict, "signs nothing" in text, "HOMEPORT_IMPERSONATE" in hint) == ("problem", True, True)
+    verdict, text, hint = act(looked(acting))
+    assert (verdict, "roles/iam.serviceAccountTokenCreator" in hint) == ("problem", True), text
+    bindings = [{"role": "roles/iam.serviceAccountTokenCreator", "members": [f"user:{OWNER}"]}]
+    cloud.access.set_policy("iam", f"projects/rehearsal/serviceAccounts/{account}", {"bindings": bindings})
+    verdict, text, _ = act(looked(acting))
+    assert (verdict, account in text) == ("ok", True)
+
+
+def test_a_person_may_change_who_comes_in_where_nothing_has_to_be_proven(deployer: Proxied) -> None:
+    deployer.deployed(deployer.through(TEAM))
+    pending, looked_at = deployer.planned(deployer.through(TEAM, ROBOT))
+    assert (pending, "iap/proof" in looked_at) == ({"grant"}, False)
+    other = spec.parse({**deployer.wanted(context=2048).model_dump(), "access": {"iap": [TEAM]}})
+    pending, looked_at = deployer.planned(other)
+    assert ("release" in pending, "iap/proof" in looked_at) == (True, True)
+
+
+def test_what_answers_behind_the_proxy_is_called_by_what_an_account_signs(deployer: Proxied) -> None:
     service = {
         "name": SERVICE,
         "urls": ["https://home-1.run.app"],
