@@ -35,8 +35,9 @@ _GUARD = Path(__file__).parent / "support" / "guard"
 sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
+from homeport.chat_template import trial  # noqa: E402
 from matrix_table import Told, lines  # noqa: E402
-from places import FETCHED, VLLM_CACHE, VLLM_PYTHON  # noqa: E402
+from places import FETCHED, TESTS, VLLM_CACHE, VLLM_PYTHON  # noqa: E402
 from typist import Typist  # noqa: E402
 from user import User  # noqa: E402
 
@@ -110,6 +111,13 @@ def _nothing_revealed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The keys of other tests are no secrets of this one."""
     monkeypatch.setattr("homeport.redaction._revealed", {})
     monkeypatch.setattr("homeport.redaction._pattern", None)
+
+
+@pytest.fixture(autouse=True)
+def _templates_in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unit tests start no process, so that chat templates are tried in theirs: those of the tests' own models."""
+    if TESTS / "unit" in request.path.parents:
+        monkeypatch.setattr("homeport.chat_template.bounded.answered", trial.answered)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -106,6 +106,8 @@ def test_it_ends_on_this_machine_as_it_should(user: User, brought: Brought) -> N
     user.write(FILE.format(more=brought.more))
     for words in (("plan",), ("up", "--yes", "--no-verify")):
         if words == ("plan",) and not brought.planned:
+            if UNREADABLE in brought.told:
+                assert "so no chat works: " in " ".join(user.run("plan").out.split())
             continue
         ended = user.run(*words, code=brought.code)
         assert all(told in ended.err for told in brought.told), ended.err

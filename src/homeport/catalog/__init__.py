@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from homeport.catalog.own_template import OwnTemplate
 from homeport.catalog.parts import Parts
 from homeport.task import Task
 
@@ -148,6 +149,8 @@ class Model:
     reasoning_parser: str | None = None
     chat_template: Path | None = None
     """A template of ours, for a model that has none of its own."""
+    own_template: OwnTemplate | None = field(default=None, repr=False)
+    """What its own files say of one; None where they were not read, as those of the catalog's models are not."""
     stop: tuple[str, ...] = ()
     """Strings that end an answer, where the model has no end-of-turn token of its own."""
     reasoning_floor: float | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homeport.catalog import Architecture, Gate, Model, gguf_parts, keys_of
+from homeport.catalog import Architecture, Gate, Model, gguf_parts, keys_of, own_template
 from homeport.catalog.families import COUNTED_FROM, ENCODERS, NOTES, PERIODS, UNIFORM, filled
 from homeport.catalog.gguf_header import Array, Header
 from homeport.catalog.made_for import ensure_is_model, task_of
@@ -21,7 +21,7 @@ from homeport.errors import WeightsError
 from homeport.task import Task
 from homeport.weights import sentence_modules
 
-_NO_TEMPLATE = (
+NO_TEMPLATE = (
     "It has no chat template, as a pretrained model has none: vLLM refuses chats without a chat_template.jinja beside "
     "the weights, and other engines take a general one, which it was not trained on."
 )
@@ -54,7 +54,8 @@ def from_header(header: Header, *, where: str, name: str) -> Model:
     kind = values.text("general.architecture")
     _check_is_model(values, header, kind, where)
     architecture = _of_gguf(values.under(kind), header, kind)
-    instruct = bool(values.text("tokenizer.chat_template"))
+    template = own_template.of_gguf(values)
+    instruct = template.there
     sampling = values.under("general.sampling").renamed({"temp": "temperature"})
     return Model(
         name=name,
@@ -74,6 +75,7 @@ def from_header(header: Header, *, where: str, name: str) -> Model:
         quantization=_file_type(values.number("general.file_type")),
         sampling=_sampling(sampling),
         note=_note(kind, architecture, header.unchecked, instruct=instruct or _embeds(values, kind)),
+        own_template=template,
         sources=(f"the header of {Path(where).name}",),
         tool_parser=_parser(kind, instruct=instruct),
         reasoning_parser=_parser(kind, instruct=instruct),
@@ -90,7 +92,8 @@ def from_folder(path: Path, *, name: str) -> Model:
     kind = text.text("model_type") or config.text("model_type")
     text = filled(text, kind, part=part is not None)
     tokenizer = read_json(path / "tokenizer_config.json", needed=False)
-    instruct = "chat_template" in tokenizer.values or any(path.glob("chat_template.j*"))
+    template = own_template.of_folder(path, tokenizer)
+    instruct = template.there
     architecture = _of_config(text, kind)
     encoders = {"image": "vision_config", "audio": "audio_config"}
     weights = read_json(path / "model.safetensors.index.json", needed=False).part("metadata")
@@ -114,6 +117,7 @@ def from_folder(path: Path, *, name: str) -> Model:
         kv_dtype=_kv_dtype(quantization) if quantization else "",
         sampling=_sampling(read_json(path / "generation_config.json", needed=False)),
         note=_note(kind, architecture, NOTES.get(kind, ""), instruct=instruct or task == "embed"),
+        own_template=template,
         sources=("its config.json",),
         tool_parser=_parser(kind, instruct=instruct),
         reasoning_parser=_parser(kind, instruct=instruct),
@@ -333,7 +337,7 @@ def _parser(kind: str, *, instruct: bool) -> str | None:
 
 def _note(kind: str, architecture: Architecture | None, *more: str, instruct: bool) -> str:
     known = f"What a {kind or 'model of its kind'} keeps in memory is not known here, so it cannot be sized."
-    return " ".join(filter(None, ("" if instruct else _NO_TEMPLATE, "" if architecture else known, *more)))
+    return " ".join(filter(None, ("" if instruct else NO_TEMPLATE, "" if architecture else known, *more)))
 
 
 def _kv_dtype(quantization: Table) -> str:

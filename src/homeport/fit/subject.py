@@ -80,7 +80,8 @@ def subject(
 
 def subject_of(found: Described, known: Model | None = None) -> ModelSubject:
     """Return what headers describe; `known` is the catalog's entry, where the model is one of its."""
-    return ModelSubject(model=known or found.model, weights=_by_engine(found), tensors=found.tensors)
+    model = replace(known, own_template=found.model.own_template) if known else found.model
+    return ModelSubject(model=model, weights=_by_engine(found), tensors=found.tensors)
 
 
 def _described(source: str, base: Path, name: str, engine_and_token: tuple[str, Secret | None]) -> Described:

@@ -1,4 +1,4 @@
-"""The chat template that a file names, instead of the one that the weights have."""
+"""The chat template: the one that a file names, else the one that the weights have, and what was found of it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from homeport.catalog import Model
+from homeport.catalog.own_template import OwnTemplate
+from homeport.chat_template.bounded import tried_within_bounds, unchecked
+from homeport.chat_template.finding import TemplateFinding
+from homeport.engines.base import EngineModule
 from homeport.errors import SpecError
 from homeport.spec import Spec
 
 _MOST_BYTES = 1 << 20
 """The longest published templates have 100 KB."""
+_NONE = "the model has none, as a pretrained one: an engine refuses chats, or takes a general one that it was not trained on"
+ANOTHER = 'engine.chat_template = "template.jinja" sets another'
 
 
 def with_template(model: Model, spec: Spec, spec_file: Path) -> Model:
     """Return the model with the template that the file names, if it names one. Raises `SpecError` as `template_file` does."""
     path = template_file(spec, spec_file)
-    return model if path is None else replace(model, chat_template=path)
+    if path is None:
+        return model
+    from homeport.catalog.inspect import NO_TEMPLATE
+
+    return replace(model, chat_template=path, note=model.note.replace(NO_TEMPLATE, "").strip())
 
 
 def template_file(spec: Spec, spec_file: Path) -> Path | None:
@@ -39,3 +49,44 @@ def template_file(spec: Spec, spec_file: Path) -> Path | None:
             hint="name a file with a Jinja template",
         )
     return path
+
+
+def tried_template(
+    model: Model | None, spec: Spec, engine: EngineModule
+) -> tuple[TemplateFinding, ...] | None:
+    """
+    Return what will not work with the template that the engine would take, of a model as `with_template` returns it.
+
+    None where nothing was tried and there is nothing to tell: vectors need none, and of a model of the catalog with the catalog's
+    weights the template in them is not read.
+    """
+    if spec.task == "embed" or model is None:
+        return None
+    if model.chat_template is not None and engine.FORMAT != "library":
+        return tried_within_bounds(model.chat_template.read_text(encoding="utf-8"))
+    return None if model.own_template is None else _tried_own(model.own_template, engine)
+
+
+def _tried_own(own: OwnTemplate, engine: EngineModule) -> tuple[TemplateFinding, ...]:
+    if engine.FORMAT == "library":
+        return (unchecked(f"{engine.TITLE} makes one of its own of the one in the weights"),)
+    if not own.there:
+        return (TemplateFinding(kind="none", text=_NONE),)
+    if not own.text:
+        return (unchecked(f"what {own.where} has in its place cannot be read"),)
+    return tried_within_bounds(own.text, own.for_tools)
+
+
+def told_of_template(model: Model | None, spec: Spec, spec_file: Path, engine: EngineModule) -> list[str]:
+    """Return what a plan warns of, each as a sentence, for a model as its files or headers describe it."""
+    if model is None:
+        return []
+    found = tried_template(with_template(model, spec, spec_file), spec, engine)
+    return [told(finding) for finding in found or ()]
+
+
+def told(finding: TemplateFinding) -> str:
+    """Return a finding as a plan tells it."""
+    if finding.kind == "unchecked":
+        return f"not checked: chat template: {finding.text}"
+    return f"chat template: {finding.text}; {ANOTHER}"

@@ -55,6 +55,7 @@ from homeport.targets.cloudrun.regions_fact import RegionsFact
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, ROAD_LABEL, read_labels
 from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
 from homeport.targets.cloudrun.startup_cache_found import unwanted_cache
+from homeport.targets.cloudrun.template_check import template_findings
 from homeport.targets.facts import ModelFact
 
 
@@ -272,6 +273,7 @@ class CloudRunTarget(CloudRunGraph):
             )
         front = FrontEndpoint.of(self.spec, self.launch.model)
         more = (*login_findings(self.settings, self.names.project),)
+        more += await template_findings(self.chosen.model, self.spec, module(self.chosen.engine))
         more += await self.api_gateway.findings() if self.api_gateway else ()
         more += tuple(self.road.findings()) if self.road else ()
         more += tuple(await self.iap.conditions()) if self.iap else ()

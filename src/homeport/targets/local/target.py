@@ -14,11 +14,7 @@ from homeport.catalog.served_for import served_for, untrained
 from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
 from homeport.engines.footprint import memory_limit
 from homeport.engines.registry import choose, published
-from homeport.errors import (
-    HomeportError,
-    MemoryTooSmall,
-    SpecError,
-)
+from homeport.errors import HomeportError, MemoryTooSmall, SpecError
 from homeport.fit import Fit, Serving, fit
 from homeport.fit.devices import this
 from homeport.fit.subject import published_as
@@ -37,7 +33,7 @@ from homeport.spec import Spec
 from homeport.spec import parse as parse_spec
 from homeport.supervisor.memory import COUNTS_MEMORY
 from homeport.supervisor.order import MOST, WITHIN_S
-from homeport.targets.chat_template import template_file, with_template
+from homeport.targets.chat_template import template_file, told_of_template, with_template
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import endpoint_key, facts, guard, weights_headers
 from homeport.targets.local.projector import ensure_found, projector_of, size_of
@@ -291,10 +287,7 @@ class LocalTarget:
         if self.model is not None:
             return self.model
         if weights not in self._inspected:
-            from homeport.catalog import inspect
-
-            read = inspect.from_folder if weights.is_dir() else inspect.from_gguf
-            self._inspected[weights] = read(weights, name=self.spec.model)
+            self._inspected[weights] = weights_headers.model_in(weights, name=self.spec.model)
         return self._inspected[weights]
 
     @cached_property
@@ -311,18 +304,16 @@ class LocalTarget:
         plan = await make_plan(self.spec.endpoint_name, "local", self.resources, (spare,))
         warnings = guard.warnings(self.spec) + ([self.model.note] if self.model and self.model.note else [])
         before = endpoint_record.load(self.folder)
-        if size is not None and (doubt := untrained(self._made(manifest), self.spec.task)):
-            warnings.append(doubt)
+        warnings += self._doubts(manifest, size)
         warnings += weights_headers.ensure_adapters(
             self.engine[0], self.adapters, self.weights, self.spec_file.parent
         )
         warnings += endpoint_key.warnings(self.key, self.spec.local.host, self.engine[1].engine, before)
         other = owner(self.spec, self.spec_file, self.home)
-        problems = []
+        foreign = f"{self.spec.name} belongs to {other}; {TAKE_OVER}"
+        problems = [foreign] if other and not self.take_over else []
         if other and self.take_over:
             warnings.append(f"this takes {self.spec.name} over from {other}, whose endpoint it is now")
-        elif other:
-            problems.append(f"{self.spec.name} belongs to {other}; {TAKE_OVER}")
         if size is not None and size.footprint is not None:
             needs = size.footprint.needs(self.spec.engine.parallel)
             if needs > self.machine.memory_available and ActionKind.CREATE in {
@@ -332,6 +323,16 @@ class LocalTarget:
         return replace(
             plan, facts=tuple(self._facts(size)), warnings=tuple(warnings), problems=tuple(problems)
         )
+
+    def _doubts(self, manifest: Manifest | None, size: Fit | None) -> list[str]:
+        """Return what may go wrong with the model, as far as its files or headers tell."""
+        made = read = self._made(manifest)
+        if self.model and self.spec.weights and manifest:
+            read = weights_headers.model_in(path_of(manifest), name=self.spec.model)
+        elif self.model and self._headers:
+            read = self._headers.model
+        doubts = told_of_template(read, self.spec, self.spec_file, self.engine[0])
+        return list(filter(None, [untrained(made, self.spec.task) if size is not None else "", *doubts]))
 
     @property
     def all_weights(self) -> tuple[Weights, ...]:

@@ -16,6 +16,7 @@ from homeport.weights.sources.hub import HubSource
 from homeport.weights.sources.registry import parse
 
 if TYPE_CHECKING:
+    from homeport.catalog import Model
     from homeport.catalog.described import Described
     from homeport.catalog.safetensors_header import SafetensorsTensor
     from homeport.engines.base import AdapterRank, EngineModule
@@ -40,6 +41,13 @@ def described(source: str, wanted: Format, base: Path, *, name: str) -> Describe
     pin = parsed.pin(wanted)
     folder = parsed.folder(Path(), pin)
     return of_path(folder / pin.files[0].path if wanted == "gguf" else folder, name=name)
+
+
+def model_in(weights: Path, *, name: str) -> Model:
+    """Return the model in a folder or GGUF file, called `name`, as its own files say. Raises `WeightsError`."""
+    from homeport.catalog import inspect
+
+    return (inspect.from_folder if weights.is_dir() else inspect.from_gguf)(weights, name=name)
 
 
 def adapter_rank(engine: EngineModule, adapters: Sequence[Path], base: Path) -> int:
