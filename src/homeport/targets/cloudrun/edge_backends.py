@@ -198,6 +198,8 @@ def findings(
                 f"{backend.endpoint} takes requests from within its network alone, which no load balancer of the internet is in",
                 f"remove isolated from [access] in the file of {backend.endpoint}, or {remedy}",
             )
+        elif backend.service.get("iapEnabled"):
+            yield problem(subject, *_behind_iap(backend))
         elif address not in backend.service.get("customAudiences", ()) and not backend.public:
             yield problem(
                 subject,
@@ -220,10 +222,20 @@ def _past_its_screen(backend: NamedBackend) -> tuple[str, str]:
     )
 
 
+def _behind_iap(backend: NamedBackend) -> tuple[str, str]:
+    name = backend.endpoint
+    return (
+        f"{name} stands behind Identity-Aware Proxy, which does not take the ID tokens by which callers come to this address",
+        f"let callers take the place of iap in the [access] of the file of {name}, and say `homeport up --on cloudrun` with it, or take {backend.key}",
+    )
+
+
 def misfit_of(backend: NamedBackend, front: FrontEndpoint) -> Misfit | None:
-    """Return why an endpoint that was found may not be led to: past its screen, or where it shares and differs; None for nothing."""
+    """Return why an endpoint that was found may not be led to: past its screen, behind Identity-Aware Proxy, or where it shares and differs; None for nothing."""
     if backend.past_its_screen:
         return Misfit(*_past_its_screen(backend))
+    if backend.service.get("iapEnabled"):
+        return Misfit(*_behind_iap(backend))
     return _unlike(backend, front) if backend.percent else None
 
 

@@ -170,6 +170,8 @@ class ObservedDeployment:
     """The caller's own token, for the right audience."""
     entrants: tuple[Entrant, ...] = ()
     """Whom Identity-Aware Proxy lets in; empty where none stands before it."""
+    entrants_unread: str = ""
+    """Why it is not known whom it lets in; '' where it is."""
 
     @property
     def refusals(self) -> frozenset[int]:

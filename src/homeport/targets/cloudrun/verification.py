@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from homeport.certificates import certificates
 from homeport.endpoint import Endpoint
@@ -17,6 +17,7 @@ from homeport.errors import (
     ApiDisabled,
     HomeportError,
     NetworkError,
+    NoCredentials,
     NotFound,
     VerificationFailed,
 )
@@ -205,11 +206,21 @@ class Verifier:
                 bucket=promise.bucket,
                 stranger=await stranger_token(self.google, self.stranger, origin, signs=signs),
                 elsewhere=await elsewhere_token(self.google, signs=bool(signs)),
-                entrants=await entering(self.google, str(service["name"])) if signs else (),
+                **(await self._entrants(service) if signs else {}),
                 own=await _own(subject.endpoint),
             )
             more = await verify_deployed(deployed, only=self.only, on_result=self.on_result)
         return begun.report(promise.subject, (*results, *more))
+
+    async def _entrants(self, service: Body) -> dict[str, Any]:  # Any: arguments of `ObservedDeployment`
+        """Return who may come in through Identity-Aware Proxy, or why that is not known."""
+        try:
+            return {"entrants": await entering(self.google, str(service["name"]))}
+        except NoCredentials:
+            raise
+        except HomeportError as error:
+            why = f"who comes in through Identity-Aware Proxy could not be read: {error}"
+            return {"entrants_unread": f"{why} - {error.hint}" if error.hint else why}
 
     async def _awake(self, endpoint: Endpoint) -> None:
         """

@@ -63,6 +63,23 @@ def bodies(deployer: WithEdge, kind: str) -> dict[str, Any]:  # Any: JSON
     }
 
 
+@pytest.mark.parametrize("how", [{"path": "/small"}, {"header": ("x-tier", "large")}, {"percent": 10}])
+def test_nothing_is_led_to_an_endpoint_behind_identity_aware_proxy(
+    how: dict[str, Any],
+) -> None:  # Any: fields
+    service = {"name": OTHER.removeprefix("v2/"), "customAudiences": [ADDRESS], "iapEnabled": True}
+    backend = NamedBackend(endpoint="other", service=service, model="demo", screened=False, **how)
+    (found,) = findings((backend,), ADDRESS, FRONT)
+    misfit = misfit_of(backend, FRONT)
+    assert (found.verdict.value, misfit is not None) == ("problem", True)
+    assert "stands behind Identity-Aware Proxy" in found.text
+    open_one = replace(backend, service={**service, "iapEnabled": False})
+    assert (misfit_of(open_one, FRONT), next(findings((open_one,), ADDRESS, FRONT)).verdict.value) == (
+        None,
+        "ok",
+    )
+
+
 def test_a_path_leads_to_another_endpoint_without_its_first_part(deployer: WithEdge) -> None:
     deployer.deployed(other(deployer))
     plan, after = deployer.up(deployer.behind(backends=PATHS, requests_per_minute=60))

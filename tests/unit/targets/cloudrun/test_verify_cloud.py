@@ -193,6 +193,14 @@ def test_a_deployment_as_planned_passes_everything() -> None:
     assert outcomes(deployed(), Outcome.PASSED).keys() == NAMES
 
 
+def test_who_may_not_see_whom_identity_aware_proxy_lets_in_is_told_that_this_was_not_checked() -> None:
+    seen = deployed(entrants_unread="you lack it - gcloud grants it")
+    skipped = outcomes(seen, Outcome.SKIPPED)
+    assert skipped["private"] == "not checked: you lack it - gcloud grants it"
+    opened = replace(seen, service={**seen.service, "invokerIamDisabled": True})
+    assert "private" in outcomes(opened, Outcome.FAILED), "what was seen to be open is told all the same"
+
+
 def test_without_a_token_every_known_path_of_every_engine_is_asked() -> None:
     front = Front()
     one = deployed(front)
