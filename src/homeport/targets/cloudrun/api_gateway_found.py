@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from homeport.errors import ApiDisabled, HomeportError, Incomplete, NoCredentials, NotFound
@@ -10,6 +10,7 @@ from homeport.google import Google
 from homeport.json_types import Json
 from homeport.reconcile import Resource
 from homeport.resources.google import api_gateway as parts
+from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.rest import LABEL, RestResource
 from homeport.targets.cloudrun.api_gateway import WORD, EndpointApiGateway, account_of
 from homeport.targets.cloudrun.inventory import Inventory, Unread
@@ -18,11 +19,16 @@ from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL
 
 
 async def unwanted_api_gateway(
-    google: Google, names: Names, wanted: EndpointApiGateway | None, labels: Mapping[str, str]
+    google: Google,
+    names: Names,
+    wanted: EndpointApiGateway | None,
+    labels: Mapping[str, str],
+    granted: Sequence[Grant] = (),
 ) -> list[Resource]:
     """
     Return what another state of the file has left: all of it without a gateway, else configs, keys and gateways of before.
 
+    A gateway that leaves the file goes before its clients' keys and what its account is `granted`: until then it serves.
     Nothing is asked of API Gateway where neither the account tells of one that it was made after nor the service, in its `labels`. Raises `Incomplete` where something could not be read.
     """
     who = account_of(google, names)
@@ -32,10 +38,23 @@ async def unwanted_api_gateway(
         return []
     there = await _marked(google, names.name, (who.id,) if ours else ())
     if wanted is None:
-        return [*there, *([who] if ours else [])]
+        rights = tuple(grant.id for grant in granted if who.id in grant.needs)
+        return [*_gateways_first(there, rights), *([who] if ours else [])]
     paths = {part.address.path for part in (wanted.api, wanted.config, wanted.gateway)}
     kept = {key.id for key in wanted.keys}
     return [part for part in there if part.id not in kept and _path(part) not in paths]
+
+
+def _gateways_first(there: Sequence[Resource], rights: tuple[str, ...]) -> Iterator[Resource]:
+    """Yield all of it, gateways so that they go before keys and `rights`, and keys before `rights`."""
+    keys = tuple(part.id for part in there if isinstance(part, parts.ClientKey))
+    for part in there:
+        if isinstance(part, parts.ClientKey):
+            yield replace(part, after=(*part.after, *rights))
+        elif isinstance(part, RestResource) and part.kind == parts.GATEWAY:
+            yield replace(part, after=(*part.after, *keys, *rights))
+        else:
+            yield part
 
 
 async def find_api_gateway(

@@ -102,14 +102,11 @@ async def around(deployed: ObservedDeployment) -> Finding:
     ingress = deployed.service.get("ingress", INGRESS_ALL)
     if ingress != deployed.planned.ingress:
         return failed(f"ingress is {ingress}, not {deployed.planned.ingress}", ingress=ingress)
-    ports = [
-        container.get("name", "")
-        for container in deployed.revision.get("containers", ())
-        if container.get("ports")
-    ]
+    containers = deployed.revision.get("containers", ())
+    ports = [container.get("name", "") for container in containers if container.get("ports")]
     if len(ports) > 1:
         return failed(f"several containers take requests: {', '.join(ports)}", containers=ports)
-    if not deployed.revision.get("containers"):
+    if not containers:
         return skipped("not checked: Cloud Run does not tell which containers the revision has")
     known = list(addresses_of(deployed.service))
     others = [url for url in known if url != deployed.front]
@@ -146,23 +143,27 @@ async def private(deployed: ObservedDeployment) -> Finding:
     if wrong := iap_misfit(deployed):
         return failed(wrong, iap=sorted({one.member for one in deployed.entrants}))
     bindings = deployed.policy.get("bindings", ())
-    opened = sorted({member for binding in bindings for member in binding.get("members", ())} & _EVERYBODY)
-    if opened:
-        by = [binding["role"] for binding in bindings if set(binding.get("members", ())) & _EVERYBODY]
-        return failed(f"{' and '.join(opened)} may call it, by {', '.join(by)}", members=opened, roles=by)
     members = sorted({member for binding in bindings for member in binding.get("members", ())})
+    if opened := sorted(_EVERYBODY.intersection(members)):
+        roles = [binding["role"] for binding in bindings if set(binding.get("members", ())) & _EVERYBODY]
+        return failed(
+            f"{' and '.join(opened)} may call it, by {', '.join(roles)}", members=opened, roles=roles
+        )
     named = {caller.casefold() for caller in deployed.planned.callers}
-    calling = {
-        member for binding in bindings if binding["role"] in INVOKERS for member in binding.get("members", ())
-    }
-    if unnamed := frozenset(member for member in calling if member.casefold() not in named):
+    calls = [binding for binding in bindings if binding["role"] in INVOKERS]
+    calling = frozenset(member for binding in calls for member in binding.get("members", ()))
+    leaving = frozenset(each for each in calling if each.casefold() in deployed.planned.leaving - named)
+    if unnamed := frozenset(each for each in calling - leaving if each.casefold() not in named):
         return failed(
             f"{_listed(unnamed)} may call it, though [access] callers does not name them: `homeport up` takes that back",
             members=members,
         )
     if deployed.entrants_unread:
         return skipped(f"not checked: {deployed.entrants_unread}", members=members)
-    return passed(f"{len(members)} named callers, besides those of the project", members=members)
+    until = f", and {_listed(leaving)} until this `up` takes it away" if leaving else ""
+    return passed(
+        f"{len(members) - len(leaving)} named callers, besides those of the project{until}", members=members
+    )
 
 
 async def mount(deployed: ObservedDeployment) -> Finding:

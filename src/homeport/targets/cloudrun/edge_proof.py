@@ -16,7 +16,7 @@ from homeport.targets.cloudrun.api_gateway_proof import with_api_gateway
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import FrontEndpoint, NamedBackend, find_backends, misfit_of
 from homeport.targets.cloudrun.edge_names import EdgeNames
-from homeport.targets.cloudrun.expected import promise_of
+from homeport.targets.cloudrun.expected import promise_of, while_proven
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observed_deployment import OtherEndpoint
 from homeport.targets.cloudrun.preflight.networks import paths_of
@@ -153,6 +153,7 @@ async def expected_at(target: CloudRunTarget, endpoint: Endpoint, service: Body,
     edge, revision = target.edge, proving or "-"
     at = await proven_at(edge.parts if edge else None, target.names, endpoint, service, revision)
     promise = await promise_of(target, at)
+    promise = while_proven(target, promise) if proving else promise
     if edge is None:
         return promise
     ingress = str(service.get("ingress") or OPEN) if proving else CLOSED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from homeport.endpoint import Endpoint
@@ -72,6 +72,11 @@ async def promise_of(target: CloudRunTarget, endpoint: Endpoint) -> Expectation:
     return Expectation(subject=subject, planned=planned, bucket=bucket)
 
 
+def while_proven(target: CloudRunTarget, promise: Expectation) -> Expectation:
+    """Return what a revision is held to in its proof, after which accounts of the endpoint's own lose what the file wants no more."""
+    return replace(promise, planned=replace(promise.planned, leaving=frozenset(own_members(target.names))))
+
+
 def refuse_other(
     target: CloudRunTarget, promise: Expectation, revision: str, marks: Mapping[str, str]
 ) -> None:
@@ -124,8 +129,10 @@ async def _look(stored: StoredWeights) -> _Lies:
 
 def _let_in(target: CloudRunTarget) -> dict[str, Any]:  # Any: arguments of `ExpectedDeployment`
     leaving = target.switch.leaving if target.switch else ()
-    callers = frozenset((*target.callers, *own_members(target.names), *leaving))
-    return {"callers": callers, "entrants": frozenset(target.spec.access.iap)}
+    return {
+        "callers": frozenset((*target.callers, *leaving)),
+        "entrants": frozenset(target.spec.access.iap),
+    }
 
 
 def _screened(target: CloudRunTarget) -> dict[str, Any]:  # Any: arguments of `ExpectedDeployment`

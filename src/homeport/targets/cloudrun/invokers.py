@@ -70,8 +70,9 @@ async def unexpected_invokers(google: Google, names: Names, callers: Collection[
     except (NotFound, ApiDisabled):
         return []
     named = {member.casefold() for member in callers}
+    own = own_members(names)
     return [
-        _grant(google, names, binding["role"], member)
+        _grant(google, names, binding["role"], member, runs_as=own.get(member.casefold(), ""))
         for binding in live.get("bindings", ())
         if binding["role"] in INVOKERS and not binding.get("condition")
         for member in binding.get("members", ())
@@ -89,8 +90,10 @@ def own_members(names: Names) -> dict[str, str]:
     return {f"serviceaccount:{names.email(id_)}".casefold(): id_ for id_ in (*beside, names.edge_account)}
 
 
-def _grant(google: Google, names: Names, role: str, member: str, needs: tuple[str, ...] = ()) -> Grant:
-    runs_as = own_members(names).get(member.casefold(), "")
+def _grant(
+    google: Google, names: Names, role: str, member: str, needs: tuple[str, ...] = (), runs_as: str = ""
+) -> Grant:
+    """Return a grant on the model's service; `runs_as` is the endpoint's own account that it goes before, '' for none."""
     make = ServingGrant if runs_as else Grant
     return make(
         google=google,

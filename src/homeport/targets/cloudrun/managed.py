@@ -22,7 +22,7 @@ from homeport.resources.google.service import ROLE, Service, ServiceIdentity, Se
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun, Guard, Spec
-from homeport.targets.cloudrun.agent_secrets import possible_secrets
+from homeport.targets.cloudrun.agent_secrets import account_id, possible_secrets
 from homeport.targets.cloudrun.api_gateway_found import find_api_gateway, tells_of_api_gateway
 from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
 from homeport.targets.cloudrun.edge_found import needs_by_kind
@@ -94,6 +94,7 @@ MAKE: Mapping[str, _Make] = {
 _ACCOUNT = "service account"
 """Where these cannot be listed none goes: its grants would be left behind, and it costs nothing."""
 _GRANTED_ON = ("repository", "bucket", "secret")
+_GRANTS_ON = "grants on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,8 @@ async def find_managed(
     else:
         things |= schedule
     grants, unread = await _grants(google, name, inventory, things)
+    if _unseen_secrets((*inventory.unread, *unread)):  # As with those: it tells that a secret may let it in.
+        things = {id_: thing for id_, thing in things.items() if not _runs_agent(google, name, thing)}
     of_road, unsure = await found_grants(google, name, inventory)
     entrants, untold = await found_entrants(google, name, inventory)
     return FoundResources(
@@ -161,6 +164,16 @@ def _keeps_warm(inventory: Inventory, resource: RestResource) -> bool:
 
 def _tells_of_gateway(inventory: Inventory, resource: RestResource) -> bool:
     return resource.kind == _ACCOUNT and tells_of_api_gateway(inventory, _short(resource))
+
+
+def _unseen_secrets(unread: Iterable[Unread]) -> bool:
+    return any(
+        failure.kind == "secret" or failure.what.startswith(f"{_GRANTS_ON} secret/") for failure in unread
+    )
+
+
+def _runs_agent(google: Google, name: str, resource: RestResource) -> bool:
+    return resource.kind == _ACCOUNT and _short(resource) == account_id(google, name)
 
 
 def tables_of(spec: Spec) -> list[str]:
@@ -306,7 +319,7 @@ async def _grants(
     unread: list[Unread] = []
     for (need, known_as, path, api), bindings in zip(on, answers, strict=True):
         if isinstance(bindings, HomeportError):
-            unread.append(Unread(kind="grant", region="", what=f"grants on {known_as}", error=bindings))
+            unread.append(Unread(kind="grant", region="", what=f"{_GRANTS_ON} {known_as}", error=bindings))
             continue
         grants += [
             Grant(

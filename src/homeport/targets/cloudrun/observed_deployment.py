@@ -109,6 +109,8 @@ class ExpectedDeployment:
     """Members that come in through Identity-Aware Proxy; empty where none stands before it."""
     callers: frozenset[str] = frozenset()
     """Members that may call it, such as `user:YOU@EXAMPLE.COM`, besides those of the project."""
+    leaving: frozenset[str] = frozenset()
+    """Members in lower case that may call it until what runs as them has gone, which is after the proof of a revision."""
     bucket: str = ""
     """The bucket of the weights, by its name."""
     prefixes: frozenset[str] = frozenset()

@@ -205,7 +205,7 @@ class CloudRunTarget(CloudRunGraph):
         labels = live_labels or {}
         parts = await unwanted_parts(self.google, self.names, self.edge, labels)
         watched = await unwanted_observing(self.google, self.names, self.observing, labels)
-        parts += await unwanted_api_gateway(self.google, self.names, self.api_gateway, labels)
+        parts += await unwanted_api_gateway(self.google, self.names, self.api_gateway, labels, invokers)
         parts += await unwanted_screen(self.foundations, labels)
         parts += await unwanted_road(
             self.google, self.names, self.road, labels, template=self.foundations.guard, leftovers=parts
@@ -220,7 +220,8 @@ class CloudRunTarget(CloudRunGraph):
         parts = [*before_services(parts, gone), *gone]
         # Where there is only no room now, a cache is still wanted, and the account that writes it stays.
         parts += await unwanted_cache(self.google, self.names, there, wanted=self.keeps is not None)
-        readers = await unwanted_readers(self.google, self.names, self._agents_secrets)
+        stays = self.spec.agent is not None
+        readers = await unwanted_readers(self.google, self.names, self._agents_secrets, stays=stays)
         beside = [*self.beside_it.unwanted([*invokers, *readers]), *readers]
         own = [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self.unwanted_grants()]
         return [*own, *await self._unwanted_in_further_regions(labels, own)]

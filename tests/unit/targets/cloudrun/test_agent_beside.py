@@ -37,7 +37,7 @@ from homeport.resources.google.object import Object
 from homeport.resources.google.traffic import latest
 from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.agent_check import ReachedAgent, answers
-from homeport.targets.cloudrun.expected import promise_of
+from homeport.targets.cloudrun.edge_proof import expected_at
 from homeport.targets.cloudrun.verification import Verifier, endpoint_of
 from homeport.verify import Finding, Outcome, Result
 from homeport.wheel import constraints, own_wheel
@@ -91,22 +91,15 @@ def test_without_its_table_the_next_up_takes_the_agent_away_and_leaves_the_model
     )
 
 
-@pytest.mark.parametrize("stranger", ["", "user:stranger@example.com"])
-def test_the_proof_of_a_new_revision_takes_an_agent_that_leaves_for_no_stranger(
-    deployer: WithAgentTable, stranger: str
-) -> None:
-    """Its right goes after that, since it serves until then."""
-    deployer.deployed(deployer.with_table(tools=["calculator"]))
-    if stranger:
-        held = dict(deployer.cloud.access.policy("run", PATH.removeprefix("v2/")))
-        opened = [{**one, "members": [*one["members"], stranger]} for one in held["bindings"]]
-        deployer.cloud.access.set_policy("run", PATH.removeprefix("v2/"), {**held, "bindings": opened})
+def who_may_call(deployer: WithAgentTable, *, proving: bool) -> Result:
+    """What a check finds of a service whose file has no agent any more: in the proof of another revision, or in a `verify`."""
     target = deployer.made(deployer.wanted(context=4096))
 
     async def work() -> Result:
         async with google_for(deployer.cloud) as google:
             service = await google.get("run", PATH)
-            promise = await promise_of(target, endpoint_of(google, service, target.launch.model))
+            endpoint = endpoint_of(google, service, target.launch.model)
+            promise = await expected_at(target, endpoint, service, latest(service) if proving else "")
             verifier = Verifier(
                 google=google,
                 stranger=target.names.email(target.names.builder),
@@ -116,9 +109,55 @@ def test_the_proof_of_a_new_revision_takes_an_agent_that_leaves_for_no_stranger(
             (result,) = (await verifier.report(promise, service, latest(service))).results
             return result
 
-    result = act(work())
-    assert result.outcome is (Outcome.FAILED if stranger else Outcome.PASSED), result
-    assert MEMBER not in result.detail
+    return act(work())
+
+
+@pytest.mark.parametrize("stranger", ["", "user:stranger@example.com"])
+def test_the_proof_of_a_new_revision_takes_an_agent_that_leaves_for_no_stranger(
+    deployer: WithAgentTable, stranger: str
+) -> None:
+    """Its right goes after that, since it serves until then; nobody has named it."""
+    deployer.deployed(deployer.with_table(tools=["calculator"]))
+    if stranger:
+        held = dict(deployer.cloud.access.policy("run", PATH.removeprefix("v2/")))
+        opened = [{**one, "members": [*one["members"], stranger]} for one in held["bindings"]]
+        deployer.cloud.access.set_policy("run", PATH.removeprefix("v2/"), {**held, "bindings": opened})
+    result = who_may_call(deployer, proving=True)
+    if stranger:
+        assert result.outcome is Outcome.FAILED, result
+        assert MEMBER not in result.detail
+    else:
+        assert result.outcome is Outcome.PASSED, result
+        assert f"and {MEMBER} until this `up` takes it away" in result.detail
+        named = len(result.evidence["members"]) - 1
+        assert result.detail.startswith(f"{named} named callers")
+
+
+def test_verify_finds_an_account_of_the_endpoints_own_that_was_left_with_a_right(
+    deployer: WithAgentTable,
+) -> None:
+    deployer.deployed(deployer.with_table(tools=["calculator"]))
+    result = who_may_call(deployer, proving=False)
+    assert result.outcome is Outcome.FAILED, result
+    assert f"{MEMBER} may call it, though [access] callers does not name them" in result.detail
+
+
+@pytest.mark.parametrize("account", ["home-agent", "home-gateway", "home-edge"])
+@pytest.mark.parametrize("with_agent_too", [False, True])
+def test_a_caller_that_is_an_account_of_the_endpoints_own_needs_nothing_that_the_file_has_not(
+    account: str, with_agent_too: bool
+) -> None:
+    deployer = WithAgentTable("ollama")
+    member = f"serviceAccount:{account}@rehearsal.iam.gserviceaccount.com"
+    table = deployer.with_table(tools=["calculator"]) if with_agent_too else deployer.wanted()
+    wanted = spec.parse({**table.model_dump(exclude_none=True), "access": {"callers": [member]}})
+    target = deployer.made(wanted)
+    plan, _ = act(target.plan())
+    ids = [action.resource.id for action in plan.pending]
+    granted = {id_ for id_ in ids if account in id_ and id_.endswith("/service/home")}
+    assert granted == {f"grant/run.servicesInvoker/{account}/service/home"}
+    known_as = "google_service_account.agent.email" if with_agent_too and account == "home-agent" else member
+    assert known_as in "\n".join(export("terraform", target.resources()).values())
 
 
 def test_a_service_of_that_name_which_is_not_homeports_stays(deployer: WithAgentTable) -> None:

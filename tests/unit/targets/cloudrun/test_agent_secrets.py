@@ -21,7 +21,7 @@ from gcp_rehearsal.cloud import Cloud
 from gcp_rehearsal.faults import Fault
 from homeport.agents.mcp_servers import McpServer
 from homeport.agents.service.container import agent_of
-from homeport.errors import GoogleError, SpecError
+from homeport.errors import GoogleError, HomeportError, SpecError
 from homeport.export import export
 from homeport.progress import Silent
 from homeport.reconcile import ActionKind, destroy
@@ -205,6 +205,92 @@ def test_a_down_that_was_killed_before_it_took_that_back_is_completed_by_the_nex
         deployer.cloud.forget(kept)
     deployer.down(wanted, purge=True)
     assert account is (readers(deployer.cloud) == set())
+
+
+@contextmanager
+def forbidden(cloud: Cloud, *calls: str) -> Iterator[None]:
+    """Have Secret Manager forbid some calls on secrets, and expect that as the error."""
+    cloud.faults += [
+        Fault(method=f"secretmanager.projects.secrets.{call}", status=403, times=999) for call in calls
+    ]
+    with pytest.raises(HomeportError):
+        yield
+    cloud.faults.clear()
+
+
+def has_account(cloud: Cloud) -> bool:
+    """Tell whether the agent's account is there."""
+    return bool(cloud.store.get("iam", "projects/rehearsal/serviceAccounts/" + MEMBER.partition(":")[2]))
+
+
+@pytest.fixture
+def left(deployer: WithAgentTable) -> WithAgentTable:
+    """Where the agent has left the file and gone, and what it may read could not be taken back."""
+    deployer.deployed(deployer.with_table(**TABLE))
+    with forbidden(deployer.cloud, "setIamPolicy"):
+        deployer.up(deployer.wanted())
+    assert deployer.agent is None
+    assert has_account(deployer.cloud)
+    assert readers(deployer.cloud) == {MEMBER}
+    return deployer
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_a_right_that_outlived_the_agent_is_found_where_it_was_granted_and_taken_back(
+    left: WithAgentTable, command: str
+) -> None:
+    if command == "down":
+        left.down(left.wanted(), purge=True)
+    else:
+        _, after = left.up(left.wanted())
+        assert after.pending == ()
+    assert readers(left.cloud) == set()
+    assert not has_account(left.cloud)
+
+
+def test_a_right_that_outlived_the_agent_is_taken_back_from_the_one_that_comes_after_it(
+    left: WithAgentTable,
+) -> None:
+    """Its service never had that secret, so that nothing but the secret tells of it."""
+    wanted = left.with_table(mcp=[URL])
+    with forbidden(left.cloud, "setIamPolicy"):
+        left.up(wanted)
+    assert left.agent, "the right goes last"
+    assert readers(left.cloud) == {MEMBER}
+    _, after = left.up(wanted)
+    assert after.pending == ()
+    assert readers(left.cloud) == set()
+    assert has_account(left.cloud)
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+@pytest.mark.parametrize("call", ["list", "getIamPolicy"])
+def test_the_account_of_an_agent_that_is_gone_stays_until_its_rights_could_be_looked_for(
+    left: WithAgentTable, command: str, call: str
+) -> None:
+    with forbidden(left.cloud, call):
+        if command == "up":
+            left.up(left.wanted())
+        else:
+            left.down(left.wanted(), purge=True)
+    assert has_account(left.cloud)
+    assert readers(left.cloud) == {MEMBER}
+    left.down(left.wanted(), purge=True)
+    assert not has_account(left.cloud)
+    assert readers(left.cloud) == set()
+
+
+@pytest.mark.parametrize("call", ["list", "getIamPolicy"])
+def test_an_agent_that_stays_needs_no_right_to_look_at_every_secret(
+    deployer: WithAgentTable, call: str
+) -> None:
+    wanted = deployer.with_table(mcp=[URL])
+    deployer.deployed(wanted)
+    deployer.cloud.faults.append(
+        Fault(method=f"secretmanager.projects.secrets.{call}", status=403, times=999)
+    )
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
 
 
 def delete(cloud: Cloud, service: str) -> None:

@@ -206,6 +206,26 @@ def test_a_gateway_that_leaves_the_file_may_call_the_service_until_what_else_cha
     assert [one for one in deployer.cloud.access.grants() if one[3] == ACCOUNT] == []
 
 
+def test_a_gateway_that_cannot_be_deleted_keeps_its_keys_and_may_go_on_calling_the_service() -> None:
+    deployer = WithGateway()
+    deployer.deployed(deployer.keyed())
+    method = "apigateway.projects.locations.gateways.delete"
+    deployer.cloud.faults.append(Fault(method=method, status=403, times=99))
+    with pytest.raises(HomeportError):
+        deployer.up(deployer.wanted())
+    assert keys_of(deployer).keys() == {"alice", "bob"}
+    assert [one for one in deployer.cloud.access.grants() if one[3] == ACCOUNT]
+    deployer.cloud.faults.clear()
+    plan, after = deployer.up(deployer.wanted())
+    gone = [one.resource.id for one in plan.pending]
+    right = f"grant/run.servicesInvoker/{ACCOUNT.partition(':')[2].partition('@')[0]}/service/home"
+    last = ["api-gateway/home in europe-west1", "api-key/home-alice", right, "service-account/home-edge"]
+    assert [one for one in gone if one in last] == last
+    assert after.pending == ()
+    assert keys_of(deployer) == {}
+    assert [one for one in deployer.cloud.access.grants() if one[3] == ACCOUNT] == []
+
+
 def test_down_leaves_nothing_and_takes_the_gateway_before_the_service() -> None:
     deployer = WithGateway()
     wanted = deployer.keyed()
