@@ -15,12 +15,15 @@ from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 
-async def with_iap(target: CloudRunTarget) -> CloudRunTarget:
-    """Return the target with the proxy of its file's `access.iap`, and that it is turned on or off before what serves."""
+async def with_iap(target: CloudRunTarget, *, changing: bool) -> CloudRunTarget:
+    """
+    Return the target with the proxy of its file's `access.iap`, and where it is for `changing` what is there, that the proxy is turned
+    on or off before what serves.
+    """
     members = target.spec.access.iap
     if members:
         target = replace(target, iap=await endpoint_iap(target.google, target.names, members))
-    if not await _serves_without(target.google, target.names, bool(members)):
+    if not changing or not await _serves_without(target.google, target.names, bool(members)):
         return target
     if members:
         invokers = await unexpected_invokers(target.google, target.names, target.callers)

@@ -319,7 +319,7 @@ class CloudRunLifecycle:
         )  # fmt: skip
         observed = await with_uptime(with_observe(bare_target))
         ready = with_agent(with_gateway(observed))
-        ready = await with_iap(ready)
+        ready = await with_iap(ready, changing=asking)
         target = await with_road(await with_edge(ready, prove, via=self.via, first=self.first))
         if asking:
             target = await self._with_hub_access(target)

@@ -51,7 +51,7 @@ class Proxied(Deployer):
     """Deploys a service that stands behind the proxy where the file says so."""
 
     async def finished(self, target: CloudRunTarget) -> CloudRunTarget:
-        return await with_iap(target)
+        return await with_iap(target, changing=True)
 
     def through(self, *members: str) -> spec.Spec:
         access = {"iap": list(members)} if members else {"callers": ["user:friend@example.com"]}
