@@ -83,7 +83,10 @@ def test_its_steps_are_those_of_the_builds_of_up_and_only_docker_is_put_into_a_s
         for step in one.body["steps"]:
             same = made[f"{one.name}-{step['id']}"]
             for key in ("name", "script", "env", "secretEnv"):
-                assert same.get(key) == step.get(key), key
+                # A pipeline has a folder for each image.
+                assert str(same.get(key)).replace(f'"/workspace/{one.name}"', '"/workspace"') == str(
+                    step.get(key)
+                ), key
             if step["id"] == "build":
                 assert f"\n{' '.join(['docker', *step['args']])}\ndocker push " in same["args"][1]
         assert one.body["options"].items() <= build["options"].items()
@@ -135,7 +138,7 @@ def test_what_stands_before_is_made_as_the_script_of_gcloud_makes_it() -> None:
     others = [part for part in parts if part not in script]
     assert len(parts) - len(others) > 20
     assert {part.split()[1] for part in others} == {"image", "weights", "service", "the"}
-    last = script.rpartition("\nif there gcloud run services describe home")[2]
+    last = script.rpartition("\nif serves home ")[2]
     assert "grant user:friend@example.com roles/run.servicesInvoker" in last, (
         "who may call it is said of a service that is there"
     )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from homeport.export import encryption, gcloud, knative, shell
+from homeport.export.build_steps import CLI, ENV, steps_of
 from homeport.export.builds import (
     Blanks,
     ExportedBuild,
     build_yaml,
     builds,
-    exists_command,
     left_behind,
     seconds,
 )
@@ -21,7 +21,7 @@ from homeport.export.graph import OF_EDGE, ResourceKind, Things
 from homeport.export.held import MARK, door, held
 from homeport.export.text import comment, head, listed, to_yaml
 from homeport.google import IamResource
-from homeport.json_types import Json, JsonObject
+from homeport.json_types import JsonObject
 from homeport.reconcile import Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.iam_binding import Grant
@@ -36,11 +36,9 @@ KNOWS = gcloud.KNOWS
 """The kinds of resources that it makes: those of the script, whose commands are its steps."""
 
 FILE, PREPARE = "cloudbuild.yaml", "prepare.sh"
-CLI = "gcr.io/google.com/cloudsdktool/google-cloud-cli:slim"
-"""The image whose steps call gcloud."""
 _LONGEST_S = 86400
 """Of any build, by Cloud Build's rule."""
-_ORDER = ("name", "id", "waitFor", "timeout", "entrypoint", "secretEnv")
+_ORDER = ("name", "id", "waitFor", "timeout", "dir", "entrypoint", "secretEnv")
 _VERSION = re.compile(r"(projects/[^/]+/secrets/[^/]+/versions)/(.+)")
 
 _LOOSE = {"substitutionOption": "ALLOW_LOOSE"}
@@ -143,12 +141,12 @@ class Pipeline:
             for build in _builds(region):
                 # A GGUF goes into the image by way of the bucket.
                 before = [ends[need] for need in build.thing.needs if need in ends]
-                yield from (steps := _steps_of(build, before, begin))
+                yield from (steps := steps_of(build, before, begin))
                 ends[build.thing.id] = str(steps[-1]["id"])
             for service in (one for one in region.own if isinstance(one, Service)):
                 own = "" if service is region.service else f"-{service.own_name}"
                 name = f"{_prefix(region)}deploy{own}"
-                yield {"name": CLI, "id": name, "env": _ENV, "script": _deploy(region, service)}
+                yield {"name": CLI, "id": name, "env": ENV, "script": _deploy(region, service)}
                 begin = [name]
 
 
@@ -159,21 +157,6 @@ def _prefix(region: Things) -> str:
 
 def _builds(region: Things) -> list[ExportedBuild]:
     return [replace(build, name=f"{_prefix(region)}{build.name}") for build in builds(region)]
-
-
-def _steps_of(build: ExportedBuild, before: list[str], begin: list[str]) -> list[Body]:
-    """Return the steps of one build, each after the one before; the first `before` what it needs, or where all may `begin`."""
-    steps: list[Body] = []
-    if isinstance(build.thing, ContainerImage):
-        steps.append(_look(build.name, build.thing, begin))
-        before = [*before, f"{build.name}-look"]
-    for number, step in enumerate(build.body["steps"]):
-        name = f"{build.name}-{step.get('id', number)}"
-        placed_step = {**step, "id": name, "waitFor": before or begin, "timeout": build.body["timeout"]}
-        is_docker = _is_docker_build(placed_step, build.thing)
-        steps.append(_built(placed_step, build.name, build.thing) if is_docker else placed_step)
-        before = [name]
-    return steps
 
 
 def prepare(made: Pipeline) -> dict[str, str]:
@@ -192,15 +175,16 @@ def prepare(made: Pipeline) -> dict[str, str]:
                 region, [grant for grant in region.callers_of(service) if not region.waits_for_door(grant)]
             )
             if calls:
-                lines += ["", f"if {_is_there(service)}; then", *calls[1:], "else",
-                          f'  echo "once {FILE} has run, run this again: nobody may call {service.own_name} yet" >&2', "fi"]  # fmt: skip
+                where = f" in {service.region}" if things.further else ""
+                lines += ["", f"if {_serves(service)}; then", *calls[1:], "else",
+                          f'  echo "once {FILE} has run, run this again: nobody may call {service.own_name}{where} yet" >&2', "fi"]  # fmt: skip
     edge, files_of_edge = gcloud.making(
         things, _behind(things), [_behind(region) for region in things.further]
     )
     if edge:
-        served = " && ".join(_is_there(region.service) for region in made.regions)
+        served = " && ".join(_serves(region.service) for region in made.regions)
         lines += ["", f"if {served}; then", *edge[1:], "else",
-                  f'  echo "once {FILE} has run, run this again: the load balancer comes after the service" >&2', "fi", "finish"]  # fmt: skip
+                  f'  echo "once {FILE} has run, run this again: the load balancer comes once {_all(made)} ready" >&2', "fi", "finish"]  # fmt: skip
     notes = [
         (
             f"Makes all that {FILE} needs: accounts, grants, repository, bucket, network. What is there is left as it "
@@ -219,11 +203,15 @@ def prepare(made: Pipeline) -> dict[str, str]:
     }
 
 
-def _is_there(service: Service) -> str:
-    """Return the question of a shell whether a service is there."""
-    return "there " + shell.command(
-        "gcloud", "run", "services", "describe", service.own_name, f"--region={service.region}"
-    )
+def _serves(service: Service) -> str:
+    """Return the question of a shell whether a service is there and ready: one that never was leads clients nowhere."""
+    return shell.command("serves", service.own_name, service.region)
+
+
+def _all(made: Pipeline) -> str:
+    if len(made.regions) == 1:
+        return "the service is"
+    return f"the services in {listed(region.region for region in made.regions)} are"
 
 
 def _behind(region: Things) -> list[Resource]:
@@ -284,41 +272,10 @@ def _before(things: Things) -> list[Resource]:
     ]
 
 
-_ENV = ["CLOUDSDK_CORE_PROJECT=$PROJECT_ID", "CLOUDSDK_CORE_DISABLE_PROMPTS=1"]
-
-
 def _in_order(step: Body) -> Body:
     """Return a step with its script at the end, where that hides nothing."""
     known = [key for key in _ORDER if key in step]
     return {key: step[key] for key in [*known, *(key for key in step if key not in _ORDER)]}
-
-
-def _look(name: str, image: ContainerImage, begin: list[str]) -> Body:
-    script = (
-        "#!/usr/bin/env bash\n"
-        "# The tag is the hash of all that goes into the image: what is there need not be built again.\n"
-        f"if {exists_command(image)} >/dev/null 2>&1; then touch {name}-is-there; fi\n"
-    )
-    return {"name": CLI, "id": f"{name}-look", "waitFor": begin, "env": _ENV, "script": script}
-
-
-def _is_docker_build(step: Mapping[str, Json], thing: ContainerImage | StoredWeights) -> bool:
-    return (
-        isinstance(thing, ContainerImage)
-        and "entrypoint" not in step
-        and list(step.get("args", ()))[:1] == ["build"]
-    )
-
-
-def _built(step: Body, name: str, thing: ContainerImage | StoredWeights) -> Body:
-    """Return a step in a shell, so that it can be left out, and pushes at once: the deployment is of this build."""
-    assert isinstance(thing, ContainerImage)
-    script = (
-        f"if [ -e {name}-is-there ]; then exit 0; fi\n"
-        f"{shlex.join(['docker', *step['args']])}\n"
-        f"{shlex.join(['docker', 'push', f'{thing.reference}:{thing.tag}'])}\n"
-    )
-    return {**step, "entrypoint": "bash", "args": ["-ec", script]}
 
 
 def _deploy(things: Things, service: Service) -> str:

@@ -1,5 +1,4 @@
 # What a load balancer is made with, where one command of gcloud does not do it.
-called=$OLDPWD
 
 # Puts a backend service in place as a file has it, and the policy before it. $1: its name, $2: its scope, $3: the file,
 # $4: the policy, or nothing.
@@ -55,7 +54,9 @@ rules() {
 # Asks the edge for its models, at each path and with each header, as the one who runs this, and says what came instead of an
 # answer. That Cloud Run itself refuses somebody shows that the way to it is there. $1: the edge's address, then paths and headers.
 ask() {
-  local token
+  local was=$-
+  { set +x +a; } 2>/dev/null
+  local token code=0
   token=$(gcloud auth print-identity-token "--audiences=$1" 2>/dev/null) || token=$(gcloud auth print-identity-token 2>/dev/null) || token=''
   python3 -c '
 import http.client, os, sys, urllib.request as web
@@ -76,7 +77,9 @@ for way in ["", *ways]:
         sys.exit(print("%s%s: %s" % (address, path or way and " with " + way, getattr(error, "reason", error))))
     if status not in (200, 401, 403):
         sys.exit(print("%s%s says %d" % (address, path or way and " with " + way, status)))
-' "$@" <<<"$token"
+' "$@" <<<"$token" || code=$?
+  as_before "$was"
+  return "$code"
 }
 
 # Lets the service take requests from its load balancer and from within its network alone, once the edge answers. $1: the

@@ -44,13 +44,26 @@ wait_on() {
   sleep "$pause"
 }
 
+# Sets anew what `bash -x` and `bash -a` had set, and what holds a secret had not: those show each command with all that is
+# in it, and hand each variable to every command. $1: what $- was.
+as_before() {
+  case $1 in *a*) set -a ;; esac
+  case $1 in *x*) set -x ;; esac
+}
+
 # Has the token ready that `rest` shows, where $1 is that: gcloud takes about a second for one. Of those that Google gives
-# to its own machines, one may end in five minutes.
+# to its own machines, one may end in five minutes; `rest` asks for another where Google refuses this one.
 unset token
 signed() {
-  if [ "$1" != rest ] || { [ -n "${token-}" ] && [ "$SECONDS" -lt "$signs_until" ]; }; then return; fi
-  signs_until=$((SECONDS + 240))
-  token=$(gcloud auth print-access-token 2>/dev/null) || token=''
+  local was=$-
+  { set +x +a; } 2>/dev/null
+  if [ "$1" = rest ] && { [ -z "${token-}" ] || [ "$SECONDS" -ge "$signs_until" ] || [ -e "$work/refused" ]; }; then
+    rm -f "$work/refused"
+    signs_until=$((SECONDS + 240))
+    # gcloud's own words say what is wrong with its login.
+    token=$(gcloud auth print-access-token) || unset token
+  fi
+  as_before "$was"
 }
 
 # Tells whether something is there, and leaves what gcloud says of it in $said. Where Google does not say whether it is
@@ -99,8 +112,10 @@ make() {
 # $1: MERGE, then as PATCH: what the file does not name of an object stays, and null takes away. Operations are waited for.
 # The token is in no argument and in no file.
 rest() {
-  { if [ -n "${token-}" ]; then printf %s "$token"; else gcloud auth print-access-token; fi; } | python3 -c '
-import json, os, sys, time, urllib.parse as parse, urllib.request as web
+  local code=0 was=$-
+  { set +x +a; } 2>/dev/null
+  printf %s "${token-}" | REFUSED="$work/refused" python3 -c '
+import json, os, subprocess, sys, time, urllib.parse as parse, urllib.request as web
 
 ESCAPED = str.maketrans({"\\": "\\\\", "\"": "\\\"", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
@@ -139,13 +154,20 @@ def merged(host, path, file):
     body = json.dumps({**change, "etag": live.get("etag")}).encode()
     return asked("PATCH", host, path + "?updateMask=" + ",".join(sorted(change)), body)
 
+# As long as a service may take.
+def wait(answer):
+    if time.monotonic() > until:
+        sys.exit("%s is not done after 2400 s: run this again" % answer.get("name"))
+
 def settled(host, path, answer):
     if answer.get("kind") == "compute#operation":
-        wait = parse.urlsplit(answer["selfLink"]).path + "/wait"
+        operation = parse.urlsplit(answer["selfLink"]).path + "/wait"
         while answer.get("status") != "DONE":
-            answer = asked("POST", host, wait, b"")
+            wait(answer)
+            answer = asked("POST", host, operation, b"")
     elif "/operations/" in answer.get("name", ""):
         while not answer.get("done"):
+            wait(answer)
             time.sleep(1)
             answer = asked("GET", host, "/%s/%s" % (path.split("/")[1], answer["name"]))
     if answer.get("error"):
@@ -153,16 +175,37 @@ def settled(host, path, answer):
     return answer
 
 def asked(method, host, path, body=None):
+    try:
+        return sent(method, host, path, body)
+    except web.HTTPError as error:
+        # A token ends, such as while an operation is waited for.
+        if error.code != 401:
+            raise
+    open(os.environ["REFUSED"], "w").close()
+    sign(token())
+    return sent(method, host, path, body)
+
+def sent(method, host, path, body):
     request = web.Request(base(host) + path, body, {**head, "Host": host}, method=method)
     with web.urlopen(request, timeout=120) as answer:
         return json.loads(answer.read() or b"{}")
+
+def token():
+    told = subprocess.run(["gcloud", "auth", "print-access-token"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    if told.returncode or not told.stdout.strip():
+        sys.exit("gcloud has no token to show Google: gcloud auth login")
+    return told.stdout.decode().strip()
+
+def sign(token):
+    head["Authorization"] = "Bearer " + token
 
 def base(host):
     return (os.environ.get("HOMEPORT_GOOGLE_URL") or "https://" + host).rstrip("/")
 
 method, host, *rest = sys.argv[1:]
-head = {"Authorization": "Bearer " + sys.stdin.read().strip(), "Content-Type": "application/json"}
+head, until = {"Content-Type": "application/json"}, time.monotonic() + 2400
 try:
+    sign(sys.stdin.read().strip() or token())
     if method == "FIND":
         made = found(host, *rest)
     elif method == "MERGE":
@@ -175,7 +218,9 @@ except web.HTTPError as error:
     sys.exit("HTTPError %d: %s" % (error.code, error.read().decode(errors="replace")))
 except OSError as error:
     sys.exit("UNAVAILABLE: %s does not answer: %s" % (host, error))
-' "$@"
+' "$@" || code=$?
+  as_before "$was"
+  return "$code"
 }
 
 # One line for each value, without a server's name, and whole numbers without a point.
@@ -286,6 +331,7 @@ settings() {
 add_version() { printf %s "$secret" | gcloud secrets versions add "$1" --data-file=-; }
 secret_version() {
   local kept=''
+  export -n said
   if there gcloud secrets versions access latest "--secret=$1"; then kept=$said; fi
   said=''
   if [ -z "$secret" ] && [ -n "$kept" ]; then say "= secret $1: has a version, and $2 is not set; left as it is"; return; fi
@@ -325,6 +371,14 @@ build() {
 value_of() { awk -v path="$1: " 'index($0, path) == 1 { print substr($0, length(path) + 1); exit }' <<<"$said"; }
 # The status of the condition Ready, and what it says.
 ready() { awk -F': ' '/^status\.conditions\[/ { key = $1; sub(/.*\./, "", key); if (key == "message") message = $0; if (key == "status") status = $2; if (key == "type") { if ($2 == "Ready") { sub(/^[^:]*: /, "", message); print status " " message; exit } message = "" } }' <<<"$said"; }
+
+# Tells whether a service is there and ready, and says why not. $1: its name, $2: its region.
+serves() {
+  local state
+  there gcloud run services describe "$1" "--region=$2" '--format=flattened[no-pad]' || { say "! service $1 in $2 is not there yet"; return 1; }
+  state=$(ready)
+  [ "${state%% *}" = True ] || { say "! service $1 in $2 is not ready: ${state#* }"; return 1; }
+}
 
 # Ends all where another load balancer closes the service. $1: its address, $2: the wanted one, $3: the wanted kind.
 same_edge() {

@@ -137,10 +137,13 @@ class GcloudScript:
         purpose = "a token of the hub that may read the model" if HUB in names else "its value"
         value = "".join(f"${{{name}:-" for name in names).removesuffix(":-") + "-" + "}" * len(names)
         return [
+            "was=$-",
+            "{ set +x +a; } 2>/dev/null",
             f"secret={value}",
-            f"export -n {' '.join(names)}",
+            f"export -n secret {' '.join(names)}",
             command("secret_version", one.secret_id, names[0], purpose),
             "unset secret",
+            'as_before "$was"',
         ]
 
     def repository(self, one: RestResource, body: Fields) -> Lines:

@@ -19,16 +19,18 @@ Lines = list[str]
 def script(project: str, head: str, lines: Lines, epilogue: str = "") -> str:
     """Return a script of bash for a project: its head, what all of them begin with, and its lines."""
     functions = files("homeport.export").joinpath("functions.sh").read_text(encoding="utf-8")
+    joined = "".join(f"{line}\n" for line in lines)
     begin = "\n".join(
         (
             "set -euo pipefail",
+            # A path that the caller gives is meant from there.
+            *(("called=$PWD",) if "$called" in joined else ()),
             'cd "$(dirname "${BASH_SOURCE[0]}")"',
             "",
             f"export CLOUDSDK_CORE_PROJECT={shlex.quote(project)} CLOUDSDK_CORE_DISABLE_PROMPTS=1",
             "",
         )
     )
-    joined = "".join(f"{line}\n" for line in lines)
     return f"#!/usr/bin/env bash\n{head}{begin}\n{functions}{joined}{epilogue}"
 
 

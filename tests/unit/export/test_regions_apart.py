@@ -74,6 +74,17 @@ def test_a_build_deploys_a_region_after_the_other_and_no_two_of_its_steps_have_o
     assert not [one for one in steps if "waitFor" in one], "each comes after all before it"
 
 
+def test_clients_are_led_to_the_regions_once_each_is_ready_and_who_may_call_is_said_of_each(
+    deployer: InTwoRegions,
+) -> None:
+    script = exported(deployer, "cloudbuild", SECOND, THIRD)["prepare.sh"]
+    every = " && ".join(f"serves home {region}" for region in (FIRST, SECOND, THIRD))
+    assert f"\nif {every}; then\n" in script
+    for region in (FIRST, SECOND, THIRD):
+        assert f"\nif serves home {region}; then\n" in script
+        assert script.count(f"nobody may call home in {region} yet") == 1
+
+
 def test_each_of_the_keys_has_its_commands_at_the_head(deployer: InTwoRegions) -> None:
     deployer.tables["access"] = {
         "encryption_key": "projects/vault/locations/{region}/keyRings/r/cryptoKeys/k"
