@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import signal
 import socket
+import sys
 import time
+from collections import deque
 from collections.abc import Iterable
 
 import psutil
@@ -15,6 +17,8 @@ from gcp_rehearsal.runtime.launch_adaptation import HOST
 _QUIET_PORTS = range(20_000, 30_000)
 """Below those that systems give to outgoing connections: a container listens some time after its port was chosen."""
 _TRIES = 20
+_RESERVED = deque[socket.socket](maxlen=64)
+"""Of the newest ports: no other rehearsal draws one of them before a container listens there."""
 _LOOK_S = 0.2
 _REAPED_S = 5.0
 
@@ -45,14 +49,31 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float) -> None:
 
 
 def _bound(port: int) -> int:
-    """Return the port that a server could listen on; 0 where another one listens."""
+    """Return the port that a server could listen on, which is kept from other rehearsals for now; 0 where another one has it."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))
-            return int(probe.getsockname()[1])
+            port = int(probe.getsockname()[1])
+        return port if _reserved(port) else 0
     except OSError:
         return 0
+
+
+def _reserved(port: int) -> bool:
+    """Return True if nobody else has reserved a port, which is reserved then until 64 others are, or this process ends."""
+    if sys.platform != "linux":  # Names without a file are Linux's alone.
+        return True
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind(f"\0gcp-rehearsal-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    if len(_RESERVED) == _RESERVED.maxlen:
+        _RESERVED.popleft().close()
+    _RESERVED.append(name)
+    return True
 
 
 def _is_zombie(process: psutil.Process) -> bool:
