@@ -62,7 +62,7 @@ test-vllm: $(STAMP) weights ## Run the tests that need real vLLM (its environmen
 	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
 	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
 	  $(SAFETENSORS)/smollm2-135m-safetensors
-	HOMEPORT_REHEARSAL_VLLM=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -n 3 --dist worksteal -m vllm $(ARGS)
+	HOMEPORT_REHEARSAL_VLLM=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -n 2 --dist worksteal -m vllm $(ARGS)
 
 test-long: $(STAMP) weights ## Run the tests that last too long for `make test`, such as whole lives of real engines: three at a time, since many of them wait.
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "long and not observe and not clients and not drill and not gcloud and not vllm and not agents" $(ARGS)
