@@ -215,6 +215,7 @@ def test_every_role_of_the_account_that_deploys_is_needed_and_nothing_of_up_is_m
             "observe",
             "screen",
             "screen-way",
+            "iap",
         }
         for one in need.permissions
     }

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     if not _end(engine):
         _say("the engine did not end when it was asked to, and may have been writing")
         sys.exit(1)
-    os.execv(sys.executable, [sys.executable, options.keep, *options.met_by])  # noqa: S606 - it takes this process's place
+    os.execv(sys.executable, [sys.executable, options.keep, *options.kept_by])  # noqa: S606 - it takes this process's place
 
 
 def _wait_until_it_serves(engine: subprocess.Popen[bytes], url: str, within_s: float) -> None:

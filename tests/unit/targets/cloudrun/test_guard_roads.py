@@ -169,7 +169,7 @@ def test_a_plan_says_what_is_not_screened(deployer: AtBalancer) -> None:
         "streamed answers",
         "/v1/responses",
         "Ollama's own /api",
-        "results and arguments of tools",
+        "arguments and results of tools",
         "fails closed",
     ):
         assert words in fact.text, words
