@@ -25,7 +25,8 @@ _REAPED_S = 5.0
 
 def free_port() -> int:
     """Return a port of loopback on which nobody listens, and that no outgoing connection takes soon."""
-    return next((port for port in random.sample(_QUIET_PORTS, _TRIES) if _bound(port)), 0) or _bound(0)
+    drawn = (*random.sample(_QUIET_PORTS, _TRIES), *(0 for _ in range(_TRIES)))
+    return next(filter(None, map(_bound, drawn)), 0)
 
 
 def end(processes: Iterable[psutil.Process], *, patience_s: float) -> None:

@@ -9,14 +9,22 @@ import sys
 MOST_CPU_S = 2
 """Seconds of processor time for everything; a long template of 100 KB takes a tenth of one."""
 MOST_MEMORY = 1 << 30
-"""Bytes of addresses, which macOS does not hold to."""
+"""Bytes of addresses; not bounded on macOS."""
+
+
+def bound(which: int, soft: int, hard: int) -> None:
+    """Limit this process, which may be limited to less already."""
+    _, least = resource.getrlimit(which)
+    most = hard if least == resource.RLIM_INFINITY else min(hard, least)
+    resource.setrlimit(which, (min(soft, most), most))
 
 
 def main() -> None:
     """Read both templates, and write what was found as JSON."""
-    resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    bound(resource.RLIMIT_CPU, MOST_CPU_S, MOST_CPU_S + 1)
+    if sys.platform != "darwin":  # Which refuses it.
+        bound(resource.RLIMIT_AS, MOST_MEMORY, MOST_MEMORY)
+    bound(resource.RLIMIT_CORE, 0, 0)
     from homeport.chat_template.trial import answered
 
     found = answered(sys.stdin.read())

@@ -41,11 +41,10 @@ async def unwanted_readers(
 
     The revisions of its service tell which it was given, and go with it: what it was granted goes later, and may be left. So while
     the account is there each secret of the project is looked at. Raises what keeps one from being read; it is passed over where
-    the agent `stays` and its service is there, since the account goes on telling of it.
+    the agent `stays`, since the account goes on telling of it.
     """
     given = await secrets_of_revisions(google, names.full(names.companion(ServiceRole.AGENT)))
-    passes_over = stays and given is not None
-    held = await _secrets_that_let_in(google, names, passes_over=passes_over)
+    held = await _secrets_that_let_in(google, names, passes_over=stays)
     return readers(google, names, ((given or frozenset()) | held) - set(wanted))
 
 

@@ -31,7 +31,7 @@ _FEW = ("/", "/v1/models", "/v1/chat/completions")
 _METRICS = ("/metrics", "/metrics/", "/metrics?name=x", "//metrics", "/v1/../metrics")
 """Spellings of it that some servers take for the same path."""
 _AT_ONCE = 8
-_EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
+EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
 _GPU = "nvidia.com/gpu"
 _UNLOOKED = "not checked: from here everything is answered with 404, whoever asks: run it within the network"
 _PUBLIC = "not checked: the file says public = true, so everybody may call it"
@@ -144,8 +144,8 @@ async def private(deployed: ObservedDeployment) -> Finding:
         return failed(wrong, iap=sorted({one.member for one in deployed.entrants}))
     bindings = deployed.policy.get("bindings", ())
     members = sorted({member for binding in bindings for member in binding.get("members", ())})
-    if opened := sorted(_EVERYBODY.intersection(members)):
-        roles = [binding["role"] for binding in bindings if set(binding.get("members", ())) & _EVERYBODY]
+    if opened := sorted(EVERYBODY.intersection(members)):
+        roles = [binding["role"] for binding in bindings if set(binding.get("members", ())) & EVERYBODY]
         return failed(
             f"{' and '.join(opened)} may call it, by {', '.join(roles)}", members=opened, roles=roles
         )

@@ -8,6 +8,7 @@ from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.resources.google.service_agent import IAP, agent
 from homeport.resources.google.traffic import receipts, shares
+from homeport.targets.cloudrun.checks import EVERYBODY
 from homeport.targets.cloudrun.iap import endpoint_iap
 from homeport.targets.cloudrun.iap_switch import IapSwitch
 from homeport.targets.cloudrun.invokers import unexpected_invokers
@@ -27,7 +28,8 @@ async def with_iap(target: CloudRunTarget, *, changing: bool) -> CloudRunTarget:
         return target
     if members:
         invokers = await unexpected_invokers(target.google, target.names, target.callers)
-        leaving = frozenset(grant.member for grant in invokers)
+        # Everybody is nobody's caller: that goes first, as ever, and no proof passes before.
+        leaving = frozenset(grant.member for grant in invokers) - EVERYBODY
     else:
         leaving = frozenset({await agent(target.google, IAP)})
     return replace(target, switch=IapSwitch(leaving=leaving))

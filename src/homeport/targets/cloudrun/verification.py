@@ -17,8 +17,8 @@ from homeport.errors import (
     ApiDisabled,
     HomeportError,
     NetworkError,
-    NoCredentials,
     NotFound,
+    PermissionDenied,
     VerificationFailed,
 )
 from homeport.google import Google, IamResource, policy
@@ -216,9 +216,7 @@ class Verifier:
         """Return who may come in through Identity-Aware Proxy, or why that is not known."""
         try:
             return {"entrants": await entering(self.google, str(service["name"]))}
-        except NoCredentials:
-            raise
-        except HomeportError as error:
+        except (PermissionDenied, ApiDisabled) as error:
             why = f"who comes in through Identity-Aware Proxy could not be read: {error}"
             return {"entrants_unread": f"{why} - {error.hint}" if error.hint else why}
 

@@ -328,7 +328,7 @@ class LocalTarget:
         """Return what may go wrong with the model, as far as its files or headers tell."""
         made = read = self._made(manifest)
         if self.model and self.spec.weights and manifest:
-            read = weights_headers.model_in(path_of(manifest), name=self.spec.model)
+            read = weights_headers.model_if_read(path_of(manifest), name=self.spec.model)
         elif self.model and self._headers:
             read = self._headers.model
         doubts = told_of_template(read, self.spec, self.spec_file, self.engine[0])

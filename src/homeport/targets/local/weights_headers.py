@@ -50,6 +50,14 @@ def model_in(weights: Path, *, name: str) -> Model:
     return (inspect.from_folder if weights.is_dir() else inspect.from_gguf)(weights, name=name)
 
 
+def model_if_read(weights: Path, *, name: str) -> Model | None:
+    """Return what `model_in` does; None for what it cannot read, of which an engine may know more."""
+    try:
+        return model_in(weights, name=name)
+    except WeightsError:
+        return None
+
+
 def adapter_rank(engine: EngineModule, adapters: Sequence[Path], base: Path) -> int:
     """
     Return the rank that all adapters have room in; 0 for an engine to which it makes no difference.
