@@ -293,6 +293,15 @@ def test_an_agent_that_stays_needs_no_right_to_look_at_every_secret(
     assert after.pending == ()
 
 
+def test_an_agent_that_is_not_there_yet_needs_none_either(deployer: WithAgentTable) -> None:
+    wanted = deployer.with_table(mcp=[URL])
+    deployer.deployed(wanted)
+    delete(deployer.cloud, AGENT_PATH)
+    deployer.cloud.faults.append(Fault(method="secretmanager.projects.secrets.list", status=403, times=999))
+    _, after = deployer.up(wanted)
+    assert after.pending == ()
+
+
 def delete(cloud: Cloud, service: str) -> None:
     async def work() -> None:
         google = google_for(cloud)

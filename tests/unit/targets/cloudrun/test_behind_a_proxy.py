@@ -246,6 +246,16 @@ def test_turning_it_on_lets_people_in_before_and_takes_callers_out_after_a_proof
     assert deployer.members("run", SERVICE) == {"run.invoker": [AGENT]}
 
 
+def test_everybody_goes_before_a_proof_behind_the_proxy(deployer: Proxied) -> None:
+    deployer.deployed(deployer.through())
+    bindings = [{"role": "roles/run.invoker", "members": ["allUsers"]}, {"role": "roles/run.servicesInvoker", "members": [FRIEND]}]  # fmt: skip
+    deployer.cloud.access.set_policy("run", SERVICE, {"bindings": bindings})
+    deployer.broken = True
+    with pytest.raises(VerificationFailed):
+        deployer.up(deployer.through(TEAM))
+    assert deployer.members("run", SERVICE) == {"run.invoker": [AGENT], "run.servicesInvoker": [FRIEND]}
+
+
 def test_turning_it_off_lets_callers_in_before_and_takes_people_out_after_a_proof(deployer: Proxied) -> None:
     deployer.deployed(deployer.through(TEAM))
     bindings = [
