@@ -61,8 +61,9 @@ def test_check_and_top_ask_a_rehearsed_cloud_as_they_ask_google(cloud: Observed)
     assert not cloud.failed(good), good
     assert "of 1 instance" in good["samples"]["text"], "the gateway before it is none"
     assert good["callers"]["verdict"] == "ok"
-    (caller,) = until_observed(lambda: _callers(cloud), lambda rows: rows and rows[0]["output_tokens"] >= 4)
-    assert caller["key"] == OWNER
+    # Google's count guesses at both ends: a row of what is not known may stand beside it.
+    caller = until_observed(lambda: _callers(cloud).get(OWNER), lambda row: row and row["output_tokens"] >= 4)
+    assert caller is not None
     assert caller["prompt_tokens"] > 0
     assert good["panel: Error budget used up in an hour"]["verdict"] == "ok"
     assert good["alert: HomeportAvailabilityFastBurn"]["verdict"] == "ok"
@@ -81,8 +82,8 @@ def test_check_and_top_ask_a_rehearsed_cloud_as_they_ask_google(cloud: Observed)
     assert gone["figures"] is None
 
 
-def _callers(cloud: Observed) -> list[Any]:  # Any: JSON
-    return list(cloud.run("usage", "demo", "--by", "caller", "--json").json)
+def _callers(cloud: Observed) -> dict[str, Any]:  # Any: JSON
+    return {row["key"]: row for row in cloud.run("usage", "demo", "--by", "caller", "--json").json}
 
 
 def _a_policy_that_is_gone(cloud: Observed) -> None:
