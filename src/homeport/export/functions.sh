@@ -418,15 +418,14 @@ deploy() {
   [ -z "${6-}" ] || [ -z "$edge" ] || same_edge "$edge" "$6" "$7"
   compare service <"$4"
   if [ "${state%% *}" = True ] && [ -z "$wanting" ]; then say "= service $name: is ready, as the file says; left as it is"; return; fi
-  text=$(<"$file")
+  text=$(<"$file") generation=$(value_of metadata.generation)
   if [ -n "$wanting" ]; then
     say "~ service $name differs:" "$(printf '\n    %s' "$wanting")"
   else
     say "~ service $name is as the file says, and not ready: ${state#* }"
-    # Else no new revision would come of it.
-    text=${text/$'\n      annotations:\n'/$'\n      annotations:\n        homeport/again: '"'$(date +%s)'"$'\n'}
+    # Else no new revision would come of it. Each change counts one, so that no two of them carry the same.
+    text=${text/$'\n      annotations:\n'/$'\n      annotations:\n        homeport/again: '"'$generation'"$'\n'}
   fi
-  generation=$(value_of metadata.generation)
   if [ "$5" = held ]; then
     # Who serves goes on serving, and what was found out of the revisions before this one stays with the service.
     receipts=$(value_of 'metadata.annotations.homeport/receipts')
