@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from homeport.errors import ApiDisabled, HomeportError, NetworkError, NotFound
 from homeport.google import Google, IamResource, policy
 from homeport.google.identity import claims
+from homeport.json_types import Json
 from homeport.reconcile import Resource
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.release import Release
@@ -119,17 +120,21 @@ async def endpoint_iap(google: Google, names: Names, members: tuple[str, ...]) -
     return EndpointIap(google=google, names=names, agent=await agent(google, IAP), members=members)
 
 
-async def unwanted_entrants(
-    google: Google, names: Names, iap: EndpointIap | None, labels: Mapping[str, str]
-) -> list[Grant]:
-    """
-    Return the grants of those who may come in and are not named any more. Only a service that says that it had the proxy is
-    asked about, and one that has it.
-    """
-    if iap is None and IAP_LABEL not in labels:
+async def unwanted_entrants(iap: EndpointIap) -> list[Grant]:
+    """Return the grants of those who may come in and are not named any more."""
+    return await _entrants(iap.google, iap.names.name, iap.on, iap.members, ())
+
+
+async def entrants_left(google: Google, names: Names) -> list[Grant] | None:
+    """Return the grants of all who may come in to the endpoint's service; None where the proxy's API is off, so that nobody can tell."""
+    on = await resource_of(google, names.service)
+    try:
+        live = await policy.read(google, on)
+    except NotFound:
         return []
-    on = iap.on if iap is not None else await resource_of(google, names.service)
-    return await _entrants(google, names.name, on, iap.members if iap is not None else (), ())
+    except ApiDisabled:
+        return None
+    return _entering(google, names.name, on, live, (), ())
 
 
 async def found_entrants(google: Google, name: str, inventory: Inventory) -> tuple[list[Grant], list[Unread]]:
@@ -160,6 +165,13 @@ async def _entrants(
         live = await policy.read(google, on)
     except (NotFound, ApiDisabled):
         return []
+    return _entering(google, name, on, live, named, needs)
+
+
+def _entering(
+    google: Google, name: str, on: IamResource, live: Json, named: Collection[str], needs: tuple[str, ...]
+) -> list[Grant]:
+    """Return the grants of a policy by which somebody comes in who is not named; those under a condition are others'."""
     folded = {policy.folded(member) for member in named}
     return [
         _enters(google, name, on, member, needs)
@@ -187,6 +199,7 @@ __all__ = [
     "COME_IN",
     "EndpointIap",
     "endpoint_iap",
+    "entrants_left",
     "found_entrants",
     "resource_of",
     "unwanted_entrants",

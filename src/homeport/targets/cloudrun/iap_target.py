@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.resources.google.service_agent import IAP, agent
 from homeport.resources.google.traffic import receipts, shares
 from homeport.targets.cloudrun.checks import EVERYBODY
@@ -13,6 +14,7 @@ from homeport.targets.cloudrun.iap import endpoint_iap
 from homeport.targets.cloudrun.iap_switch import IapSwitch
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.service_labels import IAP_LABEL
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 
@@ -24,7 +26,11 @@ async def with_iap(target: CloudRunTarget, *, changing: bool) -> CloudRunTarget:
     members = target.spec.access.iap
     if members:
         target = replace(target, iap=await endpoint_iap(target.google, target.names, members))
-    if not changing or not await _serves_without(target.google, target.names, bool(members)):
+    live = await _service(target.google, target.names) if changing else None
+    if live is None:
+        return target
+    target = replace(target, had_iap=IAP_LABEL in live.get("labels", {}))
+    if not _serves_without(live, bool(members)):
         return target
     if members:
         invokers = await unexpected_invokers(target.google, target.names, target.callers)
@@ -35,12 +41,16 @@ async def with_iap(target: CloudRunTarget, *, changing: bool) -> CloudRunTarget:
     return replace(target, switch=IapSwitch(leaving=leaving))
 
 
-async def _serves_without(google: Google, names: Names, wanted: bool) -> bool:
-    """Return True if verified revisions have all traffic of the service, and the proxy is not before it as `wanted`."""
+async def _service(google: Google, names: Names) -> Json | None:
+    """Return the endpoint's service; None where there is none."""
     try:
-        service = await google.get("run", f"v2/{names.service}")
+        return await google.get("run", f"v2/{names.service}")
     except (NotFound, ApiDisabled):
-        return False
+        return None
+
+
+def _serves_without(service: Json, wanted: bool) -> bool:
+    """Return True if verified revisions have all traffic of the service, and the proxy is not before it as `wanted`."""
     known, serving = receipts(service), shares(service)
     proven = bool(serving) and all(name in known and known[name].passed for name in serving)
     return proven and bool(service.get("iapEnabled")) is not wanted

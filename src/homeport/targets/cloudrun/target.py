@@ -28,14 +28,15 @@ from homeport.targets.cloudrun.edge_backends import FrontEndpoint
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.encryption_fact import EncryptionFact
+from homeport.targets.cloudrun.former_iap import unwanted_iap
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
 from homeport.targets.cloudrun.guard_road import GuardRoad, before_it_serves
 from homeport.targets.cloudrun.guard_road_found import unwanted_road
-from homeport.targets.cloudrun.iap import EndpointIap, unwanted_entrants
+from homeport.targets.cloudrun.iap import EndpointIap
 from homeport.targets.cloudrun.iap_fact import IapFact
-from homeport.targets.cloudrun.iap_switch import IapSwitch, at_the_end, let_in_first
+from homeport.targets.cloudrun.iap_switch import IapSwitch, let_in_first
 from homeport.targets.cloudrun.in_region import over_regions, surplus_in
 from homeport.targets.cloudrun.invokers import callers, unexpected_invokers
 from homeport.targets.cloudrun.left_behind import left_behind
@@ -71,6 +72,8 @@ class CloudRunTarget(CloudRunGraph):
     """What takes clients' keys before the service, which stays as it is without one."""
     iap: EndpointIap | None = None
     """Identity-Aware Proxy before the service."""
+    had_iap: bool = False
+    """Whether the service still says that it had the proxy, so that who came in is looked for."""
     switch: IapSwitch | None = None
     """That it is turned on or off for what serves already."""
     road: GuardRoad | None = None
@@ -210,9 +213,8 @@ class CloudRunTarget(CloudRunGraph):
         parts += await unwanted_road(
             self.google, self.names, self.road, labels, template=self.foundations.guard, leftovers=parts
         )
-        entrants = await unwanted_entrants(self.google, self.names, self.iap, labels)
         # Who is not named may not come in for the time of a proof, either: all go last where nobody comes in that way any more.
-        parts += map(at_the_end, entrants) if self.switch and not self.iap else entrants
+        parts += await unwanted_iap(self.google, self.names, self.iap, labels, last=self.switch is not None)
         if live_labels is None:
             parts += await left_behind(self.foundations, observed=self.observing is not None)
         there = [target.names for target in self.further]
@@ -374,7 +376,7 @@ class CloudRunTarget(CloudRunGraph):
             screened=armored(self.spec.gateway_guard) is not None,
             road=self.road is not None,
             callers=(*access.callers, *access.iap),
-            iap=self.iap is not None,
+            iap=self.iap is not None or self.had_iap,
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
             secret=self.token is not None,

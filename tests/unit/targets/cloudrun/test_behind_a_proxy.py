@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cloud import Raw, act, enable
-from deployers import Deployer
 from deployment import google_for
 from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.iam.permissions import required
@@ -24,54 +21,20 @@ from homeport.google.credentials import (
     SignedIdentity,
     from_access_token,
 )
-from homeport.home import find_home
-from homeport.progress import Silent
 from homeport.secret import Secret
 from homeport.targets.cloudrun.iap import ACCESSOR, COME_IN, EndpointIap, unwanted_entrants
 from homeport.targets.cloudrun.iap_check import iap_misfit
 from homeport.targets.cloudrun.iap_entrants import entering
-from homeport.targets.cloudrun.iap_target import with_iap
-from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observed_deployment import Entrant, ExpectedDeployment, ObservedDeployment
 from homeport.targets.cloudrun.preflight.permissions import needs
-from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.targets.cloudrun.service_labels import IAP_LABEL
 from homeport.targets.cloudrun.verification import endpoint_of
+from proxied import AGENT, ROBOT, SERVICE, TEAM, WEB, Proxied
 from reached import Reached
 
-TEAM, ROBOT = "group:team@example.com", "serviceAccount:robot@p.iam.gserviceaccount.com"
 FEDERATED = "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/subject/Alice"
-AGENT = "serviceAccount:service-481516234200@gcp-sa-iap.iam.gserviceaccount.com"
-SERVICE = "projects/rehearsal/locations/europe-west4/services/home"
 NAMES = Names(name="home", project="rehearsal", region="europe-west4")
-WEB = "projects/rehearsal/iap_web/cloud_run-europe-west4/services/home"
-
-
-class Proxied(Deployer):
-    """Deploys a service that stands behind the proxy where the file says so."""
-
-    async def finished(self, target: CloudRunTarget) -> CloudRunTarget:
-        return await with_iap(target, changing=True)
-
-    def through(self, *members: str) -> spec.Spec:
-        access = {"iap": list(members)} if members else {"callers": ["user:friend@example.com"]}
-        return spec.parse({**self.wanted().model_dump(), "access": access})
-
-    def planned(self, wanted: spec.Spec) -> tuple[set[str], set[str]]:
-        """What kinds of things a plan would change, and what it has found a problem."""
-        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
-
-        async def work() -> tuple[set[str], set[str]]:
-            target = await self.finished(self.target(google_for(self.cloud), chosen, wanted))
-            plan, findings = await target.plan()
-            kinds = {action.resource.kind for action in plan.pending}
-            return kinds, {finding.subject for finding in findings.problems}
-
-        return act(work())
-
-    def members(self, api: str, name: str) -> dict[str, list[str]]:
-        bindings = self.cloud.access.policy(api, name).get("bindings", [])
-        return {one["role"].removeprefix("roles/"): sorted(one["members"]) for one in bindings}
 
 
 @pytest.fixture
@@ -109,6 +72,7 @@ def test_who_is_not_named_any_more_goes_and_so_does_the_proxy(deployer: Proxied)
     assert not service.body.get("iapEnabled")
     assert deployer.members("iap", WEB) == {}
     assert deployer.members("run", SERVICE) == {"run.servicesInvoker": ["user:friend@example.com"]}
+    assert IAP_LABEL not in service.body["labels"]
 
 
 def seen(planned: set[str], enabled: bool, *entrants: Entrant) -> ObservedDeployment:
@@ -211,7 +175,7 @@ def test_principals_that_differ_in_case_are_two(deployer: Proxied) -> None:
     async def gone() -> list[str]:
         google = google_for(deployer.cloud)
         iap = EndpointIap(google=google, names=NAMES, agent=AGENT, members=(TEAM, FEDERATED))
-        return [one.summary({}) for one in await unwanted_entrants(google, NAMES, iap, {})]
+        return [one.summary({}) for one in await unwanted_entrants(iap)]
 
     (surplus,) = act(gone())
     assert surplus.startswith(f"{lower} has {ACCESSOR}")

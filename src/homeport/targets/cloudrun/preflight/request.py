@@ -75,7 +75,7 @@ class PreflightInput:
     observed: bool = False
     """Whether its metrics go to Cloud Monitoring."""
     iap: bool = False
-    """Whether Identity-Aware Proxy stands before it."""
+    """Whether Identity-Aware Proxy stands before it, or who came in through one is still looked for."""
     uptime: bool = False
     """Whether it is asked from outside."""
     callers: tuple[str, ...] = ()

@@ -1,0 +1,74 @@
+"""Who deploys a service behind Identity-Aware Proxy, or one that stood there until now."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from cloud import act
+from deployers import Deployer
+from deployment import google_for
+from gcp_rehearsal.cloud import OWNER
+from homeport import spec
+from homeport.home import find_home
+from homeport.progress import Silent
+from homeport.reconcile import Plan, apply
+from homeport.targets.cloudrun.iap_target import with_iap
+from homeport.targets.cloudrun.model_selection import choose
+from homeport.targets.cloudrun.preflight import PreflightFinding
+from homeport.targets.cloudrun.preflight.permissions import needs
+from homeport.targets.cloudrun.target import CloudRunTarget
+
+TEAM, ROBOT = "group:team@example.com", "serviceAccount:robot@p.iam.gserviceaccount.com"
+AGENT = "serviceAccount:service-481516234200@gcp-sa-iap.iam.gserviceaccount.com"
+SERVICE = "projects/rehearsal/locations/europe-west4/services/home"
+WEB = "projects/rehearsal/iap_web/cloud_run-europe-west4/services/home"
+
+
+class Proxied(Deployer):
+    """Deploys a service that stands behind the proxy where the file says so."""
+
+    async def finished(self, target: CloudRunTarget) -> CloudRunTarget:
+        return await with_iap(target, changing=True)
+
+    def through(self, *members: str) -> spec.Spec:
+        access = {"iap": list(members)} if members else {"callers": ["user:friend@example.com"]}
+        return spec.parse({**self.wanted().model_dump(), "access": access})
+
+    def planned(self, wanted: spec.Spec) -> tuple[set[str], set[str]]:
+        """What kinds of things a plan would change, and what it has found a problem."""
+        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+        async def work() -> tuple[set[str], set[str]]:
+            target = await self.finished(self.target(google_for(self.cloud), chosen, wanted))
+            plan, findings = await target.plan()
+            kinds = {action.resource.kind for action in plan.pending}
+            return kinds, {finding.subject for finding in findings.problems}
+
+        return act(work())
+
+    def members(self, api: str, name: str) -> dict[str, list[str]]:
+        bindings = self.cloud.access.policy(api, name).get("bindings", [])
+        return {one["role"].removeprefix("roles/"): sorted(one["members"]) for one in bindings}
+
+    def looked_by(
+        self, caller: str, wanted: spec.Spec, *, up: bool = False
+    ) -> tuple[Plan, dict[str, PreflightFinding], frozenset[str]]:
+        """What one plans, who finds that before, and which rights that asks for; with `up` it is applied, too."""
+        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+
+        async def work() -> tuple[Plan, dict[str, PreflightFinding], frozenset[str]]:
+            google = google_for(self.cloud, caller=caller)
+            target = await self.finished(self.target(google, chosen, wanted))
+            plan, findings = await target.plan()
+            if up:
+                await apply(plan, Silent())
+            asked = target.preflight_input().needs
+            rights = frozenset(right for name in asked for right in needs()[name].permissions)
+            return plan, {finding.subject: finding for finding in findings.all}, rights
+
+        return act(work())
+
+    def rights_asked_for(self, wanted: spec.Spec) -> frozenset[str]:
+        """The permissions that a plan of that file wants of whoever deploys it, as things are now."""
+        return self.looked_by(OWNER, wanted)[2]
