@@ -29,6 +29,8 @@ class Delays:
     accounts: float = 8.0
     apis: float = 20.0
     operations: float = 1.0
+    iap: float = 60.0
+    """How long Identity-Aware Proxy takes to stand before a service, or to leave it. No page of Google's says: UNCONFIRMED."""
     addresses: float = 0.0
     """
     How long Cloud Run keeps addresses in the subnetwork that a service sent through, once it is gone. One to two hours
@@ -36,7 +38,7 @@ class Delays:
     """
 
 
-AT_ONCE = Delays(grants=0, accounts=0, apis=0, operations=0)
+AT_ONCE = Delays(grants=0, accounts=0, apis=0, operations=0, iap=0)
 
 
 @dataclass(slots=True, kw_only=True)

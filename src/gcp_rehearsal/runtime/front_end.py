@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from gcp_rehearsal.apis.iam.tokens import verify_id_token
+from gcp_rehearsal.apis.iap.standing import stands_before
 from gcp_rehearsal.apis.run import revisions, services
 from gcp_rehearsal.cloud import Dropped
 from gcp_rehearsal.credentials import GCLOUD
@@ -92,7 +93,7 @@ class Front:
             else:
                 service, tag = self._service(asked.partition(":")[0], within=within)
             await self._strike(service)
-            if service.body.get("iapEnabled"):
+            if stands_before(self._cloud, service):
                 headers = through_iap(self._cloud, service, str(scope.get("path", "")), headers)
             else:
                 headers = self._admitted(service, headers)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from gcp_rehearsal import generic
+from gcp_rehearsal.apis.iap.standing import note_change
 from gcp_rehearsal.apis.run import addresses as run_addresses
 from gcp_rehearsal.apis.run import revisions
 from gcp_rehearsal.apis.run.checks import check_name, check_service
@@ -72,6 +73,7 @@ def put(
             return _tried(call, service)
         service = cloud.keep(call, name, COLLECTION, body)
         created(call, service)
+        note_change(cloud, service, False)
     elif dry:
         tried = StoredResource(
             api="run", name=name, collection=COLLECTION, project=call.project, body={**service.body, **body}
@@ -80,7 +82,9 @@ def put(
     elif not renewed and _written(service.body) == _written(body):
         return _tried(call, service)
     else:
+        had_iap = bool(service.body.get("iapEnabled"))
         service.body = {**_outputs(service.body), **body}
+        note_change(cloud, service, had_iap)
         service.body["generation"] = str(int(service.body["generation"]) + 1)
         service.body["updateTime"] = cloud.clock.text()
     service.body["lastModifier"] = call.caller.email

@@ -13,7 +13,9 @@ from homeport.google.grants import command, member_of
 from homeport.resources.google.propagation import CHANGED_S
 from homeport.resources.google.traffic import Body, address_of
 from homeport.targets.cloudrun.iap import ACCESSOR, COME_IN, resource_of
+from homeport.targets.cloudrun.iap_standing import wait_until_it_stands
 from homeport.targets.cloudrun.invokers import INVOKERS
+from homeport.targets.cloudrun.service_labels import IAP_LABEL
 from homeport.targets.cloudrun.verification import Expectation, identity_for, outside
 
 CALL = "run.routes.invoke"
@@ -32,6 +34,7 @@ async def let_in(
     """
     url = promise.subject.endpoint.root_url
     identity = identity_for(google, service, str(service.get("uri") or address_of(service)), url)
+    await _until_iap_is_as_wanted(google, promise, service, via)
     try:
         who = await identity.who()
     except HomeportError:
@@ -60,6 +63,20 @@ async def let_in(
         else:
             planned = replace(promise.planned, callers=promise.planned.callers | {member})
             yield replace(promise, planned=planned)
+
+
+async def _until_iap_is_as_wanted(google: Google, promise: Expectation, service: Body, via: str) -> None:
+    """Wait until Identity-Aware Proxy stands before what is proven, or before one that had it does no more: till then tokens of the other kind are taken."""
+    wanted = bool(service.get("iapEnabled"))
+    if not wanted and IAP_LABEL not in service.get("labels", {}):
+        return
+    url = promise.subject.endpoint.root_url
+
+    async def answers() -> bool:
+        async with outside(via, promise.subject.endpoint.headers) as sender:
+            return await sender.meets_iap(url, "/v1/models")
+
+    await wait_until_it_stands(google, url, wanted, answers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

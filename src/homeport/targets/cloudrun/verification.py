@@ -36,6 +36,7 @@ from homeport.targets.cloudrun.checks import (
     verify_deployed,
 )
 from homeport.targets.cloudrun.iap_entrants import entering
+from homeport.targets.cloudrun.iap_standing import is_answer_of_iap
 from homeport.targets.cloudrun.strangers import elsewhere_token, stranger_token
 from homeport.task import Task
 from homeport.verify import Finding, Outcome, Report, Result, VerificationSubject, checks_of
@@ -85,6 +86,16 @@ class Outside:
         except httpx2.HTTPError as error:
             raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
         return answer.status_code
+
+    async def meets_iap(self, url: str, path: str) -> bool:
+        """Return True if Identity-Aware Proxy answers a GET that shows no token. Raises `NetworkError` where nothing answers."""
+        import httpx2
+
+        try:
+            answer = await self.client.get(f"{self.via or url}{path}", headers=self._headers(url, None))
+        except httpx2.HTTPError as error:
+            raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
+        return is_answer_of_iap(answer.status_code, answer.headers)
 
     async def refusal(
         self, url: str, path: str, body: JsonObject, *, token: Secret | None
