@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from homeport.catalog.described import of_path
 from homeport.catalog.inspect import from_folder
 from homeport.errors import WeightsError
 from homeport.targets.cloudrun.diagnosis import Evidence, likely
 from homeport.verify.checks.leaks import leaked, trouble
+from homeport.weights import other_content
 from homeport.weights.selection import choose
 from homeport.weights.sources.file import FileSource
 from made_ggufs import parts_of
@@ -41,7 +45,7 @@ def looked_at(folder: Path) -> None:
         (lambda at: (at / "config.json").write_text(POINTER), r"is a pointer of Git LFS"),
         (lambda at: (at / "tokenizer.json").write_text(""), r"tokenizer\.json is empty"),
         (lambda at: (at / "model.safetensors").write_text("<!doctype html>"), "is not a safetensors file"),
-        (lambda at: (at / "model.safetensors").write_bytes(b""), "is cut short"),
+        (lambda at: (at / "model.safetensors").write_bytes(b""), "is empty, and safetensors were expected"),
         (lambda at: (at / "tokenizer.json").rename(at / "vocab.json"), "has no tokenizer"),
         (lambda at: (at / INDEX).write_text(json.dumps({"weight_map": {"a": "../x"}})), r"lacks '\.\./x'"),
         (lambda at: (at / INDEX).write_text(json.dumps({"weight_map": {"a": "b.bin"}})), r"lacks 'b\.bin'"),
@@ -60,6 +64,113 @@ def test_a_pointer_in_the_place_of_a_gguf_is_told_as_one(tmp_path: Path) -> None
     with pytest.raises(WeightsError, match="is a pointer of Git LFS") as refused:
         FileSource(tmp_path / "m.gguf").pin("gguf")
     assert "git lfs pull" in str(refused.value.hint)
+
+
+OTHER_CONTENT = {
+    "a pointer of Git LFS": (POINTER.encode(), "git lfs pull"),
+    "a web page": (b"\xef\xbb\xbf\n <!doctype html><p>404" + bytes(80), "an error page was saved"),
+    "a ZIP archive": (b"PK\x03\x04" + bytes(80), "unpack it"),
+    "a gzip archive": (b"\x1f\x8b\x08" + bytes(80), "gunzip"),
+    "a pickle": (b"\x80\x02}q\x00" + bytes(80), "safetensors or a GGUF"),
+    "a file of GGML": (b"lmgg" + bytes(80), "GGUF of a language model"),
+    "nothing but zeros where it begins": (bytes(4096), "it was not filled"),
+}
+
+
+@pytest.mark.parametrize(("content", "do"), OTHER_CONTENT.values(), ids=OTHER_CONTENT)
+@pytest.mark.parametrize("name", ["m.gguf", "m/model.safetensors", "m/config.json"])
+def test_what_lies_in_the_place_of_a_file_is_told_as_what_it_is(
+    request: pytest.FixtureRequest, tmp_path: Path, folder: Path, name: str, content: bytes, do: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    what = request.node.callspec.id.rpartition("-")[2]
+    with pytest.raises(WeightsError, match=f"it is {what}") as refused:
+        of_path(tmp_path / name if name.endswith(".gguf") else folder, name="x")
+    assert do in str(refused.value.hint)
+
+
+@given(length=st.integers(2, 1 << 25))
+def test_no_length_in_front_of_safetensors_is_taken_for_something_else(length: int) -> None:
+    begin = struct.pack("<Q", length) + b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
+    assert other_content.told(begin) is other_content.SAFETENSORS
+
+
+def test_weights_of_one_kind_under_the_name_of_the_other_are_told(tmp_path: Path, folder: Path) -> None:
+    shutil.copy(TAUGHT_FOLDER / "model.safetensors", tmp_path / "m.gguf")
+    with pytest.raises(WeightsError, match="is not a GGUF file: it is a file of safetensors"):
+        of_path(tmp_path / "m.gguf", name="x")
+    shutil.copy(TAUGHT, folder / "model.safetensors")
+    with pytest.raises(WeightsError, match="is not a safetensors file: it is a GGUF"):
+        of_path(folder, name="x")
+
+
+@pytest.mark.parametrize(
+    ("version", "told", "do"),
+    [
+        (struct.pack(">I", 3), "is a big-endian GGUF", "gguf_convert_endian"),
+        (struct.pack("<I", 4), "is a GGUF of version 4;", "upgrade homeport"),
+        (struct.pack("<I", 1), "is a GGUF of version 0x1;", "made with a current llama.cpp"),
+        (struct.pack("<I", 0x12345678), "is a GGUF of version 0x12345678;", "made with a current llama.cpp"),
+    ],
+)
+def test_a_gguf_of_another_version_is_told_with_who_is_too_old(
+    tmp_path: Path, version: bytes, told: str, do: str
+) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + version + bytes(80))
+    with pytest.raises(WeightsError, match=told) as refused:
+        of_path(tmp_path / "m.gguf", name="x")
+    assert do in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\xff\xfe"])
+def test_settings_with_a_byte_order_mark_are_told_as_such(folder: Path, mark: bytes) -> None:
+    (folder / "config.json").write_bytes(mark + (folder / "config.json").read_bytes())
+    with pytest.raises(WeightsError, match=r"config\.json cannot be read: it begins with a byte order mark"):
+        of_path(folder, name="x")
+
+
+@pytest.mark.parametrize("suffix", [".incomplete", ".part", ".crdownload", ".aria2"])
+def test_a_download_that_was_not_finished_is_named(tmp_path: Path, folder: Path, suffix: str) -> None:
+    left = (folder / "model.safetensors").rename(folder / f"model.safetensors{suffix}")
+    first, second = parts_of(tmp_path, 2)
+    part = second.rename(f"{second}{suffix}")
+    for read, name in (
+        (lambda: of_path(folder, name="x"), left.name),
+        (lambda: FileSource(folder).pin("safetensors"), left.name),
+        (lambda: of_path(first, name="x"), part.name),
+        (lambda: FileSource(first).pin("gguf"), part.name),
+    ):
+        with pytest.raises(WeightsError) as refused:
+            read()
+        assert f"{name} is a download that was not finished" in str(refused.value.hint)
+
+
+def test_a_part_that_is_missing_is_told_with_what_to_do(tmp_path: Path) -> None:
+    first, second = parts_of(tmp_path, 2)
+    second.rename(tmp_path / "m-00002-of-00002 (1).gguf")
+    with pytest.raises(WeightsError, match="lacks m-00002-of-00002") as refused:
+        FileSource(first).pin("gguf")
+    assert "under that very name" in str(refused.value.hint)
+
+
+def test_the_folder_that_the_model_lies_in_is_named(tmp_path: Path, folder: Path) -> None:
+    outer = tmp_path / "run"
+    for step in (500, 1000):
+        shutil.copytree(folder, outer / f"checkpoint-{step}")
+    with pytest.raises(WeightsError, match="holds no safetensors") as refused:
+        of_path(outer, name="x")
+    assert str(refused.value.hint) == (
+        "it has the model in a folder of its own: name checkpoint-1000, checkpoint-500"
+    )
+
+
+def test_of_several_ggufs_in_a_folder_one_is_named_by_its_path(tmp_path: Path) -> None:
+    for name in ("a.gguf", "b.gguf"):
+        shutil.copy(TAUGHT, tmp_path / name)
+    for read in (lambda: of_path(tmp_path, name="x"), lambda: FileSource(tmp_path).pin("gguf")):
+        with pytest.raises(WeightsError, match="has several GGUF files") as refused:
+            read()
+        assert str(refused.value.hint) == "name one of them in the place of the folder: a.gguf, b.gguf"
 
 
 def test_parts_of_a_gguf_under_any_other_names_are_no_model(tmp_path: Path) -> None:

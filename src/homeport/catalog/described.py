@@ -22,7 +22,7 @@ from homeport.catalog.untrusted import read_json
 from homeport.errors import WeightsError
 from homeport.names import shown
 from homeport.weights import checkpoint, sentence_modules
-from homeport.weights.selection import choose, instead, parts_beside
+from homeport.weights.selection import IN_ITS_PLACE, choose, instead, parts_beside
 
 if TYPE_CHECKING:
     from homeport.weights.manifest import Format, Pin, PinnedFile
@@ -79,10 +79,11 @@ def of_path(path: Path, *, name: str) -> Described:
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))
         if not files and any(path.glob("*.gguf")):
-            (gguf, *_) = choose((file.name for file in path.glob("*.gguf")), "gguf", where=str(path))
+            ggufs = (file.name for file in path.glob("*.gguf"))
+            (gguf, *_) = choose(ggufs, "gguf", where=str(path), one=IN_ITS_PLACE)
             return of_path(path / gguf, name=name)
         if not files:
-            names_here = [file.relative_to(path).as_posix() for file in path.rglob("*")]
+            names_here = _names_in(path)
             raise WeightsError(
                 f"{path} holds no safetensors and no GGUF file",
                 hint=instead(names_here) or "name a folder with a model, or a GGUF file",
@@ -105,6 +106,17 @@ def of_path(path: Path, *, name: str) -> Described:
     checkpoint.ensure_leads_somewhere(path)
     parts = parts_beside(path)
     return _of_gguf([gguf_header.read(part) for part in parts], where=str(path), name=name)
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Return what lies in a folder and in those right below it: what lies deeper is no part of one model."""
+    try:
+        found = [*folder.glob("*"), *folder.glob("*/*")]
+    except OSError as error:
+        raise WeightsError(
+            f"{folder} cannot be read: {error.strerror}", hint="name a folder that you may read"
+        ) from error
+    return [file.relative_to(folder).as_posix() for file in found]
 
 
 def of_hub(source: HubSource, wanted: Format, *, name: str) -> Described:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from homeport.catalog.partial_read import NeedsMore
 from homeport.errors import WeightsError
+from homeport.weights import other_content
 
 Scalar = bool | int | float | str
 
@@ -42,6 +43,7 @@ _MOST_ELEMENTS = 1 << 22
 """Of all lists of texts together, and of one list of numbers."""
 _MOST_BYTES, _LONGEST_NAME = 1 << 24, 1 << 16
 _KEPT_ELEMENTS, _MOST_KEPT = 4096, 1 << 20
+_MAGIC, _VERSIONS = b"GGUF", frozenset({2, 3})
 _AGAIN = "fetch it again; its publisher's page says how large it must be"
 
 
@@ -133,19 +135,32 @@ def _read(cursor: _Cursor) -> Header:
 def _check_magic(cursor: _Cursor) -> None:
     if len(cursor.data) < min(4, cursor.size):
         raise NeedsMore(4)
-    path, begins = cursor.path, cursor.data[:4]
-    if begins != b"GGUF":
+    path, begins = cursor.path, bytes(cursor.data[:4])
+    if begins != _MAGIC:
+        known = other_content.told(bytes(cursor.data[: other_content.MOST_BYTES]))
         raise WeightsError(
-            f"{path} is not a GGUF file: it begins with {begins!r}, a GGUF with b'GGUF'",
-            hint="a web page saved in its place looks like this; " + _AGAIN,
+            f"{path} is not a GGUF file: it {f'is {known.what}' if known else f'begins with {begins!r}, a GGUF with {_MAGIC!r}'}",
+            hint=known.do if known else "a web page saved in its place looks like this; " + _AGAIN,
         )
     cursor.at = 4
+    _check_version(cursor)
+
+
+def _check_version(cursor: _Cursor) -> None:
     version = cursor.number("<I")
-    if version not in {2, 3}:
+    if version in _VERSIONS:
+        return
+    swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
+    if swapped in _VERSIONS:
         raise WeightsError(
-            f"{cursor.path} is a GGUF of version {version:#x}; homeport reads versions 2 and 3, little-endian",
-            hint="use a GGUF made with a current llama.cpp",
+            f"{cursor.path} is a big-endian GGUF, and engines read little-endian ones on this kind of machine",
+            hint="take one that is not for s390x, or turn it with llama.cpp's gguf-py/scripts/gguf_convert_endian.py",
         )
+    newer = max(_VERSIONS) < version < 1 << 16
+    raise WeightsError(
+        f"{cursor.path} is a GGUF of version {version if newer else hex(version)}; homeport reads versions 2 and 3",
+        hint="upgrade homeport and xllamacpp" if newer else "use a GGUF made with a current llama.cpp",
+    )
 
 
 def _check_length(cursor: _Cursor, tensors: Mapping[str, GgufTensor], alignment: object) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from homeport.catalog.partial_read import NeedsMore
 from homeport.errors import WeightsError
+from homeport.weights import other_content
 
 _MOST_BYTES = 1 << 25
 """A third of the format's own limit: a header of 100,000 tensors has 15 MB, and one of 100 MB takes a gigabyte to read."""
@@ -51,8 +52,9 @@ def read(path: Path) -> tuple[SafetensorsTensor, ...]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            begin = file.read(_LENGTH)
-            return parse(begin + file.read(_length(begin, size, str(path))), size, str(path))
+            begin = file.read(other_content.MOST_BYTES)
+            end = _LENGTH + _length(begin, size, str(path))
+            return parse(begin + file.read(max(0, end - len(begin))), size, str(path))
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read: {error.strerror or error}", hint="name a file that you may read"
@@ -106,12 +108,13 @@ def _check_spans(spans: list[tuple[int, int]], has: int, where: str) -> None:
 
 def _length(data: bytes, size: int, where: str) -> int:
     length = int.from_bytes(data[:_LENGTH], "little")
+    if not size:
+        raise WeightsError(f"{where} is empty, and safetensors were expected", hint=_AGAIN)
+    begin = data[: other_content.MOST_BYTES]
+    known = other_content.told(begin) if len(begin) == min(size, other_content.MOST_BYTES) else None
+    if known is not None and known is not other_content.SAFETENSORS:
+        raise WeightsError(f"{where} is not a safetensors file: it is {known.what}", hint=known.do)
     if len(data) < _LENGTH or length > max(0, size - _LENGTH):
-        if data[:1] in {b"<", b"v"}:
-            raise WeightsError(
-                f"{where} is not a safetensors file: it begins with {data[:8]!r}",
-                hint="a web page or a pointer saved in its place looks like this; " + _AGAIN,
-            )
         raise WeightsError(f"{where} is cut short: it ends inside its own header", hint=_AGAIN)
     if length > _MOST_BYTES:
         raise WeightsError(f"{where} is damaged: it announces a header of {length:,} bytes", hint=_AGAIN)

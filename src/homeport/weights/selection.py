@@ -16,9 +16,13 @@ _BESIDE = frozenset({".json", ".model", ".jinja", ".txt", ".tiktoken"})
 _PICKLES = frozenset({".bin", ".pt", ".pth"})
 _OURS = "homeport-manifest.json"
 """What homeport writes last beside weights in a bucket: a source of that name would vouch for itself."""
+_UNFINISHED = frozenset({".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2"})
+"""How hubs' clients, browsers, wget's and aria2's users call what has not arrived yet."""
 _OTHER_RUNTIMES = frozenset({"original", "onnx", "openvino", "coreml", "gguf", "metal"})
 
 
+IN_ITS_PLACE = "name one of them in the place of the folder:"
+"""How a source that is a path names one of several files."""
 PROJECTOR = "mmproj"
 """Behind a source's colon: the encoder of images of that repository, whatever its file is called."""
 _BESIDE_A_MODEL = frozenset(
@@ -36,14 +40,22 @@ class NotThisFormat(WeightsError):
     """A source without a file of the format that was wanted; it may have one of another."""
 
 
-def choose(names: Iterable[str], wanted: Format, *, file: str | None = None, where: str) -> list[str]:
+def choose(
+    names: Iterable[str],
+    wanted: Format,
+    *,
+    file: str | None = None,
+    where: str,
+    one: str = "name one behind a colon:",
+) -> list[str]:
     """
     Return the names that an engine which loads `wanted` needs, sorted; `file` is the one that the user named.
 
-    Raises `WeightsError` where there is nothing to load or more than one thing, listing what there is.
+    Raises `WeightsError` where there is nothing to load or more than one thing, listing what there is; `one` says how a
+    source of this kind names one of them.
     """
     known = sorted(set(names))
-    return _gguf(known, file, where) if wanted == "gguf" else _safetensors(known, file, where)
+    return _gguf(known, file, (where, one)) if wanted == "gguf" else _safetensors(known, file, where)
 
 
 def is_part(name: str) -> bool:
@@ -53,7 +65,7 @@ def is_part(name: str) -> bool:
 
 def parts_beside(path: Path) -> list[Path]:
     """Return the GGUF file `path`, or all parts of a split one, which lie beside it. Raises `WeightsError` for a missing part."""
-    beside = {path.name, *(file.name for file in path.parent.glob("*.gguf"))}
+    beside = {path.name, *(file.name for file in path.parent.glob("*.gguf*"))}
     return [path.parent / part for part in _parts(path.name, sorted(beside), str(path.parent))]
 
 
@@ -92,7 +104,8 @@ def _quantized(heads: list[str], word: str, where: str) -> list[str]:
     return matching
 
 
-def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
+def _gguf(names: list[str], file: str | None, place: tuple[str, str]) -> list[str]:
+    where, one = place
     ggufs = [name for name in names if name.endswith(".gguf")]
     if file == PROJECTOR:
         return _projector(ggufs, where)
@@ -113,7 +126,7 @@ def _gguf(names: list[str], file: str | None, where: str) -> list[str]:
     if len(heads) > 1:
         heads = [name for name in heads if "q4_k_m" in name.lower()] or heads
     if len(heads) > 1:
-        raise WeightsError(f"{where} has several GGUF files", hint=_listed("name one behind a colon:", heads))
+        raise WeightsError(f"{where} has several GGUF files", hint=_listed(one, heads))
     return _parts(heads[0], names, where)
 
 
@@ -162,6 +175,18 @@ def _safetensors(names: list[str], file: str | None, where: str) -> list[str]:
 def instead(names: Iterable[str]) -> str:
     """Return what to do with a source that has no weights that can be loaded, by its files; '' where these tell nothing."""
     known = set(names)
+    unfinished = _unfinished(known)
+    if unfinished:
+        return unfinished
+    below = sorted(
+        {
+            name.rpartition("/")[0]
+            for name in known
+            if name.endswith("/config.json") and _holds_model(name, known)
+        }
+    )
+    if below:
+        return _listed("it has the model in a folder of its own: name", below)
     if "model_index.json" in known:
         return "it is a pipeline that makes pictures (model_index.json): name a model that writes text"
     if any(PurePosixPath(name).suffix in _PICKLES for name in known):
@@ -169,6 +194,27 @@ def instead(names: Iterable[str]) -> str:
     if any(name.endswith(".onnx") for name in known):
         return "its weights are for ONNX: take the repository that it was made from"
     return ""
+
+
+def _unfinished(names: Iterable[str], begin: str = "") -> str:
+    """Return what to do where a download was not finished, of the file that is called `begin`; '' where all were."""
+    left = sorted(
+        name
+        for name in names
+        if PurePosixPath(name).suffix in _UNFINISHED and PurePosixPath(name).name.startswith(begin)
+    )
+    return f"{left[0]} is a download that was not finished: go on with it, or fetch it again" if left else ""
+
+
+def _holds_model(config: str, names: Iterable[str]) -> bool:
+    """Return True where weights that can be loaded lie beside this config.json."""
+    folder = f"{config.rpartition('/')[0]}/"
+    return any(
+        name.startswith(folder)
+        and "/" not in name.removeprefix(folder)
+        and name.endswith((".safetensors", ".gguf"))
+        for name in names
+    )
 
 
 def _is_beside(name: str) -> bool:
@@ -189,7 +235,11 @@ def _parts(name: str, names: list[str], where: str) -> list[str]:
     parts = [f"{match['stem']}-{number:05d}-of-{match['count']}.gguf" for number in range(1, count + 1)]
     missing = [part for part in parts if part not in names]
     if missing:
-        raise WeightsError(f"{where} lacks {missing[0]}, one of {count} parts")
+        raise WeightsError(
+            f"{where} lacks {missing[0]}, one of {count} parts",
+            hint=_unfinished(names, missing[0])
+            or "fetch it, and put it beside the others under that very name: an engine finds parts by their names",
+        )
     return parts
 
 

@@ -11,13 +11,12 @@ from typing import ClassVar
 from homeport import names
 from homeport.errors import SpecError, WeightsError
 from homeport.progress import Progress
-from homeport.weights import checkpoint
+from homeport.weights import checkpoint, other_content
 from homeport.weights.checkpoint import ensure_leads_somewhere, is_dangling
 from homeport.weights.manifest import Format, Pin, PinnedFile
-from homeport.weights.selection import choose, is_part
+from homeport.weights.selection import IN_ITS_PLACE, choose, is_part
 from homeport.weights.sources.base import SourceKind
 
-_POINTER = b"version https://git-lfs.github.com/spec/"
 _MOST_POINTER = 1024
 """Bytes: Git LFS takes no larger file for one of its pointers."""
 
@@ -92,7 +91,7 @@ class FileSource:
                 for path in self.path.rglob("*")
                 if path.is_file() or is_dangling(path)
             ]
-            return self.path, choose(paths, wanted, where=str(self.path))
+            return self.path, choose(paths, wanted, where=str(self.path), one=IN_ITS_PLACE)
         ensure_leads_somewhere(self.path)
         if not self.path.exists():
             raise WeightsError(
@@ -106,19 +105,16 @@ class FileSource:
         folder, name = self.path.parent, self.path.name
         if self.path.suffix != ".gguf":
             raise WeightsError(f"{self.path} is not a GGUF file", hint="its name should end in .gguf")
-        beside = [path.name for path in folder.glob("*.gguf")] if is_part(name) else [name]
+        beside = [path.name for path in folder.glob("*.gguf*")] if is_part(name) else [name]
         return folder, choose(beside, wanted, file=name, where=str(folder))
 
 
 def _ensure_content(path: Path, size: int) -> None:
     """Raise `WeightsError` for a file that only points to its content, and for a tokenizer or a configuration without any."""
     with path.open("rb") as file:
-        begins = file.read(len(_POINTER)) if size < _MOST_POINTER else b""
-    if begins == _POINTER:
-        raise WeightsError(
-            f"{path} is a pointer of Git LFS, and not the file itself",
-            hint="say `git lfs pull` in its repository, or fetch the model again",
-        )
+        begins = file.read(other_content.MOST_BYTES) if size < _MOST_POINTER else b""
+    if other_content.told(begins) is other_content.POINTER:
+        raise other_content.POINTER.refusal(str(path))
     if not size and path.suffix in {".json", ".model"}:
         raise WeightsError(f"{path} is empty", hint="fetch the model's files again")
 

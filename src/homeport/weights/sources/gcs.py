@@ -16,7 +16,7 @@ from homeport.errors import NotFound, PermissionDenied, SpecError, WeightsError
 from homeport.json_types import JsonObject
 from homeport.weights import checkpoint
 from homeport.weights.manifest import Format, Pin, PinnedFile
-from homeport.weights.selection import choose
+from homeport.weights.selection import IN_ITS_PLACE, choose
 from homeport.weights.sources.base import SourceKind
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class LentBuckets:
         Raises `WeightsError` where there are none, `PermissionDenied` with the grant that is missing.
         """
         objects = self._wait(self._listed(source))
-        chosen = choose(objects, wanted, file=source.file, where=source.origin)
+        chosen = choose(objects, wanted, file=source.file, where=source.origin, one=IN_ITS_PLACE)
         pinned = {name: _pinned(names.judge(name, where=source.origin), objects[name]) for name in chosen}
 
         def content(name: str) -> bytes:
