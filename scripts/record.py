@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from homeport.resources.local.process_tree import port_is_free
+from homeport.free_ports import port_is_free
 from homeport.spec import Local
 
 ROOT = Path(__file__).resolve().parent.parent

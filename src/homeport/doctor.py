@@ -13,9 +13,10 @@ from typing import Any
 
 from homeport.engines import names, registry
 from homeport.extras import install
+from homeport.free_ports import free_port_near, port_is_free
 from homeport.hardware import free_disk, this_machine
 from homeport.home import find_home, private_folder
-from homeport.resources.local.process_tree import free_port, listener, port_is_free
+from homeport.resources.local.process_tree import listener
 from homeport.spec import Local
 
 
@@ -107,7 +108,7 @@ def _port() -> Iterator[DoctorFinding]:
     if port_is_free(default.host, default.port):
         yield DoctorFinding(what="port", verdict=DoctorVerdict.GOOD, detail=f"{default.port} is free")
         return
-    offer = free_port(default.host, near=default.port)
+    offer = free_port_near(default.host, default.port)
     yield DoctorFinding(
         what="port",
         verdict=DoctorVerdict.OPTIONAL,

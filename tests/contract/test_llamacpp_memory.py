@@ -16,7 +16,7 @@ from homeport.catalog.gguf_header import read
 from homeport.engines.footprint import Device, Sizing
 from homeport.engines.gguf import repacked_bytes
 from homeport.engines.llamacpp import memory
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from homeport.spec import Engine
 from places import ROOT, TAUGHT
 

@@ -30,7 +30,7 @@ import httpx2
 import pytest
 
 from homeport.backoff import Backoff
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from places import ROOT, VLLM_PYTHON
 
 pytestmark = pytest.mark.bench

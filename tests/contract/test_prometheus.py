@@ -16,11 +16,11 @@ import yaml
 
 from homeport.engines.names import NAMES
 from homeport.engines.registry import module
+from homeport.free_ports import free_port
 from homeport.observe import files as of_metrics
 from homeport.observe.chart import Alert
 from homeport.observe.files import Scraped
 from homeport.observe.panels import Watched
-from homeport.resources.local.process_tree import free_port
 from patience import until
 from places import TAUGHT
 from processes_of import spec

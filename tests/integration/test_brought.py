@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from brought import INDEX, adapter, checkpoint, gguf_parts, gguf_with, index_of, write_index
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from hub import Hub
 from places import ADAPTER_GGUF, TAUGHT, TAUGHT_FOLDER
 from user import HOMEPORT, User

@@ -30,7 +30,7 @@ from homeport.endpoint import Endpoint
 from homeport.fit import Fit, fit
 from homeport.fit.devices import cloud
 from homeport.fit.subject import subject
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from homeport.spec import Engine
 from homeport.traffic import Arrival, Lengths, poisson
 from noise import judge

@@ -14,7 +14,7 @@ import pytest
 
 from gcloud import needs_gcloud, served
 from homeport import home
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from homeport.verify import CHECKS
 from pages import pattern, steps
 from places import FETCHED, ROOT, TAUGHT

@@ -12,8 +12,8 @@ import pytest
 
 from homeport.child_environment import inherited
 from homeport.engines.base import Launch
+from homeport.free_ports import free_port
 from homeport.gateway.process import begin
-from homeport.resources.local.process_tree import free_port
 from homeport.spec import Guard
 from homeport.targets.local.guard import behind_gateway
 from places import TAUGHT

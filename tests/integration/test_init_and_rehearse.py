@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from homeport import spec
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from places import TAUGHT
 from schemas import ensure_valid
 from user import HOMEPORT, User

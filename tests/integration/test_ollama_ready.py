@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from homeport.engines.ollama import engine as ollama
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from patience import until
 
 HOST = "127.0.0.1"

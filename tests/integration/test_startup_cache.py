@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from homeport.startup_cache import making, script
 from processes_of import lives
 

@@ -19,7 +19,7 @@ import pytest
 
 from homeport.backoff import Backoff
 from homeport.engines.registry import module
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from homeport.startup_cache import script
 from places import ROOT, VLLM_PYTHON
 

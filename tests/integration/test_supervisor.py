@@ -280,7 +280,7 @@ def order(folder: Path, port: int) -> Order:
 
 
 def test_an_engine_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
-    from homeport.resources.local.process_tree import free_port
+    from homeport.free_ports import free_port
 
     ran = subprocess.run(
         [sys.executable, "-c", _HURRY], input=order(tmp_path, free_port("127.0.0.1")).line(), cwd=tmp_path,

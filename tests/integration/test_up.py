@@ -18,7 +18,8 @@ import psutil
 import pytest
 
 import homeport
-from homeport.resources.local.process_tree import MARK, free_port
+from homeport.free_ports import free_port
+from homeport.resources.local.process_tree import MARK
 from places import TAUGHT
 from processes_of import all_of, lives, pid, processes_of, spec
 from user import HOMEPORT, User

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 
 from homeport import door
 from homeport.engines.vllm.server import homeport_vllm
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from hostile import LOOPBACK, NOT_LOOPBACK, spelt
 from places import ROOT
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from places import ROOT
 
 _LONGEST_S = 180.0

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,17 +19,12 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from homeport.free_ports import free_port
+
 STORE = Path(os.environ.get("OLLAMA_MODELS", "store"))
 SERVER = Path(__file__).parents[2] / "src/homeport/engines/llamacpp/server/homeport_llamacpp.py"
 ENGINES: dict[str, int] = {}
 """The port of llama.cpp by the name of a model."""
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -69,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         ((name, digest),) = files.items()
         if not (STORE / digest).exists():
             return self._say(400, b'{"error": "blob not found"}')
-        weights, port = STORE / name, free_port()
+        weights, port = STORE / name, free_port("127.0.0.1")
         shutil.copy(STORE / digest, weights)
         command = [sys.executable, str(SERVER), "--model", str(weights), "--alias", str(told["model"])]
         command += ["--host", "127.0.0.1", "--port", f"{port}", "--threads", "1"]

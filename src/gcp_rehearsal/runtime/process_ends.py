@@ -67,7 +67,7 @@ def _reserved(port: int) -> bool:
         return True
     name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        name.bind(f"\0gcp-rehearsal-port-{port}")
+        name.bind(f"\0drawn-port-{port}")
     except OSError:
         name.close()
         return False

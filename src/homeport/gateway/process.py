@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from homeport.addresses import LOOPBACK, is_loopback
 from homeport.child_environment import inherited
+from homeport.free_ports import free_port
 from homeport.gateway.settings import METRICS_VARIABLE
 from homeport.secret import Secret
 
@@ -69,8 +70,7 @@ def begin(command: Sequence[str], placeholder: str, *, keyed: bool, takes: Itera
     """
     from homeport.door import new_key
 
-    with socket.create_server((LOOPBACK, 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port(LOOPBACK)
     key = new_key() if keyed else None
     variables = {name: _put(value, placeholder, port) for name, value in inherited(takes).items()}
     process = subprocess.Popen(

@@ -19,7 +19,7 @@ from homeport.agents.mcp_servers import McpServer
 from homeport.agents.transcript import Transcript, read
 from homeport.cli.agent_options import servers_of
 from homeport.errors import HomeportError, NetworkError, SpecError
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 from homeport.secret import Secret
 from homeport.sync import run
 from patience import until

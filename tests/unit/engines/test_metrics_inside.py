@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from homeport.engines.vllm.server.homeport_inside import OnlyInside
-from homeport.resources.local.process_tree import free_port
+from homeport.free_ports import free_port
 
 TOLD = 'vllm:num_requests_running{engine="0"} 1.0\n'
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import psutil
 
+from homeport import free_ports
 from homeport.backoff import Backoff
 from homeport.child_environment import inherited
 from homeport.engines.base import Launch
@@ -209,9 +210,9 @@ class EngineProcess(BaseResource):
 
     def _choose_port(self) -> int:
         if self.port == 0:
-            return process_tree.free_port(self.host)
-        if not process_tree.port_is_free(self.host, self.port):
-            offer = process_tree.free_port(self.host, near=self.port)
+            return free_ports.free_port(self.host)
+        if not free_ports.port_is_free(self.host, self.port):
+            offer = free_ports.free_port_near(self.host, self.port)
             raise PortTaken(
                 f"port {self.port} on {self.host} is taken by {process_tree.listener(self.port)}",
                 hint=f"`homeport up --port {offer}` takes one that is free, or set local.port in homeport.toml",

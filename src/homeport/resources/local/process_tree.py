@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import random
 import signal
-import socket
 import time
 from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 
 import psutil
-
-from homeport.errors import PortTaken, SpecError
 
 MARK = "HOMEPORT_ENDPOINT_FOLDER"
 """Every process of an endpoint is started with this in its environment, with the endpoint's folder."""
@@ -22,10 +16,6 @@ MARK = "HOMEPORT_ENDPOINT_FOLDER"
 _CLOCK_SLACK_S = 2.0
 """The system computes start times from a clock that may be corrected."""
 _LOOK_S = 0.2
-_QUIET_PORTS = range(20_000, 30_000)
-"""Below those that systems give to outgoing connections (Linux from 32768, others from 49152) and Kubernetes to nodes:
-an engine listens minutes after its port was chosen."""
-_TRIES = 20
 _REAPED_S = 5.0
 """As long is waited for a parent to ask for what has ended: some look every two seconds."""
 
@@ -153,47 +143,6 @@ def end(processes: Iterable[psutil.Process], *, patience_s: float = 10.0) -> Non
         if not waiting:
             break
     psutil.wait_procs(zombies, timeout=_REAPED_S)
-
-
-def port_is_free(host: str, port: int) -> bool:
-    """Return True if a server could listen there now. Raises `SpecError` where this machine has no such address."""
-    return _bound(host, port) is not None
-
-
-def _bound(host: str, port: int) -> int | None:
-    """Return the port that a server could listen on; None where another one listens."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            return int(probe.getsockname()[1])
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return None
-        if error.errno == errno.EACCES:
-            raise SpecError(
-                f"port {port} is for the system's administrator alone", hint="set local.port to 1024 or more"
-            ) from error
-        raise SpecError(
-            f"this machine cannot listen on local.host {host!r}: {error.strerror or error}",
-            hint='set local.host to "127.0.0.1", or to an address that this machine has',
-        ) from error
-
-
-def free_port(host: str, *, near: int = 0) -> int:
-    """
-    Return a port on which nobody listens: the next ones after `near`, else any that no outgoing connection
-    takes soon.
-    """
-    following = range(near + 1, min(near + 50, 65536)) if near else range(0)
-    for port in chain(following, random.sample(_QUIET_PORTS, _TRIES)):
-        if port_is_free(host, port):
-            return port
-    port_of_kernel = _bound(host, 0)
-    if port_of_kernel is None:
-        raise PortTaken(f"no port of {host} is free", hint="end some of the servers on this machine")
-    return port_of_kernel
 
 
 def listener(port: int) -> str:
