@@ -140,6 +140,8 @@ class Status:
     """What else its load balancer leads to, in words with the address: by the first part of the path."""
     gateway: str | None = None
     """Where clients with a key ask, by an API gateway; ends in `/v1`."""
+    iap: tuple[str, ...] | None = None
+    """Who comes in through Identity-Aware Proxy, in words; empty for nobody, or where `unread` says why that is not known. None where it does not stand before the service."""
     model: str | None = None
     engine: str | None = None
     context: int | None = None

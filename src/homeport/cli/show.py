@@ -255,6 +255,12 @@ def _cache_text(digest: str) -> str:
     return "none was made: starts compile anew, and `homeport up` tries again" if digest == "none" else digest
 
 
+def _through_iap(status: Status) -> str:
+    who = ", ".join(status.iap or ())
+    nobody = "that is not known" if any("Identity-Aware Proxy" in one for one in status.unread) else "nobody"
+    return f"through Identity-Aware Proxy, which stands before it: {who or nobody}"
+
+
 def status_text(status: Status) -> str:
     """Describe one endpoint with its revisions, for people."""
     weights = (status.weights or {}).get("digest", "")
@@ -269,6 +275,7 @@ def status_text(status: Status) -> str:
         ("url", status.url or ""),
         *(("behind it", text) for text in (status.behind or {}).values()),
         *([("gateway", f"{status.gateway}, for clients with a key")] if status.gateway else []),
+        *([("comes in", _through_iap(status))] if status.iap is not None else []),
         ("model", f"{status.model or 'not known'} by {status.engine or 'an engine that it does not name'}"),
         ("image", status.image or ""),
         ("weights", weights or "in the image"),

@@ -10,6 +10,7 @@ from homeport.targets.cloudrun.observed_deployment import ObservedDeployment, Ot
 from homeport.verify.report import Finding, failed, passed, skipped
 
 _REFUSED = frozenset({401, 403})
+_REDIRECTED = frozenset({302, 303, 307})
 _MODELS = "/v1/models"
 
 
@@ -60,15 +61,33 @@ async def _ask_other(deployed: ObservedDeployment, other: OtherEndpoint) -> tupl
     details = {"status": status, "models": list(models), "without_token": bare}
     if other.misfit:
         return other.misfit, details
+    # By Google's questions and answers the proxy refuses with 401 who does not say that it takes pages.
+    if (status == 401 or bare in _REDIRECTED) and await sender.meets_iap(deployed.front, path):
+        return _behind_iap(deployed, other), {**details, "iap": True}
+    if wrong := _wrong_status(deployed, other, status, bare):
+        return wrong, details
+    if status == 200 and other.model:
+        return await _other_models(deployed, other, models), details
+    return "", details
+
+
+def _wrong_status(deployed: ObservedDeployment, other: OtherEndpoint, status: int, bare: int) -> str:
+    """Return what is wrong with how it answers with a token, and with `bare` without one; '' for nothing."""
     if not other.public and bare not in _REFUSED:
-        return f"{other.way} is answered with {bare} without a token", details
+        return f"{other.way} is answered with {bare} without a token"
     if status == 401:
-        return f"{other.name} does not take tokens that are made for {deployed.front} (401)", details
-    if status == 403:
-        return "", details
-    if status != 200:
-        return f"{path} {'' if other.path else f'of {other.name} '}is answered with {status}", details
-    return await _other_models(deployed, other, models) if other.model else "", details
+        return f"{other.name} does not take tokens that are made for {deployed.front} (401)"
+    if status not in {200, 403}:
+        return f"{other.path}{_MODELS} {'' if other.path else f'of {other.name} '}is answered with {status}"
+    return ""
+
+
+def _behind_iap(deployed: ObservedDeployment, other: OtherEndpoint) -> str:
+    return (
+        f"{other.name} stands behind Identity-Aware Proxy, which sends {other.way} to Google's login without a token, and does not take "
+        f"the ID tokens by which callers come to {deployed.front}: let callers take the place of iap in the [access] of its file, and say "
+        "`homeport up --on cloudrun` with it"
+    )
 
 
 async def _other_models(deployed: ObservedDeployment, other: OtherEndpoint, models: Sequence[str]) -> str:

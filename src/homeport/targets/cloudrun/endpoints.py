@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from homeport.catalog import prices
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import Prices
-from homeport.errors import ApiDisabled, HomeportError, NoCredentials, NotFound, SpecError, StateError
+from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError, StateError
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.listing import ListedEndpoint
-from homeport.resources.google.api_gateway import address_of_gateway
 from homeport.resources.google.service import role_of
 from homeport.resources.google.traffic import (
     Body,
@@ -26,6 +25,7 @@ from homeport.resources.google.traffic import (
 )
 from homeport.results import EndpointPart, RegionState, Status
 from homeport.targets.cloudrun.edge_behind import behind_in_words
+from homeport.targets.cloudrun.front_doors import front_doors
 from homeport.targets.cloudrun.inventory import (
     SERVICES,
     Inventory,
@@ -37,7 +37,6 @@ from homeport.targets.cloudrun.inventory import (
 from homeport.targets.cloudrun.marks import ADAPTED, CACHED, WEIGHTS
 from homeport.targets.cloudrun.rollback_preview import Ensure, RollbackPreview
 from homeport.targets.cloudrun.service_labels import (
-    API_GATEWAY_LABEL,
     further_regions_of,
     is_further,
     repeats,
@@ -150,7 +149,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
     }
     context = marks.get(f"{ANNOTATION}context", "")
     back = await _way_back(google, name, services, ensure_fit)
-    gateway, unseen = await _gateway(google, service)
+    doors = await front_doors(google, service)
     adapters = (adapter.partition("=") for adapter in marks.get(ADAPTED, "").split())
     return Status(
         name=name,
@@ -159,7 +158,8 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         region=region_there,
         url=f"{address_of(service)}/v1",
         behind=behind_in_words(service) or None,
-        gateway=gateway,
+        gateway=doors.gateway,
+        iap=doors.iap,
         model=marks.get(f"{ANNOTATION}model"),
         engine=marks.get(f"{ANNOTATION}engine"),
         context=int(context) if context.isdecimal() else None,
@@ -177,7 +177,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         also_in=services.others,
         parts=services.parts,
         usage_unknown=_hidden(name, services),
-        unread=(*(unread.text for unread in services.unread), *unseen),
+        unread=(*(unread.text for unread in services.unread), *doors.unread),
         rollback_to=back.to or None,
         rollback_unknown=back.unknown,
         rollback_refused=back.refused,
@@ -187,24 +187,6 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
 def _weights(marks: Mapping[str, str]) -> Mapping[str, str]:
     source = marks.get(f"{ANNOTATION}weights-source", "")
     return {"source": source, "revision": "", "digest": marks.get(WEIGHTS, "")}
-
-
-async def _gateway(google: Google, service: Body) -> tuple[str | None, tuple[str, ...]]:
-    """Return where clients with keys ask, None for nowhere; and what of it could not be read."""
-    region = service.get("labels", {}).get(API_GATEWAY_LABEL)
-    if not region:
-        return None, ()
-    path = service["name"].replace(
-        f"/locations/{service['name'].split('/')[3]}/services/", f"/locations/{region}/gateways/"
-    )
-    try:
-        return f"{address_of_gateway(await google.get('apigateway', f'v1/{path}'))}/v1", ()
-    except NoCredentials:
-        raise
-    except (NotFound, ApiDisabled):
-        return None, ()
-    except HomeportError as error:
-        return None, (f"the API gateway: {error}",)
 
 
 async def _regions(google: Google, services: Services) -> tuple[RegionState, ...]:

@@ -35,7 +35,16 @@ def iap_misfit(deployed: ObservedDeployment) -> str:
 
 def _way(entrant: Entrant) -> str:
     """Return who may come in, and by what."""
+    return f"{entrant.member} may come in{_by(entrant)}"
+
+
+def in_words(entrant: Entrant) -> str:
+    """Return who comes in, and by what where that is not as homeport grants it."""
+    return f"{entrant.member}{_by(entrant)}"
+
+
+def _by(entrant: Entrant) -> str:
     by = f" under the condition {entrant.condition!r}" if entrant.condition else ""
     by += f" by {entrant.role}" if entrant.role != ACCESSOR else ""
     perhaps = f", as far as is known (its permissions could not be read: {entrant.unread})"
-    return f"{entrant.member} may come in{by}{perhaps if entrant.unread else ''}"
+    return f"{by}{perhaps if entrant.unread else ''}"

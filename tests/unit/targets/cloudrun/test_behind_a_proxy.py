@@ -9,9 +9,11 @@ import pytest
 from cloud import Raw, act, enable
 from deployment import google_for
 from gcp_rehearsal.cloud import OWNER
+from gcp_rehearsal.faults import parse
 from gcp_rehearsal.iam.permissions import required
 from gcp_rehearsal.testing import Rehearsed
 from homeport import spec
+from homeport.cli.show import status_text
 from homeport.errors import VerificationFailed
 from homeport.google import Google
 from homeport.google.credentials import (
@@ -21,7 +23,9 @@ from homeport.google.credentials import (
     SignedIdentity,
     from_access_token,
 )
+from homeport.results import Status
 from homeport.secret import Secret
+from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.iap import ACCESSOR, COME_IN, EndpointIap, unwanted_entrants
 from homeport.targets.cloudrun.iap_check import iap_misfit
 from homeport.targets.cloudrun.iap_entrants import entering
@@ -319,6 +323,32 @@ def test_what_answers_behind_the_proxy_is_called_by_what_an_account_signs(deploy
     assert isinstance(with_proxy.identity, SignedIdentity)
     without = endpoint_of(google_for(deployer.cloud), {**service, "iapEnabled": False}, "m")
     assert not isinstance(without.identity, SignedIdentity)
+
+
+def test_status_says_that_it_stands_before_the_service_and_who_comes_in(deployer: Proxied) -> None:
+    deployer.deployed(deployer.through(TEAM))
+    bindings = [
+        {"role": ACCESSOR, "members": [TEAM]},
+        {"role": ACCESSOR, "members": [FRIEND], "condition": OFFICE},
+        {"role": "roles/iap.admin", "members": [ROBOT]},
+    ]
+    deployer.cloud.access.set_policy("iap", WEB, {"version": 3, "bindings": bindings}, at_once=True)
+
+    def said() -> tuple[Status, str]:
+        status = act(describe(google_for(deployer.cloud), "home", "europe-west4"))
+        return status, status_text(status)
+
+    status, text = said()
+    assert status.as_json()["iap"] == [TEAM, f"{FRIEND} under the condition 'office'"]
+    assert f"through Identity-Aware Proxy, which stands before it: {TEAM}, {FRIEND} under" in text
+    deployer.cloud.faults.append(parse("iap.getIamPolicy:403:times=9"))
+    status, text = said()
+    assert (status.iap, "which stands before it: that is not known" in text) == ((), True)
+    assert [one for one in status.unread if one.startswith("who comes in through Identity-Aware Proxy")]
+    deployer.cloud.faults.clear()
+    deployer.up(deployer.through())
+    status, text = said()
+    assert (status.iap, "Identity-Aware Proxy" in text) == (None, False)
 
 
 @pytest.mark.parametrize(

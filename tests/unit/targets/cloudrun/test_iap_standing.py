@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Mapping
 
-import httpx2
 import pytest
 
-from cloud import Raw, act, enable
+from cloud import act
 from deployment import google_for
-from gcp_rehearsal.cloud import Cloud, Delays
-from gcp_rehearsal.runtime.front_end import Front
+from gcp_rehearsal.cloud import Cloud
 from homeport.errors import NetworkError
 from homeport.targets.cloudrun.iap_standing import TAKES_S, is_answer_of_iap, wait_until_it_stands
-from homeport.targets.cloudrun.verification import Outside
-
-PLACE = "run.googleapis.com/v2/projects/rehearsal/locations/europe-west4/services"
-HOST = "home-481516234200.europe-west4.run.app"
-HELLO = {"template": {"containers": [{"image": "us-docker.pkg.dev/cloudrun/container/hello"}]}}
-
-
-def cloud_of(late: float, *, enabled: bool) -> Cloud:
-    """A cloud with a service whose front end learns of the proxy so late; the first state has long been learnt."""
-    cloud = Cloud(delays=Delays(grants=0, accounts=0, apis=0, operations=0, iap=late))
-    enable(cloud, "run", "iap")
-    made = act(Raw(cloud).send("POST", f"{PLACE}?serviceId=home", {**HELLO, "iapEnabled": enabled}))
-    assert made.status == 200, made.body
-    cloud.clock.jump(late + 1)
-    return cloud
-
-
-def turned(cloud: Cloud, enabled: bool) -> None:
-    path = f"{PLACE}/home?updateMask=iapEnabled"
-    assert act(Raw(cloud).send("PATCH", path, {"iapEnabled": enabled})).status == 200
-
-
-@asynccontextmanager
-async def asking(cloud: Cloud) -> AsyncIterator[Outside]:
-    front = Front(cloud)
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
-        await front(scope, receive, send, HOST)
-
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app)) as client:
-        yield Outside(client)
+from late_iap import HOST, asking, cloud_of, turned
 
 
 async def waited(cloud: Cloud, wanted: bool) -> tuple[bool, float, list[str]]:

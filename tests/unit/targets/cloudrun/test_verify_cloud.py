@@ -136,6 +136,9 @@ class Front:
             return 404
         return 401 if token is not None and token.reveal() == "elsewhere" else 403
 
+    async def meets_iap(self, url: str, path: str) -> bool:
+        return False
+
     def with_headers(self, headers: Mapping[str, str]) -> Front:
         return self
 
@@ -564,6 +567,7 @@ OTHER = OtherEndpoint(way="/ollama", path="/ollama", name="other", model="first"
         (200, ("second",), 403, Outcome.FAILED, "leads to second, not to first of other"),
         (200, ("first",), 200, Outcome.FAILED, "answered with 200 without a token"),
         (401, (), 401, Outcome.FAILED, "does not take tokens"),
+        (401, (), 302, Outcome.FAILED, "answered with 302 without a token"),
         (404, (), 403, Outcome.FAILED, "is answered with 404"),
         (403, (), 403, Outcome.SKIPPED, "may not call what is behind /ollama"),
     ],

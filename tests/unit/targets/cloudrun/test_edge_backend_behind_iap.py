@@ -1,0 +1,54 @@
+"""An endpoint behind another's load balancer that stands behind Identity-Aware Proxy is told as that, by what a rehearsed front end answers."""
+
+from __future__ import annotations
+
+from cloud import act
+from gcp_rehearsal.apis.iam.tokens import id_token
+from gcp_rehearsal.cloud import OWNER, Cloud
+from homeport.secret import Secret
+from homeport.targets.cloudrun.edge_backends_check import behind
+from homeport.targets.cloudrun.observed_deployment import (
+    ExpectedDeployment,
+    ObservedDeployment,
+    OtherEndpoint,
+    ProbeToken,
+)
+from homeport.verify import Finding, Outcome
+from late_iap import HOST, asking, cloud_of
+
+OTHER = OtherEndpoint(way="x-tier: large", name="other", model="first")
+
+
+def found(cloud: Cloud, other: OtherEndpoint) -> Finding:
+    async def look() -> Finding:
+        token = Secret(id_token(cloud, OWNER, "https://llm.example.com"))
+        async with asking(cloud) as sender:
+            deployed = ObservedDeployment(
+                service={"urls": [f"https://{HOST}"]},
+                revision={},
+                policy={},
+                planned=ExpectedDeployment(
+                    image_digest="", gpu="", concurrency=1, max_instances=1, behind=(other,)
+                ),
+                sender=sender,
+                url=f"https://{HOST}",
+                own=ProbeToken(token=token),
+            )
+            return await behind(deployed)
+
+    return act(look())
+
+
+def test_one_that_answers_with_the_way_to_a_login_stands_behind_the_proxy_and_that_is_said() -> None:
+    told = found(cloud_of(0, enabled=True), OTHER)
+    assert told.outcome is Outcome.FAILED
+    assert told.detail.startswith(
+        "other stands behind Identity-Aware Proxy, which sends x-tier: large to Google's login"
+    )
+    assert told.evidence["x-tier: large"]["without_token"] == 302
+
+
+def test_one_without_it_that_does_not_take_the_token_is_told_so_as_before() -> None:
+    told = found(cloud_of(0, enabled=False), OTHER)
+    assert told.outcome is Outcome.FAILED
+    assert "does not take tokens" in told.detail
