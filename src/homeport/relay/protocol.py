@@ -24,15 +24,19 @@ class BoundedProtocol(HttpToolsProtocol):
     Refuses a head without an end, and a target that is no path: uvicorn would take what follows its host.
 
     A client that has sent a second request before its first was answered is seen to leave all the same: uvicorn reads no more
-    then, and tells only the newest of its requests.
+    then, and tells only the newest of its requests. What is refused behind requests that wait is refused after their answers,
+    where uvicorn writes its 400 at once, before or into them.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:  # Any: uvicorn's own
         super().__init__(*args, **options)
         self._in_head, self._head_bytes, self._fed_bytes = True, 0, 0
         self._why = ""
+        self._refusal: str | None = None
+        """What is said, once all before it is answered, of what came last; nothing is read after that."""
         self._presence = Presence()
         self._answered: RequestResponseCycle | None = None
+        self._newest: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with a connection, whose answers' heads go out with what is there of their bodies."""
@@ -49,9 +53,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came. Answers 400, and closes, where a head is longer than 64 KiB."""
+        if self._is_refusing():
+            return
         self._fed_bytes = len(data)
         super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+        if not self._in_head or self._is_refusing() or self.transport.is_closing():
             return
         self._head_bytes += len(data)
         if self._head_bytes > _HEAD_BYTES:
@@ -65,6 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError(self._why)
         self.scope["state"][PRESENCE] = self._presence
         super().on_headers_complete()
+        self._newest = self.cycle
         if 0 < len(self.pipeline) <= _WAITING:
             self.flow.resume_reading()
 
@@ -78,6 +85,30 @@ class BoundedProtocol(HttpToolsProtocol):
         self.scope["state"][WHOLE] = True
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or say why there is none."""
+        super().on_response_complete()
+        self._refuse_in_turn()
+
     def send_400_response(self, msg: str) -> None:
-        """Answer why, and close."""
-        super().send_400_response(self._why or msg)
+        """Answer why, and close: as soon as all that was asked before is answered, and never into an answer."""
+        self._refusal = self._why or msg
+        cycle = self._newest
+        if cycle is not None and cycle.more_body and not cycle.response_complete:
+            # It is the body of this one that cannot be read.
+            if self.pipeline and self.pipeline[0][0] is cycle:
+                self.pipeline.popleft()
+            elif cycle.response_started:
+                self.transport.close()
+            else:
+                super().send_400_response(self._refusal)
+        self._refuse_in_turn()
+
+    def _is_refusing(self) -> bool:
+        return self._refusal is not None
+
+    def _refuse_in_turn(self) -> None:
+        if self._refusal is None or self.pipeline or self.transport.is_closing():
+            return
+        if self._answered is None or self._answered.response_complete:
+            super().send_400_response(self._refusal)

@@ -23,16 +23,16 @@ class Line(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self._reads, self.written = True, b""
+        self._reads, self.written, self.closed = True, b"", False
 
     def write(self, data: Any) -> None:  # Any: whatever holds bytes
         self.written += bytes(data)
 
     def is_closing(self) -> bool:
-        return False
+        return self.closed
 
     def close(self) -> None:
-        pass
+        self.closed = True
 
     def pause_reading(self) -> None:
         self._reads = False
@@ -45,14 +45,20 @@ class Line(asyncio.Transport):
 
 
 class Watching:
-    """An application that answers when it may, and notes which request's client it saw leave."""
+    """An application that answers when it may, at once in part under /begun, and notes which request's client it saw leave."""
 
     def __init__(self) -> None:
         self.begun = self.left = 0
         self.may = asyncio.Event()
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.begun += 1
+        if scope["path"] == "/begun":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"some", "more_body": True})
+            await hung_up(receive)
+            self.left += 1
+            return
         leaving, waiting = asyncio.ensure_future(hung_up(receive)), asyncio.ensure_future(self.may.wait())
         await asyncio.wait({leaving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -126,6 +132,66 @@ def test_a_body_that_waits_behind_a_request_has_its_bound_as_well() -> None:
         assert line.reads()
         protocol.data_received(bytes(2**17))
         assert not line.reads()
+        protocol.connection_lost(None)
+        await until(lambda: app.left == 1)
+
+    play(work)
+
+
+UNREADABLE = b"GET\0/any HTTP/1.1\r\n\r\n"
+ELSEWHERE = b"GET http://elsewhere.example/ HTTP/1.1\r\nhost: localhost\r\n\r\n"
+NO_CHUNK = b"POST /any HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n"
+ENDLESS = b"GET / HTTP/1.1\r\nx: " + b"a" * 2**17
+
+
+@pytest.mark.parametrize(
+    "refused", [UNREADABLE, ELSEWHERE, NO_CHUNK, ENDLESS], ids=["no HTTP", "no path", "body", "head"]
+)
+@pytest.mark.parametrize("together", [True, False], ids=["in one piece", "one by one"])
+@pytest.mark.parametrize("before", range(4))
+def test_what_is_refused_behind_other_requests_is_refused_after_their_answers(
+    refused: bytes, before: int, *, together: bool
+) -> None:
+    async def work(app: Watching, line: Line, protocol: BoundedProtocol) -> None:
+        pieces = [REQUEST] * before + [refused]
+        for piece in [b"".join(pieces)] if together else pieces:
+            protocol.data_received(piece)
+        # A head that came with the end of another request is measured by what comes after.
+        for piece in (b"a" * 2**17, REQUEST):
+            protocol.data_received(piece)
+        assert line.closed == (not before), "who waits for an answer gets it first"
+        app.may.set()
+        await until(lambda: line.closed)
+        statuses = [part[:3] for part in line.written.split(b"HTTP/1.1 ")[1:]]
+        assert statuses == [b"204"] * before + [b"400"]
+        assert app.begun == before, "nothing is read behind what cannot be read"
+        protocol.connection_lost(None)
+
+    play(work)
+
+
+def test_an_answer_that_has_begun_is_broken_off_where_the_body_it_answers_cannot_be_read() -> None:
+    async def work(app: Watching, line: Line, protocol: BoundedProtocol) -> None:
+        protocol.data_received(
+            b"POST /begun HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n"
+        )
+        await until(lambda: b"some" in line.written)
+        protocol.data_received(b"no size\r\n")
+        assert line.closed
+        assert b" 400 " not in line.written, "else it would be read as a part of the answer"
+        protocol.connection_lost(None)
+        await until(lambda: app.left == 1)
+
+    play(work)
+
+
+def test_a_body_that_cannot_be_read_is_refused_where_its_answer_has_not_begun() -> None:
+    async def work(app: Watching, line: Line, protocol: BoundedProtocol) -> None:
+        protocol.data_received(NO_CHUNK[: -len(b"no size\r\n")])
+        await until(lambda: app.begun == 1)
+        protocol.data_received(b"no size\r\n")
+        assert line.closed
+        assert line.written.startswith(b"HTTP/1.1 400")
         protocol.connection_lost(None)
         await until(lambda: app.left == 1)
 
