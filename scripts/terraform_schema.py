@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 RESOURCES = (
+    "google_agent_registry_service",
     "google_artifact_registry_repository",
     "google_artifact_registry_repository_iam_member",
     "google_cloud_run_v2_service",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from gcp_rehearsal.apis.agentregistry import services as registered
 from gcp_rehearsal.apis.apigateway import gateways
 from gcp_rehearsal.apis.apikeys import keys as api_keys
 from gcp_rehearsal.apis.artifactregistry import repositories as registry
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 _MODULES: tuple[ModuleType, ...] = (
-    accounts, alerting, api_keys, budgets, builds, certificates, compute, dns, endpoints, executions, extensions, gateways, jobs, keys, knative, logs, networks, projects, quotas, queries, registry,
+    accounts, alerting, api_keys, budgets, builds, certificates, compute, dns, endpoints, executions, extensions, gateways, jobs, keys, knative, logs, networks, projects, quotas, queries, registered, registry,
     revisions, roles, scheduled, secrets, services,
     services_usage, storage, templates, tokens, upstream, web,
 )  # fmt: skip

@@ -16,6 +16,7 @@ from exporting import There, pending, there
 from gcloud import NEEDS_GCLOUD
 from homeport.google import Google
 from homeport.reconcile import Resource
+from homeport.resources.google.agent_registry import KIND
 from homeport.resources.google.model_armor import ENDPOINT, TEMPLATE
 from homeport.resources.google.release import Release
 from homeport.resources.google.service import Service
@@ -31,6 +32,10 @@ pytestmark = NEEDS_GCLOUD
 
 async def never(*_: object) -> Receipt:
     raise AssertionError
+
+
+async def passed(*_: object) -> Receipt:
+    return Receipt(at="2026-11-30T00:00:01", passed=True, counts={"passed": 20})
 
 
 def changes(here: There, since: int) -> list[str]:
@@ -80,6 +85,44 @@ def test_what_a_guard_takes_is_made_changed_and_left(
         assert changes(here, since)[0] == "modelarmor.projects.locations.templates.patch"
         assert "template" not in str(pending(here.plan(less)))
         assert here.down(of_guard(tmp_path).spec) == set()
+
+
+def test_an_agents_card_is_made_changed_and_left(
+    tmp_path: Path, gcloud_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{gcloud_folder}:{os.environ['PATH']}")
+
+    both, one = (
+        ways.wanted("vllm", tmp_path, agent={"registry": True, **more})
+        for more in ({}, {"tools": ["calculator"]})
+    )
+
+    def wanted(google: Google) -> list[Resource]:
+        return both.target(google, passed).resources()
+
+    def fewer(google: Google) -> list[Resource]:
+        return one.target(google, passed).resources()
+
+    with there(tmp_path, steps=ways.Carrying()) as here:
+        here.up(wanted, lambda one: one.kind == KIND)
+        assert [one.split(":")[0] for one in pending(here.plan(wanted))] == [
+            "create registry-entry/home-agent"
+        ]
+        here.script_of_the_rest(wanted)
+        here.run("bash", "deploy.sh")
+        assert pending(here.plan(wanted)) == []
+
+        since = len(here.cloud.log)
+        again = here.run("bash", "deploy.sh")
+        assert changes(here, since) == []
+        assert "= registry entry home-agent: is there, as the file says; left as it is" in again.err
+
+        assert "registry-entry/home-agent" in str(pending(here.plan(fewer)))
+        here.script_of_the_rest(fewer)
+        here.run("bash", "deploy.sh")
+        assert "agentregistry.projects.locations.services.patch" in changes(here, since)
+        assert "registry-entry" not in str(pending(here.plan(fewer)))
+        assert here.down(both.spec) == set()
 
 
 def of_observe(folder: Path, **observe: object) -> ways.Wanted:

@@ -166,7 +166,7 @@ VARIANTS: dict[str, Table] = {
     "vllm": {"engine": "vllm"},
     "vllm_and_agent": {"engine": "vllm", "companions": (AGENT,)},
     "warm": {"engine": "vllm", "scaling": {"warm": ["Mon-Fri 08:00-18:00 Europe/Berlin"]}},
-    "agent": {"engine": "vllm", "tables": {"agent": {"tools": ["calculator"]}}},
+    "agent": {"engine": "vllm", "tables": {"agent": {"tools": ["calculator"], "registry": True}}},
     "observed": {
         "engine": "vllm",
         "tables": {"observe": {"alerts": ["mailto:ops@example.com"], "slo": {"ttft": "2s"}, "budget": 50}},

@@ -14,7 +14,7 @@ from gcloud import needs_gcloud, served
 from places import TAUGHT_FOLDER
 from user import User
 
-AGENT = '[agent]\ntools = ["calculator"]\nmax_steps = 2\nmax_tokens = 32\n'
+AGENT = '[agent]\ntools = ["calculator"]\nmax_steps = 2\nmax_tokens = 32\nregistry = true\n'
 
 
 @pytest.fixture

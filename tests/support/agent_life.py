@@ -29,6 +29,10 @@ def goes_up_is_asked_and_goes_down(cloud: OnCloudRun) -> None:
     token = cloud.rehearsal.id_token()
     card = sent(cloud, url, path="/.well-known/agent-card.json", token=token).json()
     assert card["supportedInterfaces"][0]["url"] == f"{url}/a2a"
+    access = cloud.rehearsal.gcloud("auth", "print-access-token").out.strip()
+    path = "/v1/projects/rehearsal/locations/europe-west4/services/demo-agent"
+    entry = sent(cloud, "https://agentregistry.googleapis.com", path=path, token=access).json()
+    assert entry["agentSpec"]["content"] == card, "what others find is what it tells itself"
     body = {"model": "demo-agent", "messages": [{"role": "user", "content": "What is 6*7?"}]}
     answer = sent(cloud, url, body, path="/v1/chat/completions", token=token)
     # The model was taught another tool, so what it comes to is its own affair; that it was reached is not.
@@ -45,6 +49,7 @@ def goes_up_is_asked_and_goes_down(cloud: OnCloudRun) -> None:
     assert re.search(r" s, 0\.\d{4} USD", asked.err), asked.err
 
     gone = cloud.run("down", "--yes", "--purge").out
+    assert gone.index("removed registry entry demo-agent") < gone.index("removed service demo-agent")
     assert gone.index("removed service demo-agent") < gone.index("removed service demo\n")
     assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of demo is there")
 

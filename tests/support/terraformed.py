@@ -458,6 +458,13 @@ def _object(values: Values) -> tuple[Key, Json]:
     return key, {"content": values.take("content")}
 
 
+def _registered(values: Values) -> tuple[Key, Json]:
+    spec = values.block("agent_spec") or {}
+    path = f"v1/projects/{PROJECT}/locations/{values.take('location')}/services/{values.take('service_id')}"
+    made = {camel(key): inner for key, inner in values.rest().items() if not _is_empty(inner)}
+    return ("agentregistry", path), {**made, "agentSpec": {**spec, "content": json.loads(spec["content"])}}
+
+
 def _template(values: Values) -> tuple[Key, Json]:
     region = values.take("location")
     path = f"v1/projects/{PROJECT}/locations/{region}/templates/{values.take('template_id')}"
@@ -599,6 +606,7 @@ def _located(values: Values, name: str, collection: str) -> str:
 
 
 _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
+    "google_agent_registry_service": _registered,
     "google_artifact_registry_repository": _repository,
     "google_artifact_registry_repository_iam_member": _grant(
         "artifactregistry", lambda values: f"v1/{_located(values, 'repository', 'repositories')}"

@@ -76,7 +76,7 @@ def _confirm(terminal: Terminal, how: Mapping[str, Any]) -> Any:  # Any: a `Conf
 
 
 def _greet(terminal: Terminal, agent: ServedAgent, url: str) -> None:
-    from homeport.agents.service.a2a import CARD
+    from homeport.agents.service.card import CARD
 
     assert agent.key is not None
     tools = ", ".join(tool.name for tool in agent.setup.tools) or "no tools of its own"

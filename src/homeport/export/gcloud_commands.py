@@ -85,6 +85,11 @@ def template(one: RestResource, body: Fields) -> GcloudCommands:
     return _called(one, body, "template")
 
 
+def registry_entry(one: RestResource, body: Fields) -> GcloudCommands:
+    """Return the calls for an entry of Agent Registry: gcloud has the words in its preview alone."""
+    return _called(one, body, "registry-entry")
+
+
 def callout(one: RestResource, body: Fields) -> GcloudCommands:
     """Return the calls for an extension of a load balancer, or its policy: gcloud imports them whole, over what others have changed."""
     return _called(one, body, one.kind.replace(" ", "-"))
@@ -123,6 +128,7 @@ def regional_endpoint(one: RestResource, body: Fields) -> GcloudCommands:
 KNOWS: Mapping[str, Callable[[RestResource, Fields], GcloudCommands]] = {
     ResourceKind.ROLE: role,
     ResourceKind.SCHEDULE: schedule,
+    ResourceKind.REGISTRY_ENTRY: registry_entry,
     ResourceKind.TEMPLATE: template,
     ResourceKind.ENDPOINT: regional_endpoint,
     ResourceKind.TRAFFIC_EXTENSION: callout,

@@ -53,6 +53,7 @@ class ResourceKind(StrEnum):
     RELEASE = "release"
     ROLE = "custom role"
     SCHEDULE = "scheduled job"
+    REGISTRY_ENTRY = "registry entry"
     STARTUP_CACHE = "startup cache"
     TEMPLATE = "Model Armor template"
     ENDPOINT = "regional endpoint"

@@ -69,7 +69,9 @@ def _file(things: Things, cloud_service: Service) -> str:
         return ""  # A mark that only apply can write.
 
     body, file = service(things, cloud_service, by_tag), file_of(things, cloud_service)
-    others = [kind for kind in things.kinds() if kind != ResourceKind.SERVICE]
+    others = [
+        kind for kind in things.kinds() if kind not in {ResourceKind.SERVICE, ResourceKind.REGISTRY_ENTRY}
+    ]
     notes = [
         f"Apply it with: gcloud run services replace {file} --region={cloud_service.region} --project={things.project}",
         (
@@ -77,6 +79,10 @@ def _file(things: Things, cloud_service: Service) -> str:
             "`homeport up --on cloudrun` or the script of `homeport export gcloud` makes them."
         ),
     ]
+    if ResourceKind.REGISTRY_ENTRY in things.kinds():
+        notes.append(
+            "The registry entry, by which others find the agent, is made once that serves: the same two make it."
+        )
     if tagged:
         notes.append(
             f"The image {listed(dict.fromkeys(tagged))} goes by its tag here, since its digest is known when it is built."

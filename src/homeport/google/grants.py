@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _ROLES = (
+    ("agentregistry.", "roles/agentregistry.editor"),
     ("apigateway.", "roles/apigateway.admin"),
     ("apikeys.", "roles/serviceusage.apiKeysAdmin"),
     ("artifactregistry.", "roles/artifactregistry.admin"),

@@ -39,6 +39,8 @@ class Agent(SpecTable):
     """Of one answer of the model."""
     max_instances: int = Field(default=1, ge=1, le=100)
     """The most instances at once. Without requests there is none."""
+    registry: bool = False
+    """Whether its card stands in the project's Agent Registry, for whoever may search that to find. It lets nobody call it."""
 
     @field_validator("tools", "mcp", "allow", mode="before")
     @classmethod

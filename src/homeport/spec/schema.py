@@ -343,6 +343,11 @@ class Spec(SpecTable):
         return self.guard if self.guard is not None and self.guard.in_gateway else None
 
     @property
+    def registers_agent(self) -> bool:
+        """Return True where the agent's card stands in Agent Registry."""
+        return self.agent is not None and self.agent.registry
+
+    @property
     def endpoint_name(self) -> str:
         """Return the endpoint's name. Raises `SpecError` where there is none: see `homeport.naming`."""
         if self.name is None:

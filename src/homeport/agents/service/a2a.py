@@ -1,9 +1,8 @@
-"""The agent for other agents: its A2A card, and the one method of the protocol that it has (A2A 1.0, JSON-RPC)."""
+"""The agent for other agents: the one method of the protocol that it has (A2A 1.0, JSON-RPC)."""
 
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from secrets import token_hex
 from typing import Any, Literal
 
@@ -11,11 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from homeport.agents.loop import AgentResult
-from homeport.agents.service.served import AgentQuestion, ServedAgent
+from homeport.agents.service.card import VERSION
+from homeport.agents.service.served import AgentQuestion
 
-CARD = "/.well-known/agent-card.json"
-PATH = "/a2a"
-VERSION = "1.0"
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL_ERROR = (
     -32700, -32600, -32601, -32602, -32603,
 )  # fmt: skip
@@ -117,31 +114,3 @@ def sent_message(body: bytes, protocol: str | None) -> SentMessage:
     if any(part.text is None for part in message.parts):
         raise RpcError(_OTHER_CONTENT, "only parts with text are taken", called)
     return SentMessage(called, message)
-
-
-def card(agent: ServedAgent, origin: str) -> dict[str, Any]:
-    """Return the card of an agent that is reached at `origin`: JSON, so Any."""
-    tools = [tool.name for tool in agent.setup.tools]
-    described = f"Answers questions with {agent.setup.endpoint.model}"
-    if tools:
-        described += f" and the tools {', '.join(tools)}"
-    skill = {
-        "id": "answer",
-        "name": "Answer a question",
-        "description": f"{described}. Tools that change something are refused unless its owner allowed them.",
-        "tags": tools or ["answer"],
-    }
-    return {
-        "name": agent.name,
-        "description": f"{described}.",
-        "version": version("homeport"),
-        "supportedInterfaces": [
-            {"url": f"{origin}{PATH}", "protocolBinding": "JSONRPC", "protocolVersion": VERSION}
-        ],
-        "capabilities": {"streaming": False, "pushNotifications": False},
-        "defaultInputModes": ["text/plain"],
-        "defaultOutputModes": ["text/plain"],
-        "securitySchemes": {"bearer": {"httpAuthSecurityScheme": {"scheme": "Bearer"}}},
-        "securityRequirements": [{"schemes": {"bearer": {"list": []}}}],
-        "skills": [skill],
-    }

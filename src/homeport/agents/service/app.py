@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from homeport import door
 from homeport.agents.service import a2a, chat
+from homeport.agents.service.card import CARD, PATH, card
 from homeport.agents.service.served import ServedAgent, run, status_of
 from homeport.agents.transcript import Event
 from homeport.errors import HomeportError
@@ -29,7 +30,7 @@ _STILL_THERE_S = 15.0
 """How often a stream says that it is still there, so that nothing between cuts it off."""
 HEALTH_ON_CLOUD_RUN = "/health"
 """Cloud Run's front end keeps paths that end in z for itself."""
-_OPEN = (HEALTH, HEALTH_ON_CLOUD_RUN, a2a.CARD)
+_OPEN = (HEALTH, HEALTH_ON_CLOUD_RUN, CARD)
 """What is told without a key: nothing that could be used, or that changes something."""
 _NO_KEY = "this port wants the key that `homeport agent serve` printed, as a bearer token"
 App = Callable[[Any, Any, Any], Awaitable[None]]  # Any: ASGI
@@ -58,11 +59,11 @@ def application(agent: ServedAgent) -> App:
         routes=[
             Route(HEALTH, pages.health),
             Route(HEALTH_ON_CLOUD_RUN, pages.health),
-            Route(a2a.CARD, pages.card),
+            Route(CARD, pages.card),
             Route("/v1/models", pages.models),
             Route("/v1/models/{name}", pages.model),
             Route("/v1/chat/completions", pages.chat, methods=["POST"]),
-            Route(a2a.PATH, pages.a2a, methods=["POST"]),
+            Route(PATH, pages.a2a, methods=["POST"]),
         ],
         exception_handlers={HTTPException: _not_here, chat.BadRequest: _bad_request},
     )
@@ -82,7 +83,15 @@ class _Pages:
     async def card(self, request: Request) -> Response:
         # Behind Cloud Run's front end the request comes by HTTP, and was sent by HTTPS.
         scheme = "http" if self._agent.key is not None else request.headers.get("x-forwarded-proto", "http")
-        return JSONResponse(a2a.card(self._agent, f"{scheme}://{request.url.netloc}"))
+        setup = self._agent.setup
+        return JSONResponse(
+            card(
+                name=self._agent.name,
+                model=setup.endpoint.model,
+                tools=[tool.name for tool in setup.tools],
+                url=f"{scheme}://{request.url.netloc}{PATH}",
+            )
+        )
 
     async def models(self, _: Request) -> Response:
         return JSONResponse({"object": "list", "data": [self._model()]})

@@ -14,7 +14,7 @@ from homeport.export.terraform.addresses import Addresses, image_variable, is_ea
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import FoundationBlocks
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
-from homeport.export.terraform.tables import GUARD, OBSERVE
+from homeport.export.terraform.tables import AGENT, GUARD, OBSERVE
 from homeport.export.terraform.tables import KNOWS as TABLES
 from homeport.export.text import CACHE_NOTE, WIDTH, head, listed
 from homeport.reconcile import Ref, Resource
@@ -58,6 +58,7 @@ def files(things: Things) -> dict[str, str]:
     parts: dict[str, list[Item]] = {
         "main.tf": [*variables.shared(things), *ordered.blocks(set(FOUNDATIONS) - NETWORK)],
         "network.tf": ordered.blocks(NETWORK),
+        "agent.tf": ordered.blocks(set(AGENT)),
         "guard.tf": ordered.blocks(set(GUARD)),
         "observe.tf": ordered.blocks(set(OBSERVE)),
         "edge.tf": ordered.blocks(set(edge.KNOWS)),

@@ -42,6 +42,7 @@ TYPES: Mapping[str, str] = {
     ResourceKind.SERVICE: "google_cloud_run_v2_service",
     ResourceKind.ROLE: "google_project_iam_custom_role",
     ResourceKind.SCHEDULE: "google_cloud_scheduler_job",
+    ResourceKind.REGISTRY_ENTRY: "google_agent_registry_service",
     ResourceKind.CONFIGURATION: "google_secret_manager_secret",
     ResourceKind.DASHBOARD: "google_monitoring_dashboard",
     ResourceKind.ALERT_POLICY: "google_monitoring_alert_policy",
@@ -230,8 +231,20 @@ class Addresses:
 
 
 def is_counted(one: Resource) -> bool:
-    """Return True for a part of a load balancer that is made once its service is."""
-    return one.kind in OF_EDGE - _EARLY
+    """Return True for a part of a load balancer, and for an entry of Agent Registry, that is made once its service is."""
+    return one.kind in OF_EDGE - _EARLY or one.kind == ResourceKind.REGISTRY_ENTRY
+
+
+def told_of(things: Things, one: Resource) -> Service:
+    """Return the service without which a thing is not made: the one that an entry tells of; for all else the model's."""
+    return next(
+        (
+            served
+            for served in things.services
+            if one.kind == ResourceKind.REGISTRY_ENTRY and served.id in one.needs
+        ),
+        things.service,
+    )
 
 
 def is_early(one: Resource) -> bool:

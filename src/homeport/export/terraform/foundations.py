@@ -12,7 +12,9 @@ from homeport.export.terraform.addresses import (
     PROJECT,
     REGION,
     Addresses,
+    is_counted,
     of_a_zone,
+    told_of,
     type_of,
     unset,
 )
@@ -53,8 +55,9 @@ class FoundationBlocks:
         make = TABLES.get(one.kind)
         arguments = make(self._addresses, one, body) if make else KNOWS[one.kind](self, one, body)
         body.done()
-        if one.kind in OF_EDGE:
-            arguments = [*counted(one, unset(self._things, self._things.service)), *(arguments or ())]
+        if one.kind in OF_EDGE or is_counted(one):
+            served = unset(self._things, told_of(self._things, one))
+            arguments = [*counted(one, served), *(arguments or ())]
         return [] if arguments is None else [self._block(one, arguments)]
 
     def _block(self, resource: Any, body: list[Item]) -> Block:  # Any: a resource

@@ -9,7 +9,7 @@ from homeport.export.graph import ResourceKind
 from homeport.export.terraform.addresses import BILLING, PROJECT, Addresses
 from homeport.export.terraform.bodies import fields
 from homeport.export.terraform.edge import KNOWS as EDGE
-from homeport.export.terraform.hcl import Code, Item, attributes, expression, joined
+from homeport.export.terraform.hcl import Code, Item, attributes, block, expression, joined
 from homeport.resources.google.rest import RestResource
 
 Blocks = Callable[[Addresses, RestResource, Fields], list[Item]]
@@ -32,6 +32,16 @@ def callout(addresses: Addresses, one: RestResource, body: Fields) -> list[Item]
     """Return the arguments of an extension of a load balancer, or of the policy that asks one."""
     known = {"name": _last(one), "location": addresses.place(_region(one)), "labels": addresses.labels(body)}
     return [*attributes(known), *fields(body.rest())]
+
+
+def registry_entry(addresses: Addresses, one: RestResource, body: Fields) -> list[Item]:
+    """Return the arguments of an entry of Agent Registry, whose card the provider takes as JSON alone."""
+    spec = Fields(body.take("agentSpec"), one.id)
+    card = expression(spec.take("content"), "    ")
+    known = {"service_id": _last(one), "location": addresses.place(_region(one))}
+    kept = attributes({"type": spec.take("type"), "content": Code(f"jsonencode({card})")})
+    spec.done()
+    return [*attributes(known), *fields(body.rest()), block("agent_spec", body=kept)]
 
 
 def regional_endpoint(addresses: Addresses, one: RestResource, body: Fields) -> list[Item]:
@@ -93,7 +103,8 @@ GUARD: Mapping[str, Blocks] = {
     ResourceKind.AUTHZ_EXTENSION: callout,
     ResourceKind.AUTHZ_POLICY: callout,
 }
-KNOWS: Mapping[str, Blocks] = {**GUARD, **OBSERVE, **EDGE}
+AGENT: Mapping[str, Blocks] = {ResourceKind.REGISTRY_ENTRY: registry_entry}
+KNOWS: Mapping[str, Blocks] = {**GUARD, **OBSERVE, **EDGE, **AGENT}
 
 
 def _last(resource: RestResource) -> str:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from homeport.agents import brain
-from homeport.reconcile import Ref
+from homeport.agents.builtin import builtin
+from homeport.agents.service.card import PATH, card
+from homeport.reconcile import Ref, joined
+from homeport.resources.google.agent_registry import registry_entry
+from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import ServiceRole
 from homeport.spec import Agent
 from homeport.targets.cloudrun.agent_fact import AgentFact
@@ -18,6 +23,7 @@ from homeport.targets.cloudrun.containers import HttpProbe, ServiceContainer
 from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.front import PORT
 from homeport.targets.cloudrun.own_image import OwnImage
+from homeport.targets.cloudrun.service_labels import REGISTRY_LABEL
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 PACKAGE = "agent"
@@ -41,7 +47,9 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
         return target
     brain.ensure_taught(target.spec.model)
     brain.ensure_installed()
-    fact = AgentFact.of(agent.tools, agent.mcp, IMAGE.base, IMAGE.wheel.sha256, target.cold_start)
+    fact = AgentFact.of(
+        agent, IMAGE.base, IMAGE.wheel.sha256, target.cold_start, _registry(target) if agent.registry else ""
+    )
     gateway_ids = {resource.id for resource in target.gateway}
     companion = Companion(
         role=ServiceRole.AGENT,
@@ -54,7 +62,9 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
         resources=(
             *(resource for resource in IMAGE.resources(target) if resource.id not in gateway_ids),
             *readers(target.google, target.names, agent.mcp_secrets.values()),
+            *([_entry(target, agent)] if agent.registry else []),
         ),
+        labels={REGISTRY_LABEL: "agent"} if agent.registry else {},
         facts=(fact,),
     )
     notes = (*target.notes, *_unreached(target, agent.mcp))
@@ -79,12 +89,29 @@ def _unreached(target: CloudRunTarget, servers: tuple[str, ...]) -> Iterator[str
     )
 
 
+def _registry(target: CloudRunTarget) -> str:
+    return f"projects/{target.names.project}/locations/{target.names.region}"
+
+
+def _entry(target: CloudRunTarget, agent: Agent) -> RestResource:
+    """Return its entry in Agent Registry, with the card that it tells itself: nobody but its callers can read that."""
+    own = target.names.companion(ServiceRole.AGENT)
+    told = card(
+        name=own,
+        model=target.launch.model,
+        tools=[tool.name for name in agent.tools for tool in builtin(name, Path())],
+        url=joined(Ref(f"service/{own}", "uri"), PATH),
+    )
+    entry = registry_entry(target.google, target.names.name, own, target.names.region, told)
+    return replace(entry, after=(target.foundations.apis.id,))
+
+
 def _container(target: CloudRunTarget, agent: Agent) -> ServiceContainer:
     names = target.names
     described = {
         "name": names.companion(ServiceRole.AGENT),
         "model": target.launch.model,
-        **agent.model_dump(mode="json", exclude={"max_instances", "mcp_secrets"}),
+        **agent.model_dump(mode="json", exclude={"max_instances", "mcp_secrets", "registry"}),
         "mcp_tokens": {url: f"MCP_TOKEN_{at}" for at, url in enumerate(sorted(agent.mcp_secrets))},
     }
     probe = HttpProbe(path="/health", port=PORT, period_s=5, timeout_s=4, attempts=24)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from homeport.fit.cold_start import ColdStart
 from homeport.reconcile.fact import Fact
+from homeport.spec import Agent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +24,16 @@ class AgentFact(Fact):
     model_start_likely_s: float
     """Of the model, from zero; the agent's own start on Cloud Run was not measured."""
     model_start: str
+    registry: str = ""
+    """The Agent Registry that its card stands in, as Google names the place; '' where it is in none."""
 
     @classmethod
-    def of(
-        cls, tools: tuple[str, ...], mcp: tuple[str, ...], image: str, wheel_sha256: str, start: ColdStart
-    ) -> AgentFact:
+    def of(cls, agent: Agent, image: str, wheel_sha256: str, start: ColdStart, registry: str) -> AgentFact:
         """Return it, where the model starts from zero as `start` says."""
         return cls(
-            tools=tools,
-            mcp=mcp,
+            tools=agent.tools,
+            mcp=agent.mcp,
+            registry=registry,
             image=image,
             wheel_sha256=wheel_sha256,
             model_start_likely_s=round(start.likely, 1),
@@ -44,5 +46,14 @@ class AgentFact(Fact):
         return (
             f"tools {', '.join((*self.tools, *self.mcp)) or 'none'}; on {self.image}{pinned}, with homeport's wheel "
             f"{self.wheel_sha256[:12]}; from zero the first request waits for two starts: its own (not measured on "
-            f"Cloud Run), then the model's, {self.model_start}"
+            f"Cloud Run), then the model's, {self.model_start}{self._found}"
+        )
+
+    @property
+    def _found(self) -> str:
+        if not self.registry:
+            return ""
+        return (
+            f"; its card (name, model, its own tools, address) stands in the Agent Registry of {self.registry}, for whoever "
+            "may search that (roles/agentregistry.viewer) to find: they may call it no more than before"
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -39,6 +39,8 @@ class Companion:
     max_instances: int = 1
     concurrency: int = 80
     timeout_s: int = 300
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of its service that tell of what it had once."""
     resources: tuple[Resource, ...] = ()
     """What is made for it alone, such as its image."""
     facts: tuple[Fact, ...] = ()
@@ -161,6 +163,7 @@ class CompanionServices:
         if foundations.key:
             template["encryptionKey"] = foundations.key
         body = {
+            "labels": dict(companion.labels),
             "ingress": ingress(foundations.access),
             "invokerIamDisabled": False,
             "scaling": {"minInstanceCount": companion.min_instances},

@@ -17,6 +17,7 @@ from homeport.google import Google
 from homeport.json_types import Json
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import ServiceRole, role_of
+from homeport.targets.cloudrun.agent_entry_kinds import ENTRY_KINDS
 from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS, REGIONAL_EDGE_KINDS
 from homeport.targets.cloudrun.guard_kinds import GUARD_KINDS
 from homeport.targets.cloudrun.guard_road_kinds import ROAD_KINDS
@@ -28,6 +29,7 @@ from homeport.targets.cloudrun.service_labels import (  # fmt: skip
     GUARD_LABEL,
     OBSERVE_LABEL,
     REGIONAL_EDGE_LABEL,
+    REGISTRY_LABEL,
     ROAD_LABEL,
 )
 from homeport.targets.cloudrun.startup_cache_kinds import CACHE_KINDS
@@ -81,6 +83,8 @@ REGIONAL_EDGE = "edge-regional"
 """What a file's `[edge]` of a region is called beside its tables."""
 GUARD_ROAD = "guard-road"
 """What its `[guard]` is called there, where one of Google's roads screens."""
+REGISTRY = "agent-registry"
+"""What `registry` of its `[agent]` is called there."""
 OPTIONAL: Mapping[str, tuple[str, Sequence[ListedKind]]] = {
     "edge": (EDGE_LABEL, EDGE_KINDS),
     REGIONAL_EDGE: (REGIONAL_EDGE_LABEL, REGIONAL_EDGE_KINDS),
@@ -88,6 +92,7 @@ OPTIONAL: Mapping[str, tuple[str, Sequence[ListedKind]]] = {
     GUARD_ROAD: (ROAD_LABEL, ROAD_KINDS),
     "observe": (OBSERVE_LABEL, OBSERVE_KINDS),
     "startup_cache": (CACHE_LABEL, CACHE_KINDS),
+    REGISTRY: (REGISTRY_LABEL, ENTRY_KINDS),
 }
 """What some tables of the file make, or a key, and the label of a thing for which it was made once: a service, a bucket."""
 

@@ -22,6 +22,8 @@ from homeport.resources.google.service import ROLE, Service, ServiceIdentity, Se
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun, Guard, Spec
+from homeport.targets.cloudrun.agent_entry_found import MAKE as ENTRY_MAKE
+from homeport.targets.cloudrun.agent_entry_found import NEEDS as ENTRY_NEEDS
 from homeport.targets.cloudrun.agent_secrets import account_id, possible_secrets
 from homeport.targets.cloudrun.api_gateway_found import find_api_gateway, tells_of_api_gateway
 from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
@@ -35,6 +37,7 @@ from homeport.targets.cloudrun.iap import found_entrants
 from homeport.targets.cloudrun.inventory import (
     GUARD_ROAD,
     REGIONAL_EDGE,
+    REGISTRY,
     Inventory,
     Thing,
     Unread,
@@ -89,6 +92,7 @@ MAKE: Mapping[str, _Make] = {
     **GUARD_MAKE,
     **ROAD_MAKE,
     **CACHE_MAKE,
+    **ENTRY_MAKE,
 }
 """How a resource is made of what was found: enough of it to be read and taken away."""
 _ACCOUNT = "service account"
@@ -185,7 +189,8 @@ def tables_of(spec: Spec) -> list[str]:
     tables = [name for name, table in spec if table and not (name == "edge" and kind != "global")]
     if spec.guard is not None and not spec.guard.in_gateway:
         tables = [GUARD_ROAD, *(name for name in tables if name != "guard")]
-    return [*tables, *([REGIONAL_EDGE] if regional else []), *([BUDGET] if budget else [])]
+    more = {REGIONAL_EDGE: regional, BUDGET: budget, REGISTRY: spec.registers_agent}
+    return [*tables, *(table for table, is_so in more.items() if is_so)]
 
 
 def _resources(google: Google, name: str, inventory: Inventory, *, budgeted: bool) -> dict[str, RestResource]:
@@ -258,7 +263,7 @@ def _needs(google: Google, name: str) -> Mapping[str, frozenset[str]]:
         needs[resource.kind] = needs.get(resource.kind, frozenset()) | needed
     for kind, needed in needs_by_kind(google, _names(google, name, "")).items():
         needs[kind] = needs.get(kind, frozenset()) | needed
-    return {**needs, **OBSERVE_NEEDS, **ROAD_NEEDS}
+    return {**needs, **OBSERVE_NEEDS, **ROAD_NEEDS, **ENTRY_NEEDS}
 
 
 def _before(resource: RestResource, grants: Iterable[Grant]) -> RestResource:

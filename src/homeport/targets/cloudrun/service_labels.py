@@ -33,6 +33,8 @@ IAP_LABEL = "homeport-iap"
 """That of a service that stood behind Identity-Aware Proxy once."""
 ROAD_LABEL = "homeport-guard-road"
 """That of a service that one of Google's own roads screened once, at its load balancer."""
+REGISTRY_LABEL = "homeport-agent-registry"
+"""That of an agent's service whose card stood in the Agent Registry once."""
 CACHE_LABEL = "homeport-startup-cache"
 """That of a service that starts with a startup cache, and of the bucket of its caches."""
 

@@ -13,12 +13,14 @@ from homeport.fit.cold_start import ColdStart
 from homeport.json_types import Json
 from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
+from homeport.resources.google.agent_registry import API as REGISTRY
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service_agent import IAP
 from homeport.resources.google.startup_cache import NONE
 from homeport.targets.cloudrun import facts
+from homeport.targets.cloudrun.agent_entry_found import unwanted_entry
 from homeport.targets.cloudrun.agent_secrets import unwanted_readers
 from homeport.targets.cloudrun.api_gateway import EndpointApiGateway
 from homeport.targets.cloudrun.api_gateway_found import unwanted_api_gateway
@@ -85,7 +87,8 @@ class CloudRunTarget(CloudRunGraph):
     def more_apis(self) -> tuple[str, ...]:
         """Return the APIs that some tables of the file need besides."""
         iap = (IAP,) if self.iap else ()
-        return (*super().more_apis, *(self.api_gateway.apis if self.api_gateway else ()), *iap)
+        entry = (REGISTRY,) if self.spec.registers_agent else ()
+        return (*super().more_apis, *(self.api_gateway.apis if self.api_gateway else ()), *iap, *entry)
 
     @property
     def callers(self) -> tuple[str, ...]:
@@ -225,6 +228,7 @@ class CloudRunTarget(CloudRunGraph):
         stays = self.spec.agent is not None
         readers = await unwanted_readers(self.google, self.names, self._agents_secrets, stays=stays)
         beside = [*self.beside_it.unwanted([*invokers, *readers]), *readers]
+        beside += await unwanted_entry(self.google, self.names, wanted=self.spec.registers_agent)
         own = [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self.unwanted_grants()]
         return [*own, *await self._unwanted_in_further_regions(labels, own)]
 
@@ -377,6 +381,7 @@ class CloudRunTarget(CloudRunGraph):
             road=self.road is not None,
             callers=(*access.callers, *access.iap),
             iap=self.iap is not None or self.had_iap,
+            registered=self.spec.registers_agent,
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
             secret=self.token is not None,

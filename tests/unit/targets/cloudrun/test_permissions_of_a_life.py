@@ -91,7 +91,7 @@ def test_every_permission_that_a_call_asks_for_is_on_the_list_and_no_other(tmp_p
     asked_for = {one for method in called for one in required(method)}
     # A load balancer's are in test_edge.py and test_edge_of_a_region.py, an API gateway's in test_api_gateway.py, those of alerts in test_observe.py, those of
     # uptime checks in test_uptime.py, Identity-Aware Proxy's in test_behind_a_proxy.py, a given secret's in
-    # test_agent_secrets.py, a screen's in test_guard_on_cloudrun.py and test_guard_roads.py,
+    # test_agent_secrets.py, those of an agent's entry in test_agent_registered.py, a screen's in test_guard_on_cloudrun.py and test_guard_roads.py,
     # which make them.
     elsewhere = {
         "api-gateway",
@@ -104,6 +104,7 @@ def test_every_permission_that_a_call_asks_for_is_on_the_list_and_no_other(tmp_p
         "screen-road",
         "given-secret",
         "iap",
+        "agent-registry",
     }
     listed = {one for name, need in needs().items() if name not in elsewhere for one in need.permissions}
     assert asked_for - listed - WITHOUT_WHICH_IT_GOES_ON == set()

@@ -369,7 +369,7 @@ def test_what_is_asked_for_is_needed_by_some_method_and_held_by_its_role() -> No
         permission
         for api in ("run.v1", "run.v2", "storage.v1", "iam.v1", "secretmanager.v1", "artifactregistry.v1", "cloudbuild.v1",
                     "compute.v1", "dns.v1", "serviceusage.v1", "cloudresourcemanager.v3", "logging.v2", "cloudscheduler.v1", "certificatemanager.v1",
-                    "monitoring.v1", "monitoring.v3", "modelarmor.v1", "networkconnectivity.v1", "networkservices.v1", "networksecurity.v1", "apigateway.v1", "apikeys.v2", "iap.v1")
+                    "monitoring.v1", "monitoring.v3", "modelarmor.v1", "networkconnectivity.v1", "networkservices.v1", "networksecurity.v1", "apigateway.v1", "apikeys.v2", "iap.v1", "agentregistry.v1")
         for method in load(api).methods
         for permission in required(str(getattr(method, "id", method)))
     } | {

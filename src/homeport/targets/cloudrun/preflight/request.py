@@ -76,6 +76,8 @@ class PreflightInput:
     """Whether its metrics go to Cloud Monitoring."""
     iap: bool = False
     """Whether Identity-Aware Proxy stands before it, or who came in through one is still looked for."""
+    registered: bool = False
+    """Whether its agent's card stands in Agent Registry."""
     uptime: bool = False
     """Whether it is asked from outside."""
     callers: tuple[str, ...] = ()
@@ -103,6 +105,7 @@ class PreflightInput:
             "observe": self.observed,
             "uptime": self.uptime,
             "iap": self.iap,
+            "agent-registry": self.registered,
             "screen": self.screened or self.road,
             "screen-road": self.road,
             "screen-way": self.screened and not self.network,

@@ -1,0 +1,1 @@
+"""Agent Registry: what users enter into it, and the agents that others find there."""
