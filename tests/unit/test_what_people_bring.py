@@ -8,12 +8,15 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.catalog.described import of_path
 from homeport.catalog.inspect import from_folder
+from homeport.catalog.stored_as import LOADED
 from homeport.errors import WeightsError
 from homeport.targets.cloudrun.diagnosis import Evidence, likely
 from homeport.verify.checks.leaks import leaked, trouble
@@ -21,6 +24,7 @@ from homeport.weights import other_content
 from homeport.weights.selection import choose
 from homeport.weights.sources.file import FileSource
 from made_ggufs import parts_of
+from made_headers import CONFIG
 from places import TAUGHT, TAUGHT_FOLDER
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 127915\n"
@@ -151,6 +155,111 @@ def test_a_part_that_is_missing_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="lacks m-00002-of-00002") as refused:
         FileSource(first).pin("gguf")
     assert "under that very name" in str(refused.value.hint)
+
+
+def with_config(folder: Path, **changed: object) -> Path:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changed}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["bitsandbytes", "gguf", "hqq", "quanto", "aqlm", "exl2", "exl3", "eetq", "vptq", "bitnet", "someone's"],
+)
+def test_weights_that_are_quantized_as_nothing_here_loads_are_refused_by_the_name(
+    folder: Path, method: str
+) -> None:
+    for changed in (
+        {"quantization_config": {"quant_method": method}},
+        {"text_config": {**CONFIG, "quantization_config": {"quant_method": method.upper()}}},
+    ):
+        with pytest.raises(WeightsError, match=f"quantized by [\"']{method}[\"']") as refused:
+            of_path(with_config(folder, **changed), name="x")
+        assert 'engine.quantization = "fp8"' in str(refused.value.hint)
+
+
+def test_weights_for_mlx_are_told_as_such(folder: Path) -> None:
+    with pytest.raises(WeightsError, match="quantized for MLX, which runs on Apple's machines alone"):
+        of_path(with_config(folder, quantization={"group_size": 64, "bits": 4}), name="x")
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        *({"quant_method": method} for method in sorted(LOADED)),
+        *({"quant_method": "compressed_tensors"}, {"quant_method": "AWQ"}, {"quant_algo": "NVFP4"}, None),
+    ],
+)
+def test_what_vllm_loads_is_not_refused(folder: Path, scheme: object) -> None:
+    assert of_path(with_config(folder, quantization_config=scheme), name="x").bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("architecture", "told"),
+    [
+        ("LlamaForRewardModel", "it scores texts"),
+        ("InternLM2ForRewardModel", "it scores texts"),
+        ("Qwen2ForProcessRewardModel", "it scores texts"),
+        ("BertForTokenClassification", "it scores texts"),
+        ("BertForQuestionAnswering", "it scores texts"),
+        ("LlamaForCausalLMEagle3", "it drafts tokens for another model"),
+        ("EagleLlamaForCausalLM", "it drafts tokens for another model"),
+        ("DeepSeekV3MTP", "it drafts tokens for another model"),
+        ("DetrForObjectDetection", "writes text or gives vectors was expected"),
+        ("SamModel", "writes text or gives vectors was expected"),
+        ("MusicgenForConditionalGeneration", "writes text or gives vectors was expected"),
+        ("ResNetForImageClassification", "writes text or gives vectors was expected"),
+    ],
+)
+def test_a_network_that_nobody_can_chat_with_is_told_as_what_it_is(
+    folder: Path, architecture: str, told: str
+) -> None:
+    with pytest.raises(WeightsError, match=f"is a {architecture}.*{told}"):
+        of_path(with_config(folder, architectures=[architecture]), name="x")
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "Gemma3ForConditionalGeneration", "LlavaForConditionalGeneration", "Eagle2_5_VLForConditionalGeneration",
+        "Qwen2_5_VLForConditionalGeneration", "MllamaForConditionalGeneration", "LlamaForCausalLM", "GPT2LMHeadModel",
+    ],
+)  # fmt: skip
+def test_a_network_that_writes_text_is_not_taken_for_another(folder: Path, architecture: str) -> None:
+    assert of_path(with_config(folder, architectures=[architecture]), name="x").model.task == "generate"
+
+
+def gguf_that_is(path: Path, kind: str, architecture: str) -> Path:
+    writer = gguf.GGUFWriter(path, architecture)
+    if kind:
+        writer.add_string("general.type", kind)
+    writer.add_tensor("t.weight", np.zeros((4, 8), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "architecture", "told"),
+    [
+        ("mmproj", "clip", "an encoder of images or sound"),
+        ("", "clip", "an encoder of images or sound"),
+        ("imatrix", "imatrix", "an importance matrix"),
+        ("controlvector", "controlvector", "a control vector"),
+        ("adapter", "llama", "an adapter"),
+        ("something", "llama", "what it calls 'something'"),
+        ("", "flux", r"a model that makes pictures or films \(flux\)"),
+        ("model", "qwen_image", r"a model that makes pictures or films \(qwen_image\)"),
+    ],
+)
+def test_a_gguf_that_is_no_model_of_text_is_told_as_what_it_is(
+    tmp_path: Path, kind: str, architecture: str, told: str
+) -> None:
+    with pytest.raises(WeightsError, match=f"holds {told}, and a language model was expected"):
+        of_path(gguf_that_is(tmp_path / "m.gguf", kind, architecture), name="x")
 
 
 def test_the_folder_that_the_model_lies_in_is_named(tmp_path: Path, folder: Path) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 from homeport.catalog import Architecture, Gate, Model, gguf_parts, keys_of, own_template
 from homeport.catalog.families import COUNTED_FROM, ENCODERS, NOTES, PERIODS, UNIFORM, filled
 from homeport.catalog.gguf_header import Array, Header
+from homeport.catalog.gguf_kind import ensure_writes_or_embeds
 from homeport.catalog.made_for import ensure_is_model, task_of
+from homeport.catalog.stored_as import ensure_loaded
 from homeport.catalog.untrusted import Table, read_json
-from homeport.errors import WeightsError
 from homeport.task import Task
 from homeport.weights import sentence_modules
 
@@ -26,8 +27,6 @@ NO_TEMPLATE = (
     "the weights, and other engines take a general one, which it was not trained on."
 )
 _EMBEDDING_GGUFS = ENCODERS | {"gemma-embedding"}
-_RANKS = 4
-"""llama.cpp's `pooling_type` of a reranker."""
 _GEMMA4_GLOBAL_HEAD_DIM = 512
 """The default of its class in transformers."""
 
@@ -52,7 +51,7 @@ def from_header(header: Header, *, where: str, name: str) -> Model:
     """Return the model in the GGUF file `where` that has this header. Raises `WeightsError` where it is none."""
     values = Table(header.values, where)
     kind = values.text("general.architecture")
-    _check_is_model(values, header, kind, where)
+    ensure_writes_or_embeds(values, header, kind, where)
     architecture = _of_gguf(values.under(kind), header, kind)
     template = own_template.of_gguf(values)
     instruct = template.there
@@ -87,6 +86,7 @@ def from_folder(path: Path, *, name: str) -> Model:
     ensure_is_model(path)
     config = read_json(path / "config.json")
     task = task_of(path, config)
+    ensure_loaded(config)
     part = config.part("text_config")
     text = part or config
     kind = text.text("model_type") or config.text("model_type")
@@ -122,19 +122,6 @@ def from_folder(path: Path, *, name: str) -> Model:
         tool_parser=_parser(kind, instruct=instruct),
         reasoning_parser=_parser(kind, instruct=instruct),
     )
-
-
-def _check_is_model(values: Table, header: Header, kind: str, where: str) -> None:
-    parts = values.number("split.count") or 1
-    if kind == "clip" or values.text("general.type") not in {"", "model"}:
-        content, hint = "an adapter or an encoder of images", "name the GGUF of the model that it belongs to"
-    elif values.number(f"{kind}.pooling_type") == _RANKS:
-        content, hint = "a model that ranks texts", "name a model that writes text, or one of embeddings"
-    elif parts == 1 and not header.tensors:
-        content, hint = "no tensors, such as a vocabulary", "name a GGUF with weights"
-    else:
-        return
-    raise WeightsError(f"{where} holds {content}, and a language model was expected", hint=hint)
 
 
 def _embeds(values: Table, kind: str) -> bool:

@@ -29,7 +29,13 @@ _SOMETHING_ELSE = {
     ),
 }
 """By a file that tells of it: what a folder without a config.json is, and what to do."""
-_JUDGES = re.compile(r"ForMaskedLM$|ForSequenceClassification$")
+_JUDGES = re.compile(
+    r"For(?:MaskedLM|SequenceClassification|TokenClassification|QuestionAnswering|MultipleChoice|\w*RewardModel|SequenceScoring|ScoreModel)$"
+)
+_DRAFTS = re.compile(r"Eagle3?(?=$|[A-Z])|Medusa|MTP$|DFlash")
+_OF_SIGHT = re.compile(
+    r"For(?:\w*Image\w*|Object|Depth|Semantic|Instance|Universal|Audio|Video)\w*(?:Classification|Detection|Estimation|Segmentation|Generation)$|^(?:Sam|Musicgen|Detr|ResNet)(?=[A-Z0-9])"
+)
 
 
 def ensure_is_model(path: Path) -> None:
@@ -63,9 +69,24 @@ def task_of(path: Path, config: Table) -> Task:
             f"{path} is a {kinds[0]}: it scores texts, and a model that writes text or gives vectors was expected",
             hint="`homeport models` lists some",
         )
+    _ensure_writes_or_embeds(path, kinds)
     _ensure_needs_no_code(path, config)
     embeds = bool(kinds) and all(_EMBEDS.search(kind) for kind in kinds)
     return "embed" if embeds or pools else "generate"
+
+
+def _ensure_writes_or_embeds(path: Path, kinds: list[str]) -> None:
+    """Raise `WeightsError` for a network that drafts for another one, and for one of pictures or sound alone."""
+    if kinds and all(_DRAFTS.search(kind) for kind in kinds):
+        raise WeightsError(
+            f"{path} is a {kinds[0]}: it drafts tokens for another model, and cannot be served alone",
+            hint="name the model that it drafts for",
+        )
+    if kinds and all(_OF_SIGHT.search(kind) for kind in kinds):
+        raise WeightsError(
+            f"{path} is a {kinds[0]}, and a model that writes text or gives vectors was expected",
+            hint="`homeport models` lists some",
+        )
 
 
 def _ensure_needs_no_code(path: Path, config: Table) -> None:

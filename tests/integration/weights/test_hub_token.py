@@ -200,7 +200,7 @@ def test_what_is_exported_makes_the_secret_too_and_holds_no_token(here: Place) -
 
 def test_an_adapter_of_a_hub_is_pinned_to_its_commit_and_carried_by_a_build(here: Place) -> None:
     files = {
-        "adapter_config.json": b'{"peft_type": "LORA", "r": 8}',
+        "adapter_config.json": b'{"peft_type": "LORA", "r": 8, "lora_alpha": 8, "target_modules": ["o_proj"]}',
         "adapter_model.safetensors": tensors_of(8),
     }
     commit = here.hub.push("org/tone", files)
@@ -252,7 +252,7 @@ def test_what_is_typed_is_not_shown_and_nothing_is_made_without_a_yes(here: Plac
         f'name = "mine"\nmodel = "gemma-4-e2b"\nweights = "file:{TAUGHT_FOLDER}"\n[engine]\nkind = "vllm"\ncontext = 1024\n'
         f'[[engine.lora]]\nname = "tone"\nsource = "hf:{REPO}-tone"\n[cloudrun]\nproject = "rehearsal"\n'
     )
-    config = b'{"peft_type": "LORA", "r": 8}'
+    config = b'{"peft_type": "LORA", "r": 8, "lora_alpha": 8, "target_modules": ["o_proj"]}'
     here.hub.push(
         f"{REPO}-tone", {"adapter_config.json": config, "adapter_model.safetensors": tensors_of(8)}, gated="manual"
     )  # fmt: skip

@@ -45,7 +45,9 @@ async def _lent(here: Place) -> None:
             await google.upload(LENT, f"gemma/taught/{path.name}", path.read_bytes())
         await google.upload(LENT, "gemma/", b"")  # As the console makes a folder.
         await google.upload(LENT, "gemma/taught.gguf", TAUGHT.read_bytes())
-        told = json.dumps({"peft_type": "LORA", "r": 8}).encode()
+        told = json.dumps(
+            {"peft_type": "LORA", "r": 8, "lora_alpha": 8, "target_modules": ["o_proj"]}
+        ).encode()
         await google.upload(LENT, "tone/adapter_config.json", told)
         await google.upload(LENT, "tone/adapter_model.safetensors", tensors_of(8))
     _may_read(here, "allUsers")

@@ -29,6 +29,7 @@ GOOD = {f"{QUERY}A.weight": (8, 128), f"{QUERY}B.weight": (256, 8)}
     [
         {},
         {"base_model.model.model.embed_tokens.lora_embedding_A": (8, 2048), "base_model.model.model.embed_tokens.lora_embedding_B": (128, 8)},
+        {"base_model.model.model.embed_tokens.base_layer.weight": (2048, 128), "base_model.model.lm_head.base_layer.weight": (2048, 128)},
         {"base_model.model.model.layers.0.mlp.experts.3.up_proj.lora_A.weight": (8, 1), "base_model.model.model.layers.0.mlp.experts.3.up_proj.lora_B.weight": (1, 8)},
     ],
 )  # fmt: skip
@@ -37,6 +38,28 @@ def test_an_adapter_of_the_model_is_taken_with_and_without_its_tensors_known(
 ) -> None:
     ensure_served(tensors(**GOOD, **more), BASE, "x")
     ensure_served(tensors(**GOOD, **more), (), "x")
+
+
+def test_an_embedding_with_a_longer_vocabulary_than_the_models_is_refused() -> None:
+    embedding = "base_model.model.model.embed_tokens.lora_embedding_"
+    longer = tensors(**GOOD, **{f"{embedding}A": (8, 2050), f"{embedding}B": (128, 8)})
+    with pytest.raises(SpecError, match="is for 2050 tokens, and the model has 2048"):
+        ensure_served(longer, BASE, "x")
+    ensure_served(longer, (), "x")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{QUERY}A.default.weight", f"{QUERY}A", f"{QUERY}A.bias", f"{QUERY}magnitude_vector",
+        "base_model.model.model.embed_tokens.lora_embedding_A.weight",
+        "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta",
+        "base_model.model.score.base_layer.weight",
+    ],
+)  # fmt: skip
+def test_a_tensor_that_vllm_cannot_name_is_refused(name: str) -> None:
+    with pytest.raises(SpecError, match="which vllm does not serve"):
+        ensure_served(tensors(**GOOD, **{name: (8, 128)}), BASE, "x")
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,8 @@ def test_vllm_serves_adapters_as_models_of_their_own(tmp_path: Path) -> None:
 
 
 def config(**changed: Any) -> bytes:
-    return json.dumps(
-        {"peft_type": "LORA", "r": 8, "bias": "none", "modules_to_save": None, **changed}
-    ).encode()
+    told = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "bias": "none"}
+    return json.dumps({**told, "modules_to_save": None, **changed}).encode()
 
 
 @pytest.mark.parametrize(
@@ -115,6 +114,8 @@ def config(**changed: Any) -> bytes:
         ({"r": 9}, 16),
         ({"r": 512}, 512),
         ({"rank_pattern": {"q_proj": 100}}, 128),
+        ({"rank_pattern": {}, "target_modules": "all-linear", "use_rslora": True}, 8),
+        ({"lora_alpha": -0.5, "modules_to_save": []}, 8),
     ],
 )
 def test_an_adapter_gets_room_in_the_next_rank_that_vllm_knows(changed: dict[str, Any], rank: int) -> None:
@@ -130,7 +131,9 @@ def test_an_adapter_gets_room_in_the_next_rank_that_vllm_knows(changed: dict[str
             {"modules_to_save": ["lm_head"], "bias": "all"},
             r"lm_head as a whole \(modules_to_save\) and biases",
         ),
+        ({"modules_to_save": "lm_head"}, "lm_head as a whole"),
         ({"init_lora_weights": "pissa"}, "init_lora_weights = 'pissa'"),
+        ({"lora_alpha": 0}, "changes nothing: its lora_alpha is 0"),
     ],
 )
 def test_an_adapter_that_vllm_would_refuse_at_its_start_is_refused_before(
@@ -141,7 +144,16 @@ def test_an_adapter_that_vllm_would_refuse_at_its_start_is_refused_before(
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"[]", b'{"peft_type": "LORA"}', config(peft_type="IA3"), config(r="8")]
+    "text",
+    [
+        *(b"", b"[]", b'{"peft_type": "LORA"}', b'{"peft_type": "LORA", "r": 8, "lora_alpha": 16}'),
+        *(config(peft_type="IA3"), config(r="8"), config(r=0), config(r=True), config(r=8.0)),
+        *(config(lora_alpha=None), config(lora_alpha="16"), config(lora_alpha=True)),
+        *(
+            config(rank_pattern=rank_pattern)
+            for rank_pattern in ([1], "q", 5, {"q": 0}, {"q": "8"}, {"q": None})
+        ),
+    ],
 )
 def test_what_is_no_lora_adapter_is_called_so(text: bytes) -> None:
     with pytest.raises(WeightsError, match="tone"):

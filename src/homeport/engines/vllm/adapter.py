@@ -37,8 +37,7 @@ def rank(config: bytes, where: str) -> int:
     Raises `WeightsError` for what is no LoRA adapter, `SpecError` for one that vLLM does not serve.
     """
     settings = _parsed(config, where)
-    pattern = settings.get("rank_pattern") or {}
-    widest = max([settings["r"], *(value for value in pattern.values() if isinstance(value, int))])
+    widest = max(settings["r"], *_ranks(settings, where), 1)
     refused = list(_refused(settings))
     if refused:
         raise SpecError(
@@ -65,7 +64,9 @@ def trained_on(config: bytes) -> str:
 
 def _refused(settings: Mapping[str, Json]) -> Iterator[str]:
     yield from (reason for key, reason in _UNSERVED.items() if settings.get(key))
-    modules = set(settings.get("modules_to_save") or ()) - {"classifier", "score"}
+    saved = settings.get("modules_to_save") or ()
+    modules = {saved} if isinstance(saved, str) else set(map(str, saved if isinstance(saved, list) else ()))
+    modules -= {"classifier", "score"}
     if modules:
         yield f"{' and '.join(sorted(modules))} as a whole (modules_to_save)"
     if settings.get("bias", "none") != "none" or settings.get("lora_bias"):
@@ -73,6 +74,36 @@ def _refused(settings: Mapping[str, Json]) -> Iterator[str]:
     start = settings.get("init_lora_weights")
     if isinstance(start, str) and start.lower() not in _STARTS:
         yield f"init_lora_weights = {start!r}, which changes the model itself"
+
+
+def _ranks(settings: Mapping[str, Json], where: str) -> list[int]:
+    """Return the ranks of modules that have one of their own. Raises `WeightsError` for what is none."""
+    pattern = settings.get("rank_pattern") or {}
+    ranks = [*pattern.values()] if isinstance(pattern, dict) else [str(pattern)]
+    for rank_here in ranks:
+        if type(rank_here) is not int or rank_here < 1:
+            raise WeightsError(
+                f"the {CONFIG} of {where} has the rank {rank_here!r} in rank_pattern, and a number above 0 was expected",
+                hint="name an adapter as PEFT saved it",
+            )
+    return [rank_here for rank_here in ranks if isinstance(rank_here, int)]
+
+
+def _ensure_scaled(settings: Mapping[str, Json], where: str) -> None:
+    """Raise `WeightsError` where what an adapter is scaled by is missing, `SpecError` where it is nothing."""
+    missing = [key for key in ("lora_alpha", "target_modules") if key not in settings]
+    alpha = settings.get("lora_alpha")
+    if missing or isinstance(alpha, bool) or not isinstance(alpha, int | float):
+        what = f"no {' and no '.join(missing)}" if missing else f"{alpha!r} as lora_alpha"
+        raise WeightsError(
+            f"the {CONFIG} of {where} has {what}, which vllm needs to start with it",
+            hint="name an adapter as PEFT saved it: what was edited out of it, nobody can guess",
+        )
+    if not alpha:
+        raise SpecError(
+            f"{where} changes nothing: its lora_alpha is 0, and what it adds to the model is multiplied by that",
+            hint=f"set lora_alpha in its {CONFIG} to what it was trained with",
+        )
 
 
 def _parsed(config: bytes, where: str) -> JsonObject:
@@ -83,9 +114,10 @@ def _parsed(config: bytes, where: str) -> JsonObject:
         raise WeightsError(
             f"the {CONFIG} of {where} is none that PEFT writes", hint="name a folder with a LoRA adapter"
         ) from error
-    if kind != "LORA" or not isinstance(width, int) or width < 1:
+    if kind != "LORA" or type(width) is not int or width < 1:
         raise WeightsError(
             f"{where} is no LoRA adapter: its peft_type is {kind!r} and its rank {width!r}",
             hint="only LoRA adapters are served beside a model",
         )
+    _ensure_scaled(settings, where)
     return dict(settings)

@@ -16,9 +16,10 @@ from homeport.names import shown
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 _NAME = re.compile(
-    r"(?:base_model\.model\.)?(?P<module>.+?)\.(?:lora_(?P<side>[AB])|lora_embedding_(?P<embedded>[AB]))"
-    r"(?:\.[^.]+)??(?:\.weight)?"
+    r"(?:base_model\.model\.)?(?P<module>.+?)\.(?:lora_(?P<side>[AB])\.weight|lora_embedding_(?P<embedded>[AB]))"
 )
+_UNTOUCHED = re.compile(r"\.(?:embed_tokens|lm_head)\.base_layer\.weight$")
+"""The model's own weights that PEFT keeps beside a changed embedding: vLLM passes over them."""
 _TAIL = re.compile(r"(?:^|\.)((?:layers|blocks|h)\.\d+\..+)$")
 _EXPERTS = re.compile(r"(?:^|\.)experts(?:\.|$)")
 """Kept as one tensor for all experts or one for each, in adapters and in models: not compared."""
@@ -77,6 +78,8 @@ def _sides(adapter: Iterable[SafetensorsTensor], where: str) -> dict[str, dict[s
     """Return lora_A and lora_B of every module. Raises `SpecError` for a tensor that is neither."""
     sides: dict[str, dict[str, SafetensorsTensor]] = {}
     for tensor in adapter:
+        if _UNTOUCHED.search(tensor.name):
+            continue
         match = _NAME.fullmatch(tensor.name)
         if match is None:
             raise SpecError(
@@ -102,9 +105,14 @@ def _halves(sides: dict[str, dict[str, SafetensorsTensor]], rank: int) -> Iterat
 def _foreign(sides: dict[str, dict[str, SafetensorsTensor]], modules: _Modules) -> Iterator[str]:
     """Yield what is wrong with each module that the model does not have, or has in another shape."""
     for module, both in sides.items():
-        if _EXPERTS.search(module) or "A" not in both:
+        if _EXPERTS.search(module):
             continue
         name = modules.called(module)
+        if "embedding A" in both:
+            yield from _other_vocabulary(module, both["embedding A"], modules.shape(name) if name else None)
+            continue
+        if "A" not in both:
+            continue
         if name is None:
             yield f"it changes {shown(module)}, which the model does not have"
             continue
@@ -112,6 +120,12 @@ def _foreign(sides: dict[str, dict[str, SafetensorsTensor]], modules: _Modules) 
         shape = (both["B"].shape[0], both["A"].shape[-1]) if "B" in both else stored
         if stored is not None and shape is not None and tuple(stored) != tuple(shape):
             yield f"its {shown(module)} is for {shape[1]} × {shape[0]}, and the model's is {stored[1]} × {stored[0]}"
+
+
+def _other_vocabulary(module: str, narrow: SafetensorsTensor, stored: Sequence[int] | None) -> Iterator[str]:
+    """Yield what is wrong with a changed embedding whose vocabulary was made longer than the model's."""
+    if stored is not None and len(narrow.shape) == 2 and narrow.shape[1] != stored[0]:
+        yield f"its {shown(module)} is for {narrow.shape[1]} tokens, and the model has {stored[0]}"
 
 
 def _doubt(sides: Iterable[str], modules: _Modules, where: str) -> str:

@@ -377,7 +377,7 @@ async def _with(deployer: Deployer, chosen: ResolvedModel, wanted: spec.Spec) ->
 def adapter(folder: Path, **config: Any) -> dict[str, str]:  # Any: JSON
     """A LoRA adapter as PEFT writes it, of no use but to be carried; as `[[engine.lora]]` names it."""
     folder.mkdir()
-    told = {"peft_type": "LORA", "r": 4, "bias": "none", **config}
+    told = {"peft_type": "LORA", "r": 4, "lora_alpha": 4, "target_modules": ["o_proj"], **config}
     (folder / "adapter_config.json").write_text(json.dumps(told))
     (folder / "adapter_model.safetensors").write_bytes(tensors_of(told["r"], len(folder.name)))
     return {"name": folder.name, "source": f"file:{folder}"}

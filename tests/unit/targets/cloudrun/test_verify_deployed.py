@@ -53,7 +53,9 @@ class User:
     def adapter(self) -> dict[str, str]:
         folder = self.folder / "tone"
         folder.mkdir()
-        (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4, "bias": "none"}')
+        (folder / "adapter_config.json").write_text(
+            '{"peft_type": "LORA", "r": 4, "lora_alpha": 4, "target_modules": ["o_proj"]}'
+        )
         (folder / "adapter_model.safetensors").write_bytes(tensors_of(4))
         return {"name": "tone", "source": f"file:{folder}"}
 
