@@ -17,6 +17,8 @@ class Project:
     number: str = "481516234200"
     owner: str = OWNER
     billing: bool = True
+    organization: str = ""
+    """The number of the organization that it is directly in; '' for none."""
     default_network: bool = False
     """Whether it comes with the network named `default`, as soon as Compute Engine is enabled: most projects do."""
 

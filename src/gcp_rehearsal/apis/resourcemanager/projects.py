@@ -95,8 +95,11 @@ def _read_only(call: Call) -> Json:
 
 
 def _ancestry(call: Call) -> Json:
-    """Return the project alone: none here is of an organisation."""
-    return {"ancestor": [{"resourceId": {"type": "project", "id": _project(call).id}}]}
+    """Return the project, and the organization that it is in, where it is in one."""
+    project = _project(call)
+    own = {"resourceId": {"type": "project", "id": project.id}}
+    above = {"resourceId": {"type": "organization", "id": project.organization}}
+    return {"ancestor": [own, above] if project.organization else [own]}
 
 
 def _project(call: Call) -> Project:
@@ -108,9 +111,13 @@ def _project(call: Call) -> Project:
 
 def _project_body(call: Call, project: Project) -> JsonObject:
     if call.document.name.endswith(".v1"):
+        parent = (
+            {"parent": {"type": "organization", "id": project.organization}} if project.organization else {}
+        )
         return {"projectNumber": project.number, "projectId": project.id, "lifecycleState": "ACTIVE",
-                "name": project.id, "createTime": _CREATED}  # fmt: skip
-    return {"name": f"projects/{project.number}", "projectId": project.id, "state": "ACTIVE",
+                "name": project.id, "createTime": _CREATED, **parent}  # fmt: skip
+    above = {"parent": f"organizations/{project.organization}"} if project.organization else {}
+    return {"name": f"projects/{project.number}", **above, "projectId": project.id, "state": "ACTIVE",
             "displayName": project.id, "createTime": _CREATED, "updateTime": _CREATED, "etag": 'W/"0"'}  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from homeport.reconcile import Resource
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.release import Release
 from homeport.resources.google.service_agent import IAP, AgentGrant, agent
+from homeport.targets.cloudrun.iap_organisation import organisation_findings
 from homeport.targets.cloudrun.inventory import Inventory, Unread
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem, unseen, warning
@@ -82,6 +83,11 @@ class EndpointIap:
         return [
             ok("iap/proof", f"a revision is proven as {claims(token).get('iss')}, which signs for itself")
         ]
+
+    async def looked_at(self) -> list[PreflightFinding]:
+        """Return what can be known before anything is made, of all but a proof."""
+        organisation = await organisation_findings(self.google, self.names.project)
+        return [*organisation, *await self.conditions()]
 
     async def conditions(self) -> list[PreflightFinding]:
         """Return who comes in under a condition that somebody added to the proxy's policy, which stays as it is."""

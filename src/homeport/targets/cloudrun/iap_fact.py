@@ -22,6 +22,6 @@ class IapFact(Fact):
     @property
     def text(self) -> str:
         return (
-            f"{', '.join(self.members)}, through Identity-Aware Proxy: people of the project's organisation by a browser, service accounts by "
-            "a JWT that they sign for the address (aud = ADDRESS/*); ID tokens are not taken"
+            f"{', '.join(self.members)}, through Identity-Aware Proxy: people by a browser (of the project's organisation, by Google's own OAuth client), "
+            "service accounts by a JWT that they sign for the address (aud = ADDRESS/*); ID tokens are not taken"
         )

@@ -283,7 +283,7 @@ class CloudRunTarget(CloudRunGraph):
         more += await template_findings(self.chosen.model, self.spec, module(self.chosen.engine))
         more += await self.api_gateway.findings() if self.api_gateway else ()
         more += tuple(self.road.findings()) if self.road else ()
-        more += tuple(await self.iap.conditions()) if self.iap else ()
+        more += tuple(await self.iap.looked_at()) if self.iap else ()
         return Findings((*findings.all, *more, *(self.edge.findings(front) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
