@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import aiohttp
-
 from homeport.endpoint import Endpoint
 from homeport.gateway.apis import APIS, TextApi, is_asked
 from homeport.gateway.callers import caller_of
@@ -23,7 +21,7 @@ from homeport.json_types import Json
 from homeport.relay.headers import onward
 from homeport.relay.messages import Headers, Receive, Scope, Send
 from homeport.relay.presence import ClientGone, hung_up, unless_gone
-from homeport.relay.upstream import UNANSWERED, Onward, Upstream
+from homeport.relay.upstream import UNANSWERED, Answer, Onward, Upstream
 
 _LONGEST = 4 * 2**20
 """Bytes of a whole answer that are kept to read its tokens; of a longer one they are not known."""
@@ -168,7 +166,7 @@ class _Count:
             self.metrics.begun()
             self.span = self.spans.begin(scope["headers"], self.api) if self.spans else None
 
-    def answers(self, response: aiohttp.ClientResponse) -> None:
+    def answers(self, response: Answer) -> None:
         """Take the head of its answer."""
         if not self.asked:
             return

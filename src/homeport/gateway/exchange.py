@@ -8,8 +8,6 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-import aiohttp
-
 from homeport.gateway import strict_json, texts
 from homeport.gateway.apis import (
     StreamState,
@@ -29,7 +27,7 @@ from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.gateway.verdict import Reason, Refused, Side
 from homeport.json_types import Json
 from homeport.relay.messages import Send
-from homeport.relay.upstream import UNANSWERED, Onward, Upstream
+from homeport.relay.upstream import UNANSWERED, Answer, Onward, Upstream
 
 _FIRST_S = 0.25
 """The first text of a stream is screened after this time at the latest: a reader waits for it."""
@@ -122,7 +120,7 @@ class ScreenedExchange:
         if screened.calls and self.metrics:
             self.metrics.screened(Side.PROMPT.value, self._now - before)
 
-    async def _answer(self, response: aiohttp.ClientResponse) -> None:
+    async def _answer(self, response: Answer) -> None:
         if response.status >= 400:
             self.error = str(response.status)
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -144,9 +142,7 @@ class ScreenedExchange:
         )
         await self._streamed(response, PARSERS[kind]())
 
-    async def _whole_answer(
-        self, response: aiohttp.ClientResponse, headers: list[tuple[bytes, bytes]]
-    ) -> None:
+    async def _whole_answer(self, response: Answer, headers: list[tuple[bytes, bytes]]) -> None:
         try:
             data = await self._data(response)
         except Refused as refused:
@@ -180,7 +176,7 @@ class ScreenedExchange:
     def _left_out_header(self) -> list[tuple[bytes, bytes]]:
         return [(LEFT_OUT_HEADER, ", ".join(self._left_out).encode())] if self._left_out else []
 
-    async def _data(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _data(self, response: Answer) -> bytes:
         data = bytearray()
         async for piece in response.content.iter_any():
             self.room.grow(len(piece))
@@ -189,7 +185,7 @@ class ScreenedExchange:
                 raise Refused(Reason.TOO_LONG, "the answer is too long to be screened")
         return bytes(data)
 
-    async def _streamed(self, response: aiohttp.ClientResponse, parser: Parser) -> None:
+    async def _streamed(self, response: Answer, parser: Parser) -> None:
         holding, state = Holding(), StreamState({}, set())
         try:
             async for events, over in self._batches(response, parser, holding):
@@ -261,7 +257,7 @@ class ScreenedExchange:
     _waiting_since: float = 0.0
 
     async def _batches(
-        self, response: aiohttp.ClientResponse, parser: Parser, holding: Holding
+        self, response: Answer, parser: Parser, holding: Holding
     ) -> AsyncIterator[tuple[list[Event], bool]]:
         """Yield events as they come, with whether they are the last; none where held text has waited for long enough."""
         reading: asyncio.Future[bytes] | None = None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import aiohttp
-
 from homeport import door
 from homeport.catalog.cloudrun import limits
 from homeport.endpoint import Endpoint
@@ -20,7 +18,7 @@ from homeport.proxy.waking import Waking
 from homeport.relay.headers import onward
 from homeport.relay.messages import Headers, Message, Receive, Scope, Send
 from homeport.relay.presence import PRESENCE, WHOLE, ClientGone, unless_gone
-from homeport.relay.upstream import UNANSWERED, Onward, Upstream
+from homeport.relay.upstream import UNANSWERED, Answer, Onward, Upstream
 from homeport.secret import Secret
 
 _OURS = frozenset({b"host", b"expect", b"x-serverless-authorization", *door.SECRET_HEADERS})
@@ -140,7 +138,7 @@ class ProxyApp:
         finally:
             response.close()
 
-    async def _explain(self, response: aiohttp.ClientResponse, send: Send) -> None:
+    async def _explain(self, response: Answer, send: Send) -> None:
         text = (await response.read()).decode(errors="replace")
         answer = await answers.explained(self._endpoint, response.status, text)
         self._progress.note(answer.body["error"]["message"])
@@ -173,7 +171,7 @@ def _length(headers: Headers) -> int:
     )
 
 
-def _head(response: aiohttp.ClientResponse) -> Message:
+def _head(response: Answer) -> Message:
     return {
         "type": "http.response.start",
         "status": response.status,
@@ -181,7 +179,7 @@ def _head(response: aiohttp.ClientResponse) -> Message:
     }
 
 
-def _is_fronts(response: aiohttp.ClientResponse) -> bool:
+def _is_fronts(response: Answer) -> bool:
     """Return True if it is Cloud Run that refuses, not the engine: some engines have no JSON either for what they lack."""
     kind = response.headers.get("content-type", "")
     if response.status == 404:

@@ -1,10 +1,16 @@
-"""Sends requests on to an endpoint, as they came: by aiohttp, whose parser is in C."""
+"""
+Sends requests on to an endpoint, as they came.
+
+Those that are there as a whole, which are most, go straight to it (`direct.py`); what else there is goes by aiohttp.
+"""
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
@@ -14,6 +20,7 @@ from homeport.addresses import is_loopback
 from homeport.catalog.cloudrun import limits
 from homeport.endpoint import Endpoint
 from homeport.endpoint.auth import AnswerHead
+from homeport.relay.direct import DirectAnswer, DirectPool
 
 _CONNECT_S = 10.0
 _KEPT_S = 60.0
@@ -25,6 +32,7 @@ _AT_ONCE = 64 * 1024
 _UNASKED = ("accept", "accept-encoding", "content-type", "user-agent")
 """Headers that aiohttp would add of its own accord."""
 
+Answer = aiohttp.ClientResponse | DirectAnswer
 UNANSWERED = (aiohttp.ClientError, TimeoutError)
 """What is raised where there is no answer, or no end of one."""
 
@@ -53,12 +61,10 @@ class Upstream:
         self._path = root.raw_path.decode("ascii").rstrip("/")
         self._key = endpoint.api_key if endpoint.identity is None else None
         self._auth = endpoint.auth()
+        tls = httpx2.create_ssl_context() if reached.scheme == "https" else None
+        self._direct = None if _is_behind_proxy(reached) else _pool(reached, tls)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,
-                keepalive_timeout=_KEPT_S,
-                ssl=httpx2.create_ssl_context() if reached.scheme == "https" else False,
-            ),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S, ssl=tls or False),
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=_CONNECT_S, sock_read=limits().request_timeout_s
             ),
@@ -73,9 +79,11 @@ class Upstream:
 
     async def aclose(self) -> None:
         """Let the connections go."""
+        if self._direct is not None:
+            self._direct.close()
         await self._session.close()
 
-    async def send(self, request: Onward) -> aiohttp.ClientResponse:
+    async def send(self, request: Onward) -> Answer:
         """
         Return the head of the answer; the caller reads its body, and closes it.
 
@@ -98,16 +106,58 @@ class Upstream:
                 raise
             response.close()
 
-    async def _sent(self, request: Onward, bearer: str) -> aiohttp.ClientResponse:
+    async def _sent(self, request: Onward, bearer: str) -> Answer:
         signature = [("Authorization", f"Bearer {bearer}")] if bearer else []
+        headers = [("Host", self._host), *request.headers, *signature]
+        if self._direct is not None and _is_whole(request):
+            message = _written(request.method, self._path + request.target, headers, request.body)
+            return await self._direct.ask(request.method, message)
         return await self._session.request(
             request.method,
             URL(self._origin + self._path + request.target, encoded=True),  # As it is.
-            headers=[("Host", self._host), *request.headers, *signature],
+            headers=headers,
             data=_in_pieces(request.body),
             chunked=True if request.chunked else None,
             allow_redirects=False,
         )
+
+
+def _pool(reached: httpx2.URL, tls: ssl.SSLContext | None) -> DirectPool:
+    return DirectPool(
+        reached.host,
+        reached.port or (443 if tls else 80),
+        tls,
+        connect_s=_CONNECT_S,
+        patience_s=limits().request_timeout_s,
+        kept_s=_KEPT_S,
+    )
+
+
+def _is_behind_proxy(reached: httpx2.URL) -> bool:
+    """Return True where the environment names a proxy for that address."""
+    return not is_loopback(reached.host) and reached.scheme in getproxies() and not proxy_bypass(reached.host)
+
+
+def _is_whole(request: Onward) -> bool:
+    """Return True for a request that is written in one go; to a HEAD there is an answer that has no end of its own."""
+    body = request.body
+    if body is None:
+        return request.method in {"GET", "OPTIONS"}
+    return (
+        isinstance(body, bytes) and len(body) <= _AT_ONCE and not request.chunked and request.method != "HEAD"
+    )
+
+
+def _written(method: str, target: str, headers: Sequence[tuple[str, str]], body: object) -> bytes:
+    """Return a request as it goes. Raises `aiohttp.ClientError` where what stands in its head would end a line of it."""
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    content = body if isinstance(body, bytes) else b""
+    if content and not any(name.lower() == "content-length" for name, _ in headers):
+        lines.append(f"Content-Length: {len(content)}")
+    head = "\r\n".join(lines)
+    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1 or "\0" in head:
+        raise aiohttp.ClientError("a header has a line's end in it")
+    return head.encode() + b"\r\n\r\n" + content
 
 
 def _in_pieces(body: AsyncIterable[bytes] | bytes | None) -> AsyncIterable[bytes] | bytes | BytesIO | None:

@@ -1,0 +1,351 @@
+"""
+Whole requests straight to one origin, over connections that are kept, on the parser of llhttp.
+
+It does what a proxy needs and no more: no redirect is followed, no cookie kept, nothing decoded. What a request asks for beyond
+that (a body that is still on its way, a proxy between) goes by aiohttp, see `upstream.py`, whose answers have the same face.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from functools import cached_property
+
+import aiohttp
+import httptools
+from multidict import CIMultiDict
+
+_HEAD_BYTES, _FIELD_BYTES, _FIELDS = 1 << 20, 64 * 1024, 1000
+"""So long may the head of an answer be, or what is after its body, and a field of it, and so many fields may it have."""
+_MOST_AHEAD = 128 * 1024
+"""Bytes of a body that are read before somebody wants them."""
+_IDEMPOTENT = frozenset({"GET", "OPTIONS"})
+
+
+class DirectAnswer:
+    """An answer, whose body may be on its way: what is used here of aiohttp's `ClientResponse`, and of its `content`."""
+
+    def __init__(self, connection: DirectConnection) -> None:
+        self._connection: DirectConnection | None = connection
+        self.status = 0
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._ended = False
+        self._error: aiohttp.ClientError | None = None
+        self._more: asyncio.Future[None] | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether it is none of refusal or failure."""
+        return self.status < 400
+
+    @cached_property
+    def headers(self) -> CIMultiDict[str]:
+        """Return the headers by any spelling of their names."""
+        return CIMultiDict((name.decode("latin-1"), _text(value)) for name, value in self.raw_headers)
+
+    @property
+    def content(self) -> DirectAnswer:
+        """Return the body, to be read piece by piece."""
+        return self
+
+    def at_eof(self) -> bool:
+        """Tell whether all of the body was read."""
+        return self._ended and not self._pieces
+
+    async def readany(self) -> bytes:
+        """Return what is there, once something is; b'' at the end. Raises `aiohttp.ClientError` where the rest does not come."""
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                return b""
+            self._more = asyncio.get_running_loop().create_future()
+            try:
+                await self._more
+            finally:
+                self._more = None
+        pieces = self._pieces
+        self._pieces, self._size = [], 0
+        if self._connection is not None:
+            self._connection.resume()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes."""
+        while piece := await self.readany():
+            yield piece
+
+    async def read(self) -> bytes:
+        """Return all of the body."""
+        return b"".join([piece async for piece in self.iter_any()])
+
+    def close(self) -> None:
+        """Read no more of it: where it has not ended its connection is closed."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    def feed(self, piece: bytes) -> bool:
+        """Take a piece of the body; return whether there is room for more."""
+        self._pieces.append(piece)
+        self._size += len(piece)
+        self._wake()
+        return self._size <= _MOST_AHEAD
+
+    def end(self, error: aiohttp.ClientError | None = None) -> None:
+        """Take it that no more comes, for this reason where that is none of its end."""
+        self._connection, self._ended, self._error = None, error is None, error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
+
+
+class DirectConnection(asyncio.Protocol):
+    """One connection, with one request at a time."""
+
+    def __init__(self, pool: DirectPool) -> None:
+        self._pool, self._loop = pool, pool.loop
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._head: asyncio.Future[DirectAnswer] | None = None
+        self._answer: DirectAnswer | None = None
+        self._in_head, self._since_body, self._framed, self._paused = True, 0, False, False
+        self._timer: asyncio.TimerHandle | None = None
+        self.heard = 0.0
+        """When something came last, or was sent."""
+        self.answered = False
+        """Whether anything came back of the last request."""
+
+    def usable(self) -> bool:
+        """Tell whether it can take a request."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def ask(self, message: bytes) -> DirectAnswer:
+        """Return the answer once its head is there. Raises `aiohttp.ClientError`."""
+        assert self._transport is not None
+        self._answer, self._head = DirectAnswer(self), self._loop.create_future()
+        self._in_head, self._since_body, self._framed, self.answered = True, 0, False, False
+        self.heard = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._pool.patience_s, self._look)
+        self._transport.write(message)
+        try:
+            return await self._head
+        except BaseException:
+            self.abort()
+            raise
+
+    def resume(self) -> None:
+        """Read on, where there was too much to be read."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self.heard = self._loop.time()
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close it, whatever is on its way."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; close where that is no answer, or none was asked for."""
+        if self._answer is None:
+            self.abort()
+            return
+        self.heard, self.answered = self._loop.time(), True
+        self._since_body += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(aiohttp.ClientPayloadError(f"what came is no answer of HTTP: {error}"))
+            return
+        if self._since_body > _HEAD_BYTES:
+            self._fail(aiohttp.ClientPayloadError("the head of an answer is longer than 1 MiB"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the answer: with an error, unless its end is that of the connection."""
+        self._transport = None
+        self._pool.forget(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._answer is not None and not self._in_head and not self._framed and error is None:
+            answer, self._answer = self._answer, None
+            answer.end()
+            return
+        why = f"the connection broke: {error}" if error else "the connection was closed"
+        self._fail(aiohttp.ServerDisconnectedError(f"{why} before the end of the answer"))
+
+    def on_message_begin(self) -> None:
+        """Refuse an answer that nobody asked for: it would be taken for that to the next request."""
+        if self._answer is None:
+            raise ValueError("nothing was asked")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head; one after the body goes no further."""
+        if not self._in_head:
+            return
+        assert self._answer is not None
+        fields = self._answer.raw_headers
+        if len(name) + len(value) > _FIELD_BYTES or len(fields) == _FIELDS:
+            raise ValueError("its head is too long")
+        fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Hand the answer over; one in between, such as 100, is passed over."""
+        answer = self._answer
+        assert answer is not None
+        status = self._parser.get_status_code()
+        if status < 200:
+            answer.raw_headers = []
+            return
+        self._in_head, answer.status = False, status
+        names = {name.lower(): value for name, value in answer.raw_headers}
+        coding = names.get(b"transfer-encoding")
+        self._framed = b"content-length" in names if coding is None else coding.lower().endswith(b"chunked")
+        if self._head is not None and not self._head.done():
+            self._head.set_result(answer)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._since_body = 0
+        if self._answer is not None and not self._answer.feed(body) and not self._paused:
+            assert self._transport is not None
+            self._paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """Let the connection be used again, if it may be."""
+        if self._in_head:
+            return
+        answer, self._answer = self._answer, None
+        keeps = self._parser.should_keep_alive()
+        self.resume()
+        if answer is not None:
+            answer.end()
+        self._in_head = True
+        if keeps:
+            self._pool.keep(self)
+        elif self._transport is not None:
+            self._transport.close()
+
+    def _look(self) -> None:
+        """Give an answer up of which nothing has come for too long; somebody who does not read waits for nothing."""
+        self._timer = None
+        if self._answer is None:
+            return
+        left = self._pool.patience_s - (0.0 if self._paused else self._loop.time() - self.heard)
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self._fail(aiohttp.SocketTimeoutError(f"nothing came for {self._pool.patience_s:g} s"))
+
+    def _fail(self, error: aiohttp.ClientError) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.end(error)
+            if self._head is not None and not self._head.done():
+                self._head.set_exception(error)
+        self.abort()
+
+
+class DirectPool:
+    """The connections to one origin."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        *,
+        connect_s: float,
+        patience_s: float,
+        kept_s: float,
+    ) -> None:
+        """Open none yet; needs a running event loop."""
+        self.loop = asyncio.get_running_loop()
+        self.patience_s = patience_s
+        self._where, self._tls, self._connect_s, self._kept_s = (host, port), tls, connect_s, kept_s
+        self._idle: list[DirectConnection] = []
+        self._open: set[DirectConnection] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    @property
+    def open_connections(self) -> int:
+        """Return how many are open."""
+        return len(self._open)
+
+    async def ask(self, method: str, message: bytes) -> DirectAnswer:
+        """
+        Return the answer to a request, written out as it goes.
+
+        One that may be asked twice is, where a connection that was kept had been closed by then. Raises
+        `aiohttp.ClientError`.
+        """
+        while self._idle:
+            kept = self._idle.pop()
+            if not kept.usable():
+                continue
+            try:
+                return await kept.ask(message)
+            except aiohttp.ServerDisconnectedError:
+                if kept.answered or method not in _IDEMPOTENT:
+                    raise
+        return await (await self._connected()).ask(message)
+
+    def keep(self, connection: DirectConnection) -> None:
+        """Take back a connection whose answer has ended."""
+        self._idle.append(connection)
+        if self._sweeping is None:
+            self._sweeping = self.loop.call_later(self._kept_s, self._sweep)
+
+    def forget(self, connection: DirectConnection) -> None:
+        """Take it that this one is closed."""
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def close(self) -> None:
+        """Close all."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for connection in list(self._open):
+            connection.abort()
+
+    async def _connected(self) -> DirectConnection:
+        host, port = self._where
+        try:
+            async with asyncio.timeout(self._connect_s):
+                _, connection = await self.loop.create_connection(
+                    lambda: DirectConnection(self), host, port, ssl=self._tls, happy_eyeballs_delay=0.25
+                )
+        except TimeoutError as error:
+            raise aiohttp.ServerTimeoutError(f"no connection within {self._connect_s:g} s") from error
+        except OSError as error:
+            raise aiohttp.ClientOSError(error.errno, f"no connection to {host}:{port}: {error}") from error
+        self._open.add(connection)
+        return connection
+
+    def _sweep(self) -> None:
+        """Close what nobody has used for long."""
+        self._sweeping = None
+        long_ago = self.loop.time() - self._kept_s
+        for connection in [one for one in self._idle if one.heard <= long_ago]:
+            self._idle.remove(connection)
+            connection.abort()
+        if self._idle:
+            left = min(one.heard for one in self._idle) - long_ago
+            self._sweeping = self.loop.call_later(left, self._sweep)
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="surrogateescape")
