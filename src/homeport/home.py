@@ -156,6 +156,7 @@ _OURS = {
     "weights",
     "rehearsals",
     "proxies",
+    "templates",
     "transcripts",
     "usage",
     "cold-starts.json",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from homeport.catalog import Model
 from homeport.catalog.own_template import OwnTemplate
-from homeport.chat_template.bounded import tried_within_bounds, unchecked
+from homeport.chat_template.bounded import unchecked
 from homeport.chat_template.finding import TemplateFinding
+from homeport.chat_template.kept import tried_once
 from homeport.engines.base import EngineModule
 from homeport.errors import SpecError
 from homeport.spec import Spec
@@ -52,36 +53,38 @@ def template_file(spec: Spec, spec_file: Path) -> Path | None:
 
 
 def tried_template(
-    model: Model | None, spec: Spec, engine: EngineModule
+    model: Model | None, spec: Spec, engine: EngineModule, root: Path | None = None
 ) -> tuple[TemplateFinding, ...] | None:
     """
     Return what will not work with the template that the engine would take, of a model as `with_template` returns it.
 
     None where nothing was tried and there is nothing to tell: vectors need none, and of a model of the catalog with the catalog's
-    weights the template in them is not read.
+    weights the template in them is not read. What was tried before is kept in homeport's folder `root`, where one is given.
     """
     if spec.task == "embed" or model is None:
         return None
     if model.chat_template is not None and engine.FORMAT != "library":
-        return tried_within_bounds(model.chat_template.read_text(encoding="utf-8"))
-    return None if model.own_template is None else _tried_own(model.own_template, engine)
+        return tried_once(model.chat_template.read_text(encoding="utf-8"), "", root)
+    return None if model.own_template is None else _tried_own(model.own_template, engine, root)
 
 
-def _tried_own(own: OwnTemplate, engine: EngineModule) -> tuple[TemplateFinding, ...]:
+def _tried_own(own: OwnTemplate, engine: EngineModule, root: Path | None) -> tuple[TemplateFinding, ...]:
     if engine.FORMAT == "library":
         return (unchecked(f"{engine.TITLE} makes one of its own of the one in the weights"),)
     if not own.there:
         return (TemplateFinding(kind="none", text=_NONE),)
     if not own.text:
         return (unchecked(f"what {own.where} has in its place cannot be read"),)
-    return tried_within_bounds(own.text, own.for_tools)
+    return tried_once(own.text, own.for_tools, root)
 
 
-def told_of_template(model: Model | None, spec: Spec, spec_file: Path, engine: EngineModule) -> list[str]:
+def told_of_template(
+    model: Model | None, spec: Spec, spec_file: Path, engine: EngineModule, root: Path
+) -> list[str]:
     """Return what a plan warns of, each as a sentence, for a model as its files or headers describe it."""
     if model is None:
         return []
-    found = tried_template(with_template(model, spec, spec_file), spec, engine)
+    found = tried_template(with_template(model, spec, spec_file), spec, engine, root)
     return [told(finding) for finding in found or ()]
 
 

@@ -331,7 +331,7 @@ class LocalTarget:
             read = weights_headers.model_if_read(path_of(manifest), name=self.spec.model)
         elif self.model and self._headers:
             read = self._headers.model
-        doubts = told_of_template(read, self.spec, self.spec_file, self.engine[0])
+        doubts = told_of_template(read, self.spec, self.spec_file, self.engine[0], self.home.root)
         return list(filter(None, [untrained(made, self.spec.task) if size is not None else "", *doubts]))
 
     @property
