@@ -260,6 +260,13 @@ async def _all_of(client: openai.AsyncOpenAI, *, streamed: bool) -> None:
         ({"model": "helper", "messages": [{"role": "tool", "content": "x"}]}, 400, "role"),
         ({"model": "helper", "messages": [{"role": "assistant", "content": "x"}]}, 400, "the user's"),
         ({"model": "helper", "messages": [{"role": "user", "content": "x" * 2**22}]}, 413, "bytes"),
+        (b'{"model": "helper", "messages": [{"role": "user", "content": "\\ud800"}]}', 400, "half of a pair"),
+        (
+            b'{"model": "helper", "stream": true, "messages": [{"role": "user", "content": "\\udfff"}]}',
+            400,
+            "half of a pair",
+        ),
+        (b"[" * 100_000, 400, "nested too deeply"),
     ],
 )
 def test_what_cannot_be_answered_as_asked_is_refused_before_the_model_is(
@@ -349,6 +356,29 @@ def test_another_agent_reads_the_card_and_its_message_is_answered(service: Servi
         (sent(parts=[]), "1.0", -32602),
         (sent(parts=[{"url": "https://example.com/x"}]), "1.0", -32005),
         (sent(), "0.3", -32009),
+        ({**sent(), "id": None}, "1.0", -32600),
+        ({**sent(), "id": True}, "1.0", -32600),
+        ({**sent(), "id": 1.5}, "1.0", -32600),
+        ({**sent(), "params": []}, "1.0", -32602),
+        (json.dumps(sent(parts=[{"text": "\ud800"}])).encode(), "1.0", -32700),
+        (b"[" * 100_000, "1.0", -32700),
+        (sent(parts=[{"text": " "}]), "1.0", -32602),
+        (sent(taskId="t"), "1.0", -32001),
+        (
+            {
+                **sent(),
+                "params": {
+                    **sent()["params"],
+                    "configuration": {"taskPushNotificationConfig": {"url": "https://x"}},
+                },
+            },
+            "1.0",
+            -32003,
+        ),
+        *(
+            ({**sent(), "method": f"{verb}TaskPushNotificationConfig{plural}"}, "1.0", -32003)
+            for verb, plural in (("Create", ""), ("Get", ""), ("List", "s"), ("Delete", ""))
+        ),
     ],
 )
 def test_what_the_protocol_has_no_answer_for_gets_its_code(

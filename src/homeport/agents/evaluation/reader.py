@@ -67,7 +67,7 @@ def read(suite: str, *, only: Collection[str] = ()) -> GradedSet:
 def _own(suite: str) -> list[GradedTask]:
     path = Path(__file__).parent / "tools.jsonl" if suite == SHIPPED else Path(suite)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(
             f"the graded set {suite} cannot be read: {error}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from secrets import token_hex
 from typing import Any, Literal
 
@@ -10,19 +9,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from homeport.agents.loop import AgentResult
+from homeport.agents.service.body import parsed
 from homeport.agents.service.card import VERSION
 from homeport.agents.service.served import AgentQuestion
 
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL_ERROR = (
     -32700, -32600, -32601, -32602, -32603,
 )  # fmt: skip
-_NO_TASK, _UNSUPPORTED, _OTHER_CONTENT, _OTHER_VERSION = -32001, -32004, -32005, -32009
+_NO_TASK, _NO_PUSH, _UNSUPPORTED, _OTHER_CONTENT, _OTHER_VERSION = -32001, -32003, -32004, -32005, -32009
+_PUSHES_NOT = "nobody is told later: see the agent's card"
+_OF_PUSHES = ("Create{}Config", "Get{}Config", "List{}Configs", "Delete{}Config")
 _KNOWN = {
     **dict.fromkeys(("GetTask", "CancelTask"), (_NO_TASK, "there are no tasks: a message is answered at once")),
     **dict.fromkeys(
         ("SendStreamingMessage", "SubscribeToTask", "ListTasks", "GetExtendedAgentCard"),
         (_UNSUPPORTED, "not supported: see the agent's card"),
     ),
+    **{name.format("TaskPushNotification"): (_NO_PUSH, _PUSHES_NOT) for name in _OF_PUSHES},
 }  # fmt: skip
 """Methods of the protocol that this agent does not have, and the answer to each."""
 
@@ -52,12 +55,18 @@ class _A2aPart(_Camel):
 class _A2aMessage(_Camel):
     message_id: str
     context_id: str = ""
+    task_id: str = ""
     role: Literal["ROLE_USER"]
     parts: list[_A2aPart] = Field(min_length=1)
 
 
+class _SendConfiguration(_Camel):
+    task_push_notification_config: Any = None  # Any: JSON, which is not taken
+
+
 class _SendParams(_Camel):
     message: _A2aMessage
+    configuration: _SendConfiguration = _SendConfiguration()
 
 
 class SentMessage:
@@ -86,8 +95,8 @@ class SentMessage:
 def sent_message(body: bytes, protocol: str | None) -> SentMessage:
     """Return the message in a body; `protocol` is the version that the client speaks. Raises `RpcError`."""
     try:
-        request = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        request = parsed(body)
+    except ValueError as error:
         raise RpcError(PARSE_ERROR, f"the body is not JSON: {error}") from error
     if (
         not isinstance(request, dict)
@@ -95,7 +104,11 @@ def sent_message(body: bytes, protocol: str | None) -> SentMessage:
         or not isinstance(request.get("method"), str)
     ):
         raise RpcError(INVALID_REQUEST, "this is no request of JSON-RPC 2.0")
-    called = request.get("id") if isinstance(request.get("id"), str | int) else None
+    called = request.get("id")
+    if not isinstance(called, str | int) or isinstance(called, bool):
+        raise RpcError(
+            INVALID_REQUEST, "a request needs an id, a text or a whole number: without one nobody is answered"
+        )
     if protocol is not None and protocol.split(".")[:2] != VERSION.split("."):
         raise RpcError(_OTHER_VERSION, f"A2A {VERSION} is spoken here, not {protocol[:20]}", called)
     method = request["method"]
@@ -104,13 +117,27 @@ def sent_message(body: bytes, protocol: str | None) -> SentMessage:
             method, (NO_METHOD, f"there is no method {method[:80]!r} here, but SendMessage")
         )
         raise RpcError(code, why, called)
+    if not isinstance(request.get("params"), dict):
+        raise RpcError(INVALID_PARAMS, "params has to be an object with a message", called)
     try:
-        message = _SendParams.model_validate(request.get("params")).message
+        params = _SendParams.model_validate(request["params"])
     except ValidationError as error:
         mistakes = "; ".join(
             f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()[:3]
         )
         raise RpcError(INVALID_PARAMS, mistakes, called) from error
+    _ensure_answerable(params, called)
+    return SentMessage(called, params.message)
+
+
+def _ensure_answerable(params: _SendParams, called: str | int) -> None:
+    """Raise `RpcError` for a message that is well-formed, and that asks for what there is not."""
+    message = params.message
+    if message.task_id:
+        raise RpcError(_NO_TASK, "there are no tasks: a message is answered at once", called)
+    if params.configuration.task_push_notification_config is not None:
+        raise RpcError(_NO_PUSH, _PUSHES_NOT, called)
     if any(part.text is None for part in message.parts):
         raise RpcError(_OTHER_CONTENT, "only parts with text are taken", called)
-    return SentMessage(called, message)
+    if not any(str(part.text).strip() for part in message.parts):
+        raise RpcError(INVALID_PARAMS, "the message has no text: that is the question", called)

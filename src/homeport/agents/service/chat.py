@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeport.agents.loop import AgentResult
+from homeport.agents.service.body import parsed
 from homeport.agents.service.served import AgentQuestion
 from homeport.agents.transcript import Event
 
@@ -98,14 +99,14 @@ class ChatRequest(BaseModel):
 def chat_request(body: bytes, model: str) -> ChatRequest:
     """Return the request in a body, to the agent that is called `model`. Raises `BadRequest`."""
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        sent = parsed(body)
+    except ValueError as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
-    if not isinstance(parsed, dict):
+    if not isinstance(sent, dict):
         raise BadRequest("the body has to be a JSON object with `model` and `messages`")
     fields = {
         name: value
-        for name, value in parsed.items()
+        for name, value in sent.items()
         if name not in _OF_NO_EFFECT and value is not None and not _is_default(name, value)
     }
     for name, why in _NOT_TAKEN.items():

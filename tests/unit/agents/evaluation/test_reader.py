@@ -67,6 +67,13 @@ def test_a_set_of_ones_own_is_read_with_blank_lines_and_only_some_categories(tmp
     assert "one_tool, other" in caught.value.hint
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_set_from_windows_is_read_as_any_other(tmp_path: Path, end: bytes) -> None:
+    file = tmp_path / "own.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + end.join(json.dumps(line).encode() for line in (TOOL, TASK)) + end)
+    assert [one.id for one in read(str(file)).tasks] == ["one"]
+
+
 def test_the_digest_is_of_what_is_asked_and_not_of_how_the_file_is_written(tmp_path: Path) -> None:
     first = read(written(tmp_path, TOOL, TASK)).digest
     assert read(written(tmp_path, "", json.dumps(TOOL, indent=None), "", TASK)).digest == first
