@@ -98,6 +98,8 @@ def _transport(
         import httpx2
         from mcp.client.streamable_http import streamable_http_client
 
+        from homeport.agents.bounded_answers import bounded
+
         url = httpx2.URL(server)
         if token and url.scheme == "http" and not is_loopback(url.host):
             raise SpecError(
@@ -108,7 +110,11 @@ def _transport(
             timeout=httpx2.Timeout(60.0, connect=5.0),
             trust_env=not is_loopback(url.host),
             verify=certificates(),
-            headers={"authorization": f"Bearer {token.reveal()}"} if token else None,
+            headers={
+                "accept-encoding": "identity",
+                **({"authorization": f"Bearer {token.reveal()}"} if token else {}),
+            },
+            event_hooks={"response": [bounded]},
         )
         stack.push_async_callback(client.aclose)
         return streamable_http_client(server, http_client=client)

@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from homeport.agents import mcp_servers
+from homeport.agents import bounded_answers, mcp_servers
 from homeport.agents.budget import Budget
 from homeport.agents.calls import LONGEST_RESULT
 from homeport.agents.loop import AgentSetup, answer
@@ -175,6 +178,58 @@ def test_ten_megabytes_are_cut_and_told_to_be(tmp_path: Path) -> None:
 def test_a_picture_is_told_as_what_it_is(over_http: str, tmp_path: Path) -> None:
     told = told_whole(f"{over_http}/mcp", "picture", tmp_path / "t")
     assert told.endswith("(a block of type image, which is no text)")
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """Answers each request as its path says."""
+
+    def do_POST(self) -> None:
+        kind = self.path.strip("/")
+        self.server.asked.append(kind)  # type: ignore[attr-defined]
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(307 if kind == "elsewhere" else 200)
+        self.send_header("content-type", "text/html" if kind == "page" else "application/json")
+        if kind == "elsewhere":
+            self.send_header("location", "http://127.0.0.1:9/mcp")
+        if kind == "packed":
+            self.send_header("content-encoding", "gzip")
+        self.end_headers()
+        if kind == "endless":
+            with suppress(OSError):  # The client has had enough.
+                while True:
+                    self.wfile.write(b"x" * 65536)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def hostile() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
+        server.asked = []  # type: ignore[attr-defined]
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("endless", "more than 1048576 bytes"),
+        ("packed", "packed \\(gzip\\), which was not asked for"),
+        ("elsewhere", "not followed"),
+        ("page", "text/html"),
+    ],
+)
+def test_an_answer_without_an_end_packed_or_from_elsewhere_is_refused_in_words(
+    hostile: ThreadingHTTPServer, kind: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_answers, "LARGEST_ANSWER", 2**20)
+    address = f"http://127.0.0.1:{hostile.server_port}/{kind}"
+    with ToolScript("Hello.") as engine, pytest.raises(NetworkError, match=said):
+        asked(engine, address, tmp_path / "t")
+    assert set(hostile.asked) == {kind}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
