@@ -1,7 +1,7 @@
 """
 Whatever goes wrong at whichever call of either way: two more runs at most, and all is as it should be.
 
-Each call goes wrong once, each in the next kind (of the larger graph, every third call); with CHAOS=all each call in every kind (`make chaos`).
+Each call goes wrong once, each in the next kind (of larger graphs, every third call or every eleventh); with CHAOS=all each call in every kind (`make chaos`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from chaos import RUNS, Work, cells, task
 from forked import Cell
 from matrix_table import Told
 from ways import Way
+from whole_graphs import GRAPHS
 
 Record = Callable[[str, object], None]
 ALL = os.environ.get("CHAOS") == "all"
@@ -26,18 +27,13 @@ TASKS = [
     (way, work, part)
     for part, work, way in product(range(PARTS), ("up", "change", "down"), ("ollama", "vllm"))
 ]
-
-
-LARGE_PARTS = [(part, PARTS) for part in range(PARTS)] if ALL else [(1, 3)]
-"""Of the larger graph a sample takes every third call only, and so each kind."""
-
-
-GRAPHS: dict[str, tuple[Way, tuple[str, ...], tuple[str, ...]]] = {
-    # Beside a service that may have all that the quota holds, a change has no job make another cache.
-    "large": ("vllm", (".jobs.", "billingbudgets.", "monitoring."), ()),
-    "keyed": ("ollama", ("apigateway.", "apikeys."), ("apigateway.",)),
-}
-"""Graphs beside the usual one: the way, what goes wrong among others, and what does in a change."""
+LARGER = [
+    pytest.param(name, work, part, of, id=f"{name}-{work}-{part} of {of}")
+    for name, graph in GRAPHS.items()
+    for work in graph.works
+    for part, of in ([(part, PARTS) for part in range(PARTS)] if ALL else [(1, graph.every)])
+]
+"""Of larger graphs a sample takes some of the calls only, and so each kind."""
 
 
 def told(cell: Cell, task: str) -> tuple[object, ...]:
@@ -46,26 +42,23 @@ def told(cell: Cell, task: str) -> tuple[object, ...]:
 
 
 @pytest.mark.drill
-@pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("part", LARGE_PARTS, ids=str)
-@pytest.mark.parametrize("work", ["up", "change", "down"])
-def test_with_a_startup_cache_an_agents_secret_and_a_budget_or_with_keys_of_clients_it_is_the_same(
-    work: Work,
-    part: tuple[int, int],
+@pytest.mark.parametrize(("graph", "work", "part", "of"), LARGER)
+def test_with_many_tables_in_several_regions_and_behind_every_kind_of_door_it_is_the_same(
     graph: str,
+    work: Work,
+    part: int,
+    of: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     record_property: Record,
 ) -> None:
-    way, always, in_a_change = GRAPHS[graph]
+    made = GRAPHS[graph]
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    came = cells(task(way, work, tmp_path, **{graph: True}), part=part[0], of=part[1], sample=not ALL)
+    came = cells(task(made.way, work, tmp_path, graph), part=part, of=of, sample=not ALL)
     for cell in came:
-        record_property("chaos", told(cell, f"{work} {way}, {graph}"))
-    methods = " ".join(cell.method for cell in came)
-    assert all(one in methods for one in (in_a_change if work == "change" else always)), methods
+        record_property("chaos", told(cell, f"{work} {made.way}, {graph}"))
     assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]
 
 

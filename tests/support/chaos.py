@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from caching import Keeping
 from cloud import Raw, act, enable, things
-from forked import SERVICE, Cell, Child, Killed, Watched, as_read, drive, is_read
+from forked import Cell, Child, Killed, Watched, as_read, drive, is_read
 from gcp_rehearsal.call import Request
 from gcp_rehearsal.cloud import OWNER, Cloud, Delays
 from gcp_rehearsal.discovery import find
@@ -29,10 +29,11 @@ from homeport.errors import HomeportError
 from homeport.google import Google, Settings
 from homeport.google.credentials import from_access_token
 from homeport.progress import Silent
-from homeport.reconcile import apply, make_plan
+from homeport.reconcile import apply
 from homeport.resources.google.traffic import receipts, shares
 from on_cloudrun import deployment
-from ways import NAME, PROJECT, Carrying, Wanted, Way, later, wanted
+from ways import PROJECT, Carrying, Way
+from whole_graphs import GRAPHS, WholeFile, Work, whole_file
 
 DELAYS = Delays(grants=10, accounts=2, apis=1.5, operations=0.2)
 PATIENCE = Settings(deadline=60, attempt=10)
@@ -54,8 +55,6 @@ TWICE = {
 """What there is twice where two asked for it at once: Google takes no name of the caller's for it, so that none is refused."""
 KILLS = {"killed": False, "killed after": True}
 KINDS = (*FAULTS, *KILLS)
-Work = Literal["up", "change", "down"]
-"""What is made; changed once it is made; unmade once it is made."""
 RUNS = 3
 """The first, and two more."""
 _SOON_S = 600
@@ -67,11 +66,13 @@ class Task:
     """What is done, and to what."""
 
     work: Work
-    first: Wanted
-    then: Wanted
+    first: WholeFile
+    then: WholeFile
+    called: tuple[str, ...] = ()
+    """Parts of methods that must be among its calls, so that what it is for is tried at all."""
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> WholeFile:
         """What should be there in the end."""
         return self.then if self.work == "change" else self.first
 
@@ -80,25 +81,12 @@ class Task:
         return _down(cloud, self.first) if self.work == "down" else _up(cloud, self.wanted)
 
 
-_TOOLS = "https://tools.example.com/mcp"
-LARGE: dict[str, Any] = {  # Any: tables of homeport.toml
-    "cloudrun": {"hub_token": "env:HF_TOKEN", "startup_cache": "auto"},
-    "agent": {"mcp": [_TOOLS], "mcp_secrets": {_TOOLS: "users-own"}},
-    "observe": {"alerts": ["mailto:ops@example.com"], "budget": 50},
-}
-"""A startup cache, an agent that is given a secret of the user's, alerts and a budget."""
-
-
-KEYED: dict[str, Any] = {  # Any: as LARGE
-    "edge": {"kind": "api-gateway", "clients": ["alice", "bob"], "gateway_region": "europe-west1"}
-}
-"""An API gateway with two clients."""
-
-
-def task(way: Way, work: Work, folder: Path, *, large: bool = False, keyed: bool = False) -> Task:
-    """One of the six, or of a larger graph. `folder` is for weights of this machine."""
-    first = wanted(way, folder, **(LARGE if large else {}), **(KEYED if keyed else {}))
-    return Task(work=work, first=first, then=later(first))
+def task(way: Way, work: Work, folder: Path, graph: str = "") -> Task:
+    """One of the usual file's six, or of one of `GRAPHS`. `folder` is for weights of this machine."""
+    made = GRAPHS.get(graph)
+    first = whole_file(way, folder, **(made.first if made else {}))
+    then = whole_file(way, folder, changed=True, **(made.then if made else {}))
+    return Task(work=work, first=first, then=then, called=made.called(work) if made else ())
 
 
 def cells(task: Task, *, part: int = 0, of: int = 1, sample: bool = False) -> list[Cell]:
@@ -195,12 +183,12 @@ class _Matrix:
         return (KINDS[self._seen.total() % len(KINDS)],)
 
 
-async def _up(cloud: Watched, wish: Wanted) -> None:
+async def _up(cloud: Watched, wish: WholeFile) -> None:
     async with _google(cloud) as google:
-        await apply(await make_plan(NAME, "cloudrun", wish.target(google, cloud.prove).resources()), Silent())
+        await apply(await wish.plan(google, cloud.prove), Silent())
 
 
-async def _down(cloud: Watched, wish: Wanted) -> None:
+async def _down(cloud: Watched, wish: WholeFile) -> None:
     async with _google(cloud) as google:
         await deployment(google, wish.spec).down(purge=True)
 
@@ -280,8 +268,9 @@ def _undisturbed(task: Task) -> tuple[Found, Counter[str]]:
     begun = len(cloud.log)
     drive(task.once(cloud), cloud, lambda _: None)
     methods = Counter(logged.method for logged in cloud.log[begun:])
+    assert all(any(part in method for method in methods) for part in task.called), methods
     found = _found(task, cloud)
-    assert found.against(found) == []
+    assert found.against(found) == [], found.against(found)
     return found, methods
 
 
@@ -292,7 +281,7 @@ def _found(task: Task, cloud: Watched) -> Found:
     cloud.clock.settle()
     pending = act(_pending(cloud, task.wanted)) if task.work != "down" else ()
     amiss = (
-        *(f"had traffic unverified: {one}" for one in list(cloud.early)[1:]),
+        *(f"had traffic unverified: {one}" for early in cloud.early.values() for one in list(early)[1:]),
         *(f"traffic went nowhere: {one}" for one in cloud.dark),
     )
     return Found(pending=pending, there=Counter(_there(cloud)), amiss=amiss)
@@ -305,9 +294,9 @@ def _of_users(cloud: Cloud) -> dict[str, str]:
     }
 
 
-async def _pending(cloud: Watched, wish: Wanted) -> tuple[str, ...]:
+async def _pending(cloud: Watched, wish: WholeFile) -> tuple[str, ...]:
     async with _google(cloud) as google:
-        plan = await make_plan(NAME, "cloudrun", wish.target(google, cloud.prove).resources())
+        plan = await wish.plan(google, cloud.prove)
     return tuple(f"{action.kind} {action.resource.id}" for action in plan.pending)
 
 
@@ -326,8 +315,9 @@ def _there(cloud: Cloud) -> Iterator[str]:
             yield f"build {kept.body['status']} {' '.join(kept.body['tags'])}"
     for _ in cloud.store.of("run", "run.projects.locations.services.revisions"):
         yield "a revision"
-    if service := cloud.store.get("run", SERVICE):
-        yield f"traffic {sorted(shares(service.body).values())}, {len(receipts(service.body))} receipts"
+    for service in cloud.models():
+        traffic = sorted(shares(service.body).values())
+        yield f"traffic of {service.name}: {traffic}, {len(receipts(service.body))} receipts"
 
 
 _BY_CHANCE = re.compile(r"(default-route-|serverless-ipv4-|global/keys/k)\w+")

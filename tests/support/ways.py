@@ -50,9 +50,9 @@ class Wanted:
     token: str = TOKEN
     canary: tuple[int, ...] = ()
 
-    def target(self, google: Google, prove: Prove) -> CloudRunTarget:
-        """What should exist."""
-        made = CloudRunTarget(
+    def bare(self, google: Google, prove: Prove) -> CloudRunTarget:
+        """What should exist without what some tables of a file put before and beside it."""
+        return CloudRunTarget(
             google=google,
             spec=self.spec,
             spec_file=SPEC_FILE,
@@ -63,7 +63,10 @@ class Wanted:
             else None,
             canary=self.canary,
         )
-        whole = with_agent(with_observe(made))
+
+    def target(self, google: Google, prove: Prove) -> CloudRunTarget:
+        """What should exist."""
+        whole = with_agent(with_observe(self.bare(google, prove)))
         if self.spec.edge is None or not self.spec.edge.is_api_gateway:
             return whole
         keyed = with_api_gateway(whole)
