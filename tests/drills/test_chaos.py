@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from chaos import RUNS, Work, cells, task
+from chaos import RUNS, cells, task
 from forked import Cell
 from matrix_table import Told
 from ways import Way
-from whole_graphs import GRAPHS
+from whole_graphs import GRAPHS, Work
 
 Record = Callable[[str, object], None]
 ALL = os.environ.get("CHAOS") == "all"

@@ -84,8 +84,8 @@ class Task:
 def task(way: Way, work: Work, folder: Path, graph: str = "") -> Task:
     """One of the usual file's six, or of one of `GRAPHS`. `folder` is for weights of this machine."""
     made = GRAPHS.get(graph)
-    first = whole_file(way, folder, **(made.first if made else {}))
-    then = whole_file(way, folder, changed=True, **(made.then if made else {}))
+    first = whole_file(way, folder, made.first if made else {})
+    then = whole_file(way, folder, made.then if made else {}, changed=True)
     return Task(work=work, first=first, then=then, called=made.called(work) if made else ())
 
 
@@ -247,7 +247,7 @@ class Found:
     pending: tuple[str, ...]
     """What a plan would still do."""
     there: Counter[str]
-    """Names of things, grants, enabled APIs, builds that succeeded, and how many revisions there are."""
+    """Names of things, grants, enabled APIs, builds that succeeded, and how many revisions there are but such as came before a grant was seen."""
     amiss: tuple[str, ...]
     """What was not right on the way."""
 
@@ -300,7 +300,7 @@ async def _pending(cloud: Watched, wish: WholeFile) -> tuple[str, ...]:
     return tuple(f"{action.kind} {action.resource.id}" for action in plan.pending)
 
 
-def _there(cloud: Cloud) -> Iterator[str]:
+def _there(cloud: Watched) -> Iterator[str]:
     for kept in things(cloud):
         own = kept.body.get("displayName", "") if kept.api in {"monitoring", "billingbudgets"} else ""
         yield _BY_CHANCE.sub(
@@ -313,8 +313,11 @@ def _there(cloud: Cloud) -> Iterator[str]:
     for kept in cloud.store.of("cloudbuild", "cloudbuild.projects.locations.builds"):
         if kept.body["status"] not in {"FAILURE", "CANCELLED"}:
             yield f"build {kept.body['status']} {' '.join(kept.body['tags'])}"
-    for _ in cloud.store.of("run", "run.projects.locations.services.revisions"):
-        yield "a revision"
+    for kept in cloud.store.of("run", "run.projects.locations.services.revisions"):
+        if ("Ready", "CONDITION_FAILED") not in {
+            (one["type"], one["state"]) for one in kept.body["conditions"]
+        }:
+            yield "a revision"
     for service in cloud.models():
         traffic = sorted(shares(service.body).values())
         yield f"traffic of {service.name}: {traffic}, {len(receipts(service.body))} receipts"

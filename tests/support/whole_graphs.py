@@ -152,7 +152,7 @@ class WholeFile(Wanted):
         return await make_plan(NAME, "cloudrun", target.resources(), await target.unwanted())
 
 
-def whole_file(way: Way, folder: Path, *, changed: bool = False, **tables: Any) -> WholeFile:  # Any: as above
+def whole_file(way: Way, folder: Path, tables: Tables, *, changed: bool = False) -> WholeFile:
     """A file by that way with those tables; `changed` to what makes a new revision, which is released in steps."""
     made = wanted(way, folder, **tables)
     if changed and way == "vllm":
