@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from homeport.errors import GoogleError, HomeportError, NetworkError, PermissionDenied
-from homeport.google import operations, storage
+from homeport.google import listing, operations, storage
 from homeport.google.call import ApiCall, with_request_id
 from homeport.google.credentials import Credentials, find
 from homeport.google.error_kinds import GoogleAlreadyExists
@@ -149,15 +149,11 @@ class Google:
     async def pages(
         self, api: str, path: str, key: str, **query: Any
     ) -> AsyncIterator[Any]:  # Any: JSON; see Call.query
-        """Yield everything under `key` (such as `services`) on all pages."""
-        token: str | None = None
-        while True:
-            page = await self.get(api, path, **query, pageToken=token)
+        """Yield everything under `key` (such as `services`) on all pages. Raises `Incomplete` where Google left some out."""
+        every = listing.pages(lambda token: self.get(api, path, **query, pageToken=token), path)
+        async for page in every:
             for item in page.get(key) or ():
                 yield item
-            token = page.get("nextPageToken")
-            if not token:
-                return
 
     async def content(
         self, api: str, path: str, *, first: int | None = None, **query: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from homeport.errors import ApiDisabled, HomeportError, Incomplete, NoCredentials, NotFound
+from homeport.errors import ApiDisabled, HomeportError, NoCredentials, NotFound
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.reconcile import Resource
@@ -121,24 +121,11 @@ async def _marked(google: Google, name: str, after: tuple[str, ...]) -> list[Res
 
 async def _listed(google: Google, path: str, items: str, name: str) -> list[Json]:
     """Return the things of a list that carry the mark of `name`; '' for all. Raises `Incomplete` for a list that lacks some."""
-    found: list[Json] = []
-    token: str | None = None
-    while True:
-        try:
-            page = await google.get("apigateway", path, pageToken=token)
-        except (ApiDisabled, NotFound):
-            return found
-        if page.get("unreachableLocations"):
-            raise Incomplete(
-                f"Google could not reach {', '.join(page['unreachableLocations'])}: what API Gateway has there is not known",
-                hint="wait a few minutes, then run the same command again",
-            )
-        found += [
-            each for each in page.get(items) or () if not name or each.get("labels", {}).get(LABEL) == name
-        ]
-        token = page.get("nextPageToken")
-        if not token:
-            return found
+    every = google.pages("apigateway", path, items)
+    try:
+        return [each async for each in every if not name or each.get("labels", {}).get(LABEL) == name]
+    except (ApiDisabled, NotFound):
+        return []
 
 
 def _at(resource: RestResource, live: Json, id_: str, after: tuple[str, ...]) -> RestResource:

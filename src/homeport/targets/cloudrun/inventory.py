@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from homeport.catalog import cloudrun
 from homeport.errors import ApiDisabled, GoogleError, HomeportError, Incomplete, NoCredentials
 from homeport.google import Google
+from homeport.google.listing import left_out
 from homeport.json_types import Json
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import ServiceRole, role_of
@@ -240,7 +241,7 @@ async def _listed(google: Google, kind: ListedKind, region: str) -> tuple[list[T
         while True:
             page = await google.get(kind.api.format(region=region), path, **query, pageToken=token)
             things += [_thing(kind, region, body) for body in page.get(kind.items) or ()]
-            missing += _unreachable(page)
+            missing += left_out(page)
             token = page.get("nextPageToken")
             if not token:
                 break
@@ -259,13 +260,6 @@ async def _listed(google: Google, kind: ListedKind, region: str) -> tuple[list[T
 def _unread(kind: ListedKind, region: str, error: HomeportError) -> Unread:
     where = f" in {region}" if region else ""
     return Unread(kind=kind.kind, region=region, what=f"{kind.plural}{where}", error=error)
-
-
-def _unreachable(page: Mapping[str, Json]) -> list[str]:
-    """Return what an answer leaves out, as the APIs say it: a list of places, or Compute's warning."""
-    warning = page.get("warning", {})
-    missing = [str(warning.get("message", "some of it"))] if warning.get("code") == "UNREACHABLE" else []
-    return [*map(str, page.get("unreachable", ())), *missing]
 
 
 def _thing(kind: ListedKind, region: str, body: Mapping[str, Json]) -> Thing:

@@ -147,20 +147,15 @@ class WarmSchedule:
     async def _live_jobs(self) -> list[RestResource]:
         names = self.names
         path = JOBS.path.format(project=names.project, region=names.region)
-        jobs: list[RestResource] = []
-        token: str | None = None
-        while True:
-            try:
-                page = await self.google.get(SCHEDULER, path, pageToken=token)
-            except ApiDisabled:
-                return jobs
-            for body in page.get("jobs") or ():
-                job_id = str(body["name"]).rpartition("/")[2]
-                job = scheduled_job(self.google, names.name, job_id, names.region)
-                jobs += [job] if job.is_managed(body) else []
-            token = page.get("nextPageToken")
-            if not token:
-                return jobs
+        try:
+            ids = [
+                str(body["name"]).rpartition("/")[2]
+                async for body in self.google.pages(SCHEDULER, path, JOBS.items)
+                if scheduled_job(self.google, names.name, "", names.region).is_managed(body)
+            ]
+        except ApiDisabled:
+            return []
+        return [scheduled_job(self.google, names.name, job_id, names.region) for job_id in ids]
 
 
 async def find_schedule(

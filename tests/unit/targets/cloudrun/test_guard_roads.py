@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 from cloud import act, things
 from deployment import google_for
 from edges import DOMAIN
+from gcp_rehearsal.call import Reply, Request
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.iam.permissions import required
 from guarded_at_balancers import ALL, KINDS, PLACE, AtBalancer
 from homeport import spec
-from homeport.errors import HomeportError, SpecError
+from homeport.errors import HomeportError, Incomplete, SpecError
 from homeport.export import KINDS as KINDS_OF_EXPORTS
 from homeport.export import export
 from homeport.reconcile import make_plan
@@ -41,6 +44,30 @@ def there(deployer: AtBalancer) -> set[str]:
         for one in things(deployer.cloud)
         if not re.search("/(packages|routes|o)/|/serverless-", one.name)
     }
+
+
+@dataclass(kw_only=True)
+class WithoutSome(Cloud):
+    """A cloud whose list of regions says that it lacks some."""
+
+    async def handle(self, request: Request) -> Reply:
+        reply = await super().handle(request)
+        if self.log and self.log[-1].method == "compute.regions.list":
+            assert isinstance(reply.body, bytes)
+            warning = {"code": "UNREACHABLE", "message": "us-east4"}
+            return replace(reply, body=json.dumps({**json.loads(reply.body), "warning": warning}).encode())
+        return reply
+
+
+def test_while_not_all_regions_are_known_the_rights_of_all_extensions_stay_and_down_says_so(
+    deployer: AtBalancer,
+) -> None:
+    deployer.cloud = WithoutSome(delays=AT_ONCE)
+    wanted = deployer.road("traffic-extension")
+    deployer.up(wanted)
+    with pytest.raises(Incomplete, match="other extensions of the project"):
+        deployer.down(wanted, purge=True)
+    assert deployer.roles() == set(ROLES)
 
 
 @pytest.mark.parametrize("road", ROADS)

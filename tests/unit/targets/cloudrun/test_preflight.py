@@ -474,3 +474,10 @@ def test_what_is_to_be_changed_is_a_key_of_the_file() -> None:
     }
     assert ("cloudrun", "region") in named
     assert {one for one in named if one[1] not in TABLES[one[0]].model_fields} == set()
+
+
+def test_whether_the_network_is_still_closed_is_not_checked_by_whoever_may_not_list_its_rules() -> None:
+    cloud = ready()
+    assert not [one for one in looked(cloud).all if one.subject == "firewall"]
+    cloud.faults.append(Fault(method="compute.firewalls.list", status=403, times=99))
+    assert about(looked(cloud), "firewall").verdict == PreflightVerdict.NOT_CHECKED
