@@ -177,7 +177,7 @@ def prepare(made: Pipeline) -> dict[str, str]:
             if calls:
                 where = f" in {service.region}" if things.further else ""
                 lines += ["", f"if {_serves(service)}; then", *calls[1:], "else",
-                          f'  echo "once {FILE} has run, run this again: nobody may call {service.own_name}{where} yet" >&2', "fi"]  # fmt: skip
+                          f'  echo "once {FILE} has run, run this again: it lets in then who may call {service.own_name}{where}" >&2', "fi"]  # fmt: skip
     edge, files_of_edge = gcloud.making(
         things, _behind(things), [_behind(region) for region in things.further]
     )

@@ -327,7 +327,7 @@ def test_cloud_build_deploys_both_the_second_with_all_traffic(deployer: WithAgen
     assert "candidate" not in agent
     assert "candidate" in steps["deploy"]["script"]
     prepare = files["prepare.sh"]
-    assert 'nobody may call home-agent yet"' in prepare
+    assert 'it lets in then who may call home-agent"' in prepare
     assert "home-agent@rehearsal.iam.gserviceaccount.com" in prepare
 
 
