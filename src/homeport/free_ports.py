@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import socket
 import sys
@@ -15,8 +16,8 @@ _QUIET_PORTS = range(20_000, 30_000)
 """Below those that systems give to outgoing connections (Linux from 32768, others from 49152) and Kubernetes to nodes:
 an engine listens minutes after its port was chosen."""
 _TRIES = 20
-_RESERVED = deque[socket.socket](maxlen=64)
-"""Of the newest ports: no other process draws one of them before a server listens there."""
+_RESERVED = deque[int](maxlen=64)
+"""Descriptors, of the newest ports: no other process draws one of them before a server listens there. The system closes them."""
 
 
 def port_is_free(host: str, port: int) -> bool:
@@ -78,6 +79,6 @@ def _reserved(port: int) -> bool:
         name.close()
         return error.errno != errno.EADDRINUSE
     if len(_RESERVED) == _RESERVED.maxlen:
-        _RESERVED.popleft().close()
-    _RESERVED.append(name)
+        os.close(_RESERVED.popleft())
+    _RESERVED.append(name.detach())
     return True

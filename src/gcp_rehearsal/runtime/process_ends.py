@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
@@ -17,8 +18,8 @@ from gcp_rehearsal.runtime.launch_adaptation import HOST
 _QUIET_PORTS = range(20_000, 30_000)
 """Below those that systems give to outgoing connections: a container listens some time after its port was chosen."""
 _TRIES = 20
-_RESERVED = deque[socket.socket](maxlen=64)
-"""Of the newest ports: no other rehearsal draws one of them before a container listens there."""
+_RESERVED = deque[int](maxlen=64)
+"""Descriptors, of the newest ports: no other rehearsal draws one of them before a container listens there. The system closes them."""
 _LOOK_S = 0.2
 _REAPED_S = 5.0
 
@@ -72,8 +73,8 @@ def _reserved(port: int) -> bool:
         name.close()
         return False
     if len(_RESERVED) == _RESERVED.maxlen:
-        _RESERVED.popleft().close()
-    _RESERVED.append(name)
+        os.close(_RESERVED.popleft())
+    _RESERVED.append(name.detach())
     return True
 
 

@@ -34,9 +34,16 @@ def app() -> Starlette:
 
 
 def with_both(
-    monkeypatch: pytest.MonkeyPatch, work: Callable[[httpx2.AsyncClient, str], Awaitable[None]]
+    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[httpx2.AsyncClient, str], Awaitable[None]],
+    *,
+    afterwards: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Do `work` while the application lives, with a client of its port of requests and the other port's address."""
+    """
+    Do `work` while the application lives, with a client of its port of requests and the other port's address.
+
+    What is done `afterwards` begins once it has ended.
+    """
     port = free_port("127.0.0.1")
     monkeypatch.setenv("HOMEPORT_METRICS_PORT", f"{port}")
     served = app()
@@ -56,6 +63,8 @@ def with_both(
             await work(outside, f"http://127.0.0.1:{port}")
         await inbox.put({"type": "lifespan.shutdown"})
         await life
+        if afterwards is not None:
+            await afterwards()
 
     asyncio.run(live())
 
@@ -94,3 +103,23 @@ def test_one_who_asks_as_no_scraper_does_gets_nothing_and_the_next_is_answered(
             assert (await sidecar.get(f"{inside}/metrics")).status_code == 200
 
     with_both(monkeypatch, work)
+
+
+def test_the_engine_ends_while_a_scraper_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.12 and newer would wait for such a connection, where it is left to them."""
+    monkeypatch.setitem(globals(), "TOLD", "x" * 2**24)
+    connections: list[asyncio.StreamWriter] = []
+
+    async def work(outside: httpx2.AsyncClient, inside: str) -> None:
+        host, port = inside.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        connections.append(writer)
+        writer.write(b"GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200"), "the answer has begun"
+
+    async def leave() -> None:
+        connections[0].transport.abort()
+        while asyncio.all_tasks() != {asyncio.current_task()}:
+            await asyncio.sleep(0)
+
+    with_both(monkeypatch, work, afterwards=leave)

@@ -33,9 +33,13 @@ def asked(answer: Answer, *, within_s: float = 30, **how: object) -> EngineAnswe
             finally:
                 writer.close()
 
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
+        listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+        try:
+            port = listening.sockets[0].getsockname()[1]
             return await ask(f"http://127.0.0.1:{port}", "/v1/models", within_s=within_s, **how)  # type: ignore[arg-type]  # a test's own
+        finally:
+            # Left by `async with`, it would wait for connections that stay open, since Python 3.12.
+            listening.close()
 
     return asyncio.run(scene())
 

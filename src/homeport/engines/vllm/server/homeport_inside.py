@@ -33,8 +33,12 @@ class OnlyInside:
         if scope["type"] == "lifespan":
             self._owner = scope.get("app")
             port = int(os.environ["HOMEPORT_METRICS_PORT"])
-            async with await asyncio.start_server(self._answer, "127.0.0.1", port):
+            listening = await asyncio.start_server(self._answer, "127.0.0.1", port)
+            try:
                 await self._app(scope, receive, send)
+            finally:
+                # Left by `async with`, it would wait for scrapers, since Python 3.12: also for one that reads nothing.
+                listening.close()
         elif str(scope.get("path", "")).startswith(PATH):
             await _hide(scope, send)
         else:
