@@ -234,7 +234,7 @@ def test_a_request_that_ends_before_it_is_whole_is_a_span_below_its_clients_too(
         if error != "client_gone":
             assert (await reading.readline()).split()[1] == error.encode()
         sending.close()
-        wait = Backoff(what="a span", within=10, first=0.02)
+        wait = Backoff(what="a span", within=180, first=0.02)
         while not taker.spans:
             assert await wait.pause(), "none came"
         assert parrot.asked == []
@@ -285,7 +285,7 @@ def test_neither_bytes_that_are_no_text_nor_headers_that_are_none_end_the_sendin
 ) -> None:
     async def play(client: httpx2.AsyncClient, _: Listening) -> None:
         assert (await client.post("/v1/chat/completions", json=ASKED)).status_code == 200
-        wait, written = Backoff(what="a word of what is lost", within=10, first=0.02), ""
+        wait, written = Backoff(what="a word of what is lost", within=180, first=0.02), ""
         while "spans are lost" not in written:
             assert await wait.pause(), "nothing was said"
             written += capsys.readouterr().err

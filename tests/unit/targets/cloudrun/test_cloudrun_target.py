@@ -533,7 +533,9 @@ def test_a_choice_that_is_given_up_ends_what_it_fetches(tmp_path: Path) -> None:
                 loop.call_soon_threadsafe(waits.set)
 
         task = asyncio.create_task(choose(wanted, Path("/x/homeport.toml"), home, Told()))
-        await waits.wait()
+        said = asyncio.create_task(waits.wait())
+        await asyncio.wait((said, task), return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done(), f"it did not wait: {task.exception()!r}"
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
