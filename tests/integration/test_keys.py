@@ -15,6 +15,7 @@ import pytest
 import homeport
 from homeport.errors import SpecError, WrongKey
 from homeport.verify.checks.access import paths
+from kept_files import contents
 from places import TAUGHT
 from user import User
 
@@ -100,9 +101,8 @@ def test_the_key_that_homeport_made_is_in_one_private_file_and_nowhere_else(keye
         keyed.run(*command).out
         for command in (("plan", "--json"), ("status", "--json"), ("key", "show"), ("key",))
     ]
-    files = [path for path in keyed.home.rglob("*") if path.is_file() and path != key_file(keyed)]
-    dumped += [path.read_text(errors="replace") for path in files]
     assert not any(key in text for text in dumped)
+    assert [path for path, content in contents(keyed.home) if key.encode() in content] == [key_file(keyed)]
 
 
 def test_the_key_lasts_as_long_as_the_endpoint(keyed: User) -> None:

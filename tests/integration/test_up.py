@@ -20,6 +20,7 @@ import pytest
 import homeport
 from homeport.free_ports import free_port
 from homeport.resources.local.process_tree import MARK
+from kept_files import texts
 from places import TAUGHT
 from processes_of import all_of, lives, pid, processes_of, spec
 from user import HOMEPORT, User
@@ -241,7 +242,7 @@ def test_a_key_is_wanted_and_never_seen(user: User) -> None:
     engine = psutil.Process(pid(user))
     dumped = [up.out, up.err, " ".join(engine.cmdline()), json.dumps(engine.environ())]
     dumped += [user.run("plan", "--json", MY_KEY=secret).out, user.run("status", "--json", MY_KEY=secret).out]
-    dumped += [path.read_text(errors="replace") for path in user.home.rglob("*") if path.is_file()]
+    dumped += texts(user.home)
     assert not any(secret in text for text in dumped)
     assert secret in user.run("env", MY_KEY=secret).out
     user.run("chat", "hello", MY_KEY="wrong", code=22)

@@ -13,6 +13,7 @@ import pytest
 from greeting import GREETING
 from homeport.engines.vllm import flags
 from homeport.errors import SpecError
+from kept_files import texts
 from places import ADAPTER_FOLDER, HELD_OUT, ROOT, TOOLS_FOLDER, VLLM_CACHE, VLLM_PYTHON
 from processes_of import processes_of
 from user import User
@@ -174,7 +175,7 @@ def _nothing_shows_the_key(user: User) -> None:
     running = _family(user)
     assert len(running) > 1
     seen = [" ".join(process.cmdline()) + json.dumps(process.environ()) for process in running]
-    seen += [path.read_text(errors="replace") for path in user.home.rglob("*") if path.is_file()]
+    seen += texts(user.home)
     assert not any(SECRET in text for text in seen)
     root = status["url"].removesuffix("/v1")
     assert httpx2.get(f"{root}/health", trust_env=False, verify=False).status_code == 200

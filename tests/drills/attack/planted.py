@@ -16,6 +16,7 @@ import psutil
 from attack.law import MISTAKE, Attack, Watch, shown, told
 from attack.stage import Stage
 from attack.typed import typed
+from kept_files import contents
 from places import TAUGHT
 
 _CORE = "planted-7f3a9c52e8b1d604"
@@ -113,14 +114,7 @@ def _in_files(stage: Stage) -> str:
     key = stage.engine.key.encode()
     if not key:
         return "the engine has no key"
-    found = [
-        path
-        for path in stage.root.rglob("*")
-        if path.is_file()
-        and not path.is_symlink()
-        and path.stat().st_size < 1 << 24
-        and key in path.read_bytes()
-    ]
+    found = [path for path, content in contents(stage.root, most_bytes=1 << 24) if key in content]
     if len(found) > 1:
         return f"the key stands in {[path.name for path in found]}"
     return f"others can read {found[0].name}" if found and found[0].stat().st_mode & 0o077 else ""
