@@ -119,7 +119,7 @@ def test_the_engine_ends_while_a_scraper_reads_nothing(monkeypatch: pytest.Monke
 
     async def leave() -> None:
         connections[0].transport.abort()
-        while asyncio.all_tasks() != {asyncio.current_task()}:
-            await asyncio.sleep(0)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.wait_for(asyncio.gather(*others, return_exceptions=True), 60)
 
     with_both(monkeypatch, work, afterwards=leave)

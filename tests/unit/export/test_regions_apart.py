@@ -82,7 +82,7 @@ def test_clients_are_led_to_the_regions_once_each_is_ready_and_who_may_call_is_s
     assert f"\nif {every}; then\n" in script
     for region in (FIRST, SECOND, THIRD):
         assert f"\nif serves home {region}; then\n" in script
-        assert script.count(f"it lets in then who may call home in {region}\"") == 1
+        assert script.count(f'it lets in then who may call home in {region}"') == 1
 
 
 def test_each_of_the_keys_has_its_commands_at_the_head(deployer: InTwoRegions) -> None:
