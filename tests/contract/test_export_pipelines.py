@@ -216,6 +216,7 @@ def test_every_role_of_the_account_that_deploys_is_needed_and_nothing_of_up_is_m
             "screen",
             "screen-way",
             "iap",
+            "agent-registry",
         }
         for one in need.permissions
     }

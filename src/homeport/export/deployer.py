@@ -36,7 +36,7 @@ _GRANTS = "roles/resourcemanager.projectIamAdmin"
 _READS = ("get", "list", "getIamPolicy")
 _MORE_READS = (
     # What is looked at before anything is made.
-    "cloudquotas.quotas.get", "compute.firewalls.get", "orgpolicy.policy.get", "run.locations.list",
+    "cloudquotas.quotas.get", "orgpolicy.policy.get", "run.locations.list",
 )  # fmt: skip
 _NETWORKS = {"compute.networks.list", "compute.subnetworks.list"}
 _NOT_PLANS = (
@@ -124,6 +124,10 @@ def reads(things: Things) -> tuple[str, ...]:
     more = {*_MORE_READS, *(("secretmanager.versions.get",) if _secrets_not_ours(things) else ())}
     # What a load balancer of a region has left is looked for among all networks.
     more |= _NETWORKS if things.door is not None and things.door.edge_kind != "global" else set()
+    # Whether our own network is still closed, from when it was isolated.
+    kinds = things.kinds()
+    opened = ResourceKind.NETWORK in kinds and ResourceKind.FIREWALL not in kinds
+    more |= {"compute.firewalls.list"} if opened else set()
     # Which secrets the agent's revisions were given.
     more |= {"run.revisions.list"} if things.by_id("image/agent") is not None else set()
     return tuple(sorted({permission for permission in every if not permission.startswith(_NOT_PLANS)} | more))
@@ -148,6 +152,7 @@ def _needed(things: Things) -> set[str]:
         "screen": ResourceKind.TEMPLATE in kinds,
         "screen-road": bool({ResourceKind.TRAFFIC_EXTENSION, ResourceKind.AUTHZ_POLICY} & set(kinds)),
         "screen-way": ResourceKind.ENDPOINT in kinds,
+        "agent-registry": ResourceKind.REGISTRY_ENTRY in kinds,
         "edge": things.door is not None and things.door.edge_kind == "global",
         "edge-regional": things.door is not None and things.door.edge_kind != "global",
         # No export has these two: a file with one is refused.
