@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -219,8 +220,9 @@ def test_the_plain_port_leads_to_https(both: Both) -> None:
     assert (came.status_code, came.headers["location"]) == (301, f"https://{DOMAIN}/v1/models?a=b")
 
 
-def limited(both: Both, *, count: int, preview: bool = False) -> None:
-    """A limit for each key, before everything that goes to `home`."""
+@contextmanager
+def limited(both: Both, *, count: int, preview: bool = False) -> Iterator[None]:
+    """A limit for each key, before everything that goes to `home`, until what follows is done: others ask it, too."""
     everybody = {"versionedExpr": "SRC_IPS_V1", "config": {"srcIpRanges": ["*"]}}
     limit = {
         "rateLimitThreshold": {"count": count, "intervalSec": 600}, "conformAction": "allow",
@@ -233,25 +235,31 @@ def limited(both: Both, *, count: int, preview: bool = False) -> None:
     ]  # fmt: skip
     policy = both.balancer.part("global/securityPolicies", {"name": name, "rules": rules})
     both.balancer.set("global/backendServices/home", "setSecurityPolicy", {"securityPolicy": policy})
+    try:
+        yield
+    finally:
+        both.balancer.set("global/backendServices/home", "setSecurityPolicy", {})
 
 
 def test_each_key_has_its_own_limit_over_all_rules_and_only_the_backends_own(both: Both) -> None:
-    limited(both, count=3)
-    asked = [both.ask("/a/b" if n % 2 else "/", OTHER, **{"x-api-key": "one"}) for n in range(4)]
-    assert [one.status_code for one in asked] == [200, 200, 200, 429]
-    assert asked[0].json()["key"] is None, "what it counts by is not handed on"
-    assert both.ask(**{"x-api-key": "two"}).status_code == 200
-    assert both.ask("/ollama", **{"x-api-key": "one"}).status_code == 200, "another backend service"
-    alike = ["k" * 128 + end for end in "abcd"]
-    assert [both.ask(**{"x-api-key": one}).status_code for one in alike] == [200, 200, 200, 429], (
-        "Cloud Armor looks at 128 bytes"
-    )
-    assert [both.ask().status_code for _ in range(4)] == [200, 200, 200, 429], "all without a key together"
+    with limited(both, count=3):
+        asked = [both.ask("/a/b" if n % 2 else "/", OTHER, **{"x-api-key": "one"}) for n in range(4)]
+        assert [one.status_code for one in asked] == [200, 200, 200, 429]
+        assert asked[0].json()["key"] is None, "what it counts by is not handed on"
+        assert both.ask(**{"x-api-key": "two"}).status_code == 200
+        assert both.ask("/ollama", **{"x-api-key": "one"}).status_code == 200, "another backend service"
+        alike = ["k" * 128 + end for end in "abcd"]
+        assert [both.ask(**{"x-api-key": one}).status_code for one in alike] == [200, 200, 200, 429], (
+            "Cloud Armor looks at 128 bytes"
+        )
+        assert [both.ask().status_code for _ in range(4)] == [200, 200, 200, 429], (
+            "all without a key together"
+        )
 
 
 def test_a_limit_in_preview_refuses_nothing_and_a_change_needs_no_new_rehearsal(both: Both) -> None:
-    limited(both, count=1, preview=True)
-    assert [both.ask(**{"x-api-key": "one"}).status_code for _ in range(3)] == [200] * 3
+    with limited(both, count=1, preview=True):
+        assert [both.ask(**{"x-api-key": "one"}).status_code for _ in range(3)] == [200] * 3
 
 
 def test_a_certificate_for_another_name_is_no_connection(both: Both) -> None:
@@ -330,16 +338,16 @@ def test_a_header_leads_to_one_of_a_split_and_leaves_the_path_as_it_is(both: Bot
 
 
 def test_a_limit_before_one_service_of_a_split_counts_what_comes_there_alone(both: Both) -> None:
-    limited(both, count=5)
-    host = shared(both, "limited", HOME, both.balancer.backend("no-limit", "away"), percent=50)
-    came = Counter(
-        (said.status_code, said.json()["service"] if said.status_code == 200 else "home")
-        for said in (both.ask("/", host, **{"x-api-key": "shared"}) for _ in range(120))
-    )
-    assert came[200, "home"] == 5, came
-    fewest, most = bounds(120, 0.5)
-    assert fewest <= came[200, "away"] <= most, came
-    assert came[429, "home"] == 120 - 5 - came[200, "away"], came
+    with limited(both, count=5):
+        host = shared(both, "limited", HOME, both.balancer.backend("no-limit", "away"), percent=50)
+        came = Counter(
+            (said.status_code, said.json()["service"] if said.status_code == 200 else "home")
+            for said in (both.ask("/", host, **{"x-api-key": "shared"}) for _ in range(120))
+        )
+        assert came[200, "home"] == 5, came
+        fewest, most = bounds(120, 0.5)
+        assert fewest <= came[200, "away"] <= most, came
+        assert came[429, "home"] == 120 - 5 - came[200, "away"], came
 
 
 def test_a_prefix_is_rewritten(both: Both) -> None:
