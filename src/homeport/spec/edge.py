@@ -19,7 +19,7 @@ KEY_BYTES = 128
 """Cloud Armor tells keys apart by so many bytes of a header's value."""
 _UNBUILT_KEYS = {
     "iap": (
-        "Identity-Aware Proxy stands before the service itself, and not before its load balancer, too: [access] iap, without an [edge]"
+        "Identity-Aware Proxy stands before the service itself, and so before all that its load balancer leads there, and never before both: [access] iap"
     ),
 }
 _OWN_PATHS = frozenset((

@@ -7,7 +7,7 @@ from typing import Any
 
 def iap_refusal(spec: Any) -> str:  # Any: the spec, whose module imports this one
     """Return why the file's service cannot stand behind Identity-Aware Proxy; '' where it can, or need not."""
-    access, observe = spec.access, spec.observe
+    access, observe, edge = spec.access, spec.observe, spec.edge
     if not access.iap:
         return ""
     reasons = {
@@ -16,8 +16,16 @@ def iap_refusal(spec: Any) -> str:  # Any: the spec, whose module imports this o
         "as itself. Name them in iap instead of callers": access.callers,
         "access.iap takes no ID token, whatever its audience: remove access.audience": access.audience,
         "access.iap is not built together with access.isolated = true; remove one of the two": access.isolated,
-        "access.iap is not built together with [edge]: no proof was tried through a load balancer to a service behind Identity-Aware "
-        "Proxy, and an API gateway calls by an ID token, which that does not take; remove one of the two": spec.edge,
+        "access.iap is not built together with an API gateway, which calls by an ID token, and Identity-Aware Proxy takes none; remove iap, or let "
+        'the [edge] be of kind = "global" or "regional"': edge and edge.is_api_gateway,
+        "access.iap is not built together with an internal load balancer: no page of Google's tells of the two; remove iap, or let the [edge] be of "
+        'kind = "global" or "regional"': edge and edge.kind == "internal",
+        "access.iap is not built together with edge.regions: Google's guide has Identity-Aware Proxy before the load balancer there, which leaves the "
+        "services' own addresses beside it; remove one of the two": edge and edge.regions,
+        "access.iap is not built together with edge.backends and edge.shares: whom Identity-Aware Proxy lets in here comes to the others without "
+        "an ID token, by which those are called; remove iap, or the others": edge and (edge.backends or edge.shares),
+        "access.iap is not built together with a guard.where other than \"gateway\": whether Google's road sees a request before Identity-Aware Proxy "
+        'does no page says; set where = "gateway", or remove iap': spec.guard is not None and not spec.guard.in_gateway,
         "access.iap is not built together with [agent], which calls the model by an ID token, and Identity-Aware Proxy takes none; "
         "remove one of the two": spec.agent,
         "observe.uptime asks by an ID token of Google's, and Identity-Aware Proxy takes none; remove uptime, or access.iap": observe

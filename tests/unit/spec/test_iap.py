@@ -21,6 +21,8 @@ def test_who_comes_in_is_named_as_policies_name_them() -> None:
     assert parsed({}, guard={}, observe={}).access.iap == tuple(WHO), (
         "a gateway beside the engine is behind it, too"
     )
+    for kind in ("global", "regional"):
+        assert parsed({}, edge={"kind": kind, "domain": "llm.example.com"}).access.iap == tuple(WHO)
     with pytest.raises(SpecError, match="iap"):
         parsed({"iap": ["team@example.com"]})
 
@@ -32,8 +34,33 @@ def test_who_comes_in_is_named_as_policies_name_them() -> None:
         ({"public": True, "anyone_may_spend_my_money": True}, {}, "and access.public everybody"),
         ({"audience": "https://a.example.com"}, {}, "whatever its audience"),
         ({"isolated": True}, {}, "not built together with access.isolated"),
-        ({}, {"edge": {"domain": "llm.example.com"}}, r"not built together with \[edge\]"),
-        ({}, {"edge": {"kind": "api-gateway", "clients": ["a"]}}, r"not built together with \[edge\]"),
+        ({}, {"edge": {"kind": "api-gateway", "clients": ["a"]}}, "not built together with an API gateway"),
+        (
+            {},
+            {
+                "edge": {"kind": "internal", "domain": "llm.example.com"},
+                "cloudrun": {"network": "n", "subnetwork": "s"},
+            },
+            "not built together with an internal load balancer",
+        ),
+        (
+            {},
+            {
+                "edge": {"domain": "llm.example.com", "regions": ["us-central1"]},
+                "cloudrun": {"region": "europe-west4"},
+            },
+            "not built together with edge.regions",
+        ),
+        (
+            {},
+            {"edge": {"domain": "llm.example.com", "backends": {"/small": "small"}}},
+            "not built together with edge.backends",
+        ),
+        (
+            {},
+            {"edge": {"domain": "llm.example.com", "shares": {"next": 10}}},
+            "edge.backends and edge.shares",
+        ),
         ({}, {"agent": {}}, r"not built together with \[agent\]"),
         ({}, {"observe": {"uptime": True}, "scaling": {"min": 1}}, "observe.uptime asks by an ID token"),
         ({}, {"observe": {"callers": True}}, "observe.callers goes by the tokens"),

@@ -8,7 +8,6 @@ from dataclasses import replace
 from homeport.endpoint import Endpoint
 from homeport.errors import ApiDisabled, HomeportError, NotFound
 from homeport.google import Google
-from homeport.google.credentials import GoogleIdentity
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.resources.google.release import Prove
 from homeport.resources.google.traffic import CLOSED, OPEN, Body, is_closed, is_tagged
@@ -21,12 +20,12 @@ from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.observed_deployment import OtherEndpoint
 from homeport.targets.cloudrun.preflight.networks import paths_of
 from homeport.targets.cloudrun.target import CloudRunTarget
-from homeport.targets.cloudrun.verification import Expectation, outside
+from homeport.targets.cloudrun.verification import Expectation, identity_for, outside
 
 _ANSWERS = 200
 _MODELS = "/v1/models"
 _FROM_CLOUD_RUN = frozenset({401, 403})
-"""Cloud Run's own refusals: the way is there, and it is the caller who is not let in."""
+"""Refusals of Cloud Run, and of Identity-Aware Proxy before a service: the way is there, and it is the caller who is not let in."""
 
 
 async def with_edge(
@@ -82,8 +81,8 @@ def asks(parts: EdgeParts, *, via: str = "", only: Names | None = None) -> Calla
     """
     google, address = parts.google, parts.edge.address
 
-    async def ask(_: Body) -> str:
-        identity = GoogleIdentity(google.credentials, address)
+    async def ask(service: Body) -> str:
+        identity = identity_for(google, service, address, address)
         try:
             async with outside(via) as sender:
                 for path, headers, told in await _ways(parts, only):

@@ -483,6 +483,6 @@ def test_shares_that_cannot_be_are_refused(deployer: WithEdge, edge: dict[str, A
 
 def test_iap_is_refused_with_the_reason(deployer: WithEdge) -> None:
     with pytest.raises(
-        SpecError, match="Identity-Aware Proxy stands before the service itself, and not before its"
+        SpecError, match="Identity-Aware Proxy stands before the service itself, and so before all"
     ):
         deployer.behind(iap=True)
