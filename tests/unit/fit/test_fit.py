@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from homeport.fit.cloud import estimate, quotas
 from homeport.fit.devices import Place, cloud, of_shape
 from homeport.spec import CloudRun, Engine, Scaling
 from made_headers import header_of
-from places import TAUGHT
+from places import TAUGHT, TAUGHT_FOLDER
 from typist import Typist
 
 GIB = 2**30
@@ -452,6 +453,23 @@ def test_a_file_here_is_looked_at_with_its_own_settings(typist: Typist) -> None:
     assert re.search(r"price +\$1.05", plan)
     assert "cold start" in plan
     assert re.search(r"fits +yes: about", plan)
+
+
+def test_what_will_not_work_with_a_chat_template_is_told_of_files_that_are_here(typist: Typist) -> None:
+    told = "note: chat template: it ignores the tools of a request"
+    shutil.copytree(TAUGHT_FOLDER, typist.folder / "m")
+    assert "chat template" not in typist.run("fit", "./m").out
+    (typist.folder / "m" / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    assert told in typist.run("fit", "./m").out
+    assert "engine.chat_template" in " ".join(typist.run("fit", "./m", "--json").json["notes"])
+    (typist.folder / "m" / "chat_template.jinja").unlink()
+    assert "note: chat template: the model has none" in typist.run("fit", "./m", "--engine", "vllm").out
+    shutil.copy(TAUGHT_FOLDER / "chat_template.jinja", typist.folder / "own.jinja")
+    typist.write('name = "m"\nmodel = "./m"\n[engine]\nchat_template = "own.jinja"\n')
+    assert "chat template" not in typist.run("fit").out
+    assert "chat template" not in typist.run("fit", "gemma-4-e2b").out
 
 
 def test_a_gguf_file_is_sized_by_its_header(typist: Typist) -> None:

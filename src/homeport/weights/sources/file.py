@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.selection import IN_ITS_PLACE, choose, is_part
 from homeport.weights.sources.base import SourceKind
 
+_WINDOWS = re.compile(r"(?P<drive>[A-Za-z])?(?(drive):[\\/]|\\\\)")
 _MOST_POINTER = 1024
 """Bytes: Git LFS takes no larger file for one of its pointers."""
 
@@ -125,11 +127,34 @@ def read(source: str, base: Path) -> FileSource:
     if not path:
         raise SpecError(f"{source!r} names no weights", hint=f"such as {EXAMPLE}")
     full = (base / Path(path).expanduser()).absolute()
+    if not full.exists():
+        _ensure_of_this_machine(path)
     if full.name.startswith("-"):
         raise SpecError(
             f"the name of {full} begins with a dash, as an option of a program does", hint="rename the file"
         )
     return FileSource(path=full)
+
+
+def _ensure_of_this_machine(path: str) -> None:
+    """Raise `SpecError` for a path that means something elsewhere: to Windows, to a shell, or in a URL."""
+    windows = _WINDOWS.match(path)
+    if windows:
+        drive, rest = windows["drive"], path[windows.end() :].replace("\\", "/")
+        raise SpecError(
+            f"{path!r} is a path of Windows, where homeport does not run",
+            hint=f"in WSL it is /mnt/{drive.lower()}/{rest}"
+            if drive
+            else "copy the file to a disk of this machine",
+        )
+    if path.startswith("$"):
+        raise SpecError(
+            f"{path!r} has a variable, which only a shell replaces", hint="write the path out, or with ~"
+        )
+    if path.startswith("//") and not path.startswith("///"):
+        raise SpecError(
+            f"file:{path} names the host of a URL, and a path was expected", hint=f"such as file:{path[2:]}"
+        )
 
 
 EXAMPLE = "file:./models/model.gguf"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from homeport import names
 from homeport.errors import SpecError
+from homeport.weights.likely_source import likely
 from homeport.weights.sources.base import SourceKind
 from homeport.weights.sources.hub import HubSource
 
@@ -26,7 +27,7 @@ def read(source: str, _: Path) -> HubSource:
     if match is None or why:
         raise SpecError(
             f"{source!r} is not hf:ORG/NAME[@REVISION][:FILE]" + (f": a part of it {why}" if why else ""),
-            hint=f"such as {EXAMPLE}",
+            hint=f"{likely(source)}such as {EXAMPLE}",
         )
     return HubSource(repo=match["repo"], revision=match["revision"], file=match["file"])
 

@@ -31,7 +31,11 @@ def explained(repo: str, source: str, revision: str | None) -> Iterator[None]:
     except errors.HFValidationError as error:
         raise _unknown(repo, page) from error
     except errors.RevisionNotFoundError as error:
-        missing = WeightsError(f"{repo} has no revision {revision or 'main'}", url=page)
+        missing = WeightsError(
+            f"{repo} has no revision {revision or 'main'}",
+            hint="name a branch, a tag or a commit that its page lists, or leave it out for the newest",
+            url=page,
+        )
         raise _with(missing, message_of(error)) from error
     except errors.OfflineModeIsEnabled as error:
         raise offline(source) from error
@@ -97,6 +101,12 @@ def _refused(repo: str, source: str, status: int, sentence: str) -> HomeportErro
         return GatedModel(
             f"the hub refuses {repo} to this token (HTTP {status}); the hub says: {sentence}",
             hint=f"change what the token may do on {constants.ENDPOINT}/settings/tokens, or set HF_TOKEN to another",
+            url=page,
+        )
+    if status == 401 and "credentials" in sentence.lower():
+        return GatedModel(
+            f"the hub does not know this token (HTTP 401), so it refuses {repo}; the hub says: {sentence}",
+            hint="set HF_TOKEN to one that it gave, or run `hf auth login`; an open model needs none: unset HF_TOKEN, or run `hf auth logout`",
             url=page,
         )
     if status in {401, 403}:

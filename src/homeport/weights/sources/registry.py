@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from homeport import names
 from homeport.errors import SpecError
+from homeport.weights.likely_source import likely
 from homeport.weights.sources.base import NamedSource, SourceKind, WeightsSource
 
 MODULES: Final[Mapping[str, str]] = {
@@ -23,7 +24,6 @@ MODULES: Final[Mapping[str, str]] = {
     "file": "homeport.weights.sources.file",
 }
 """The module of each kind, by scheme: loaded when a source of it is named."""
-_PAGE_OF_A_HUB: Final = re.compile(r"https?://(?:huggingface\.co|hf\.co)/(?P<repo>[\w.-]+/[\w.-]+)")
 _FOREIGN: Final = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://")
 
 
@@ -54,10 +54,9 @@ def kind_of(source: str) -> SourceKind:
         return kind(scheme)
     foreign = _FOREIGN.match(source)
     if foreign:
-        page = _PAGE_OF_A_HUB.match(source)
-        suggestion = f"did you mean hf:{page['repo']}? " if page else ""
         raise SpecError(
-            f"{source!r}: homeport knows no source {foreign['scheme']}://", hint=suggestion + _list_kinds()
+            f"{source!r}: homeport knows no source {foreign['scheme']}://",
+            hint=likely(source) + _list_kinds(),
         )
     if not source or not is_source(source):
         raise SpecError(f"{source!r} names no weights", hint=_list_kinds())
