@@ -337,7 +337,7 @@ def test_of_a_repository_of_ggufs_the_model_is_taken(
         (403, "Please enable access to public gated repositories in your fine-grained token settings.", "/settings/tokens"),
         (403, "Access to model some-org/gated is restricted and you are not in the authorized list.", "accept its licence"),
         (403, "Your request to access model some-org/gated is awaiting a review from the repo authors.", "some-org/gated"),
-        (401, "Invalid credentials in Authorization header", "HF_TOKEN"),
+        (401, "Invalid credentials in Authorization header", "unset HF_TOKEN"),
         (429, "We had to rate limit your IP.", "try again"),
         (503, "Internal Error - We're working hard to fix this as soon as possible!", "try again"),
     ],

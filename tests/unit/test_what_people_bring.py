@@ -48,6 +48,19 @@ def looked_at(folder: Path) -> None:
         (lambda at: (at / "model.safetensors").write_text(POINTER), r"is a pointer of Git LFS"),
         (lambda at: (at / "config.json").write_text(POINTER), r"is a pointer of Git LFS"),
         (lambda at: (at / "tokenizer.json").write_text(""), r"tokenizer\.json is empty"),
+        (
+            lambda at: (at / "tokenizer.json").write_text("<!doctype html>\n"),
+            r"tokenizer\.json is a web page",
+        ),
+        (lambda at: (at / "tokenizer.json").write_text("not found"), r"tokenizer\.json is no JSON"),
+        (
+            lambda at: (at / "tokenizer.json").write_bytes((at / "tokenizer.json").read_bytes()[:90_000]),
+            r"tokenizer\.json is cut short",
+        ),
+        (
+            lambda at: (at / "generation_config.json").write_text('{"top_k": 5'),
+            r"generation_config\.json is cut short",
+        ),
         (lambda at: (at / "model.safetensors").write_text("<!doctype html>"), "is not a safetensors file"),
         (lambda at: (at / "model.safetensors").write_bytes(b""), "is empty, and safetensors were expected"),
         (lambda at: (at / "tokenizer.json").rename(at / "vocab.json"), "has no tokenizer"),

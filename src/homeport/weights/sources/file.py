@@ -119,6 +119,24 @@ def _ensure_content(path: Path, size: int) -> None:
         raise other_content.POINTER.refusal(str(path))
     if not size and path.suffix in {".json", ".model"}:
         raise WeightsError(f"{path} is empty", hint="fetch the model's files again")
+    if path.suffix == ".json":
+        _ensure_closed(path, size)
+
+
+def _ensure_closed(path: Path, size: int) -> None:
+    """Raise `WeightsError` for JSON that is none or cut short, by its ends alone: a tokenizer has 30 MB, and each plan looks at it."""
+    with path.open("rb") as file:
+        begin = file.read(other_content.MOST_BYTES)
+        file.seek(max(0, size - other_content.MOST_BYTES))
+        end = file.read().rstrip()[-1:]
+    begins = begin.lstrip()[:1]
+    if (begins, end) in {(b"{", b"}"), (b"[", b"]")}:
+        return
+    known = other_content.told(begin)
+    told = f"is {known.what}" if known else "is cut short" if begins in {b"{", b"["} else "is no JSON"
+    raise WeightsError(
+        f"{path} {told}, and no server reads it", hint=known.do if known else "fetch the model's files again"
+    )
 
 
 def read(source: str, base: Path) -> FileSource:
