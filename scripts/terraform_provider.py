@@ -3,7 +3,8 @@ A stand-in for Terraform's Google provider: `terraform_provider.py SCHEMA`, star
 
 It has the real one's schema (see `terraform_schema.py`), so that Terraform's own `validate` and `plan` judge a module
 as they would with it; and it makes nothing: it has no `apply`. What the real provider would find out only when a thing
-is there stands in a plan as `TYPE/NAME#ATTRIBUTE`, which tells what refers to what, and a number as the checksum of that.
+is there stands in a plan as `TYPE/NAME@PLACE#ATTRIBUTE`, which tells what refers to what (`@PLACE` where it is said), and a number as
+the checksum of that.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _NESTING = {"single": pb.Schema.NestedBlock.SINGLE, "list": pb.Schema.NestedBloc
 _WRITE_ONLY = b"\x58\x01"
 """Field 11 of an attribute, `write_only`, set: version 6.8 of the protocol has it, the generated code is of an older one."""
 _NAMED_BY = ("name", "account_id", "bucket", "repository_id", "secret_id", "service", "secret", "role_id")
+_PLACED_BY = ("region", "location")
 
 Json = dict[str, Any]  # Any: JSON
 
@@ -74,8 +76,10 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated code has
 def _told(kind: str, block: Json, asked: Json) -> Json:
     """Values of what was not asked for."""
     name = next((asked[key] for key in _NAMED_BY if isinstance(asked.get(key), str)), "")
+    place = next((asked[key].lower() for key in _PLACED_BY if isinstance(asked.get(key), str)), "")
+    where = f"@{place}" if place else ""
     told = {
-        key: _word(f"{kind}/{name}#{key}", one["type"])
+        key: _word(f"{kind}/{name}{where}#{key}", one["type"])
         for key, one in block["attributes"].items()
         if one.get("computed")
         and asked.get(key) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,27 +20,16 @@ from guarded_at_balancers import ALL as ALL_PASSES
 from guarded_at_balancers import screened_at_its_edge
 from homeport import spec
 from homeport.export import export
-from homeport.export.graph import OF_EDGE, ResourceKind
 from homeport.export.terraform.addresses import is_early
 from homeport.export.terraform.hcl import Code, attributes, block, joined, to_hcl
-from homeport.google.call import self_link
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.reconcile import Outputs, Plan, Ref, Resource, apply, make_plan, resolve
-from homeport.resources.google.apis import Apis
+from homeport.reconcile import Outputs, Plan, Ref, Resource, apply, make_plan
 from homeport.resources.google.closed_door import ClosedDoor
-from homeport.resources.google.gcs_weights import StoredWeights
-from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.load_balancer import Backend
 from homeport.resources.google.mirrored_image import MirroredImage
-from homeport.resources.google.monitoring import MonitoringPart
-from homeport.resources.google.object import Object
-from homeport.resources.google.release import Release
 from homeport.resources.google.rest import RestResource
-from homeport.resources.google.secret import SecretVersion
-from homeport.resources.google.service import Service
-from homeport.resources.google.traffic import OPEN
 from homeport.secret import Secret
 from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.companions import Companion
@@ -50,13 +39,11 @@ from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
 from observed import fully_observed
 from second_service import AGENT
+from terraform_sent import address_of, behind_a_door, sent, told_of
 from terraformed import (
-    ADDRESS,
     READY,
     REASON,
     Folder,
-    Key,
-    number_of,
     requests,
     root_of,
     unordered,
@@ -256,72 +243,6 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
     )
 
 
-def behind_a_door(resources: Sequence[Resource]) -> set[Key]:
-    """Grants that wait until the service's own address is closed."""
-    doors = {one.id for one in resources if isinstance(one, ClosedDoor)}
-    waiting = (one for one in resources if isinstance(one, Grant) and not doors.isdisjoint(one.needs))
-    return {(one.on.api, one.on.path, one.role, one.member) for one in waiting}
-
-
-def address_of(one: Resource) -> Key | None:
-    """Where `up` makes it; None for what Terraform leaves to others, and for APIs, which are several."""
-    if isinstance(one, Grant):
-        return (one.on.api, one.on.path, one.role, one.member)
-    if isinstance(one, SecretVersion):
-        return ("secretmanager", f"v1/projects/rehearsal/secrets/{one.secret_id}:addVersion")
-    if isinstance(one, RestResource):
-        return (one.address.api, one.address.path)
-    if isinstance(one, Object):
-        return ("storage", f"storage/v1/b/{one.bucket}/o/{one.name}")
-    assert isinstance(one, Apis | ContainerImage | MirroredImage | StoredWeights | Release | ClosedDoor)
-    return None
-
-
-def sent(resources: list[Resource], outputs: Outputs) -> dict[Key, Any]:  # Any: JSON
-    """What `up` sends, by address."""
-    apis = next(one for one in resources if isinstance(one, Apis))
-    # Google chooses the names of these, and the stand-in knows none.
-    channels = {one.id for one in resources if isinstance(one, MonitoringPart)}
-    unnamed = {id_: {"name": "projects/rehearsal/notificationChannels/"} for id_ in channels}
-    outputs = {**outputs, **unnamed, **{one.id: _told(one) for one in resources if one.kind in OF_EDGE and isinstance(one, RestResource)}}  # fmt: skip
-    made: dict[Key, Any] = {("serviceusage", service): {} for service in apis.services}
-    for one in resources:
-        key = address_of(one)
-        if key is None:
-            continue
-        if isinstance(one, Object):
-            made[key] = {"content": one.content.decode()}
-        elif isinstance(one, SecretVersion) and one.secret_id.endswith("-observe"):
-            made[key] = {"settings": one.value.reveal()}
-        else:
-            made[key] = resolve(one.wanted, outputs, final=True) if isinstance(one, RestResource) else {}
-        if isinstance(one, Service) and one.has_edge:
-            # `up` leaves them to the door, which says both; Terraform must say them here.
-            made[key] |= {"ingress": OPEN, "defaultUriDisabled": False}
-        elif isinstance(one, Backend) and one.policy is not None:
-            made[key]["securityPolicy"] = outputs[one.policy.id]["selfLink"]
-        elif one.kind == ResourceKind.URL_MAP and "/regions/" in key[1] and "tests" in made[key]:
-            # The provider has no words for the rest of them there.
-            made[key]["tests"] = [_plain_test(test) for test in made[key]["tests"] if "headers" not in test]
-    return made
-
-
-def _plain_test(test: Table) -> Table:
-    return {key: value for key, value in test.items() if key != "expectedOutputUrl"}
-
-
-def _told(one: RestResource) -> Table:
-    """What a plan tells of a part of a load balancer."""
-    name = one.address.path.rpartition("/")[2]
-    kind = "google_compute_region_backend_service" if "/regions/" in one.address.path else "google_compute_backend_service"  # fmt: skip
-    return {
-        "selfLink": self_link(one.address.path),
-        "name": one.address.path.removeprefix("v1/"),
-        "address": ADDRESS,
-        "id": str(number_of(kind, name, "generated_id")),
-    }
-
-
 @pytest.mark.parametrize("name", VARIANTS)
 def test_what_terraform_would_make_is_what_up_makes(plans: Plans, name: str) -> None:
     made = {key: planned.body for key, planned in requests(plans.plan, name).items()}
@@ -338,7 +259,7 @@ def test_what_terraform_would_make_is_what_up_makes(plans: Plans, name: str) -> 
 def test_where_terraforms_bodies_were_sent_up_finds_nothing_to_do(plans: Plans, name: str) -> None:
     made, cloud = requests(plans.plan, name), Variant(**VARIANTS[name])
     numbers = {
-        _told(one)["id"]: Ref(one.id, "id") for one in plans.resources[name] if isinstance(one, Backend)
+        told_of(one)["id"]: Ref(one.id, "id") for one in plans.resources[name] if isinstance(one, Backend)
     }
 
     def planned(one: Resource) -> Resource:

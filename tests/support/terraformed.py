@@ -44,7 +44,7 @@ class Folder:
         env |= {f"TF_VAR_{name}": value for name, value in (variables or {}).items()}
         env |= {"TF_CLI_CONFIG_FILE": str(_ENV / "terraform.rc"), "CHECKPOINT_DISABLE": "1", "PYTHONPATH": ""}
         ended = subprocess.run(
-            [TERRAFORM, *arguments], cwd=self.path, env=env, capture_output=True, text=True, timeout=120, check=False,
+            [TERRAFORM, *arguments], cwd=self.path, env=env, capture_output=True, text=True, timeout=900, check=False,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         said = Said(ended.returncode, ended.stdout, ended.stderr)
@@ -56,6 +56,7 @@ class Folder:
         folder = self.path / module
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
 
     def planned(self, variables: Mapping[str, str]) -> Json:
@@ -65,9 +66,9 @@ class Folder:
         return found
 
 
-def number_of(kind: str, name: str, key: str) -> int:
+def number_of(kind: str, name: str, key: str, place: str = "") -> int:
     """The number that the stand-in tells of what Google alone would number."""
-    return zlib.crc32(f"{kind}/{name}#{key}".encode())
+    return zlib.crc32(f"{kind}/{name}{f'@{place}' if place else ''}#{key}".encode())
 
 
 def root_of(
@@ -157,14 +158,15 @@ class Values:
     """The planned values of one resource, taken one by one: what nobody took would be made, and be seen by no test."""
 
     def __init__(self, resource: Json) -> None:
-        kind = resource["type"]
+        kind, told = resource["type"], resource["values"]
+        place = next((told[one].lower() for one in ("region", "location") if told.get(one)), "")
         self._what = resource["address"]
         self._left = {
             key: _meant(value)
             for key, value in resource["values"].items()
             if not _is_empty(value)
             and not re.fullmatch(rf"{kind}/.*#{key}", str(value))
-            and value != number_of(kind, str(resource["values"].get("name")), key)
+            and value != number_of(kind, str(resource["values"].get("name")), key, place)
             and not (isinstance(value, list) and f"'{kind}/" in str(value) and f"#{key}." in str(value))
         }
 
@@ -198,14 +200,14 @@ class Values:
 
 _MEANINGS = {
     "google_artifact_registry_repository#name": "{name}",
-    # In the rehearsal's project and europe-west4; Google gives such a hash as well.
-    "google_cloud_run_v2_service#uri": "https://{name}-6qzt42z6ca-ez.a.run.app",
+    # In the rehearsal's project; Google gives such a hash as well.
+    "google_cloud_run_v2_service#uri": "https://{name}-6qzt42z6ca-{code}.a.run.app",
     "google_monitoring_notification_channel#name": "projects/{project}/notificationChannels/{name}",
     # The second of the subnetwork that is free: Google keeps the first two.
-    "google_network_connectivity_regional_endpoint#address": "10.8.0.2",
+    "google_network_connectivity_regional_endpoint#address": "{free}",
     **{
-        f"google_compute_{kind}#id": f"https://www.googleapis.com/compute/v1/projects/{{project}}/{place}/{collection}/{{name}}"
-        for region, place in (("", "global"), ("region_", "regions/europe-west4"))
+        f"google_compute_{kind}#id": f"https://www.googleapis.com/compute/v1/projects/{{project}}/{where}/{collection}/{{name}}"
+        for region, where in (("", "global"), ("region_", "regions/{place}"))
         for kind, collection in (
             (f"{region}backend_service", "backendServices"),
             (f"{region}url_map", "urlMaps"),
@@ -215,14 +217,14 @@ _MEANINGS = {
             (f"{region}security_policy", "securityPolicies"),
         )
     },
-    "google_compute_forwarding_rule#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/europe-west4/forwardingRules/{name}",
-    "google_network_services_authz_extension#id": "projects/{project}/locations/europe-west4/authzExtensions/{name}",
-    "google_compute_region_network_endpoint_group#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/europe-west4/networkEndpointGroups/{name}",
+    "google_compute_forwarding_rule#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/{place}/forwardingRules/{name}",
+    "google_network_services_authz_extension#id": "projects/{project}/locations/{place}/authzExtensions/{name}",
+    "google_compute_region_network_endpoint_group#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/{place}/networkEndpointGroups/{name}",
     "google_compute_global_address#address": ADDRESS,
     "google_compute_address#address": ADDRESS,
     "google_certificate_manager_certificate_map#id": "projects/{project}/locations/global/certificateMaps/{name}",
     "google_certificate_manager_certificate_map#name": "{name}",
-    "google_compute_subnetwork#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/europe-west4/subnetworks/{name}",
+    "google_compute_subnetwork#id": "https://www.googleapis.com/compute/v1/projects/{project}/regions/{place}/subnetworks/{name}",
     "google_compute_network#id": "https://www.googleapis.com/compute/v1/projects/{project}/global/networks/{name}",
     "google_secret_manager_secret#id": "projects/{project}/secrets/{name}",
     "google_project_iam_custom_role#id": "projects/{project}/roles/{name}",
@@ -230,6 +232,11 @@ _MEANINGS = {
     "google_service_account#email": "{name}@{project}.iam.gserviceaccount.com",
 }
 """What the stand-in's words for attributes stand for, by the provider's documentation."""
+
+_CODES = {"europe-west4": "ez", "us-central1": "uc", "asia-southeast1": "as"}
+"""How addresses of Cloud Run name a region."""
+_FREE = {"europe-west4": "10.8.0.2", "us-central1": "10.27.56.2", "asia-southeast1": "10.27.248.2"}
+"""The first free address of the subnetwork that homeport makes there."""
 
 
 def _meant(value: Any) -> Any:  # Any: JSON
@@ -241,12 +248,20 @@ def _meant(value: Any) -> Any:  # Any: JSON
         return value
 
     def told(found: re.Match[str]) -> str:
-        known = _MEANINGS.get(f"{found[1]}#{found[3]}")
-        return known.format(name=found[2], project=PROJECT) if known else found[0]
+        known = _MEANINGS.get(f"{found[1]}#{found[4]}")
+        place = found[3] or "global"
+        words = {
+            "name": found[2],
+            "project": PROJECT,
+            "place": place,
+            "code": _CODES.get(place, ""),
+            "free": _FREE.get(place, ""),
+        }
+        return known.format(**words) if known else found[0]
 
-    value = re.sub(r"(google_\w+)/([\w.-]*)#(\w+)", told, value)
+    value = re.sub(r"(google_\w+)/([\w.-]*?)(?:@([\w-]+))?#(\w+)", told, value)
     # Google's certificates and proofs of a load balancer in a region have a checksum in their names, which all others lack.
-    return re.sub(r"google_certificate_manager_(\w+)/([\w-]+)#id", _of_manager, value)
+    return re.sub(r"google_certificate_manager_(\w+)/([\w-]+)(?:@[\w-]+)?#id", _of_manager, value)
 
 
 def _of_manager(found: re.Match[str]) -> str:
@@ -558,6 +573,9 @@ def _part(kind: str) -> Callable[[Values], tuple[Key, Json]]:
         if kind == "ssl_certificate":
             assert body.pop("privateKeyWoVersion") == "1"
             body |= {"type": "SELF_MANAGED", "selfManaged": {"certificate": body.pop("certificate")}}
+        for each in body.get("outlierDetection", {}).values():
+            if isinstance(each, dict):
+                each["seconds"] = str(each["seconds"])  # As JSON has a number of that length.
         for each in body.get("backends", ()):
             # What Google means by itself.
             assert each.pop("capacityScaler", 1) == 1
@@ -657,7 +675,7 @@ _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
 
 
 def unordered(found: Mapping[Key, Any]) -> dict[Key, Any]:  # Any: JSON
-    """The same with what has no order in one: variables by name, ranges by address, rules by priority."""
+    """The same with what has no order in one: variables by name, ranges by address, rules by priority, groups by address."""
     return {key: _sorted(body) for key, body in found.items()}
 
 
@@ -666,7 +684,7 @@ def _sorted(value: Any, key: str = "") -> Any:  # Any: JSON
         return {name: _sorted(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         inner = [_sorted(one) for one in value]
-        return sorted(inner, key=_text) if key in {"env", "destinationRanges", "rules"} else inner
+        return sorted(inner, key=_text) if key in {"env", "destinationRanges", "rules", "backends"} else inner
     return value
 
 

@@ -22,7 +22,7 @@ KINDS = {
 """What can be exported, and what each is."""
 _BY_UP = frozenset({"trigger", "github"})
 """Those that say `homeport up`, which looks at what is live before it makes anything."""
-OF_REGIONS = ("gcloud", "cloudbuild", "trigger", "github")
+OF_REGIONS = ("gcloud", "terraform", "cloudbuild", "trigger", "github")
 """Those that say of several regions what waits for what."""
 
 

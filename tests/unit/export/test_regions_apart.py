@@ -106,10 +106,41 @@ def test_the_account_of_a_pipeline_may_touch_the_buckets_of_all_regions(
         assert f"resource.name == 'projects/_/buckets/{bucket}'" in json.loads(bound)["expression"]
 
 
+def test_a_module_has_a_file_for_each_further_region_and_writes_what_it_is_told_of_all_of_them(
+    deployer: InTwoRegions,
+) -> None:
+    deployer.tables["guard"] = {}
+    files = exported(deployer, "terraform", SECOND, THIRD)
+    assert {
+        f"{SECOND}.tf",
+        f"{THIRD}.tf",
+        f"{SECOND}/build-gateway.yaml",
+        "build-gateway.yaml",
+    } <= files.keys()
+    for region in (SECOND, THIRD):
+        assert f'location = "{region}"' in files[f"{region}.tf"]
+        assert "google_service_account" not in files[f"{region}.tf"].replace("google_service_account.", ""), (
+            "one for all"
+        )
+    head = files["main.tf"].partition("locals {")[0]
+    for region in (FIRST, SECOND, THIRD):
+        assert f"--region={region} --config=" in head
+    for end in ("", "_us_central1", "_asia_southeast1"):
+        assert head.count(f"printf 'image{end} = ") == 1
+        assert head.count(f'url{end}=$(terraform output -raw url{end}) && [ -n "$url{end}" ]') == 1
+    assert head.count(" > image.auto.tfvars") == 1, "the first line makes the file, all others go behind it"
+    assert (
+        " ".join(head.replace("\n#", "").split()).count(
+            f"one after another: {FIRST}, then {SECOND}, then {THIRD}."
+        )
+        == 1
+    )
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - set(OF_REGIONS)))
 def test_what_would_make_all_regions_at_once_refuses_them_and_says_what_does_not(
     deployer: InTwoRegions, kind: str
 ) -> None:
     with pytest.raises(Unsupported, match=f"several regions cannot be exported as {kind}") as refused:
         exported(deployer, kind)
-    assert refused.value.hint.startswith("it is exported as gcloud, cloudbuild, trigger, github; ")
+    assert refused.value.hint.startswith("it is exported as gcloud, terraform, cloudbuild, trigger, github; ")

@@ -9,6 +9,7 @@ from typing import Any
 from homeport.export.fields import Fields
 from homeport.export.graph import OF_EDGE, ResourceKind, Things
 from homeport.export.terraform.hcl import Code, joined
+from homeport.export.terraform.variable_names import image_variable, key_of, suffix, word
 from homeport.reconcile import Concat, Ref, Resource
 from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.dns import RecordSet
@@ -22,7 +23,6 @@ from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service
 from homeport.resources.google.startup_cache import StartupCache
 
-KEY = Code("var.encryption_key")
 WEIGHTS = Code("var.weights_digest")
 BILLING = Code("var.billing_account")
 PROJECT, REGION, LABELS = Code("var.project"), Code("var.region"), Code("local.labels")
@@ -114,25 +114,35 @@ _SHARED: Mapping[str, str] = {ResourceKind.APIS: "apis", ResourceKind.ZONE: "pri
 
 
 class Addresses:
-    """The addresses of one deployment's things, such as `google_storage_bucket.weights`."""
+    """
+    The addresses of one deployment's things, such as `google_storage_bucket.weights`.
 
-    def __init__(self, things: Things) -> None:
+    Those of a further region have its name behind them; what it shares with the first one is where that, `first`, has it.
+    """
+
+    def __init__(self, things: Things, first: Addresses | None = None) -> None:
         self.things = self._things = things
-        self._of = {
+        self._home = first.things.region if first else things.region
+        named = {
             resource.id: address
-            for resource in things.resources
+            for resource in things.own
             if (address := _address(things, resource)) is not None
         }
+        self._of = {id_: _placed(address, things) for id_, address in named.items()}
         shared = {*_SHARED, ResourceKind.RECORD}
-        own = [
-            self._of[resource.id]
-            for resource in things.resources
-            if resource.id in self._of and resource.kind not in shared
-        ]
+        own = [named[one.id] for one in things.own if one.id in named and one.kind not in shared]
         # One block makes all whom the file lets call a service.
         twice = {address for address in own if own.count(address) > 1 and not address.endswith(f"{CALLERS}")}
         if twice:
             raise TypeError(f"two things would be {', '.join(sorted(twice))} in Terraform")
+        if first is not None:
+            shared_ids = (one.id for one in things.resources if one.id not in things.whole)
+            self._of |= {id_: known for id_ in shared_ids if (known := first.known(id_)) is not None}
+        self.further = tuple(Addresses(region, self) for region in things.further)
+        # What leads clients to all regions needs what the whole calls otherwise.
+        for each in self.further:
+            inner_ids = ((outer, each.known(inner)) for inner, outer in each.things.whole.items())
+            self._of |= {outer: known for outer, known in inner_ids if known is not None}
         self._literal: dict[str, Code] = {}
         for resource in things.resources:
             if isinstance(resource, RestResource) and resource.kind == ResourceKind.ACCOUNT:
@@ -146,7 +156,7 @@ class Addresses:
                 and resource.kind == ResourceKind.REPOSITORY
                 and "kmsKeyName" in resource.wanted
             ):
-                self._literal[resource.wanted["kmsKeyName"]] = KEY
+                self._literal[resource.wanted["kmsKeyName"]] = key_of(things)
 
     def of(self, one: Resource) -> str:
         """Return the address of a resource. Raises `TypeError` for one that Terraform does not make."""
@@ -165,6 +175,14 @@ class Addresses:
     def code(self, one: Resource, attribute: str) -> Code:
         """Return the expression for an attribute of a resource."""
         return Code(f"{self.of(one)}{'[0]' if is_counted(one) else ''}.{attribute}")
+
+    def variable(self, one: Resource) -> str:
+        """Return the variable for what the file says of it once, whatever the region."""
+        return self.label(one).removesuffix(suffix(self._things))
+
+    def in_region(self, region: str) -> Addresses:
+        """Return those of a region."""
+        return next((each for each in self.further if each.things.region == region), self)
 
     def by_id(self, id: str, attribute: str) -> Code:
         """Return the address of the resource of that id. Raises `TypeError` where there is none."""
@@ -189,7 +207,7 @@ class Addresses:
 
     def place(self, region: str) -> Code | str:
         """Return a region, by the variable where it is that of all the rest."""
-        return REGION if region == self._things.region else region
+        return REGION if region == self._home else region
 
     def labels(self, body: Fields) -> Code | Mapping[str, str] | None:
         """Take the labels of a body, and return them."""
@@ -259,33 +277,6 @@ def type_of(grant: Grant) -> str:
     return _GRANTED_ON[grant.on.api]
 
 
-def image_variable(things: Things, image: ContainerImage | MirroredImage) -> str:
-    """Return the variable that names an image: `image` for the one that serves the model, else with its own name behind."""
-    serves = next((need for need in things.service.needs if things.by_id(need) in things.images), "")
-    return "image" if image.id == serves else f"image_{_word(image.package)}"
-
-
-def awaited_images(things: Things, service: Service) -> list[str]:
-    """Return the variables of all images without which a service is not made: its own, and those of services that it needs."""
-    variables: list[str] = []
-    for needed in (thing for need in service.needs if (thing := things.by_id(need)) is not None):
-        if isinstance(needed, Service):
-            variables += awaited_images(things, needed)
-        elif isinstance(needed, ContainerImage | MirroredImage):
-            variables.append(image_variable(things, needed))
-    return list(dict.fromkeys(variables))
-
-
-def images_of(things: Things, service: Service) -> list[str]:
-    """Return the variables of those images, as expressions."""
-    return [f"var.{variable}" for variable in awaited_images(things, service)]
-
-
-def unset(things: Things, service: Service) -> str:
-    """Return the condition under which a service is not made yet."""
-    return " || ".join(f"{image} == null" for image in images_of(things, service)) or "false"
-
-
 def is_ours(things: Things, member: str) -> bool:
     """Return True if a member of a policy is a service account among the things."""
     who = member.partition(":")[2]
@@ -323,14 +314,30 @@ def _label(things: Things, resource: Resource) -> str:
         return _short(things, resource.secret_id)
     if isinstance(resource, RecordSet):
         if not of_a_zone(things, resource):
-            return _word(resource.wanted["name"].partition(".")[0])
+            return word(resource.wanted["name"].partition(".")[0])
         return "wildcard" if resource.wanted["name"].startswith("*.") else "apex"
     name = (
         resource.address.path.rpartition("/")[2]
         if isinstance(resource, RestResource)
         else resource.id.rpartition("/")[2]
     )
-    return _short(things, name.partition("@")[0])
+    return _in_its_region(things, resource, _short(things, name.partition("@")[0]))
+
+
+def _in_its_region(things: Things, resource: Resource, label: str) -> str:
+    """Return a label with the region behind it where one load balancer leads to groups of one name in several."""
+    if resource.kind != ResourceKind.GROUP or not isinstance(resource, RestResource):
+        return label
+    region = resource.address.path.split("/")[5]
+    return _ending(label, f"_{word(region)}") if region != things.region else label
+
+
+def _placed(address: str, things: Things) -> str:
+    return _ending(address, suffix(things))
+
+
+def _ending(text: str, end: str) -> str:
+    return text if text.endswith(end) else f"{text}{end}"
 
 
 def of_a_zone(things: Things, record: RecordSet) -> bool:
@@ -346,10 +353,10 @@ def _granted(things: Things, grant: Grant) -> str:
         called = _short(things, grant.on.path.rpartition("/")[2])
         return CALLERS if called == "main" else f"{called}_{CALLERS}"
     if grant.on.api == "run" and grant.role.startswith("roles/"):
-        return _word(f"{_short(things, who)}_calls_{_short(things, grant.on.path.rpartition('/')[2])}")
+        return word(f"{_short(things, who)}_calls_{_short(things, grant.on.path.rpartition('/')[2])}")
     caches = any(grant.on.path.endswith(f"/{cache.bucket}") for cache in things.all(StartupCache))
     where = "_of_caches" if caches else ""
-    return _word(f"{_short(things, who)}_{snake(grant.role.rpartition('.')[2])}{where}")
+    return word(f"{_short(things, who)}_{snake(grant.role.rpartition('.')[2])}{where}")
 
 
 def _short(things: Things, name: str) -> str:
@@ -358,10 +365,5 @@ def _short(things: Things, name: str) -> str:
         return "main"
     for start in (f"{things.project}-{things.name}-", f"{things.name}-"):
         if name.startswith(start) and len(name) > len(start):
-            return _word(name.removeprefix(start))
-    return _word(name)
-
-
-def _word(text: str) -> str:
-    word = re.sub(r"\W+", "_", text)
-    return word if word[:1].isalpha() else f"_{word}"
+            return word(name.removeprefix(start))
+    return word(name)

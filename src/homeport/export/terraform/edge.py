@@ -18,7 +18,6 @@ from homeport.resources.google.traffic import BACK_DOOR, CLOSED, OPEN
 CERTIFICATE_FILE = "edge.pem"
 """The certificate of one's own, beside the module."""
 KEY = Code("var.edge_private_key")
-OPENED = Code("var.back_door")
 CLOSING = "edge.auto.tfvars"
 """What Terraform reads by itself: that the service's own address is closed."""
 _MANAGERS = "//certificatemanager.googleapis.com/"
@@ -33,9 +32,10 @@ Blocks = Callable[[Addresses, RestResource, Fields], list[Item]]
 def group(addresses: Addresses, one: RestResource, body: Fields) -> list[Item]:
     """Return the arguments of a serverless group."""
     target = dict(body.take("cloudRun"))
-    served = addresses.things.service
+    there = addresses.in_region(one.address.path.split("/")[5])
+    served = there.things.service
     if target["service"] == served.own_name:
-        target["service"] = Code(f"{addresses.of(served)}[0].name")
+        target["service"] = Code(f"{there.of(served)}[0].name")
     return [*_placed(addresses, one), *fields({**body.rest(), "cloudRun": target})]
 
 
@@ -143,13 +143,13 @@ def beside(things: Things) -> dict[str, str]:
     return {CERTIFICATE_FILE: own[0].wanted["selfManaged"]["certificate"]} if own else {}
 
 
-def of_service(door: ClosedDoor) -> dict[str, Any]:  # Any: Code
-    """Return what of a service its load balancer closes, once the file says which address it had."""
+def of_service(door: ClosedDoor, had: Code) -> dict[str, Any]:  # Any: Code
+    """Return what of a service its load balancer closes, once the file says which address it `had`."""
     change = door.closed("")
     told = {key: value for key, value in change["annotations"].items() if value is not None}
-    told[BACK_DOOR] = OPENED
+    told[BACK_DOOR] = had
     said = expression(told, "  ")
-    is_closed = f'{OPENED.text} != ""'
+    is_closed = f'{had.text} != ""'
     return {
         "annotations": Code(f"{{ for key, value in {said} : key => value if {is_closed} }}"),
         "ingress": Code(f'{is_closed} ? "{CLOSED}" : "{OPEN}"'),

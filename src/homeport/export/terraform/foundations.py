@@ -16,7 +16,6 @@ from homeport.export.terraform.addresses import (
     of_a_zone,
     told_of,
     type_of,
-    unset,
 )
 from homeport.export.terraform.bodies import clean_up, upstream
 from homeport.export.terraform.edge import counted
@@ -32,6 +31,7 @@ from homeport.export.terraform.hcl import (
     joined,
 )
 from homeport.export.terraform.tables import KNOWS as TABLES
+from homeport.export.terraform.variable_names import unset, unset_anywhere
 from homeport.resources.google.apis import Apis
 from homeport.resources.google.dns import RecordSet
 from homeport.resources.google.iam_binding import Grant
@@ -55,9 +55,11 @@ class FoundationBlocks:
         make = TABLES.get(one.kind)
         arguments = make(self._addresses, one, body) if make else KNOWS[one.kind](self, one, body)
         body.done()
-        if one.kind in OF_EDGE or is_counted(one):
-            served = unset(self._things, told_of(self._things, one))
-            arguments = [*counted(one, served), *(arguments or ())]
+        if one.kind in OF_EDGE:
+            arguments = [*counted(one, unset_anywhere(self._things)), *(arguments or ())]
+        elif is_counted(one):
+            told = unset(self._things, told_of(self._things, one))
+            arguments = [*counted(one, told), *(arguments or ())]
         return [] if arguments is None else [self._block(one, arguments)]
 
     def _block(self, resource: Any, body: list[Item]) -> Block:  # Any: a resource
@@ -139,7 +141,7 @@ class FoundationBlocks:
             {
                 "name": self._bucket_name(one) if isinstance(name, Code) else name,
                 "location": Code("upper(var.region)")
-                if location == self._things.region.upper()
+                if self._addresses.place(location.lower()) == REGION
                 else location,
                 "uniform_bucket_level_access": access.take("uniformBucketLevelAccess")["enabled"],
                 "public_access_prevention": access.take("publicAccessPrevention"),
@@ -317,7 +319,8 @@ class FoundationBlocks:
         )
         if not project:
             return uri
-        return joined(f"{before}/projects/", PROJECT, "/locations/", REGION, f"/{path}")
+        where = self._addresses.place(self._things.region)
+        return joined(f"{before}/projects/", PROJECT, "/locations/", where, f"/{path}")
 
     def _on(self, grant: Grant) -> dict[str, Any]:  # Any: text or Code
         """Return the arguments that name what a grant is on."""

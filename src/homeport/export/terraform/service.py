@@ -6,16 +6,14 @@ from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform.addresses import (
     LABELS,
-    REGION,
     Addresses,
-    images_of,
     is_ours,
     type_of,
-    unset,
 )
 from homeport.export.terraform.bodies import fields
 from homeport.export.terraform.edge import of_service
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
+from homeport.export.terraform.variable_names import images_of, opened, unset
 from homeport.export.text import listed
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.rest import LABEL
@@ -29,13 +27,13 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
     stage = body.take("launchStage")
     known = {
         "name": one.own_name,
-        "location": REGION,
+        "location": addresses.place(one.region),
         "labels": LABELS if labels == {LABEL: things.name} else labels,
     }
     door = things.door if one is things.service else None
     if door is not None:
         body.take("defaultUriDisabled")
-        known |= of_service(door)
+        known |= of_service(door, opened(things))
     kind, _, label = addresses.of(one).partition(".")
     moved = [] if "traffic" in one.wanted else [Code("traffic")]
     scheduled = ResourceKind.SCHEDULE in things.kinds() and one is things.service
@@ -97,19 +95,19 @@ def callers(things: Things, addresses: Addresses) -> list[Block]:
 
 def _callers(things: Things, service: Service, addresses: Addresses) -> list[Block]:
     called = addresses.of(service)
-    where = {"name": Code(f"{called}[0].name"), "location": REGION}
+    where = {"name": Code(f"{called}[0].name"), "location": addresses.place(service.region)}
     blocks = []
     members = named_callers(things, service)
     if members:
         roles = {grant.role for grant in members}
         if len(roles) != 1:
             raise TypeError(f"callers have several roles: {', '.join(sorted(roles))}")
-        variable = addresses.label(members[0])
+        variable, label = addresses.variable(members[0]), addresses.label(members[0])
         each = Attribute(
             "for_each", Code(f"{_not_yet(things, service, members[0])} ? toset([]) : var.{variable}")
         )
         arguments = attributes({**where, "role": members[0].role, "member": Code("each.value")})
-        blocks.append(block("resource", type_of(members[0]), variable, body=[each, *arguments]))
+        blocks.append(block("resource", type_of(members[0]), label, body=[each, *arguments]))
     for grant in things.callers_of(service):
         if grant not in members:
             arguments = attributes(
@@ -123,7 +121,7 @@ def _callers(things: Things, service: Service, addresses: Addresses) -> list[Blo
 def _not_yet(things: Things, service: Service, grant: Grant) -> str:
     """Return the condition under which nobody is let in: no service, or one whose own address leads past its screen."""
     none = unset(things, service)
-    return f'{none} || var.back_door == ""' if things.waits_for_door(grant) else none
+    return f'{none} || {opened(things).text} == ""' if things.waits_for_door(grant) else none
 
 
 def named_callers(things: Things, one: Service) -> list[Grant]:

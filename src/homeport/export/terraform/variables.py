@@ -8,16 +8,16 @@ from homeport.export.graph import Things
 from homeport.export.terraform import edge
 from homeport.export.terraform.addresses import (
     BILLING,
-    KEY,
     PROJECT,
     REGION,
     WEIGHTS,
     Addresses,
-    image_variable,
 )
 from homeport.export.terraform.foundations import domains
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
 from homeport.export.terraform.service import named_callers
+from homeport.export.terraform.variable_names import image_variable, key_of, opened, suffix
+from homeport.export.text import listed
 from homeport.reconcile import Ref
 from homeport.resources.google.bucket import Bucket
 from homeport.resources.google.image import ContainerImage
@@ -58,14 +58,17 @@ def versions() -> list[Item]:
 
 def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
     """Return the variables; those that only some deployments have where `used`, the text of the rest, refers to them."""
+    regions = (things, *things.further)
     blocks = [
         _variable(
             "project", "The project that all of it is in. The builds name it, too.", default=things.project
         ),
         _variable(
-            "region", "The region that all of it is in. The builds name it, too.", default=things.region
+            "region",
+            f"The region that all of it is in{_further(things)}. The builds name it, too.",
+            default=things.region,
         ),
-        *(_image(things, image) for image in things.images),
+        *(_image(region, image) for region in regions for image in region.images if image in region.own),
     ]
     if WEIGHTS.text in used:
         blocks.append(
@@ -88,12 +91,13 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
         "Whether Terraform may not take the service away. Set it to false, and apply, before a destroy."
     )
     blocks.append(_variable("deletion_protection", protected, kind="bool", default=True))
-    if KEY.text in used:
-        blocks.append(
-            _variable("encryption_key", "The key of Cloud KMS for what is kept.", default=_key(things))
-        )
-    if things.door is not None:
-        blocks.append(_back_door(things.door.address))
+    for region in regions:
+        where = f" in {region.region}" if things.further else ""
+        if key_of(region).text in used:
+            told = f"The key of Cloud KMS for what is kept{where}."
+            blocks.append(_variable(_named(key_of(region)), told, default=_key(region)))
+        if region.door is not None:
+            blocks.append(_back_door(_named(opened(region)), region.door.address, where))
     if edge.KEY.text in used:
         read = "The key of your own certificate, as PEM: export TF_VAR_edge_private_key, or be asked. It is in no file and no state."
         secrecy = attributes({"sensitive": True, "ephemeral": True})
@@ -115,44 +119,66 @@ def shared(things: Things) -> list[Item]:
 
 def outputs(things: Things, addresses: Addresses) -> list[Item]:
     """Return the outputs: what is asked of the module most."""
+    regions = [
+        (things, addresses),
+        *((each, addresses.in_region(each.region)) for each in things.further),
+    ]
+    of_regions = [output for each, there in regions for output in _in_region(each, there)]
+    records = [code.text for code in edge.records(things, addresses)]
+    dns = [_output("dns", "What the domain's DNS must say.", Code(f"concat({', '.join(records)})"))] if records else []  # fmt: skip
+    return [*of_regions, *dns]
+
+
+def _in_region(things: Things, addresses: Addresses) -> list[Item]:
+    """Return the outputs of a region."""
+    end = suffix(things)
+    where = f" in {things.region}" if end else ""
     urls = [
         _output(
-            "url" if service is things.service else f"{addresses.label(service)}_url",
-            "Of the service, once it is made.",
+            f"url{end}" if service is things.service else f"{addresses.label(service)}_url",
+            f"Of the service{where}, once it is made.",
             _url(things, service, f"one({addresses.of(service)}[*].uri)"),
         )
         for service in things.services
     ]
     caches = {cache.bucket for cache in things.all(StartupCache)}
     buckets = [
-        _output("bucket", "Where weights lie.", addresses.code(bucket, "name"))
+        _output(f"bucket{end}", f"Where weights lie{where}.", addresses.code(bucket, "name"))
         for bucket in things.all(Bucket)
         if bucket.wanted["name"] not in caches
     ]
-    records = [code.text for code in edge.records(things, addresses)]
-    dns = [_output("dns", "What the domain's DNS must say.", Code(f"concat({', '.join(records)})"))] if records else []  # fmt: skip
-    return [*urls, *buckets, *dns]
+    return [*urls, *buckets]
 
 
 def _url(things: Things, service: Service, told: str) -> Code:
     """Return the address of a service; one that is closed tells none, and has the one that it was closed with."""
     closed = things.door is not None and service is things.service
-    return Code(f'{edge.OPENED.text} != "" ? {edge.OPENED.text} : {told}' if closed else told)
+    had = opened(things).text
+    return Code(f'{had} != "" ? {had} : {told}' if closed else told)
 
 
-def _back_door(address: str) -> Block:
+def _named(variable: Code) -> str:
+    return variable.text.removeprefix("var.")
+
+
+def _further(things: Things) -> str:
+    """Return which regions have things besides, in words; '' for none."""
+    return f", but for what is in {listed(each.region for each in things.further)}" if things.further else ""
+
+
+def _back_door(name: str, address: str, where: str) -> Block:
     told = (
-        f"The service's own address, as the output url says it, once {address} answers: from then on requests come through that "
+        f"The service's own address{where}, as the output {name.replace('back_door', 'url')} says it, once {address} answers: from then on requests come through that "
         "alone. Empty while it is open."
     )
     valid = attributes(
         {
-            "condition": Code('var.back_door == "" || startswith(var.back_door, "https://")'),
+            "condition": Code(f'var.{name} == "" || startswith(var.{name}, "https://")'),
             "error_message": "Name the service's own address: https://...",
         }
     )
     body = [*_describe(told, "string"), *attributes({"default": "", "nullable": False})]
-    return block("variable", "back_door", body=[*body, block("validation", body=valid)])
+    return block("variable", name, body=[*body, block("validation", body=valid)])
 
 
 _WEIGHTS = "The digest that the weights' manifest tells, for the revision's annotation."
@@ -161,18 +187,19 @@ _WEIGHTS = "The digest that the weights' manifest tells, for the revision's anno
 def _image(things: Things, image: ContainerImage | MirroredImage) -> Block:
     name = image_variable(things, image)
     known = things.known(Ref(image.id, "reference")) or None
+    where = f" in {things.region}" if things.whole else ""
     description = (
-        "The image that serves, by digest; see image.auto.tfvars in main.tf. Until it is set, all is made but the "
+        f"The image that serves{where}, by digest; see image.auto.tfvars in main.tf. Until it is set, all is made but the "
         "service: the build needs the rest first."
     )
     if isinstance(image, MirroredImage):
         description = (
-            f"The image that serves, {image.source}, by digest; see image.auto.tfvars in main.tf. Until it is set, all is "
+            f"The image that serves{where}, {image.source}, by digest; see image.auto.tfvars in main.tf. Until it is set, all is "
             "made but the service: what tells the digest is made with the rest."
         )
-    if name != "image":
+    if name != f"image{suffix(things)}":
         description = (
-            f"The image {image.package}, by digest; see image.auto.tfvars in main.tf. Until it is set, the services that "
+            f"The image {image.package}{where}, by digest; see image.auto.tfvars in main.tf. Until it is set, the services that "
             "are made of it are not made."
         )
     valid = block(

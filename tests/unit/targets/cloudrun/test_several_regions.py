@@ -308,10 +308,10 @@ def test_an_export_that_is_refused_points_to_nothing_that_would_make_two_of_one_
     deployer: InTwoRegions,
 ) -> None:
     with pytest.raises(Unsupported) as refused:
-        act(deployer.lifecycle(google_for(deployer.cloud), deployer.in_both()).export("terraform", Silent()))
+        act(deployer.lifecycle(google_for(deployer.cloud), deployer.in_both()).export("knative", Silent()))
     assert (
         refused.value.hint
-        == "it is exported as gcloud, cloudbuild, trigger, github; `homeport up --on cloudrun` makes it, too"
+        == "it is exported as gcloud, terraform, cloudbuild, trigger, github; `homeport up --on cloudrun` makes it, too"
     )
 
 

@@ -1,0 +1,177 @@
+"""What to do in which order, at the head of `main.tf`."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+
+from homeport.export import agents, encryption
+from homeport.export.builds import ExportedBuild, builds, left_behind, shell_reference
+from homeport.export.graph import ResourceKind, Things
+from homeport.export.terraform import edge
+from homeport.export.terraform.variable_names import image_variable, suffix
+from homeport.export.text import CACHE_NOTE, WIDTH, head, listed
+from homeport.reconcile import Ref
+from homeport.resources.google.gcs_weights import StoredWeights
+from homeport.resources.google.startup_cache import StartupCache
+from homeport.resources.google.traffic import BACK_DOOR
+
+VALUES = "image.auto.tfvars"
+"""What Terraform reads by itself: the identities of what was built."""
+
+
+def build_file(region: Things, build: ExportedBuild) -> str:
+    """Return the name of the file with a build: in a folder of its name that of a further region."""
+    return f"{region.region}/{build.file}" if region.whole else build.file
+
+
+def opening(things: Things) -> str:
+    """Return the lines that `main.tf` begins with: what it makes, and what to do in which order."""
+    lines = ["In this order:", ""]
+    for place, (instruction, commands) in enumerate(_steps(things), 1):
+        lines += wrap(
+            f"{place}. {instruction}",
+            WIDTH,
+            subsequent_indent="   ",
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+        lines += [*(f"     {command}" for command in commands), ""]
+    return (
+        head("terraform", *_notes(things))
+        + "#\n"
+        + "".join(f"# {line}".rstrip() + "\n" for line in lines[:-1])
+    )
+
+
+def _notes(things: Things) -> list[str]:
+    notes = [
+        (
+            "Makes in Google Cloud what `homeport up --on cloudrun` makes, each thing with the label homeport="
+            f"{things.name}. It begins with nothing: what is there already, Terraform does not know of. After it,"
+            " `homeport up --on cloudrun` finds nothing to do but the proof."
+        )
+    ]
+    if things.all(StartupCache):
+        notes.append(f"Not made here: {CACHE_NOTE}")
+    secrets = [secret.secret_id for secret in things.secrets]
+    if secrets:
+        notes.append(f"The value of {listed(secrets)} is a variable that neither a plan nor the state keeps.")
+    notes += [
+        (
+            "Where a first create of the service fails, Terraform holds it for tainted, and deletion_protection keeps it from "
+            "replacing it: say `terraform untaint 'ADDRESS'` with the address that it names, mend the cause, and apply again."
+        ),
+        *_regions_notes(things),
+        *_network_notes(things),
+        *encryption.notes(things.everywhere),
+        *agents.notes(things.everywhere),
+    ]
+    return notes
+
+
+def _regions_notes(things: Things) -> list[str]:
+    if not things.further:
+        return []
+    order = ", then ".join(each.region for each in (things, *things.further))
+    return [
+        (
+            f"The services of the regions are made and changed one after another: {order}. Where one does not become ready, those behind it "
+            "stay as they are; all else is in no order of regions, since Terraform has none. Nothing proves a region before the next one "
+            "changes, nor before clients are led to it. The load balancer is made once the images of all regions are named."
+        )
+    ]
+
+
+def _network_notes(things: Things) -> list[str]:
+    if ResourceKind.SUBNETWORK not in things.kinds():
+        return []
+    return [
+        (
+            "Cloud Run keeps addresses in the subnetwork for one to two hours after its service is gone. A destroy fails there "
+            "until then (it is in use): run `terraform destroy` again later."
+        )
+    ]
+
+
+def _steps(things: Things) -> list[tuple[str, list[str]]]:
+    """
+    Return what to do, in order, with commands. Terraform keeps things; an image and weights are made once, by
+    a build.
+    """
+    project, left = things.project, left_behind(things.everywhere)
+    submitted = [
+        f"gcloud builds submit --no-source --project={project} --region={build.thing.region} --config={build_file(region, build)}"
+        for region in (things, *things.further)
+        for build in builds(region)
+    ]
+    first = "Everything but the service. Terraform cannot switch on the very API that it asks for projects, in a new project:"
+    enabled = (
+        "gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com"
+        f" --project={project}"
+    )
+    done = "What is done once, where it is not there yet: Terraform builds no image and copies no weights."
+    if left:
+        done += (
+            f" The weights at {listed(left)} come from one machine, and only `homeport up --on cloudrun` carries them:"
+            " let it make all of it."
+        )
+    serves = "The services, each of which has" if things.further else "The service, which has"
+    served = f"{serves} all traffic from its start. Keep {VALUES}: each apply needs it."
+    proof = (
+        "The proof, which Terraform does not make: a model that answers. From then on traffic is bound to a revision,"
+        " and a new one waits for `up` or `swap`."
+    )
+    return [
+        (first, [enabled, "terraform init && terraform apply"]),
+        (done, submitted),
+        (served, [*_written(things), "terraform apply"]),
+        *_closing(things),
+        (proof, ["homeport up --on cloudrun"]),
+    ]
+
+
+def _written(things: Things) -> list[str]:
+    """Return the commands that write what was built."""
+    values = [
+        (image_variable(region, image), region, Ref(image.id, "reference"))
+        for region in (things, *things.further)
+        for image in region.images
+        if image in region.own
+    ]
+    # The same weights lie in each region.
+    stored = [
+        ("weights_digest", region, ref)
+        for region in (things, *things.further)
+        for ref in (Ref(weights.id, "digest") for weights in region.all(StoredWeights))
+        if not region.known(ref)
+    ]
+    commands = [
+        f"printf '{name} = \"%s\"\\n' {shell_reference(region.by_id(ref.id), ref)}"
+        for name, region, ref in (*values, *stored[:1])
+    ]
+    return [f"{command} {'>' if place == 0 else '>>'} {VALUES}" for place, command in enumerate(commands)]
+
+
+def _closing(things: Things) -> list[tuple[str, list[str]]]:
+    door = things.door
+    if door is None:
+        return []
+    own = "the services' own addresses are" if things.further else "the service's own address is"
+    when = (
+        f"Once {door.address}/v1/models answers (the output dns says which records the domain wants; a new load balancer takes some "
+        f"minutes): {own} closed. Not before, since Terraform does not ask. To open it, as before "
+        f"[edge] leaves homeport.toml: remove {edge.CLOSING} and apply. Where nothing is written the service tells no address, since `up` "
+        f"has closed it: its annotation {BACK_DOOR} has the one that {edge.CLOSING} wants."
+    )
+    ends = [suffix(each) for each in (things, *things.further)]
+    # An empty one would open what is closed.
+    asked = " && ".join(f'url{end}=$(terraform output -raw url{end}) && [ -n "$url{end}" ]' for end in ends)
+    lines, urls = (
+        "".join(f'back_door{end} = "%s"\\n' for end in ends),
+        " ".join(f'"$url{end}"' for end in ends),
+    )
+    told = f"{asked} && printf '{lines}' {urls} > {edge.CLOSING}"
+    return [(when, [f"{told} && terraform apply"])]
+
+
+__all__ = ["build_file", "opening"]
