@@ -64,6 +64,7 @@ def test_the_domain_is_the_audience_and_nothing_gets_past_either(cloud: ThroughB
     cloud.user.write(LET_IN + EDGE + f'kind = "{kind}"\n')
     plan = cloud.run("plan", "--json").json
     assert {"iap", "edge"} <= plan["facts"].keys()
+    assert f"aud = {AT}/*" in cloud.run("plan").out
     report = cloud.run("up", "--yes", "--json").json["report"]
     assert report["passed"], [one for one in report["results"] if one["outcome"] == "failed"]
     left = cloud.run("plan", "--json").json

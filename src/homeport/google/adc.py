@@ -124,7 +124,7 @@ class CredentialsFile:
             return identity(Secret(signed.decode()))
         source = self._acting()
         if source is None:
-            raise no_signed_jwt(audience, f"credentials of the type {self._kind} are no service account's")
+            raise no_signed_jwt(f"credentials of the type {self._kind} are no service account's")
         return signed_jwt_of(self._exchange, _token(source).value, self.principal, audience, self._delegates)
 
     def _acting(self) -> Any | None:  # Any: google-auth's

@@ -81,7 +81,7 @@ class FixedToken:
 
     def signed_jwt(self, audience: str) -> Token:
         """Raise `NoCredentials`: an access token does not tell whether it is a service account's."""
-        raise no_signed_jwt(audience, "an access token alone signs nothing")
+        raise no_signed_jwt("an access token alone signs nothing")
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,7 @@ class Gcloud:
 
     def signed_jwt(self, audience: str) -> Token:
         """Raise `NoCredentials`: whoever is logged in to gcloud, a service account too, signs by nothing that is here."""
-        raise no_signed_jwt(
-            audience, f"gcloud is logged in as {self.who() or 'nobody'}, and gives no signature"
-        )
+        raise no_signed_jwt(f"gcloud is logged in as {self.who() or 'nobody'}, and gives no signature")
 
     def _ask(self, *arguments: str) -> str:
         try:

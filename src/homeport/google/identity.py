@@ -90,11 +90,11 @@ def own_claims(account: str, audience: str) -> dict[str, Json]:
     return {"iss": account, "sub": account, "aud": audience, "iat": now, "exp": now + _SIGNED_S}
 
 
-def no_signed_jwt(audience: str, why: str) -> NoCredentials:
+def no_signed_jwt(why: str) -> NoCredentials:
     """Return the error where these credentials are no service account's, which could sign for itself."""
     return NoCredentials(
-        f"nothing can be signed for {audience}: {why}. Identity-Aware Proxy lets people in by a browser, and programs by what a service "
-        "account signs",
+        f"nothing can be signed: {why}. Identity-Aware Proxy lets people in by a browser, and programs by what a service account "
+        "signs",
         hint="name a service account that you may act as, and that [access] iap lets in: "
         "export HOMEPORT_IMPERSONATE=NAME@PROJECT.iam.gserviceaccount.com",
     )

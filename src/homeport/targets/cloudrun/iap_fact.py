@@ -18,10 +18,12 @@ class IapFact(Fact):
     """Members that the file names."""
     agent: str
     """The proxy's own account, which calls the service."""
+    address: str
+    """What programs sign for; empty where it is the service's own, which only Google tells."""
 
     @property
     def text(self) -> str:
         return (
             f"{', '.join(self.members)}, through Identity-Aware Proxy: people by a browser (of the project's organisation, by Google's own OAuth client), "
-            "service accounts by a JWT that they sign for the address (aud = ADDRESS/*); ID tokens are not taken"
+            f"service accounts by a JWT that they sign for the address (aud = {self.address or 'ADDRESS'}/*); ID tokens are not taken"
         )

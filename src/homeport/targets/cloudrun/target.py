@@ -346,7 +346,8 @@ class CloudRunTarget(CloudRunGraph):
     def _who_calls(self) -> Iterator[Fact]:
         yield facts.CallersFact(public=self.spec.access.public, callers=self.callers)
         if self.iap:
-            yield IapFact(members=self.iap.members, agent=self.iap.agent)
+            address = f"https://{self.edge.parts.edge.domain}" if self.edge else ""
+            yield IapFact(members=self.iap.members, agent=self.iap.agent, address=address)
 
     def _warm_hours(self) -> Iterator[Fact]:
         """Yield what warm hours cost, in all regions together; nothing without any."""
