@@ -18,14 +18,14 @@ FOLDER = "templates"
 """Below homeport's own folder."""
 
 
-def tried_once(source: str, for_tools: str, root: Path | None) -> tuple[TemplateFinding, ...]:
+def tried_once(source: str, for_tools: str, root: Path) -> tuple[TemplateFinding, ...]:
     """
     Return what `tried_within_bounds` returns, from homeport's folder `root` where this very template was tried by this very code.
 
     What could not be tried to its end is tried again, and nothing is kept where there is no such folder, or none that can be
     written to.
     """
-    if root is None or not root.is_dir():
+    if not root.is_dir():
         return tried_within_bounds(source, for_tools)
     path = root / FOLDER / f"{_sum_of(source, for_tools)}.json"
     kept = _read(path)

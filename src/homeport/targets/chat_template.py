@@ -53,13 +53,13 @@ def template_file(spec: Spec, spec_file: Path) -> Path | None:
 
 
 def tried_template(
-    model: Model | None, spec: Spec, engine: EngineModule, root: Path | None = None
+    model: Model | None, spec: Spec, engine: EngineModule, root: Path
 ) -> tuple[TemplateFinding, ...] | None:
     """
     Return what will not work with the template that the engine would take, of a model as `with_template` returns it.
 
     None where nothing was tried and there is nothing to tell: vectors need none, and of a model of the catalog with the catalog's
-    weights the template in them is not read. What was tried before is kept in homeport's folder `root`, where one is given.
+    weights the template in them is not read. What was tried before is kept in homeport's folder `root`, where that is there.
     """
     if spec.task == "embed" or model is None:
         return None
@@ -68,7 +68,7 @@ def tried_template(
     return None if model.own_template is None else _tried_own(model.own_template, engine, root)
 
 
-def _tried_own(own: OwnTemplate, engine: EngineModule, root: Path | None) -> tuple[TemplateFinding, ...]:
+def _tried_own(own: OwnTemplate, engine: EngineModule, root: Path) -> tuple[TemplateFinding, ...]:
     if engine.FORMAT == "library":
         return (unchecked(f"{engine.TITLE} makes one of its own of the one in the weights"),)
     if not own.there:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,6 +62,22 @@ def test_another_jinja_tries_it_again(tmp_path: Path, trial: Trial, monkeypatch:
     assert len(trial.asked) == 2
 
 
+def test_another_line_in_any_module_that_tries_it_tries_it_again(
+    tmp_path: Path, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "chat_template"
+    shutil.copytree(Path(kept.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(kept, "__file__", str(folder / "kept.py"))
+    modules = sorted(folder.glob("*.py"))
+    assert {"trial.py", "environment.py", "bounded.py"} <= {module.name for module in modules}
+    kept.tried_once("{{ a }}", "", tmp_path)
+    for number, module in enumerate(modules, start=2):
+        module.write_text(module.read_text(encoding="utf-8") + "# Another one.\n", encoding="utf-8")
+        for _ in range(2):
+            kept.tried_once("{{ a }}", "", tmp_path)
+        assert len(trial.asked) == number, module.name
+
+
 @pytest.mark.parametrize("found", [unchecked("no time"), ENDLESS], ids=["not tried", "not to its end"])
 def test_what_could_not_be_tried_to_its_end_is_tried_again(
     tmp_path: Path, trial: Trial, found: TemplateFinding
@@ -96,8 +113,8 @@ def test_without_homeports_folder_or_where_nothing_can_be_written_it_is_tried_ea
 ) -> None:
     (tmp_path / "file").mkdir()
     (tmp_path / "file" / kept.FOLDER).write_text("in the way")
-    for root in (None, tmp_path / "not there", tmp_path / "file"):
+    for root in (tmp_path / "not there", tmp_path / "file"):
         for _ in range(2):
             assert kept.tried_once("{{ a }}", "", root) == (TOOLS,)
-    assert len(trial.asked) == 6
+    assert len(trial.asked) == 4
     assert not (tmp_path / "not there").exists()

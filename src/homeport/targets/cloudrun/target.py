@@ -10,6 +10,7 @@ from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import load as load_prices
 from homeport.engines.registry import module
 from homeport.fit.cold_start import ColdStart
+from homeport.home import find_home
 from homeport.json_types import Json
 from homeport.reconcile import Plan, Resource, make_plan
 from homeport.reconcile.fact import Fact
@@ -49,7 +50,6 @@ from homeport.targets.cloudrun.preflight import (
     Findings,
     PreflightFinding,
     PreflightInput,
-    PreflightVerdict,
     RegistryImage,
     preflight,
 )
@@ -280,7 +280,9 @@ class CloudRunTarget(CloudRunGraph):
             )
         front = FrontEndpoint.of(self.spec, self.launch.model)
         more = (*login_findings(self.settings, self.names.project),)
-        more += await template_findings(self.chosen.model, self.spec, module(self.chosen.engine))
+        more += await template_findings(
+            self.chosen.model, self.spec, module(self.chosen.engine), find_home().root
+        )
         more += await self.api_gateway.findings() if self.api_gateway else ()
         more += tuple(self.road.findings()) if self.road else ()
         more += tuple(await self.iap.looked_at()) if self.iap else ()
@@ -310,14 +312,8 @@ class CloudRunTarget(CloudRunGraph):
             target_cpu=self.spec.scaling.target_cpu,
         )
         yield facts.concurrency_of(best, settings.context)
-        enough = {PreflightVerdict.OK, PreflightVerdict.WARNING}
-        quotas = [
-            finding
-            for finding in findings.all
-            if finding.subject.startswith("quota/") and finding.verdict in enough
-        ]
-        if quotas:
-            yield facts.QuotasFact(found=tuple(finding.text.partition(";")[0] for finding in quotas))
+        if findings.quotas:
+            yield facts.QuotasFact(found=findings.quotas)
         if self.token:
             yield facts.HubTokenFact(source=self.token.source, secret=self.names.secret)
         yield facts.PriceFact.of(estimate, self.spec.scaling.min)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from homeport.catalog import Model
 from homeport.catalog.inspect import NO_TEMPLATE
@@ -16,9 +17,11 @@ from homeport.targets.cloudrun.preflight.finding import not_checked, ok, warning
 _SUBJECT = "chat template"
 
 
-async def template_findings(model: Model, spec: Spec, engine: EngineModule) -> tuple[PreflightFinding, ...]:
-    """Return what was found of the template that the engine would take; nothing where none was looked at."""
-    found = await asyncio.to_thread(tried_template, model, spec, engine)
+async def template_findings(
+    model: Model, spec: Spec, engine: EngineModule, root: Path
+) -> tuple[PreflightFinding, ...]:
+    """Return what was found of the template that the engine would take, as `tried_template`; nothing where none was looked at."""
+    found = await asyncio.to_thread(tried_template, model, spec, engine, root)
     if found is None:
         return ()
     if not found:

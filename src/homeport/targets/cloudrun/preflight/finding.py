@@ -73,6 +73,16 @@ class Findings:
         """Return the findings that could not be checked."""
         return self._of(PreflightVerdict.NOT_CHECKED)
 
+    @property
+    def quotas(self) -> tuple[str, ...]:
+        """Return what the project's quotas leave, of those that suffice: what does not is a problem."""
+        enough = {PreflightVerdict.OK, PreflightVerdict.WARNING}
+        return tuple(
+            finding.text.partition(";")[0]
+            for finding in self.all
+            if finding.subject.startswith("quota/") and finding.verdict in enough
+        )
+
     def and_in(self, region: str, there: Findings) -> Findings:
         """Return these with what was found of a further region, which says so; what was found of both alike is there once."""
         known = {(finding.subject, finding.text) for finding in self.all}
