@@ -15,6 +15,7 @@ from pathlib import Path
 
 from homeport.backoff import UNTIL_STOPPED, Backoff
 from homeport.errors import StateError
+from homeport.own_path import expanded
 from homeport.progress import Progress
 
 
@@ -197,7 +198,7 @@ def find_home(env: Mapping[str, str] | None = None) -> Home:
     """Find homeport's folder: `$HOMEPORT_HOME`, else `homeport` in the user's data folder."""
     chosen = (os.environ if env is None else env).get("HOMEPORT_HOME")
     if chosen:
-        return Home(Path(chosen).expanduser().absolute())
+        return Home(expanded(chosen, Path()).absolute())
     from platformdirs import user_data_path
 
     return Home(user_data_path("homeport", appauthor=False))

@@ -11,7 +11,7 @@ from homeport.engines.names import NAMES
 from homeport.errors import WeightsError
 from homeport.home import Home, find_home
 from homeport.progress import Progress, Silent
-from homeport.spec import Engine, Spec
+from homeport.spec import parse
 from homeport.targets.local.weights import weights_of
 from homeport.weights import Damage, Format, Manifest
 from homeport.weights.store import WeightsStore
@@ -52,7 +52,7 @@ def stored(*, home: Home | None = None) -> list[Stored]:
 
 def fetch(model: str, *, engine: str = NAMES[0], progress: Progress | None = None) -> Stored:
     """Return the weights of `model` (a catalog's name or a source) for `engine`, brought here where they are not."""
-    spec = Spec(model=model, engine=Engine.model_validate({"kind": engine}))
+    spec = parse({"model": model, "engine": {"kind": engine}}, where="homeport weights fetch")
     weights = weights_of(spec, Path.cwd() / "homeport.toml", engine, _store(None))
     if weights is None:
         raise WeightsError(f"{engine} keeps its own weights", hint="`homeport up` has it fetch them")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from homeport import redaction
 from homeport.errors import HomeportError, SpecError
+from homeport.own_path import expanded
 
 _AROUND = re.compile(r"^[\s\ufeff]+|[\s\ufeff]+$")
 """White space, with the carriage return of a file with Windows' line ends, and the mark that its editors begin files with."""
@@ -101,7 +102,7 @@ def resolve(
         if secret == Secret(""):
             raise SpecError(f"{key} refers to the environment variable {name}, which is not set", hint=new)
         return secret
-    path = base / Path(name).expanduser()
+    path = expanded(name, base)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:

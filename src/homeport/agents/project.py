@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from homeport.agents.brain import EXAMPLE_MODEL
 from homeport.agents.builtin import BUILTIN
 from homeport.errors import SpecError
 from homeport.home import writing
+from homeport.own_path import looking_at
 
 FRAMEWORKS = {
     "pydantic-ai": ("pydantic-ai", "https://pydantic.dev/docs/ai/"),
@@ -59,13 +61,14 @@ def write_project(
                 f"{address!r} is no address of an MCP server",
                 hint="say an http(s) address; a server that is a command goes with `homeport agent run --mcp`",
             )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    with looking_at(folder):
+        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if taken:
         raise SpecError(
             f"{folder} is there, and not empty", hint="name another folder: homeport agent init FOLDER"
         )
-    contents = _contents(
-        framework, tools=tools, mcp=mcp, endpoint=endpoint, on=on, name=folder.resolve().name
-    )
+    name = Path(os.path.realpath(folder)).name  # Path.resolve raises a RuntimeError for a circle of links.
+    contents = _contents(framework, tools=tools, mcp=mcp, endpoint=endpoint, on=on, name=name)
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

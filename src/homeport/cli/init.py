@@ -46,9 +46,10 @@ def command(
     from homeport.errors import SpecError
     from homeport.home import writing
     from homeport.naming import name_from_folder
+    from homeport.own_path import is_there
     from homeport.targets.local.weights import find_model
 
-    if file.exists() and not force:
+    if is_there(file) and not force:
         raise SpecError(f"{file} exists", hint="`homeport init --force` overwrites it")
     terminal = app.terminal()
     model, name = model or MODELS[on], name or name_from_folder(file)

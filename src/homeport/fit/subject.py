@@ -12,9 +12,10 @@ from homeport.catalog import Model, Published
 from homeport.engines.gguf import repacked_bytes
 from homeport.engines.names import NAMES
 from homeport.engines.registry import module, of_files, published
-from homeport.errors import SpecError, UnknownModel
+from homeport.errors import SpecError, UnknownModel, WeightsError
 from homeport.fit import Serving
 from homeport.home import find_home
+from homeport.own_path import is_there, looking_at
 from homeport.secret import Secret
 from homeport.spec import Engine
 from homeport.weights.selection import NotThisFormat
@@ -65,7 +66,7 @@ def subject(
     if known is not None:
         usual = {engine: offered[0] for engine in NAMES if (offered := published(known, engine))}
         return ModelSubject(model=known, weights=usual)
-    if not is_source(name) and (not name.strip() or not (base / name).exists()):
+    if not is_source(name) and (not name.strip() or not is_there(base / name)):
         raise UnknownModel(
             f"the catalog knows no model {name!r}, and there is no such file or folder",
             hint=catalog.meant(name)
@@ -98,7 +99,9 @@ def _described(source: str, base: Path, name: str, engine_and_token: tuple[str, 
         if engine in NAMES:
             return of_hub(parsed, module(engine).FILES, name=name)
         return _either(parsed, name)
-    return of_path(parsed.path if isinstance(parsed, FileSource) else _fetched(source, base), name=name)
+    path = parsed.path if isinstance(parsed, FileSource) else _fetched(source, base)
+    with looking_at(path, WeightsError):
+        return of_path(path, name=name)
 
 
 def _either(source: HubSource, name: str) -> Described:

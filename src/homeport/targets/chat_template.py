@@ -12,6 +12,7 @@ from homeport.chat_template.finding import TemplateFinding
 from homeport.chat_template.kept import tried_once
 from homeport.engines.base import EngineModule
 from homeport.errors import SpecError
+from homeport.own_path import expanded
 from homeport.spec import Spec
 
 _MOST_BYTES = 1 << 20
@@ -35,7 +36,7 @@ def template_file(spec: Spec, spec_file: Path) -> Path | None:
     source = spec.engine.chat_template
     if source is None:
         return None
-    path = (spec_file.parent / Path(source.removeprefix("file:")).expanduser()).absolute()
+    path = expanded(source.removeprefix("file:"), spec_file.parent).absolute()
     try:
         text = path.read_bytes()[: _MOST_BYTES + 1].decode()
     except (OSError, ValueError) as error:

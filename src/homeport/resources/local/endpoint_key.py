@@ -12,6 +12,7 @@ from pathlib import Path
 
 from homeport.errors import SpecError, StateError, WrongKey
 from homeport.home import private_opener, writing
+from homeport.own_path import expanded
 from homeport.resources.local import endpoint_record
 from homeport.resources.local.condition import engine_of
 from homeport.resources.local.endpoint_record import EndpointRecord
@@ -56,7 +57,7 @@ class EndpointKey:
         if self.reference == GENERATED:
             return self.folder / _NAME
         kind, _, name = self.reference.partition(":")
-        return self.base / Path(name).expanduser() if kind == "file" else None
+        return expanded(name, self.base) if kind == "file" else None
 
     def current(self) -> Secret | None:
         """

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from homeport.errors import SpecError
+from homeport.own_path import expanded
 from homeport.targets.cloudrun.names import fitted
 
 _NAME_MOST = 63
@@ -25,7 +26,7 @@ def read_pem(reference: str, key: str, base: Path) -> str:
     Certificates and their key are often in one file: a key must never be where the certificate is, which is public. Raises `SpecError` where there is none.
     """
     where, _, name = reference.partition(":")
-    path = base / Path(name).expanduser()
+    path = expanded(name, base)
     try:
         text = os.environ.get(name, "") if where == "env" else path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

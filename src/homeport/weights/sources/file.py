@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from homeport import names
 from homeport.errors import SpecError, WeightsError
+from homeport.own_path import expanded, is_there
 from homeport.progress import Progress
 from homeport.weights import checkpoint, other_content
 from homeport.weights.checkpoint import ensure_leads_somewhere, is_dangling
@@ -50,7 +51,10 @@ class FileSource:
             )
             files = tuple(self._pinned(folder, name) for name in needed)
         except OSError as error:
-            raise WeightsError(f"{self.path} cannot be read: {error.strerror}") from error
+            raise WeightsError(
+                f"{self.path} cannot be read: {error.strerror}",
+                hint="name a file or folder that is there and that you may read",
+            ) from error
         return Pin(source=self.text, revision="", files=files)
 
     def folder(self, root: Path, pin: Pin) -> Path:
@@ -144,9 +148,8 @@ def read(source: str, base: Path) -> FileSource:
     path = source.removeprefix("file:")
     if not path:
         raise SpecError(f"{source!r} names no weights", hint=f"such as {EXAMPLE}")
-    full = (base / Path(path).expanduser()).absolute()
-    if not full.exists():
-        _ensure_of_this_machine(path)
+    full = expanded(path, base).absolute()
+    _ensure_of_this_machine(path, full)
     if full.name.startswith("-"):
         raise SpecError(
             f"the name of {full} begins with a dash, as an option of a program does", hint="rename the file"
@@ -154,9 +157,12 @@ def read(source: str, base: Path) -> FileSource:
     return FileSource(path=full)
 
 
-def _ensure_of_this_machine(path: str) -> None:
-    """Raise `SpecError` for a path that means something elsewhere: to Windows, to a shell, or in a URL."""
-    windows = _WINDOWS.match(path)
+def _ensure_of_this_machine(path: str, full: Path) -> None:
+    """Raise `SpecError` for a path that means something elsewhere, to Windows, to a shell, or in a URL, unless `full` is there."""
+    windows, variable = _WINDOWS.match(path), path.startswith("$")
+    host = path.startswith("//") and not path.startswith("///")
+    if not (windows or variable or host) or is_there(full):
+        return
     if windows:
         drive, rest = windows["drive"], path[windows.end() :].replace("\\", "/")
         raise SpecError(
@@ -165,14 +171,13 @@ def _ensure_of_this_machine(path: str) -> None:
             if drive
             else "copy the file to a disk of this machine",
         )
-    if path.startswith("$"):
+    if variable:
         raise SpecError(
             f"{path!r} has a variable, which only a shell replaces", hint="write the path out, or with ~"
         )
-    if path.startswith("//") and not path.startswith("///"):
-        raise SpecError(
-            f"file:{path} names the host of a URL, and a path was expected", hint=f"such as file:{path[2:]}"
-        )
+    raise SpecError(
+        f"file:{path} names the host of a URL, and a path was expected", hint=f"such as file:{path[2:]}"
+    )
 
 
 EXAMPLE = "file:./models/model.gguf"

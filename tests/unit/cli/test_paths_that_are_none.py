@@ -1,0 +1,117 @@
+"""A path that no disk has, that its owner keeps closed, or of a home that is not here ends in one clear error, wherever it is written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homeport import cli
+from homeport.errors import SpecError
+from homeport.own_path import expanded, is_there, looking_at
+from homeport.secret import resolve
+from homeport.targets.cloudrun.edge_names import read_pem
+
+LONG, DEEP, CLOSED = "n" * 300, "d/" * 2500 + "x", "closed/x"
+STRANGER, NUL = "~nobodyxx/x", "a\x00b"
+TEXTS = {
+    "long": LONG, "deep": DEEP, "closed": CLOSED, "a stranger's": STRANGER, "below a file": "homeport.toml/x",
+    "a circle": "circle",
+}  # fmt: skip
+COMMANDS = (
+    ("fit", "{}"), ("fit", "{}.gguf"), ("fit", "file:{}"), ("plan", "-f", "{}"), ("status", "-f", "{}"),
+    ("init", "-f", "{}"), ("agent", "init", "{}"), ("guard", "try", "x", "-f", "{}"), ("usage", "--file", "{}"),
+    ("cost", "--prices", "{}"), ("capacity", "--trace", "{}"), ("weights", "fetch", "{}.gguf"),
+)  # fmt: skip
+PLACES = {
+    "model": "model = {}\n",
+    "weights": "weights = {}\n",
+    "chat_template": "[engine]\nchat_template = {}\n",
+    "projector": "[engine]\nprojector = {}\n",
+    "lora": '[[engine.lora]]\nname = "a"\nsource = {}\n',
+    "api_key": "[local]\napi_key = {}\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in a folder with a file, a circle of links, and a folder that only its owner may open."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOMEPORT_HOME", str(tmp_path / "home"))
+    Path("homeport.toml").write_text('name = "own"\n')
+    Path("circle").symlink_to("circle")
+    asked = os.stat
+
+    def stat(path: Any, *where: Any, **how: Any) -> os.stat_result:
+        # The tests may run as root, whom no mode stops.
+        if isinstance(path, str | os.PathLike) and "closed" in Path(os.fspath(path)).parts:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return asked(path, *where, **how)
+
+    monkeypatch.setattr(os, "stat", stat)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_no_command_takes_a_path_that_is_none_for_a_mistake_of_homeports(
+    text: str, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = cli.run([part.format(text) for part in command])
+    told = capsys.readouterr().err
+    if command[0] == "agent" and text == STRANGER:
+        assert code == 0  # A shell has replaced `~` before; here it is a folder of that name.
+        return
+    assert code not in {0, 1}, told
+    assert "error: " in told
+    assert "mistake of homeport's" not in told
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("text", [*TEXTS.values(), NUL], ids=[*TEXTS, "nul"])
+def test_no_line_of_the_file_with_a_path_that_is_none_is_called_a_mistake_of_homeports(
+    text: str, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("homeport.toml").write_text(place.replace("{}", json.dumps(f"file:{text}")))
+    codes = []
+    for command in (["plan"], ["fit"]):
+        codes.append(cli.run(command))
+        told = capsys.readouterr().err
+        assert "mistake of homeport's" not in told
+    assert any(codes) or "projector" in place, "what a projector is, is looked at when it is fetched"
+
+
+def test_weights_are_fetched_by_a_name_whose_every_letter_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["weights", "fetch", "m\u200b.gguf"]) == 10
+    assert "has the character U+200B, which nobody sees" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [*TEXTS.values(), NUL], ids=[*TEXTS, "nul"])
+def test_no_certificate_and_no_key_is_read_from_a_path_that_is_none(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as told:
+        read_pem(f"file:{text}", "edge.certificate", tmp_path)
+    assert told.value.hint
+    with pytest.raises(SpecError) as told:
+        resolve(f"file:{text}", key="hub_token", base=tmp_path)
+    assert told.value.hint
+
+
+def test_what_the_disk_refuses_to_tell_is_an_error_and_never_no() -> None:
+    with pytest.raises(SpecError, match="cannot be looked at: Permission denied") as told:
+        is_there(Path(CLOSED))
+    assert "let its owner open the folders" in told.value.hint
+    with pytest.raises(SpecError, match="File name too long"), looking_at(Path(LONG)):
+        Path(LONG).stat()
+    assert not is_there(Path(LONG))
+    assert not is_there(Path("nowhere"))
+    assert is_there(Path("homeport.toml"))
+
+
+def test_a_home_of_somebody_who_is_not_here_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="the home of somebody whom this machine does not know"):
+        expanded(STRANGER, tmp_path)
+    assert expanded("~/x", tmp_path) == Path.home() / "x"
+    assert expanded("x", tmp_path) == tmp_path / "x"
