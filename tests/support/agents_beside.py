@@ -15,6 +15,7 @@ from homeport.progress import Silent
 from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
+from proxied import Proxied
 
 MEMBER = "serviceAccount:home-agent@rehearsal.iam.gserviceaccount.com"
 AGENT_PATH = PATH.replace("services/home", "services/home-agent")
@@ -39,4 +40,14 @@ class WithAgentTable(Deployer):
     @property
     def agent(self) -> Any:  # Any: JSON
         kept = self.cloud.store.get("run", AGENT_PATH.removeprefix("v2/"))
+        return kept.body if kept else None
+
+
+class Told(WithAgentTable, Proxied):
+    """Plans as the commands do, with what the service says that it had once."""
+
+    @property
+    def entry(self) -> Any:  # Any: JSON
+        """The agent's entry in Agent Registry."""
+        kept = self.cloud.store.get("agentregistry", AGENT_PATH.removeprefix("v2/"))
         return kept.body if kept else None

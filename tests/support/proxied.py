@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
-from cloud import act
+from cloud import Raw, act
 from deployers import Deployer
 from deployment import google_for
 from gcp_rehearsal.cloud import OWNER
 from homeport import spec
+from homeport.google import Binding, IamResource, policy
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply
@@ -68,6 +70,22 @@ class Proxied(Deployer):
             return plan, {finding.subject: finding for finding in findings.all}, rights
 
         return act(work())
+
+    def allow(self, caller: str, rights: Iterable[str]) -> None:
+        """Let an account have these rights on the project, too."""
+        name = f"r{len(self.cloud.log)}"
+
+        async def grant() -> None:
+            roles = "iam.googleapis.com/v1/projects/rehearsal/roles"
+            role = {"title": name, "includedPermissions": sorted(rights), "stage": "GA"}
+            made = await Raw(self.cloud).send("POST", roles, {"roleId": name, "role": role})
+            assert made.status == 200, made.body
+            async with google_for(self.cloud) as google:
+                project = IamResource(api="cloudresourcemanager", path="v3/projects/rehearsal")
+                binding = Binding(role=f"projects/rehearsal/roles/{name}", members=(f"user:{caller}",))
+                await policy.grant(google, project, [binding])
+
+        act(grant())
 
     def rights_asked_for(self, wanted: spec.Spec) -> frozenset[str]:
         """The permissions that a plan of that file wants of whoever deploys it, as things are now."""

@@ -12,5 +12,6 @@ ENTRY_KINDS = (
         api=API,
         path="v1/projects/{project}/locations/{region}/services",
         items="services",
+        somewhere=True,
     ),
 )

@@ -18,6 +18,12 @@ class EncryptionFact(Fact):
     keys: Mapping[str, str]
     """By region."""
 
+    @classmethod
+    def of(cls, keys: Mapping[str, str | None]) -> tuple[EncryptionFact, ...]:
+        """Return it, for what each region has; nothing without any key of one's own."""
+        own = {region: key for region, key in keys.items() if key}
+        return (cls(keys=own),) if own else ()
+
     @property
     def text(self) -> str:
         return "; ".join(text for _, text in self.lines())

@@ -329,7 +329,7 @@ class CloudRunGraph:
             guarded=armored(self.spec.gateway_guard) is not None,
             edge=self.edge.parts.edge if self.edge else None,
             keeps_address=self.edge is not None and self.edge.keeps_address,
-            labels=labels_of(self.observing, self.edge),
+            labels=labels_of(self.observing, self.edge, *self.companions),
             cache=cache.use if cache else None,
         )
         self.weights.ensure_cache_fits(self.chosen.estimate)

@@ -14,14 +14,13 @@ from homeport.targets.cloudrun.iap import endpoint_iap
 from homeport.targets.cloudrun.iap_switch import IapSwitch
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.service_labels import IAP_LABEL
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 
 async def with_iap(target: CloudRunTarget, *, changing: bool) -> CloudRunTarget:
     """
-    Return the target with the proxy of its file's `access.iap`, and where it is for `changing` what is there, that the proxy is turned
-    on or off before what serves.
+    Return the target with the proxy of its file's `access.iap`, and where it is for `changing` what is there, with what the service says
+    that it had once, and that the proxy is turned on or off before what serves.
     """
     members = target.spec.access.iap
     if members:
@@ -29,7 +28,7 @@ async def with_iap(target: CloudRunTarget, *, changing: bool) -> CloudRunTarget:
     live = await _service(target.google, target.names) if changing else None
     if live is None:
         return target
-    target = replace(target, had_iap=IAP_LABEL in live.get("labels", {}))
+    target = replace(target, had=live.get("labels", {}))
     if not _serves_without(live, bool(members)):
         return target
     if members:

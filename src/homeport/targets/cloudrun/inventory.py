@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from homeport.catalog import cloudrun
-from homeport.errors import ApiDisabled, GoogleError, HomeportError, Incomplete, NoCredentials
+from homeport.errors import ApiDisabled, GoogleError, HomeportError, Incomplete, NoCredentials, NotFound
 from homeport.google import Google
 from homeport.google.listing import left_out
 from homeport.json_types import Json
@@ -191,12 +191,15 @@ async def take_inventory(
     permission on it. An API that is off has no things. Raises `NoCredentials`, and the first error where nothing at all could be read.
     """
     catalog = cloudrun.regions() if everywhere else ()
-    every = sorted({*catalog, *(region for region in regions if region)})
+    named = {region for region in regions if region}
+    every = sorted({*catalog, *named})
     things, unread = await _all(google, kinds, every)
-    labels = {label for thing in things for label in thing.body.get("labels", {})}
     for table, (label, further) in OPTIONAL.items() if kinds is KINDS else ():
-        if table in tables or label in labels:
-            more, also_unread = await _all(google, further, every)
+        told = {thing.region for thing in things if label in thing.body.get("labels", {})}
+        if table in tables or told:
+            near = sorted({*told, *(named if table in tables else ())}) or every
+            where = near if all(kind.somewhere for kind in further) else every
+            more, also_unread = await _all(google, further, where)
             things, unread = (*things, *more), (*unread, *also_unread)
     return Inventory(project=google.project, things=things, unread=unread)
 
@@ -209,7 +212,8 @@ async def _all(
     patient = google.within(_EACH_S)
     answers = await asyncio.gather(*(_listed(patient, kind, region) for kind, region in requests))
     unread = tuple(failure for _, failure in answers if failure is not None)
-    if len(unread) == len(requests):
+    # Of what stands in one region alone, that one's list is no measure of what can be read.
+    if len(unread) == len(requests) and not all(kind.somewhere for kind in kinds):
         raise unread[0].error
     return tuple(thing for things, _ in answers for thing in things), unread
 
@@ -250,6 +254,8 @@ async def _listed(google: Google, kind: ListedKind, region: str) -> tuple[list[T
     except ApiDisabled:
         return [], None
     except HomeportError as error:
+        if kind.somewhere and isinstance(error, NotFound):
+            return [], None
         return things, _unread(kind, region, error)
     if missing:
         beyond = GoogleError(f"Google could not reach {', '.join(missing)}", hint="wait a few minutes")

@@ -20,6 +20,11 @@ class ListedKind:
     """With `{project}` and, where each region has a list of its own, `{region}`."""
     items: str
     """The key of the list in an answer."""
+    somewhere: bool = False
+    """
+    Whether not each region has its API: things of it stand where the service is that tells of them, so that no other region is
+    asked, and one that answers 404 is one without.
+    """
     query: Mapping[str, Any] = field(default_factory=dict)  # Any: see ApiCall.query
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from homeport.errors import ApiDisabled, HomeportError, NotFound
 from homeport.google import Google, IamResource, policy
 from homeport.reconcile import Resource
+from homeport.resources.google.agent_registry import registry_entry
 from homeport.resources.google.bucket import bucket
 from homeport.resources.google.budget import BUDGET, found_budget
 from homeport.resources.google.dns import zone
@@ -223,6 +224,7 @@ def named(google: Google, names: Names) -> list[RestResource]:
         if isinstance(resource, RestResource)
     }
     every["service"] = service(google, ServiceIdentity(endpoint=names.name, region=names.region), {})
+    every["entry"] = registry_entry(google, names.name, names.companion(ServiceRole.AGENT), names.region, {})
     return [resource for resource in every.values() if resource.kind in MAKE]
 
 

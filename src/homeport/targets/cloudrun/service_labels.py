@@ -34,7 +34,7 @@ IAP_LABEL = "homeport-iap"
 ROAD_LABEL = "homeport-guard-road"
 """That of a service that one of Google's own roads screened once, at its load balancer."""
 REGISTRY_LABEL = "homeport-agent-registry"
-"""That of an agent's service whose card stood in the Agent Registry once."""
+"""That of one beside which an agent stood whose card was in Agent Registry once: it stays until the entry is seen to be gone."""
 CACHE_LABEL = "homeport-startup-cache"
 """That of a service that starts with a startup cache, and of the bucket of its caches."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import load as load_prices
@@ -21,7 +21,7 @@ from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service_agent import IAP
 from homeport.resources.google.startup_cache import NONE
 from homeport.targets.cloudrun import facts
-from homeport.targets.cloudrun.agent_entry_found import unwanted_entry
+from homeport.targets.cloudrun.agent_entry_found import unwanted_entry, with_doubts
 from homeport.targets.cloudrun.agent_secrets import unwanted_readers
 from homeport.targets.cloudrun.api_gateway import EndpointApiGateway
 from homeport.targets.cloudrun.api_gateway_found import unwanted_api_gateway
@@ -74,8 +74,8 @@ class CloudRunTarget(CloudRunGraph):
     """What takes clients' keys before the service, which stays as it is without one."""
     iap: EndpointIap | None = None
     """Identity-Aware Proxy before the service."""
-    had_iap: bool = False
-    """Whether the service still says that it had the proxy, so that who came in is looked for."""
+    had: Mapping[str, str] = field(default_factory=dict)
+    """What the service says that it had once, so that what is left of it is looked for."""
     switch: IapSwitch | None = None
     """That it is turned on or off for what serves already."""
     road: GuardRoad | None = None
@@ -86,9 +86,9 @@ class CloudRunTarget(CloudRunGraph):
     @property
     def more_apis(self) -> tuple[str, ...]:
         """Return the APIs that some tables of the file need besides."""
-        iap = (IAP,) if self.iap else ()
-        entry = (REGISTRY,) if self.spec.registers_agent else ()
-        return (*super().more_apis, *(self.api_gateway.apis if self.api_gateway else ()), *iap, *entry)
+        gateway = self.api_gateway.apis if self.api_gateway else ()
+        own = ((IAP, self.iap), (REGISTRY, self.spec.registers_agent))
+        return (*super().more_apis, *gateway, *(api for api, is_used in own if is_used))
 
     @property
     def callers(self) -> tuple[str, ...]:
@@ -134,7 +134,8 @@ class CloudRunTarget(CloudRunGraph):
         plan, findings = await asyncio.gather(self._planned(), self._looked())
         if any(action.resource.kind == Release.kind for action in plan.pending):
             findings = Findings((*findings.all, *await self._provable()))
-        warnings = [*self.notes, *([self.chosen.model.note] if self.chosen.model.note else [])]
+        warnings = [*plan.warnings, *self.notes]
+        warnings += [self.chosen.model.note] if self.chosen.model.note else []
         warnings += self._notes_of_further_regions
         warnings += [doubt for adapter in self.chosen.adapters for doubt in adapter.doubts]
         warnings += [f"{finding.subject}: {finding.text}" for finding in findings.warnings]
@@ -174,7 +175,8 @@ class CloudRunTarget(CloudRunGraph):
         return notes
 
     async def _planned(self) -> Plan:
-        return await make_plan(self.spec.endpoint_name, "cloudrun", self.resources(), await self.unwanted())
+        surplus = await self.unwanted()
+        return with_doubts(await make_plan(self.names.name, "cloudrun", self.resources(), surplus), surplus)
 
     def _startup_cache(self, plan: Plan) -> tuple[Fact, ...]:
         """Return whether starts use what an earlier one compiled; nothing where nobody asked for that."""
@@ -228,7 +230,7 @@ class CloudRunTarget(CloudRunGraph):
         stays = self.spec.agent is not None
         readers = await unwanted_readers(self.google, self.names, self._agents_secrets, stays=stays)
         beside = [*self.beside_it.unwanted([*invokers, *readers]), *readers]
-        beside += await unwanted_entry(self.google, self.names, wanted=self.spec.registers_agent)
+        beside += await unwanted_entry(self.google, self.names, labels, wanted=self.spec.registers_agent)
         own = [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self.unwanted_grants()]
         return [*own, *await self._unwanted_in_further_regions(labels, own)]
 
@@ -275,9 +277,8 @@ class CloudRunTarget(CloudRunGraph):
         """Return what can be known before anything is created, of all but a proof."""
         findings = await preflight(self.google, self.preflight_input())
         for target in self.further:
-            findings = findings.and_in(
-                target.names.region, await preflight(self.google, target.preflight_input())
-            )
+            there = await preflight(self.google, target.preflight_input())
+            findings = findings.and_in(target.names.region, there)
         front = FrontEndpoint.of(self.spec, self.launch.model)
         more = (*login_findings(self.settings, self.names.project),)
         more += await template_findings(
@@ -331,13 +332,8 @@ class CloudRunTarget(CloudRunGraph):
             priced = [(target.names.region, target.estimate) for target in (self, *self.further)]
             yield RegionsFact.of(priced, self.spec.scaling.min)
         yield from self.observing.facts(load_prices()) if self.observing else ()
-        yield from (*self._keys(), *facts.of_companions(self.companions, self.names))
-
-    def _keys(self) -> Iterator[Fact]:
-        """Yield the keys of one's own, one in each region; nothing without any."""
-        every = [(target.names.region, target.foundations.key) for target in (self, *self.further)]
-        if keys := {region: key for region, key in every if key}:
-            yield EncryptionFact(keys=keys)
+        keys = {target.names.region: target.foundations.key for target in (self, *self.further)}
+        yield from (*EncryptionFact.of(keys), *facts.of_companions(self.companions, self.names))
 
     def _who_calls(self) -> Iterator[Fact]:
         yield facts.CallersFact(public=self.spec.access.public, callers=self.callers)
@@ -377,8 +373,9 @@ class CloudRunTarget(CloudRunGraph):
             screened=armored(self.spec.gateway_guard) is not None,
             road=self.road is not None,
             callers=(*access.callers, *access.iap),
-            iap=self.iap is not None or self.had_iap,
+            iap=self.iap is not None,
             registered=self.spec.registers_agent,
+            had=frozenset(self.had),
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
             secret=self.token is not None,

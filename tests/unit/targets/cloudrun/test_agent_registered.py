@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from agents_beside import AGENT_PATH, WithAgentTable
+from agents_beside import AGENT_PATH, Told, WithAgentTable
 from cloud import Raw, act
 from deployment import google_for
+from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.iam.permissions import required
 from homeport.errors import SpecError
 from homeport.export import export
@@ -23,23 +24,23 @@ API = "agentregistry.googleapis.com/v1"
 
 
 @pytest.fixture
-def deployer() -> WithAgentTable:
-    return WithAgentTable("ollama")
+def deployer() -> Told:
+    return Told("ollama")
 
 
-def entry(deployer: WithAgentTable) -> Any:  # Any: JSON
+def entry(deployer: Told) -> Any:  # Any: JSON
     kept = deployer.cloud.store.get("agentregistry", ENTRY)
     return kept.body if kept else None
 
 
-def found(deployer: WithAgentTable, word: str) -> list[dict[str, Any]]:  # Any: JSON
+def found(deployer: Told, word: str) -> list[dict[str, Any]]:  # Any: JSON
     """What somebody finds there who searches for a word."""
     answer = act(Raw(deployer.cloud).send("POST", f"{API}/{REGION}/agents:search", {"searchString": word}))
     assert answer.status == 200, answer.body
     return list(answer.body.get("agents", []))
 
 
-def listed_by_mark(deployer: WithAgentTable, wanted: Spec | None) -> list[str]:
+def listed_by_mark(deployer: Told, wanted: Spec | None) -> list[str]:
     async def work() -> list[str]:
         async with google_for(deployer.cloud) as google:
             there = await find_managed(google, "home", tables=tables_of(wanted) if wanted else ())
@@ -48,7 +49,7 @@ def listed_by_mark(deployer: WithAgentTable, wanted: Spec | None) -> list[str]:
     return act(work())
 
 
-def test_without_it_nobody_is_asked_for_the_registry(deployer: WithAgentTable) -> None:
+def test_without_it_nobody_is_asked_for_the_registry(deployer: Told) -> None:
     plan, after = deployer.up(deployer.with_table(tools=["calculator"]))
     assert after.pending == ()
     assert not [action for action in plan.pending if action.resource.kind == "registry entry"]
@@ -58,7 +59,7 @@ def test_without_it_nobody_is_asked_for_the_registry(deployer: WithAgentTable) -
     assert "agent-registry" not in target.preflight_input().needs
 
 
-def test_others_find_its_card_with_where_it_is(deployer: WithAgentTable) -> None:
+def test_others_find_its_card_with_where_it_is(deployer: Told) -> None:
     plan, after = deployer.up(deployer.with_table(tools=["calculator"], registry=True))
     assert after.pending == ()
     order = [action.resource.id for action in plan.pending]
@@ -71,7 +72,7 @@ def test_others_find_its_card_with_where_it_is(deployer: WithAgentTable) -> None
     assert interface == {"url": f"{deployer.agent['uri']}/a2a", "protocolBinding": "JSONRPC"}
 
 
-def test_who_may_find_it_may_call_it_no_more_than_before(deployer: WithAgentTable) -> None:
+def test_who_may_find_it_may_call_it_no_more_than_before(deployer: Told) -> None:
     deployer.up(deployer.with_table(registry=True))
     policies = deployer.cloud.access.policy("run", AGENT_PATH.removeprefix("v2/"))
     before = WithAgentTable("ollama")
@@ -81,7 +82,7 @@ def test_who_may_find_it_may_call_it_no_more_than_before(deployer: WithAgentTabl
     )
 
 
-def test_the_card_follows_the_tools_and_a_change_by_hand_is_undone(deployer: WithAgentTable) -> None:
+def test_the_card_follows_the_tools_and_a_change_by_hand_is_undone(deployer: Told) -> None:
     deployer.up(deployer.with_table(tools=["calculator"], registry=True))
     deployer.up(deployer.with_table(tools=["time"], registry=True))
     (skill,) = entry(deployer)["agentSpec"]["content"]["skills"]
@@ -96,7 +97,7 @@ def test_the_card_follows_the_tools_and_a_change_by_hand_is_undone(deployer: Wit
     )
 
 
-def test_switched_off_it_goes_and_the_agent_stays(deployer: WithAgentTable) -> None:
+def test_switched_off_it_goes_and_the_agent_stays(deployer: Told) -> None:
     deployer.up(deployer.with_table(registry=True))
     plan, after = deployer.up(deployer.with_table())
     assert [(action.kind, action.resource.id) for action in plan.pending] == [
@@ -108,7 +109,7 @@ def test_switched_off_it_goes_and_the_agent_stays(deployer: WithAgentTable) -> N
     assert deployer.agent
 
 
-def test_it_goes_before_the_agent_does(deployer: WithAgentTable) -> None:
+def test_it_goes_before_the_agent_does(deployer: Told) -> None:
     deployer.up(deployer.with_table(registry=True))
     plan, after = deployer.up(deployer.wanted())
     gone = [action.resource.id for action in plan.pending if action.kind == "delete"]
@@ -119,20 +120,28 @@ def test_it_goes_before_the_agent_does(deployer: WithAgentTable) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["with its file", "without"])
-def test_it_is_found_by_its_mark(deployer: WithAgentTable, known: bool) -> None:
+def test_it_is_found_by_its_mark(deployer: Told, known: bool) -> None:
     wanted = deployer.with_table(registry=True)
     deployer.up(wanted)
     assert "registry-entry/home-agent" in listed_by_mark(deployer, wanted if known else None)
 
 
-def test_somebody_elses_entry_of_that_name_stays_and_is_said(deployer: WithAgentTable) -> None:
+def test_somebody_elses_entry_of_that_name_stays_and_is_said(deployer: Told) -> None:
     deployer.up(deployer.with_table(registry=True))
     entry(deployer)["description"] = "somebody's own"
-    deployer.up(deployer.wanted())
+    plan, _, _ = deployer.looked_by(OWNER, deployer.wanted(), up=True)
     assert entry(deployer)["description"] == "somebody's own"
+    (said,) = [one for one in plan.warnings if ENTRY in one]
+    assert "does not carry the mark homeport=home" in said
+    assert "take it away by hand if it is yours" in said
+    after, _, rights = deployer.looked_by(OWNER, deployer.wanted())
+    assert not [one for one in after.warnings if ENTRY in one], (
+        "it was said, and nothing looks for it any more"
+    )
+    assert (after.pending, "agentregistry.services.get" in rights) == ((), False)
 
 
-def test_the_plan_says_who_finds_what_and_what_it_does_not_give(deployer: WithAgentTable) -> None:
+def test_the_plan_says_who_finds_what_and_what_it_does_not_give(deployer: Told) -> None:
     target = deployer.made(deployer.with_table(registry=True))
 
     async def told() -> str:
@@ -146,7 +155,7 @@ def test_the_plan_says_who_finds_what_and_what_it_does_not_give(deployer: WithAg
 
 
 def test_who_deploys_is_asked_for_what_it_takes_and_no_more_before_anything_is_made(
-    deployer: WithAgentTable,
+    deployer: Told,
 ) -> None:
     wanted = deployer.with_table(registry=True)
     assert "agent-registry" in deployer.made(wanted).preflight_input().needs
@@ -165,7 +174,7 @@ def test_a_value_that_is_no_switch_is_refused() -> None:
         WithAgentTable("ollama").with_table(registry="everybody")
 
 
-def test_each_export_says_it_too(deployer: WithAgentTable) -> None:
+def test_each_export_says_it_too(deployer: Told) -> None:
     resources = deployer.made(deployer.with_table(tools=["calculator"], registry=True)).resources()
     terraform = export("terraform", resources)["agent.tf"]
     assert 'resource "google_agent_registry_service" "agent"' in terraform

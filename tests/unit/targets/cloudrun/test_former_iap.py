@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 
-from cloud import Raw, act
-from deployment import google_for
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.iam.permissions import required
 from homeport import spec
 from homeport.errors import PermissionDenied
-from homeport.google import Binding, IamResource, policy
 from homeport.targets.cloudrun.iap import ACCESSOR
 from homeport.targets.cloudrun.preflight import PreflightVerdict
 from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, IAP_LABEL
@@ -35,23 +30,6 @@ def deployer() -> Proxied:
     return Proxied("ollama")
 
 
-def allowed(deployer: Proxied, rights: Iterable[str]) -> None:
-    """Let another account have these rights on the project, and no others."""
-    name = f"r{len(deployer.cloud.log)}"
-
-    async def grant() -> None:
-        roles = "iam.googleapis.com/v1/projects/rehearsal/roles"
-        role = {"title": name, "includedPermissions": sorted(rights), "stage": "GA"}
-        made = await Raw(deployer.cloud).send("POST", roles, {"roleId": name, "role": role})
-        assert made.status == 200, made.body
-        async with google_for(deployer.cloud) as google:
-            project = IamResource(api="cloudresourcemanager", path="v3/projects/rehearsal")
-            binding = Binding(role=f"projects/rehearsal/roles/{name}", members=(f"user:{DEPLOYER}",))
-            await policy.grant(google, project, [binding])
-
-    act(grant())
-
-
 def denied(deployer: Proxied) -> set[tuple[str, ...]]:
     return {
         required(one.method) for one in deployer.cloud.log if one.caller == DEPLOYER and one.status == 403
@@ -63,7 +41,7 @@ def test_once_nobody_comes_in_any_more_no_plan_asks_for_the_right_to_look(deploy
     without = deployer.through()
     rights = deployer.rights_asked_for(without)
     assert LOOK in rights, "while the service says that it had the proxy"
-    allowed(deployer, rights)
+    deployer.allow(DEPLOYER, rights)
     revision = deployer.service["latestCreatedRevision"]
     _, found, _ = deployer.looked_by(DEPLOYER, without, up=True)
     assert found["permissions"].verdict is PreflightVerdict.OK
@@ -78,7 +56,7 @@ def test_once_nobody_comes_in_any_more_no_plan_asks_for_the_right_to_look(deploy
     deployer.cloud.access.set_policy(
         "cloudresourcemanager", "projects/rehearsal", {"bindings": owners(deployer)}
     )
-    allowed(deployer, fewer)
+    deployer.allow(DEPLOYER, fewer)
     deployer.cloud.log.clear()
     plan, found, _ = deployer.looked_by(DEPLOYER, without)
     assert (plan.pending, found["permissions"].verdict) == ((), PreflightVerdict.OK)
@@ -94,7 +72,7 @@ def test_who_may_see_who_comes_in_and_not_change_it_is_told_so_before(deployer: 
     deployer.deployed(deployer.through(TEAM))
     without = deployer.through()
     change = "iap.webServices.setIamPolicy"
-    allowed(deployer, deployer.rights_asked_for(without) - {change})
+    deployer.allow(DEPLOYER, deployer.rights_asked_for(without) - {change})
     _, found, _ = deployer.looked_by(DEPLOYER, without)
     assert found["permissions/iap.admin"].verdict is PreflightVerdict.PROBLEM
     assert change in found["permissions/iap.admin"].text

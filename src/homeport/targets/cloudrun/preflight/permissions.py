@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from homeport.google import Google
 from homeport.google.grants import command, role_for
-from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem
+from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem, warning
 from homeport.targets.cloudrun.preflight.request import PreflightInput
 
 _AT_ONCE = 100
@@ -40,6 +40,7 @@ def needs() -> Mapping[str, PermissionNeed]:
 async def permissions(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Return one finding for each role that is missing, with the command that grants it.
 
+    One that is for what the file wants no more is a warning: that stays where it is, and nothing else waits for it.
     A grant on a single thing, such as one service account, is not seen here: only the project is asked.
     """
     needed = {name: need for name, need in needs().items() if name in asked.needs}
@@ -51,18 +52,39 @@ async def permissions(google: Google, asked: PreflightInput) -> Sequence[Preflig
         for permission in part
     }
     missing = [permission for permission in every if permission not in held]
+    strict = {
+        permission
+        for name, need in needed.items()
+        if name not in asked.spared
+        for permission in need.permissions
+    }
+    lacking = [permission for permission in missing if permission in strict]
+    found = await _lacked(google, asked, needed, lacking, problem)
+    if not found:
+        have = [permission for permission in every if permission in strict]
+        found = [ok("permissions", f"you have all {len(have)} that are needed on {asked.project}", held=have)]
+    spared = [permission for permission in missing if permission not in strict]
+    return [*found, *await _lacked(google, asked, needed, spared, warning)]
+
+
+async def _lacked(
+    google: Google,
+    asked: PreflightInput,
+    needed: Mapping[str, PermissionNeed],
+    missing: Sequence[str],
+    say: Callable[..., PreflightFinding],
+) -> list[PreflightFinding]:
+    """Return what is said of each role of those that are `missing`; nothing where none is."""
     if not missing:
-        return [
-            ok("permissions", f"you have all {len(every)} that are needed on {asked.project}", held=every)
-        ]
+        return []
     who = await google.credentials.who()
     by_role: dict[str, list[str]] = {}
     for permission in missing:
         by_role.setdefault(role_for(permission), []).append(permission)
     return [
-        problem(
+        say(
             f"permissions/{role.removeprefix('roles/')}",
-            f"you lack {_some(lacking)} on {asked.project}, for {_purposes(needed, lacking)}",
+            f"you lack {_some(lacking)} on {asked.project}, for {_purposes(asked, needed, lacking)}",
             f"somebody who may do so can grant it: {command(lacking[0], principal=who, project=asked.project)}"
             "; a grant on the single things instead is not seen here",
             missing=lacking,
@@ -83,5 +105,9 @@ def _some(lacking: Sequence[str]) -> str:
     return ", ".join(lacking[:3]) + more
 
 
-def _purposes(needed: Mapping[str, PermissionNeed], lacking: Sequence[str]) -> str:
-    return "; ".join(need.what for need in needed.values() if set(need.permissions) & set(lacking))
+def _purposes(asked: PreflightInput, needed: Mapping[str, PermissionNeed], lacking: Sequence[str]) -> str:
+    return "; ".join(
+        f"{need.what}{', which the file wants no more' if name in asked.spared else ''}"
+        for name, need in needed.items()
+        if set(need.permissions) & set(lacking)
+    )

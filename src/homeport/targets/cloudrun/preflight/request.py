@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.cpu_and_memory import NOTHING, CpuAndMemory
 from homeport.secret import Secret
+from homeport.targets.cloudrun.service_labels import IAP_LABEL, REGISTRY_LABEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +76,11 @@ class PreflightInput:
     observed: bool = False
     """Whether its metrics go to Cloud Monitoring."""
     iap: bool = False
-    """Whether Identity-Aware Proxy stands before it, or who came in through one is still looked for."""
+    """Whether Identity-Aware Proxy stands before it."""
     registered: bool = False
     """Whether its agent's card stands in Agent Registry."""
+    had: frozenset[str] = frozenset()
+    """Labels of the service that tell of what it had once, so that what is left of it is still looked for."""
     uptime: bool = False
     """Whether it is asked from outside."""
     callers: tuple[str, ...] = ()
@@ -104,8 +107,8 @@ class PreflightInput:
             "api-gateway": self.edge == "api-gateway",
             "observe": self.observed,
             "uptime": self.uptime,
-            "iap": self.iap,
-            "agent-registry": self.registered,
+            "iap": self.iap or IAP_LABEL in self.had,
+            "agent-registry": self.registered or REGISTRY_LABEL in self.had,
             "screen": self.screened or self.road,
             "screen-road": self.road,
             "screen-way": self.screened and not self.network,
@@ -124,6 +127,11 @@ class PreflightInput:
                 *(name for name, is_so in needed.items() if is_so),
             )
         )
+
+    @property
+    def spared(self) -> frozenset[str]:
+        """Return what of `needs` is for a thing that the file wants no more: who may not look leaves it, and deploys all the same."""
+        return frozenset() if self.registered else frozenset({"agent-registry"}) & self.needs
 
     @property
     def ingress(self) -> str:

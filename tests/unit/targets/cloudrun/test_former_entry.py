@@ -1,0 +1,146 @@
+"""An entry of Agent Registry that the file wants no more: it is looked for until it is gone, where it was, and after that not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+
+from agents_beside import AGENT_PATH, Told
+from cloud import Raw, act
+from deployment import google_for
+from gcp_rehearsal.faults import parse
+from homeport.errors import HomeportError
+from homeport.targets.cloudrun.managed import find_managed, tables_of
+from homeport.targets.cloudrun.preflight import PreflightVerdict
+from homeport.targets.cloudrun.service_labels import REGISTRY_LABEL
+
+REGION = "projects/rehearsal/locations/europe-west4"
+ENTRY = f"{REGION}/services/home-agent"
+GET, LIST = "agentregistry.projects.locations.services.get", "agentregistry.projects.locations.services.list"
+RIGHT = "agentregistry.services.get"
+LESSER = "dev@example.com"
+
+
+@pytest.fixture
+def deployer() -> Told:
+    return Told("ollama")
+
+
+def agent_is_deleted_by_hand(deployer: Told) -> None:
+    assert act(Raw(deployer.cloud).send("DELETE", f"run.googleapis.com/{AGENT_PATH}")).status == 200
+    assert deployer.agent is None
+
+
+def found_with(deployer: Told, tables: Collection[str]) -> list[str]:
+    """What is found of the endpoint, all of which can be read."""
+
+    async def work() -> list[str]:
+        async with google_for(deployer.cloud) as google:
+            there = await find_managed(google, "home", regions=["europe-west4"], tables=tables)
+            assert there.unread == ()
+            return [one.id for one in there.resources]
+
+    return act(work())
+
+
+def asked_of_the_registry(deployer: Told) -> list[str]:
+    return [one.method for one in deployer.cloud.log if one.method.startswith("agentregistry.")]
+
+
+def test_the_entry_of_an_agent_that_somebody_has_deleted_by_hand_goes_all_the_same(deployer: Told) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    agent_is_deleted_by_hand(deployer)
+    _, after = deployer.up(deployer.wanted())
+    assert (deployer.entry, after.pending) == (None, ())
+
+
+def test_so_it_does_when_all_is_taken_down_by_a_file_that_knows_nothing_of_it(deployer: Told) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    agent_is_deleted_by_hand(deployer)
+    deployer.down(deployer.wanted(), purge=True)
+    assert deployer.entry is None
+    assert deployer.service is None
+
+
+def test_once_it_is_gone_no_plan_asks_for_the_right_to_look(deployer: Told) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    without = deployer.with_table()
+    assert RIGHT in deployer.rights_asked_for(without), "while the service says that it was there"
+    revision = deployer.service["latestCreatedRevision"]
+    deployer.up(without)
+    assert REGISTRY_LABEL not in deployer.service["labels"]
+    assert deployer.service["labels"]["homeport"] == "home"
+    assert deployer.service["latestCreatedRevision"] == revision, "a label is of the service alone"
+    deployer.cloud.log.clear()
+    assert RIGHT not in deployer.rights_asked_for(without)
+    assert asked_of_the_registry(deployer) == []
+
+
+def test_who_may_not_look_for_what_the_file_wants_no_more_deploys_all_the_same_and_is_told(
+    deployer: Told,
+) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    without = deployer.with_table(tools=["time"])
+    held = deployer.rights_asked_for(without)
+    deployer.allow(LESSER, {right for right in held if not right.startswith("agentregistry.")})
+    plan, found, _ = deployer.looked_by(LESSER, without, up=True)
+    assert found["permissions"].verdict is PreflightVerdict.OK
+    (lacking,) = [one for name, one in found.items() if name.startswith("permissions/")]
+    assert lacking.verdict is PreflightVerdict.WARNING
+    assert "the agent's entry in Agent Registry, which the file wants no more" in lacking.text
+    assert [one for one in plan.warnings if f"not known whether the registry entry {ENTRY}" in one]
+    assert deployer.entry is not None
+    assert REGISTRY_LABEL in deployer.service["labels"], "so that who may look finds it"
+    _, after = deployer.up(without)
+    assert (deployer.entry, after.pending) == (None, ())
+    assert REGISTRY_LABEL not in deployer.service["labels"]
+
+
+def test_what_a_wanted_entry_takes_is_no_less_needed(deployer: Told) -> None:
+    wanted = deployer.with_table(registry=True)
+    held = deployer.rights_asked_for(wanted)
+    deployer.allow(LESSER, {right for right in held if not right.startswith("agentregistry.")})
+    _, found, _ = deployer.looked_by(LESSER, wanted)
+    (lacking,) = [one for name, one in found.items() if name.startswith("permissions/")]
+    assert lacking.verdict is PreflightVerdict.PROBLEM
+
+
+def test_it_is_looked_for_in_its_own_region_and_no_other(deployer: Told) -> None:
+    wanted = deployer.with_table(registry=True)
+    deployer.up(wanted)
+    for tables in ((), tables_of(wanted)):
+        deployer.cloud.log.clear()
+        assert "registry-entry/home-agent" in found_with(deployer, tables)
+        assert [one.name for one in deployer.cloud.log if one.method == LIST] == [f"/v1/{REGION}/services"]
+
+
+def test_a_region_without_agent_registry_has_no_entry_and_keeps_nobody_from_taking_down(
+    deployer: Told,
+) -> None:
+    deployer.up(deployer.with_table())
+    deployer.cloud.enabled[("rehearsal", "agentregistry.googleapis.com")] = float("-inf")
+    deployer.cloud.faults.append(parse(f"{LIST}:404:times=99"))
+    deployer.down(deployer.with_table(registry=True), purge=True)
+    assert deployer.service is None
+    assert LIST in asked_of_the_registry(deployer)
+
+
+def test_where_it_may_not_be_listed_nothing_that_tells_of_it_goes(deployer: Told) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    deployer.cloud.faults += [parse(f"{method}:403:times=99") for method in (GET, LIST)]
+    with pytest.raises(HomeportError):
+        deployer.down(deployer.wanted(), purge=True)
+    assert REGISTRY_LABEL in deployer.service["labels"]
+    deployer.cloud.faults.clear()
+    deployer.down(deployer.wanted(), purge=True)
+    assert (deployer.entry, deployer.service) == (None, None)
+
+
+def test_a_plan_of_others_reads_the_agents_service_no_more_often(deployer: Told) -> None:
+    deployer.up(deployer.wanted())
+    deployer.cloud.log.clear()
+    _, after = deployer.up(deployer.wanted())
+    read = [one for one in deployer.cloud.log if one.name.endswith(AGENT_PATH)]
+    assert after.pending == ()
+    assert len(read) == 4, "by each of the two plans the service, and who may call it"
