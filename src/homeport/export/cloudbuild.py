@@ -62,7 +62,7 @@ class Pipeline:
     @property
     def regions(self) -> tuple[Things, ...]:
         """Return what there is in each region, in the order in which they are deployed."""
-        return (self.things, *self.things.further)
+        return self.things.regions
 
     @property
     def builds(self) -> list[ExportedBuild]:
@@ -152,7 +152,7 @@ class Pipeline:
 
 def _prefix(region: Things) -> str:
     """Return what names of steps and files begin with: nothing in the first region."""
-    return f"{region.region}-" if region.whole else ""
+    return f"{region.region}-" if region.is_further else ""
 
 
 def _builds(region: Things) -> list[ExportedBuild]:

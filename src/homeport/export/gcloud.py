@@ -25,7 +25,7 @@ def files(things: Things) -> dict[str, str]:
 def build_files(things: Things) -> dict[str, str]:
     """Return the builds of all regions, by the names of their files."""
     texts: dict[str, str] = {}
-    for region in (things, *things.further):
+    for region in things.regions:
         for build in builds(region):
             file = f"{_folder(region)}{build.file}"
             note = f"For {FILE}, and as `homeport up` submits it: gcloud builds submit --no-source --config={file}"
@@ -35,7 +35,7 @@ def build_files(things: Things) -> dict[str, str]:
 
 def _folder(region: Things) -> str:
     """Return where files of a region are: beside the script in the first one."""
-    return f"{region.region}/" if region.whole else ""
+    return f"{region.region}/" if region.is_further else ""
 
 
 def making(
@@ -91,7 +91,7 @@ def _lines(script: GcloudScript, some: Iterable[Resource]) -> Lines:
 
 def _placed(region: Things, lines: Lines) -> Lines:
     """Return lines of a further region, where its files are."""
-    if not region.whole or not lines:
+    if not region.is_further or not lines:
         return lines
     return ["", f"say {shlex.quote(f'In {region.region}:')}", f"cd {region.region}", *lines, "", "cd .."]
 
@@ -108,7 +108,7 @@ def _head(things: Things) -> str:
         ),
     ]
     if things.further:
-        order = ", then ".join(each.region for each in (things, *things.further))
+        order = ", then ".join(each.region for each in things.regions)
         notes.append(
             f"Region by region: {order}. Where one fails it ends, and those after it stay as they are. What leads clients to all of them comes "
             "behind the last; a further region is led to once its service is ready, which is not proven yet. Its files are in the folder of its name."
@@ -132,7 +132,7 @@ def _head(things: Things) -> str:
 def _epilogue(things: Things) -> str:
     describe_calls = [
         command("gcloud", "run", "services", "describe", service.own_name, f"--region={service.region}", "--format=value(status.url)")
-        for region in (things, *things.further)
+        for region in things.regions
         for service in (one for one in region.services if one in region.own)
     ]  # fmt: skip
     return "\n" + "".join(f"{line}\n" for line in (*describe_calls, "finish"))

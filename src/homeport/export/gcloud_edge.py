@@ -279,7 +279,7 @@ def door(things: Things, one: ClosedDoor) -> tuple[Lines, dict[str, str]]:
     del told[BACK_DOOR]
     compared = {**change, "annotations": {key: value or "" for key, value in told.items()}}
     # In a further region it has been said.
-    records = [] if things.whole else _records(things, one)
+    records = [] if things.is_further else _records(things, one)
     lines = [
         *(['say "the domain\'s DNS must say:"'] if records else []),
         *(f"say {record}" for record in records),

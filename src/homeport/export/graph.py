@@ -156,9 +156,19 @@ class Things:
         return things
 
     @property
+    def regions(self) -> tuple[Things, ...]:
+        """Return what there is in each region, this one being the first, in the order in which they change."""
+        return (self, *self.further)
+
+    @property
+    def is_further(self) -> bool:
+        """Tell whether these are the things of a further region."""
+        return bool(self.whole)
+
+    @property
     def own(self) -> list[Resource]:
         """Return what a further region has alone; in the first one all that there is."""
-        return [resource for resource in self.resources if not self.whole or resource.id in self.whole]
+        return [resource for resource in self.resources if not self.is_further or resource.id in self.whole]
 
     @property
     def everywhere(self) -> Things:
