@@ -20,7 +20,6 @@ from guarded_at_balancers import ALL as ALL_PASSES
 from guarded_at_balancers import screened_at_its_edge
 from homeport import spec
 from homeport.export import export
-from homeport.export.terraform.addresses import is_early
 from homeport.export.terraform.hcl import Code, attributes, block, joined, to_hcl
 from homeport.home import find_home
 from homeport.progress import Silent
@@ -39,7 +38,7 @@ from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
 from observed import fully_observed
 from second_service import AGENT
-from terraform_sent import address_of, behind_a_door, sent, told_of
+from terraform_sent import address_of, behind_a_door, ensure_in_order, sent, told_of
 from terraformed import (
     READY,
     REASON,
@@ -47,7 +46,6 @@ from terraformed import (
     requests,
     root_of,
     unordered,
-    waits,
 )
 
 pytestmark = [pytest.mark.terraform, pytest.mark.skipif(not READY, reason=REASON)]
@@ -314,21 +312,8 @@ def test_the_domains_records_are_an_output(plans: Plans) -> None:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_terraform_makes_each_thing_after_what_it_needs(plans: Plans, name: str) -> None:
     planned = ROADS.get(name, name)
-    made, before = requests(plans.plan, planned), waits(plans.plan, planned)
-    addresses = {
-        one.id: made[key].address for one in plans.resources[name] if (key := address_of(one)) is not None
-    }
-    addresses["apis"] = "google_project_service.apis"
-    checked = 0
-    for one in plans.resources[name]:
-        for need in one.needs:
-            # The DNS is set, and a certificate comes, while images are built: in Terraform they need no service.
-            if is_early(one) and need.startswith("service/"):
-                continue
-            if one.id in addresses and need in addresses and addresses[one.id] != addresses[need]:
-                assert addresses[need] in before[addresses[one.id]], f"{one.id} needs {need}"
-                checked += 1
-    assert checked > 15
+    made, before = requests(plans.plan, planned), plans.folder.waits(planned)
+    assert ensure_in_order(plans.resources[name], made, before) > 15
 
 
 def test_until_an_image_is_named_all_is_made_but_the_service_and_who_may_call_it(plans: Plans) -> None:

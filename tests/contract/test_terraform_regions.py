@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,6 @@ from deployment import google_for
 from edges import DOMAIN
 from homeport.export import export
 from homeport.export.graph import OF_EDGE, Things
-from homeport.export.terraform.addresses import is_early
 from homeport.progress import Silent
 from homeport.reconcile import Outputs, Plan, Ref, Resource, apply, make_plan
 from homeport.resources.google.closed_door import ClosedDoor
@@ -24,8 +23,8 @@ from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import Service
 from homeport.targets.cloudrun.in_region import InRegion
 from regions import FIRST, SECOND, InTwoRegions
-from terraform_sent import address_of, sent, told_of
-from terraformed import READY, REASON, Folder, Key, Planned, requests, root_of, unordered, waits
+from terraform_sent import address_of, ensure_in_order, sent, told_of
+from terraformed import READY, REASON, Folder, Key, Planned, requests, root_of, unordered
 
 pytestmark = [pytest.mark.terraform, pytest.mark.skipif(not READY, reason=REASON)]
 THIRD = "asia-southeast1"
@@ -42,8 +41,10 @@ VARIANTS: dict[str, dict[str, Any]] = {  # Any: values of homeport.toml
     "warm": {"scaling": {"warm": ["Mon-Fri 08:00-18:00 Europe/Berlin"]}},
 }
 """By their tables beside `[edge]`."""
-CLOSED, HALF = "closed", "half"
-"""The module of `two` when its load balancer was seen to answer; and when one region has an image alone."""
+CLOSED, HALF, ADDED = "closed", "half", "added"
+"""The module of `two` when its load balancer was seen to answer; when the first region alone has an image; and the first two."""
+UNSERVED = {HALF: (SECOND, THIRD), ADDED: (THIRD,)}
+"""By module: the regions of whose images nothing is known yet."""
 BACK_DOORS = {
     FIRST: "https://home-6qzt42z6ca-ez.a.run.app",
     SECOND: "https://home-6qzt42z6ca-uc.a.run.app",
@@ -104,17 +105,21 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
         resources[name] = one.resources()
         things[name] = Things.of(resources[name], outputs)
     modules = {name: export("terraform", each) for name, each in resources.items()}
-    modules |= {CLOSED: modules["two"], HALF: modules["two"]}
+    modules |= dict.fromkeys((CLOSED, *UNSERVED), modules["two"])
     for name, files in modules.items():
         folder.write(files, name)
     root = root_of(modules, closing={CLOSED: BACK_DOORS[FIRST]})
     # Of the second region its door is closed, too, and of the third as well.
     more = "".join(f'  back_door{_end(region)} = "{BACK_DOORS[region]}"\n' for region in (SECOND, THIRD))
     root = root.replace(f'  source = "./{CLOSED}"\n', f'  source = "./{CLOSED}"\n{more}')
-    # Nothing is known of the images of the regions behind the first.
-    for region in (SECOND, THIRD):
-        root = root.replace(f"  image{_end(region)} = var.{HALF}_image{_end(region)}\n", "")
-        root = root.replace(f'variable "{HALF}_image{_end(region)}" {{\n  type = string\n}}\n', "")
+    for name, region in [(name, region) for name, regions in UNSERVED.items() for region in regions]:
+        image = f"{name}_image{_end(region)}"
+        for said in (
+            f"  image{_end(region)} = var.{image}\n",
+            f'variable "{image}" {{\n  type = string\n}}\n',
+        ):
+            assert said in root
+            root = root.replace(said, "")
     folder.write({"main.tf": root})
     folder.run("get")
     images = {key: value for name in modules for key, value in _images(name, things).items()}
@@ -131,10 +136,10 @@ def _images(name: str, things: dict[str, Things]) -> dict[str, str]:
     """The images of a module, by the root's variables for them."""
     of = things.get(name, things["two"])
     found = {}
-    for region in (of, *of.further):
+    for region in of.regions:
         for image in region.images:
             word = "" if image.id == "image/serving" else f"_image_{image.package}"
-            end = _end(region.region) if region.whole else ""
+            end = _end(region.region) if region.is_further else ""
             reference = region.outputs[image.id]["reference"]
             found[f"{name}{word or ('_image' if end else '')}{end}"] = reference
     return found
@@ -142,11 +147,6 @@ def _images(name: str, things: dict[str, Things]) -> dict[str, str]:
 
 def _end(region: str) -> str:
     return f"_{region.replace('-', '_')}"
-
-
-def _regions(plans: Plans, name: str) -> Iterator[Things]:
-    of = plans.things[name]
-    yield from (of, *of.further)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -158,7 +158,7 @@ def test_what_terraform_would_make_in_all_regions_is_what_up_makes(plans: Plans,
         for one in plans.resources[name]
         if one.kind in OF_EDGE and isinstance(one, RestResource)
     }
-    for region in _regions(plans, name):
+    for region in plans.things[name].regions:
         there = sent(region.own, {**region.outputs, **parts})
         assert not wanted.keys() & there.keys()
         wanted |= there
@@ -201,35 +201,24 @@ def _numbered(value: Any, numbers: dict[str, Ref]) -> Any:  # Any: JSON, with re
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_terraform_makes_each_thing_of_a_region_after_what_it_needs(plans: Plans, name: str) -> None:
-    made, before = plans.made(name), waits(plans.plan, name)
-    checked = 0
-    for region in _regions(plans, name):
-        addresses = {
-            one.id: made[key].address for one in region.resources if (key := address_of(one)) is not None
-        }
-        addresses["apis"] = "google_project_service.apis"
-        for one in region.own:
-            for need in one.needs:
-                if is_early(one) and need.startswith("service/"):
-                    continue
-                if one.id in addresses and need in addresses and addresses[one.id] != addresses[need]:
-                    assert addresses[need] in before[addresses[one.id]], f"{one.id} needs {need}"
-                    checked += 1
-    assert checked > 45
+    made, before = plans.made(name), plans.folder.waits(name)
+    regions = plans.things[name].regions
+    assert sum(ensure_in_order(one.resources, made, before, own=one.own) for one in regions) > 45
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_service_waits_for_that_of_the_region_before_and_who_leads_clients_for_all(
     plans: Plans, name: str
 ) -> None:
-    made, before = plans.made(name), waits(plans.plan, name)
-    chain = [made[("run", region.service.address.path)].address for region in _regions(plans, name)]
+    made, before = plans.made(name), plans.folder.waits(name)
+    chain = [made[("run", region.service.address.path)].address for region in plans.things[name].regions]
     for earlier, later in pairwise(chain):
         assert earlier in before[later]
         assert later not in before[earlier]
     backend = "google_compute_backend_service.edge"
     callers = {each for each in before if ".callers" in each}
-    assert {*chain, *callers - {"google_cloud_run_v2_service_iam_member.callers"}} <= before[backend]
+    assert len(chain) == len(callers) == 3
+    assert {*chain, *callers} <= before[backend]
     # Nothing else of a region waits for another one: repositories and buckets are there before any image is.
     services = {
         made[key].address
@@ -241,27 +230,72 @@ def test_a_service_waits_for_that_of_the_region_before_and_who_leads_clients_for
     assert not [each for each in early if before[each] & services]
 
 
-def test_as_long_as_a_region_has_no_image_clients_are_led_nowhere_and_the_first_serves(plans: Plans) -> None:
-    half, whole = plans.made(HALF), plans.made("two")
-    left_out = whole.keys() - half.keys()
-    regions = {SECOND, THIRD}
-    assert {key[1].split("/")[4] for key in left_out if key[0] == "run"} <= {
-        f"projects/rehearsal/locations/{one}".rpartition("/")[2] for one in regions
+@pytest.mark.parametrize("name", UNSERVED)
+def test_a_region_without_an_image_is_led_to_by_nothing_and_takes_nothing_from_those_that_serve(
+    plans: Plans, name: str
+) -> None:
+    some, whole = plans.made(name), plans.made("two")
+    left_out = {
+        key
+        for key in whole
+        if any(_is_in(region, key[1]) for region in UNSERVED[name])
+        and (key[0] == "run" or "/networkEndpointGroups/" in key[1] or "/backendServices/" in key[1])
     }
-    services = {
-        key[1].split("/")[3 + 1] for key in half if key[0] == "run" and key[1].endswith("/services/home")
+    # Its service and both who may call it; what clients, a proof and a look at that region alone come by.
+    assert len(left_out) == (1 + 2 + 3 + 2) * len(UNSERVED[name])
+    assert whole.keys() - some.keys() == left_out
+    lead = [key for key in some if key[1].endswith(("/backendServices/home-edge", "/urlMaps/home-edge"))]
+    for key in some:
+        body = _without(whole[key].body, UNSERVED[name]) if key in lead else whole[key].body
+        assert some[key].body == body
+    (serving, ways) = [some[key].body for key in sorted(lead)]
+    regions = [region.region for region in plans.things["two"].regions]
+    assert [one["group"].split("/")[-3] for one in serving["backends"]] == [
+        region for region in regions if region not in UNSERVED[name]
+    ]
+    assert not [region for region in UNSERVED[name] if region in str(ways)]
+
+
+def _without(value: Any, regions: tuple[str, ...]) -> Any:  # Any: JSON
+    """A body without the parts of lists that lead to one of these regions alone."""
+    if isinstance(value, dict):
+        return {key: _without(inner, regions) for key, inner in value.items()}
+    if not isinstance(value, list):
+        return value
+    return [
+        _without(one, regions)
+        for one in value
+        if not (isinstance(one, dict) and any(_is_in(region, said) for region in regions for said in one.values()))
+    ]  # fmt: skip
+
+
+def _is_in(region: str, said: Any) -> bool:  # Any: JSON
+    """Whether a text names what is in a region, or is for it alone."""
+    return isinstance(said, str) and (f"/{region}/" in said or said.endswith(f"-{region}"))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_what_is_said_of_grants_stands_where_it_is_true(plans: Plans, name: str) -> None:
+    said = {
+        "Clients are led to a region": "google_compute_backend_service",
+        "the first instance would not start": "google_cloud_run_v2_service",
+        "the first call of another service would be refused": "google_cloud_run_v2_service",
     }
-    assert services == {FIRST}
-    assert not [key for key in half if "/backendServices/" in key[1] or "/networkEndpointGroups/" in key[1]]
-    assert [key for key in half if key[1].endswith("/addresses/home-edge")], "the DNS can be set meanwhile"
-    assert {key[0] for key in left_out} == {"run", "compute"}
+    text = "\n".join(file.read_text() for file in sorted((plans.folder.path / name).glob("*.tf")))
+    blocks = re.findall(r'^resource "(\w+)" "\w+" \{$(.*?)^\}$', text, re.DOTALL | re.MULTILINE)
+    for words, kind in said.items():
+        assert text.count(words) == sum(words in body for each, body in blocks if each == kind)
+    assert text.count("Clients are led to a region") == 1
+    # The service of each region comes after a grant to read its weights; the agent's after one to call the model's.
+    assert text.count("the first instance would not start") == 3
+    assert text.count("the first call of another service") == (name == "tables")
 
 
 def test_once_its_edge_answers_the_services_of_all_regions_are_closed_as_up_closes_them(plans: Plans) -> None:
     opened, closed = plans.made("two"), plans.made(CLOSED)
     changed = {key for key in closed if closed[key].body != opened[key].body}
     doors = {}
-    for region in _regions(plans, "two"):
+    for region in plans.things["two"].regions:
         (door,) = [one for one in region.own if isinstance(one, ClosedDoor)]
         doors[("run", door.path)] = door, BACK_DOORS[region.region]
     assert changed == doors.keys()
@@ -287,7 +321,7 @@ def test_the_files_are_as_terraform_would_format_them_and_the_domain_has_one_set
 
 def test_each_region_has_a_key_of_its_own(plans: Plans) -> None:
     made = plans.made("encrypted")
-    for region in _regions(plans, "encrypted"):
+    for region in plans.things["encrypted"].regions:
         key = KEY.replace("{region}", region.region)
         assert made[("run", region.service.address.path)].body["template"]["encryptionKey"] == key
         kept = [
@@ -300,6 +334,8 @@ def test_each_region_has_a_key_of_its_own(plans: Plans) -> None:
 
 
 def test_the_door_of_the_domain_is_that_of_every_region(plans: Plans) -> None:
-    services = [one for region in _regions(plans, "two") for one in region.own if isinstance(one, Service)]
+    services = [
+        one for region in plans.things["two"].regions for one in region.own if isinstance(one, Service)
+    ]
     bodies = [plans.made("two")[("run", one.address.path)].body for one in services]
     assert [body["customAudiences"] for body in bodies] == [[f"https://{DOMAIN}"]] * 3

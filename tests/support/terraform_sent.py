@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from homeport.export.graph import OF_EDGE, ResourceKind
+from homeport.export.terraform.addresses import is_early
 from homeport.google.call import self_link
 from homeport.reconcile import Outputs, Resource, resolve
 from homeport.resources.google.apis import Apis
@@ -22,7 +23,7 @@ from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import OPEN
-from terraformed import ADDRESS, Key, number_of
+from terraformed import ADDRESS, Key, Planned, number_of
 
 Table = dict[str, Any]  # Any: JSON
 
@@ -46,6 +47,29 @@ def address_of(one: Resource) -> Key | None:
         return ("storage", f"storage/v1/b/{one.bucket}/o/{one.name}")
     assert isinstance(one, Apis | ContainerImage | MirroredImage | StoredWeights | Release | ClosedDoor)
     return None
+
+
+def ensure_in_order(
+    resources: Sequence[Resource],
+    made: Mapping[Key, Planned],
+    before: Mapping[str, set[str]],
+    *,
+    own: Sequence[Resource] | None = None,
+) -> int:
+    """Fail where Terraform does not make something, by default anything, after what it needs. Returns how many needs there are."""
+    addresses = {one.id: made[key].address for one in resources if (key := address_of(one)) is not None}
+    addresses["apis"] = "google_project_service.apis"
+    needs = [
+        (one.id, need)
+        for one in (resources if own is None else own)
+        for need in one.needs
+        # The DNS is set, and a certificate comes, while images are built: in Terraform they need no service.
+        if not (is_early(one) and need.startswith("service/"))
+        if one.id in addresses and need in addresses and addresses[one.id] != addresses[need]
+    ]
+    for id_, need in needs:
+        assert addresses[need] in before[addresses[id_]], f"{id_} needs {need}"
+    return len(needs)
 
 
 def sent(resources: Sequence[Resource], outputs: Outputs) -> dict[Key, Any]:  # Any: JSON

@@ -8,8 +8,9 @@ import re
 import shutil
 import subprocess
 import zlib
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,35 @@ class Folder:
         self.run("plan", "-input=false", "-no-color", "-out=planned", variables=variables)
         found: Json = self.run("show", "-json", "planned").json
         return found
+
+    def waits(self, module: str) -> dict[str, set[str]]:
+        """By address of a block of a module: all that Terraform makes before it, as its own graph says."""
+        start = f"module.{module}."
+        direct: dict[str, set[str]] = {
+            one.removeprefix(start): set() for one in self._nodes if one.startswith(start)
+        }
+        for later, earlier in self._edges:
+            if later.startswith(start):
+                direct[later.removeprefix(start)].add(earlier.removeprefix(start))
+
+        def closed(address: str, seen: frozenset[str]) -> set[str]:
+            new = direct[address] - seen
+            return new.union(*(closed(each, seen | new) for each in new))
+
+        return {address: closed(address, frozenset((address,))) for address in direct}
+
+    @cached_property
+    def _graph(self) -> str:
+        # The JSON of a plan does not name what a `dynamic` block refers to.
+        return self.run("graph").out
+
+    @property
+    def _nodes(self) -> list[str]:
+        return re.findall(r'^ *"([^"]+)" \[label=', self._graph, re.MULTILINE)
+
+    @property
+    def _edges(self) -> list[tuple[str, str]]:
+        return re.findall(r'^ *"([^"]+)" -> "([^"]+)";$', self._graph, re.MULTILINE)
 
 
 def number_of(kind: str, name: str, key: str, place: str = "") -> int:
@@ -130,28 +160,6 @@ def requests(plan: Json, module: str) -> dict[Key, Planned]:
         made[key] = Planned(f"{one['type']}.{one['name']}", body)
         values.done()
     return made
-
-
-def waits(plan: Json, module: str) -> dict[str, set[str]]:
-    """By address of a block: all that Terraform makes before it."""
-    resources = plan["configuration"]["root_module"]["module_calls"][module]["module"]["resources"]
-    direct = {one["address"]: {*_references(one), *one.get("depends_on", ())} for one in resources}
-
-    def closed(address: str, seen: frozenset[str]) -> set[str]:
-        new = {each for each in direct if each in direct[address] and each not in seen}
-        return new.union(*(closed(each, seen | new) for each in new))
-
-    return {address: closed(address, frozenset((address,))) for address in direct}
-
-
-def _references(value: Any) -> Iterator[str]:  # Any: JSON
-    if isinstance(value, Mapping):
-        yield from value.get("references", ())
-        for inner in value.values():
-            yield from _references(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _references(inner)
 
 
 class Values:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from homeport.export.builds import builds
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform import edge, service, variables
 from homeport.export.terraform.addresses import Addresses, is_early
+from homeport.export.terraform.edge_regions import ADDRESS
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import FoundationBlocks
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
+from homeport.export.terraform.service import named_callers
 from homeport.export.terraform.steps import build_file, opening
 from homeport.export.terraform.tables import AGENT, GUARD, OBSERVE
 from homeport.export.terraform.tables import KNOWS as TABLES
 from homeport.export.text import head
 from homeport.reconcile import Resource
 from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.load_balancer import Backend
 from homeport.resources.google.service import Service
 
 KNOWS: frozenset[str] = frozenset(
@@ -43,9 +45,9 @@ NETWORK: frozenset[str] = frozenset(
 )
 _CALLERS = "google_cloud_run_v2_service_iam_member."
 _GRANTED = "Nothing refers to a grant, and without it the first instance would not start."
+_CALLS = "Nothing refers to a grant, and without it the first call of another service would be refused."
 _CALLED = "Clients are led to a region once those whom the file names may call it."
 _IN_TURN = "Region by region: one that does not become ready keeps those behind it as they are."
-_ADDRESS = re.compile(r"\bgoogle_\w+\.\w+")
 
 
 def files(things: Things) -> dict[str, str]:
@@ -70,7 +72,7 @@ def files(things: Things) -> dict[str, str]:
     short = head("terraform")
     written = {name: f"{heads.get(name, short)}\n{text}" for name, text in sorted(texts.items())}
     note = "As `homeport up` submits it: gcloud builds submit --no-source --region={} --config={}"
-    for region in (things, *things.further):
+    for region in things.regions:
         for build in builds(region):
             file = build_file(region, build)
             written[file] = head("terraform", note.format(build.thing.region, file)) + build.yaml
@@ -144,7 +146,7 @@ class _Ordered:
 
     def _waiting(self, resource: Resource, block: Block) -> Block:
         address = self._addresses.of(resource)
-        referred = set(_ADDRESS.findall(to_hcl([block]))) - {address}
+        referred = set(ADDRESS.findall(to_hcl([block]))) - {address}
         reached = self._closed(referred)
         needed = {
             needed_address
@@ -152,6 +154,9 @@ class _Ordered:
             if not (is_early(resource) and isinstance(self._things.by_id(need), Service))
             if (needed_address := self._addresses.known(need)) is not None
         }
+        if isinstance(resource, Backend) and any(each.startswith(_CALLERS) for each in needed):
+            # Of a further region `up` makes them before; the first one's, only as its service is released.
+            needed |= {self._addresses.of(each) for each in named_callers(self._things, self._things.service)}
         if self._service_before and resource is self._things.service:
             needed.add(self._service_before)
         wanting = sorted(needed - reached)
@@ -163,13 +168,17 @@ class _Ordered:
         if not waits:
             return block
         depends = [Attribute("depends_on", [Code(each) for each in waits])]
-        return replace(block, body=(*block.body, *self._why(waits), *depends))
+        return replace(block, body=(*block.body, *self._why(resource, waits), *depends))
 
-    def _why(self, waits: list[str]) -> list[Item]:
-        """Return what to say of some things that are waited for."""
+    def _why(self, resource: Resource, waits: list[str]) -> list[Item]:
+        """Return what to say of some things that a resource waits for."""
         granted = [each for each in waits if "_iam_member." in each]
         called = [each for each in granted if each.startswith(_CALLERS)]
-        notes = [_GRANTED] if len(granted) > len(called) else [_CALLED] if called else []
+        notes: list[str] = []
+        if isinstance(resource, Service):
+            notes = [_GRANTED] if len(granted) > len(called) else [_CALLS] if called else []
+        elif isinstance(resource, Backend) and called:
+            notes = [_CALLED]
         notes += [_IN_TURN] if self._service_before in waits else []
         return [Note(note) for note in notes]
 

@@ -19,6 +19,7 @@ from homeport.export.terraform.addresses import (
 )
 from homeport.export.terraform.bodies import clean_up, upstream
 from homeport.export.terraform.edge import counted
+from homeport.export.terraform.edge_regions import once_served
 from homeport.export.terraform.hcl import (
     Attribute,
     Block,
@@ -31,7 +32,7 @@ from homeport.export.terraform.hcl import (
     joined,
 )
 from homeport.export.terraform.tables import KNOWS as TABLES
-from homeport.export.terraform.variable_names import unset, unset_anywhere
+from homeport.export.terraform.variable_names import unset
 from homeport.resources.google.apis import Apis
 from homeport.resources.google.dns import RecordSet
 from homeport.resources.google.iam_binding import Grant
@@ -56,10 +57,9 @@ class FoundationBlocks:
         arguments = make(self._addresses, one, body) if make else KNOWS[one.kind](self, one, body)
         body.done()
         if one.kind in OF_EDGE:
-            arguments = [*counted(one, unset_anywhere(self._things)), *(arguments or ())]
+            arguments = once_served(self._things, self._addresses, one, arguments or [])
         elif is_counted(one):
-            told = unset(self._things, told_of(self._things, one))
-            arguments = [*counted(one, told), *(arguments or ())]
+            arguments = [*counted(one, unset(self._things, told_of(self._things, one))), *(arguments or ())]
         return [] if arguments is None else [self._block(one, arguments)]
 
     def _block(self, resource: Any, body: list[Item]) -> Block:  # Any: a resource

@@ -21,7 +21,7 @@ VALUES = "image.auto.tfvars"
 
 def build_file(region: Things, build: ExportedBuild) -> str:
     """Return the name of the file with a build: in a folder of its name that of a further region."""
-    return f"{region.region}/{build.file}" if region.whole else build.file
+    return f"{region.region}/{build.file}" if region.is_further else build.file
 
 
 def opening(things: Things) -> str:
@@ -72,12 +72,13 @@ def _notes(things: Things) -> list[str]:
 def _regions_notes(things: Things) -> list[str]:
     if not things.further:
         return []
-    order = ", then ".join(each.region for each in (things, *things.further))
+    order = ", then ".join(each.region for each in things.regions)
     return [
         (
             f"The services of the regions are made and changed one after another: {order}. Where one does not become ready, those behind it "
             "stay as they are; all else is in no order of regions, since Terraform has none. Nothing proves a region before the next one "
-            "changes, nor before clients are led to it. The load balancer is made once the images of all regions are named."
+            "changes, nor before clients are led to it. The load balancer is made once the first region's images are named; to a further region it "
+            "leads from that one's own on, so that one that is added leaves what serves as it is."
         )
     ]
 
@@ -101,7 +102,7 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
     project, left = things.project, left_behind(things.everywhere)
     submitted = [
         f"gcloud builds submit --no-source --project={project} --region={build.thing.region} --config={build_file(region, build)}"
-        for region in (things, *things.further)
+        for region in things.regions
         for build in builds(region)
     ]
     first = "Everything but the service. Terraform cannot switch on the very API that it asks for projects, in a new project:"
@@ -134,14 +135,14 @@ def _written(things: Things) -> list[str]:
     """Return the commands that write what was built."""
     values = [
         (image_variable(region, image), region, Ref(image.id, "reference"))
-        for region in (things, *things.further)
+        for region in things.regions
         for image in region.images
         if image in region.own
     ]
     # The same weights lie in each region.
     stored = [
         ("weights_digest", region, ref)
-        for region in (things, *things.further)
+        for region in things.regions
         for ref in (Ref(weights.id, "digest") for weights in region.all(StoredWeights))
         if not region.known(ref)
     ]
@@ -163,7 +164,7 @@ def _closing(things: Things) -> list[tuple[str, list[str]]]:
         f"[edge] leaves homeport.toml: remove {edge.CLOSING} and apply. Where nothing is written the service tells no address, since `up` "
         f"has closed it: its annotation {BACK_DOOR} has the one that {edge.CLOSING} wants."
     )
-    ends = [suffix(each) for each in (things, *things.further)]
+    ends = [suffix(each) for each in things.regions]
     # An empty one would open what is closed.
     asked = " && ".join(f'url{end}=$(terraform output -raw url{end}) && [ -n "$url{end}" ]' for end in ends)
     lines, urls = (

@@ -13,7 +13,7 @@ from homeport.resources.google.service import Service
 
 def suffix(things: Things) -> str:
     """Return what the names of a further region's blocks, variables and outputs end with; '' in the first."""
-    return f"_{word(things.region)}" if things.whole else ""
+    return f"_{word(things.region)}" if things.is_further else ""
 
 
 def word(text: str) -> str:
@@ -47,17 +47,7 @@ def images_of(things: Things, service: Service) -> list[str]:
 
 def unset(things: Things, service: Service) -> str:
     """Return the condition under which a service is not made yet."""
-    return _none_of(images_of(things, service))
-
-
-def unset_anywhere(things: Things) -> str:
-    """Return the condition under which what leads clients to the model is not made yet: in some region nothing serves it."""
-    regions = (things, *things.further)
-    return _none_of([image for region in regions for image in images_of(region, region.service)])
-
-
-def _none_of(images: list[str]) -> str:
-    return " || ".join(f"{image} == null" for image in dict.fromkeys(images)) or "false"
+    return " || ".join(f"{image} == null" for image in images_of(things, service)) or "false"
 
 
 def key_of(things: Things) -> Code:
@@ -78,6 +68,5 @@ __all__ = [
     "opened",
     "suffix",
     "unset",
-    "unset_anywhere",
     "word",
 ]

@@ -58,7 +58,7 @@ def versions() -> list[Item]:
 
 def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
     """Return the variables; those that only some deployments have where `used`, the text of the rest, refers to them."""
-    regions = (things, *things.further)
+    regions = things.regions
     blocks = [
         _variable(
             "project", "The project that all of it is in. The builds name it, too.", default=things.project
@@ -119,11 +119,9 @@ def shared(things: Things) -> list[Item]:
 
 def outputs(things: Things, addresses: Addresses) -> list[Item]:
     """Return the outputs: what is asked of the module most."""
-    regions = [
-        (things, addresses),
-        *((each, addresses.in_region(each.region)) for each in things.further),
+    of_regions = [
+        output for each in things.regions for output in _in_region(each, addresses.in_region(each.region))
     ]
-    of_regions = [output for each, there in regions for output in _in_region(each, there)]
     records = [code.text for code in edge.records(things, addresses)]
     dns = [_output("dns", "What the domain's DNS must say.", Code(f"concat({', '.join(records)})"))] if records else []  # fmt: skip
     return [*of_regions, *dns]
@@ -187,7 +185,7 @@ _WEIGHTS = "The digest that the weights' manifest tells, for the revision's anno
 def _image(things: Things, image: ContainerImage | MirroredImage) -> Block:
     name = image_variable(things, image)
     known = things.known(Ref(image.id, "reference")) or None
-    where = f" in {things.region}" if things.whole else ""
+    where = f" in {things.region}" if things.is_further else ""
     description = (
         f"The image that serves{where}, by digest; see image.auto.tfvars in main.tf. Until it is set, all is made but the "
         "service: the build needs the rest first."
