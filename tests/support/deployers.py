@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,33 @@ _MOST = 8
 _UPS: OrderedDict[tuple[type, bytes, str], CopiedUp] = OrderedDict()
 """What first `up`s came to, by the kind of deployer, how it was before and the file; the last few, since tests of one kind
 follow each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPlan:
+    """The plan that was applied; unpacked into two, also the one after it, for which all that is live is read once more."""
+
+    plan: Plan
+    planned_again: Callable[[], Plan]
+
+    def __iter__(self) -> Iterator[Plan]:
+        yield self.plan
+        yield self.planned_again()
+
+
+def applied(targeted: Callable[[], Awaitable[CloudRunTarget]]) -> AppliedPlan:
+    """Apply what a target comes to."""
+
+    async def planned() -> Plan:
+        target = await targeted()
+        return await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+
+    async def work() -> Plan:
+        plan = await planned()
+        await apply(plan, Silent())
+        return plan
+
+    return AppliedPlan(act(work()), lambda: act(planned()))
 
 
 class Deployer:
@@ -84,18 +113,14 @@ class Deployer:
             }
         )
 
-    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> tuple[Plan, Plan]:
+    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> AppliedPlan:
         """The plan that was applied, and the one after it."""
         chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
 
-        async def work() -> tuple[Plan, Plan]:
-            google = google_for(self.cloud)
-            target = await self.finished(self.target(google, chosen, wanted, canary=canary))
-            plan = await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
-            await apply(plan, Silent())
-            return plan, await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+        async def targeted() -> CloudRunTarget:
+            return await self.finished(self.target(google_for(self.cloud), chosen, wanted, canary=canary))
 
-        return act(work())
+        return applied(targeted)
 
     def deployed(self, wanted: spec.Spec) -> None:
         """

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cloud import act
-from deployers import Deployer
+from deployers import AppliedPlan, Deployer
 from deployment import google_for
 from homeport import spec
 from homeport.google import Google
@@ -119,7 +119,7 @@ class WithEdge(Deployer):
     ) -> CloudRunTarget:
         return self.behind_edge(super().target(google, chosen, wanted, canary=canary))
 
-    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> tuple[Plan, Plan]:
+    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> AppliedPlan:
         edge = wanted.edge
         if edge is not None:
             self.found = act(find_backends(google_for(self.cloud), edge, "europe-west4"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from caching import Keeping
 from cloud import act
-from deployers import Deployer
+from deployers import AppliedPlan, Deployer, applied
 from deployment import google_for
 from edges import DOMAIN, WithEdge
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
@@ -18,7 +18,7 @@ from homeport import spec
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.reconcile import Plan, apply, make_plan
+from homeport.reconcile import Plan, make_plan
 from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.marks import TEMPLATE
@@ -103,17 +103,13 @@ class InTwoRegions(WithEdge):
     def _chosen(self, wanted: spec.Spec) -> ResolvedModel:
         return self._known[wanted.cloudrun.region if wanted.cloudrun else FIRST]
 
-    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> tuple[Plan, Plan]:
+    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> AppliedPlan:
         chosen = self._choose(wanted)
 
-        async def work() -> tuple[Plan, Plan]:
-            google = google_for(self.cloud)
-            target = self.target(google, chosen, wanted, canary=canary)
-            plan = await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
-            await apply(plan, Silent())
-            return plan, await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+        async def targeted() -> CloudRunTarget:
+            return self.target(google_for(self.cloud), chosen, wanted, canary=canary)
 
-        return act(work())
+        return applied(targeted)
 
     def _choose(self, wanted: spec.Spec) -> ResolvedModel:
         regions = wanted.edge.regions if wanted.edge else ()

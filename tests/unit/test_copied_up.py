@@ -13,10 +13,9 @@ import pytest
 
 import deployers
 from cloud import things
-from deployers import Deployer
+from deployers import AppliedPlan, Deployer
 from edges import WithEdge
 from homeport import spec
-from homeport.reconcile import Plan
 from homeport.resources.google.traffic import shares
 
 _HASH = type(hashlib.md5(usedforsecurity=False))
@@ -28,7 +27,7 @@ class Counted(Deployer):
 
     ups = 0
 
-    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> tuple[Plan, Plan]:
+    def up(self, wanted: spec.Spec, *, canary: tuple[int, ...] = ()) -> AppliedPlan:
         Counted.ups += 1
         return super().up(wanted, canary=canary)
 
@@ -71,7 +70,7 @@ def test_what_is_copied_is_as_up_left_it_and_up_is_done_once(engine: str) -> Non
     assert Counted.ups == 1
     assert standing(second) == left
     assert (second.proven, second.asked) == (first.proven, first.asked) != ([], [])
-    plan, _ = second.up(second.wanted())
+    plan = second.up(second.wanted()).plan
     assert plan.pending == ()
     _, after = second.up(second.wanted(parallel=2))
     assert after.pending == ()

@@ -163,7 +163,7 @@ def test_a_caller_that_is_an_account_of_the_endpoints_own_needs_nothing_that_the
 def test_a_service_of_that_name_which_is_not_homeports_stays(deployer: WithAgentTable) -> None:
     deployer.deployed(deployer.with_table(tools=["calculator"]))
     deployer.agent["labels"] = {"made-by": "somebody"}
-    plan, _ = deployer.up(deployer.wanted())
+    plan = deployer.up(deployer.wanted()).plan
     assert "service/home-agent" not in [action.resource.id for action in plan.pending]
     assert deployer.agent
 

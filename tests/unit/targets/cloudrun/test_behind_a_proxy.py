@@ -109,7 +109,7 @@ def test_who_comes_in_under_a_condition_is_granted_nothing_more_and_the_plan_say
         {"role": ACCESSOR, "members": [ROBOT]},
     ]
     deployer.cloud.access.set_policy("iap", WEB, {"version": 3, "bindings": bindings})
-    plan, _ = deployer.up(deployer.through(TEAM, ROBOT))
+    plan = deployer.up(deployer.through(TEAM, ROBOT)).plan
     assert not plan.pending
     assert deployer.cloud.access.policy("iap", WEB)["bindings"] == bindings
 

@@ -329,7 +329,7 @@ def test_a_gpu_in_preview_goes_up_as_beta_and_once_it_is_ga_nothing_is_to_be_don
     assert deployer.service["template"]["nodeSelector"] == {"accelerator": "nvidia-rtx-pro-6000"}
     assert deployer.service["launchStage"] == "BETA"
     deployer.service["launchStage"] = "GA"  # As Google reads it where nothing is in preview any more.
-    again, _ = deployer.up(wanted)
+    again = deployer.up(wanted).plan
     assert again.pending == ()
 
 

@@ -70,7 +70,7 @@ def test_a_load_balancer_that_is_as_wanted_stays_no_difference_however_google_sa
             kept.body = as_others_of_google_say_it(collection, kept.body)
             changed.add(collection)
     assert {"backendServices", "urlMaps", "targetHttpsProxies", "forwardingRules", "addresses"} <= changed
-    plan, _ = deployer.up(wish)
+    plan = deployer.up(wish).plan
     assert {one.resource.id: one.changes for one in plan.pending} == {}
 
 
@@ -84,5 +84,5 @@ def test_a_load_balancer_that_leads_nowhere_any_more_is_a_difference(tmp_path: P
         if kept.name.endswith("/global/backendServices/home-edge")
     ]
     main.body = {**main.body, "backends": []}
-    plan, _ = deployer.up(wish)
+    plan = deployer.up(wish).plan
     assert [one.resource.id for one in plan.pending] == ["backend-service/home-edge"]

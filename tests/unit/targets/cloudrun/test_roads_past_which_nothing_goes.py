@@ -85,7 +85,7 @@ def test_a_former_name_is_dropped_by_the_next_up_and_the_way_back_is_refused_the
     google = google_for(deployer.cloud)
     fit = WayBack(google=google, names=target.names, guard=None, road=wanted.guard)
     act(fit.ensure_fit(revision.body))  # Its name is still there.
-    plan, _ = deployer.up(wanted)
+    plan = deployer.up(wanted).plan
     assert [one.resource.kind for one in plan.pending] == ["traffic extension"]
     assert former not in named(deployer)
     with pytest.raises(StateError, match=f"does not name {former}"):

@@ -33,7 +33,7 @@ def test_targets_are_in_the_body_and_a_change_of_them_alone_is_a_change() -> Non
         "concurrencyUtilization": 0.8,
         "cpuUtilization": 0.0,
     }
-    changed, _ = deployer.up(scaled(deployer, **{**TABLE, "target_concurrency": 0.6}))
+    changed = deployer.up(scaled(deployer, **{**TABLE, "target_concurrency": 0.6})).plan
     assert changed.pending
     assert deployer.service["template"]["scaling"]["concurrencyUtilization"] == 0.6
 
