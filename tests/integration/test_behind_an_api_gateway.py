@@ -57,6 +57,8 @@ def cloud(user: User, tmp_path: Path) -> Iterator[WithKeys]:
         yield WithKeys(user, rehearsal)
 
 
+@pytest.mark.long
+@pytest.mark.lasts(30)
 def test_clients_come_with_keys_until_they_are_no_clients_and_nothing_is_left(cloud: WithKeys) -> None:
     cloud.user.write(FILE + EDGE + ELSEWHERE)
     plan = cloud.run("plan", "--json").json

@@ -36,6 +36,8 @@ def test_a_person_is_told_before_anything_is_made_that_no_browser_proves_a_revis
     assert "HOMEPORT_IMPERSONATE" in refused.err + refused.out
 
 
+@pytest.mark.long
+@pytest.mark.lasts(45)
 def test_who_is_named_comes_in_by_what_an_account_signs_and_nobody_else(cloud: ThroughIap) -> None:
     cloud.user.write(GUARDED)
     plan = cloud.run("plan", "--json").json
@@ -84,6 +86,8 @@ def test_who_is_named_comes_in_by_what_an_account_signs_and_nobody_else(cloud: T
     assert cloud.run("plan", "--json").json["changes_pending"] is False
 
 
+@pytest.mark.long
+@pytest.mark.lasts(25)
 def test_down_takes_out_who_came_in_before_the_service_goes(cloud: ThroughIap) -> None:
     cloud.user.write(GUARDED)
     cloud.run("up", "--yes")

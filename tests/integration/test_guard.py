@@ -83,6 +83,8 @@ def test_a_guarded_endpoint_answers_refuses_attacks_and_keeps_its_engine_to_itse
     assert all_of(user) == []
 
 
+@pytest.mark.long
+@pytest.mark.lasts(30)
 def test_a_shell_without_the_variables_of_spans_plans_nothing_new_and_rolls_back(user: User) -> None:
     nobody = "http://127.0.0.1:9"
     observed = f"{GUARDED}[observe]\ntraces = true\n"

@@ -108,6 +108,8 @@ def test_an_engine_that_was_killed_with_its_supervisor_is_seen_and_mended(served
     assert pid(served) != before
 
 
+@pytest.mark.long
+@pytest.mark.lasts(20)
 def test_an_engine_that_hangs_is_restarted(served: User) -> None:
     before = pid(served)
     os.kill(before, signal.SIGSTOP)
