@@ -13,7 +13,7 @@ from homeport import names
 from homeport.errors import SpecError, WeightsError
 from homeport.own_path import expanded, is_there
 from homeport.progress import Progress
-from homeport.weights import checkpoint, other_content
+from homeport.weights import checkpoint, other_content, settings_files
 from homeport.weights.checkpoint import ensure_leads_somewhere, is_dangling
 from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.selection import IN_ITS_PLACE, choose, is_part
@@ -121,26 +121,11 @@ def _ensure_content(path: Path, size: int) -> None:
         begins = file.read(other_content.MOST_BYTES) if size < _MOST_POINTER else b""
     if other_content.told(begins) is other_content.POINTER:
         raise other_content.POINTER.refusal(str(path))
-    if not size and path.suffix in {".json", ".model"}:
+    read_by_servers = settings_files.is_read(path)
+    if not size and (read_by_servers or path.suffix == ".model"):
         raise WeightsError(f"{path} is empty", hint="fetch the model's files again")
-    if path.suffix == ".json":
-        _ensure_closed(path, size)
-
-
-def _ensure_closed(path: Path, size: int) -> None:
-    """Raise `WeightsError` for JSON that is none or cut short, by its ends alone: a tokenizer has 30 MB, and each plan looks at it."""
-    with path.open("rb") as file:
-        begin = file.read(other_content.MOST_BYTES)
-        file.seek(max(0, size - other_content.MOST_BYTES))
-        end = file.read().rstrip()[-1:]
-    begins = begin.lstrip()[:1]
-    if (begins, end) in {(b"{", b"}"), (b"[", b"]")}:
-        return
-    known = other_content.told(begin)
-    told = f"is {known.what}" if known else "is cut short" if begins in {b"{", b"["} else "is no JSON"
-    raise WeightsError(
-        f"{path} {told}, and no server reads it", hint=known.do if known else "fetch the model's files again"
-    )
+    if read_by_servers:
+        settings_files.ensure_whole(path, size)
 
 
 def read(source: str, base: Path) -> FileSource:

@@ -1,0 +1,80 @@
+"""Settings and words that arrived whole are taken, whatever white space they end with; what is cut short or none is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from homeport.errors import WeightsError
+from homeport.weights.settings_files import ensure_whole, is_read
+from homeport.weights.sources.file import FileSource
+from places import TAUGHT_FOLDER
+
+READ = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json",
+    "special_tokens_map.json", "preprocessor_config.json", "model.safetensors.index.json", "adapter_config.json",
+)  # fmt: skip
+LARGE = json.dumps({str(number): "x" * 90 for number in range(20_000)})
+WHOLE = (
+    "{}",
+    '{"a": 1}' + "\n" * 70,
+    "\n\n" + "[1]" + " " * 9000,
+    "null",
+    "3",
+    '"x"',
+    '{"a": [1, {"b": 2}]}',
+    LARGE,
+    LARGE + "\n" * 9000,
+)
+CUT = ('{"a":{"b":1}', '{"a": 1', '{"a": "x', "[1, 2", "[", LARGE[:-1], LARGE[:-1] + "\n" * 9000)
+
+
+def judged(path: Path, text: str) -> None:
+    path.write_text(text)
+    ensure_whole(path, path.stat().st_size)
+
+
+@pytest.mark.parametrize("text", WHOLE, ids=lambda text: text[:12])
+def test_json_that_is_whole_is_taken(text: str, tmp_path: Path) -> None:
+    judged(tmp_path / "config.json", text)
+
+
+@pytest.mark.parametrize("text", CUT, ids=lambda text: text[:12])
+def test_json_that_is_cut_short_is_told_as_that(text: str, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"config\.json is cut short, and no server reads it"):
+        judged(tmp_path / "config.json", text)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"not found", "is no JSON"), (b'{"a": 1}}', "is no JSON"), (b"\xef\xbb\xbf{}", "begins with a byte order mark"),
+        (b'{"a": "\xff"}', "is no text in UTF-8"), (b"  \n", "is empty"), (b"[" * 200_000, "is nested too deep"),
+        (b"<!doctype html>", "is a web page"), (b"x" * (2 << 20), "is no JSON"), (b" " * (2 << 20), "is no JSON"),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_is_no_json_is_told_as_what_it_is(content: bytes, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=told) as error:
+        ensure_whole(path, len(content))
+    assert error.value.hint
+
+
+def test_only_what_a_server_reads_is_held_to_it(tmp_path: Path) -> None:
+    for name in READ:
+        assert is_read(tmp_path / name), name
+    folder = Path(shutil.copytree(TAUGHT_FOLDER, tmp_path / "m"))
+    for name, text in (("my_notes.json", "{ todo"), ("trainer_state.json", ""), ("results.json", "none")):
+        assert not is_read(folder / name)
+        (folder / name).write_text(text)
+    (folder / "generation_config.json").write_text('{"top_k": 5}' + "\n" * 70)
+    pin = FileSource(folder).pin("safetensors")
+    assert {"my_notes.json", "generation_config.json"} <= {file.path for file in pin.files}
+    (folder / "generation_config.json").write_text('{"a":{"b":1}')
+    with pytest.raises(WeightsError, match=r"generation_config\.json is cut short"):
+        FileSource(folder).pin("safetensors")
