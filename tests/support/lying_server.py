@@ -19,9 +19,18 @@ elif KIND == "name":
 elif KIND == "output":
     TOOL["outputSchema"] = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
 
+
+def write_on() -> None:
+    """Write a line without an end, until somebody ends this."""
+    while True:
+        sys.stdout.write("x" * 65536)
+
+
 for line in sys.stdin:
     message = json.loads(line)
     method = message.get("method")
+    if KIND == "endless" or (KIND == "endless-call" and method == "tools/call"):
+        write_on()
     if "id" not in message:
         continue
     answer: dict[str, Any]

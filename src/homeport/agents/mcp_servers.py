@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import shlex
 import tempfile
@@ -20,6 +21,8 @@ from homeport.secret import Secret
 if TYPE_CHECKING:
     from mcp import Client
 
+    from homeport.agents.bounded_answers import AnswerBound
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What OpenAI's API takes as the name of a tool."""
 _CONNECT_WITHIN_S = 30.0
@@ -35,6 +38,29 @@ class McpServer:
     token: Secret
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BegunServer:
+    name: str
+    """Its address or its command."""
+    token: Secret | None
+    log: TextIO
+    """What it writes to its standard error: a terminal must not see it unescaped."""
+    bound: AnswerBound
+
+    def gone(self, fault: str, error: BaseException) -> NetworkError:
+        """Return what is said where it does not answer any more."""
+        cause = _find_cause(error)
+        why = self.bound.passed or str(cause) or type(cause).__name__
+        self.log.flush()
+        self.log.seek(0)
+        last = self.log.read()[-400:].strip()
+        wrote = f"; it wrote: {last}" if last else ""
+        return NetworkError(
+            f"the MCP server {self.name} {fault}: {why}{wrote}",
+            hint="start the server by itself to see what is wrong with it, or leave it out",
+        )
+
+
 @asynccontextmanager
 async def opened(servers: Sequence[str | McpServer], *, answer_within_s: float) -> AsyncIterator[list[Tool]]:
     """
@@ -43,16 +69,19 @@ async def opened(servers: Sequence[str | McpServer], *, answer_within_s: float) 
     All of them may change something, whatever the server says: only the user can know that one does not. Raises
     `NetworkError` for a server that cannot be reached or begun, `SpecError` for one whose tools are described wrongly.
     """
-    try:
-        async with AsyncExitStack() as stack:
-            tools: list[Tool] = []
-            for server in servers:
-                log = _log(stack)
-                client = await _connected(stack, server, log, answer_within_s)
-                tools += await _tools(client, server if isinstance(server, str) else server.url, log)
-            yield tools
-    except BaseExceptionGroup as group:  # The SDK's task groups wrap whatever is raised within them.
-        raise _find_cause(group) from group
+    for logger in (
+        "mcp",
+        "client",
+    ):  # The SDK's: tracebacks, and with them what a server said, belong on no terminal.
+        if not logging.getLogger(logger).handlers:
+            logging.getLogger(logger).addHandler(logging.NullHandler())
+    async with AsyncExitStack() as stack:
+        tools: list[Tool] = []
+        for server in servers:
+            begun = _begun(stack, server)
+            client = await stack.enter_async_context(_connected(begun, answer_within_s))
+            tools += await _tools(client, begun)
+        yield tools
 
 
 def _find_cause(error: BaseException) -> BaseException:
@@ -68,116 +97,138 @@ def _find_cause(error: BaseException) -> BaseException:
     return next((leaf for leaf in leaves if isinstance(leaf, HomeportError)), leaves[0])
 
 
-async def _connected(
-    stack: AsyncExitStack, server: str | McpServer, log: TextIO, answer_within_s: float
-) -> Client:
+def _begun(stack: AsyncExitStack, server: str | McpServer) -> _BegunServer:
+    from homeport.agents.bounded_answers import AnswerBound
+
+    file = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))  # noqa: SIM115 - the stack closes it
+    log = cast("TextIO", file)
+    if isinstance(server, str):
+        return _BegunServer(name=server, token=None, log=log, bound=AnswerBound())
+    return _BegunServer(name=server.url, token=server.token, log=log, bound=AnswerBound())
+
+
+@asynccontextmanager
+async def _connected(server: _BegunServer, answer_within_s: float) -> AsyncIterator[Client]:
+    import httpx2
     from mcp import Client
 
-    token = None if isinstance(server, str) else server.token
-    server = server if isinstance(server, str) else server.url
-    client = Client(_transport(stack, server, log, token), read_timeout_seconds=answer_within_s)
     try:
-        async with asyncio.timeout(_CONNECT_WITHIN_S):
-            return await stack.enter_async_context(client)
-    except HomeportError:
-        raise
-    except Exception as error:
-        raise _gone(server, "cannot be reached", error, log) from error
+        async with AsyncExitStack() as stack:
+            client = Client(_transport(stack, server), read_timeout_seconds=answer_within_s)
+            try:
+                async with asyncio.timeout(_CONNECT_WITHIN_S), server.bound.within():
+                    await stack.enter_async_context(client)
+            except HomeportError:
+                raise
+            except Exception as error:
+                raise server.gone("cannot be reached", error) from error
+            yield client
+    except BaseExceptionGroup as group:  # The SDK's task groups wrap whatever is raised within them.
+        cause = _find_cause(group)
+        # A request that fails ends the SDK's task group, and so what is done meanwhile: a call just sees a cancellation.
+        raise (server.gone("broke off", cause) if isinstance(cause, httpx2.HTTPError) else cause) from group
 
 
-def _log(stack: AsyncExitStack) -> TextIO:
-    """Return a file for what a server writes to its standard error: a terminal must not see it unescaped."""
-    file = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))  # noqa: SIM115 - the stack closes it
-    return cast("TextIO", file)
-
-
-def _transport(
-    stack: AsyncExitStack, server: str, log: TextIO, token: Secret | None
-) -> Any:  # Any: the SDK's own kind
-    if server.startswith(("http://", "https://")):
-        import httpx2
-        from mcp.client.streamable_http import streamable_http_client
-
-        from homeport.agents.bounded_answers import bounded
-
-        url = httpx2.URL(server)
-        if token and url.scheme == "http" and not is_loopback(url.host):
-            raise SpecError(
-                f"a token for {server} would be sent so that everybody on the way can read it",
-                hint="give the address with https://",
-            )
-        client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(60.0, connect=5.0),
-            trust_env=not is_loopback(url.host),
-            verify=certificates(),
-            headers={
-                "accept-encoding": "identity",
-                **({"authorization": f"Bearer {token.reveal()}"} if token else {}),
-            },
-            event_hooks={"response": [bounded]},
-        )
-        stack.push_async_callback(client.aclose)
-        return streamable_http_client(server, http_client=client)
-    from mcp.client.stdio import StdioServerParameters, stdio_client
-
-    if token:
+def _transport(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the SDK's own kind
+    if server.name.startswith(("http://", "https://")):
+        return _over_http(stack, server)
+    if server.token:
         raise SpecError(
-            f"{server!r} is a command, and a token is sent to an address",
+            f"{server.name!r} is a command, and a token is sent to an address",
             hint="give it to the command in its own way, such as a variable",
         )
+    return _over_stdio(server)
+
+
+def _over_http(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the SDK's own kind
+    import httpx2
+    from mcp.client.streamable_http import streamable_http_client
+
+    url, token = httpx2.URL(server.name), server.token
+    if token and url.scheme == "http" and not is_loopback(url.host):
+        raise SpecError(
+            f"a token for {server.name} would be sent so that everybody on the way can read it",
+            hint="give the address with https://",
+        )
+    client = httpx2.AsyncClient(
+        timeout=httpx2.Timeout(60.0, connect=5.0),
+        trust_env=not is_loopback(url.host),
+        verify=certificates(),
+        headers={
+            "accept-encoding": "identity",
+            **({"authorization": f"Bearer {token.reveal()}"} if token else {}),
+        },
+        event_hooks={"request": [server.bound.before], "response": [server.bound.after]},
+    )
+    stack.push_async_callback(client.aclose)
+    return streamable_http_client(server.name, http_client=client, max_sse_event_size=server.bound.largest)
+
+
+def _over_stdio(server: _BegunServer) -> Any:  # Any: the SDK's own kind
+    from mcp.client.stdio import StdioServerParameters, stdio_client
+
+    from homeport.agents.bounded_lines import BOUND, COUNTED
+
     try:
-        command, *arguments = shlex.split(server)
+        command, *arguments = shlex.split(server.name)
     except ValueError as error:
         raise SpecError(
-            f"{server!r} is neither an http(s) address nor a command", hint='say --mcp "COMMAND ARGUMENTS"'
+            f"{server.name!r} is neither an http(s) address nor a command",
+            hint='say --mcp "COMMAND ARGUMENTS"',
         ) from error
-    return stdio_client(StdioServerParameters(command=command, args=arguments), errlog=log)
+    BOUND.set(server.bound)
+    return stdio_client(
+        StdioServerParameters(command=command, args=arguments, encoding=COUNTED), errlog=server.log
+    )
 
 
-async def _tools(client: Client, server: str, log: TextIO) -> list[Tool]:
+async def _tools(client: Client, server: _BegunServer) -> list[Tool]:
     told: list[tuple[str, str, Any]] = []  # Any: a JSON Schema
     cursor: str | None = None
     try:
         for _ in range(_MOST_PAGES):
-            page = await client.list_tools(cursor=cursor)
+            async with server.bound.within():
+                page = await client.list_tools(cursor=cursor)
             told += [(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
             cursor = page.next_cursor
             if not cursor or len(told) > _MOST_TOOLS:
                 break
     except Exception as error:
-        raise _gone(server, "does not tell its tools", error, log) from error
-    tools = [_tool(client, server, log, announcement) for announcement in told]
+        raise server.gone("does not tell its tools", error) from error
+    tools = [_tool(client, server, announcement) for announcement in told]
     if len(tools) > _MOST_TOOLS:
         raise SpecError(
-            f"the MCP server {server} has more than {_MOST_TOOLS} tools",
+            f"the MCP server {server.name} has more than {_MOST_TOOLS} tools",
             hint="no model chooses among so many",
         )
     return tools
 
 
-def _tool(client: Client, server: str, log: TextIO, announcement: tuple[str, str, Any]) -> Tool:
+def _tool(client: Client, server: _BegunServer, announcement: tuple[str, str, Any]) -> Tool:
     name, description, schema = announcement
     if not _NAME.fullmatch(name):
-        raise SpecError(f"the MCP server {server} calls a tool {name[:80]!r}, which is no name that models can call", hint="its maker has to rename it")  # fmt: skip
+        raise SpecError(f"the MCP server {server.name} calls a tool {name[:80]!r}, which is no name that models can call", hint="its maker has to rename it")  # fmt: skip
     why = _wrong(schema)
     if why:
         raise SpecError(
-            f"the MCP server {server} describes the arguments of {name} wrongly: {why}",
+            f"the MCP server {server.name} describes the arguments of {name} wrongly: {why}",
             hint="leave the server out, and tell its maker",
         )
 
     async def run(arguments: dict[str, Any]) -> Any:
+        import httpx2
         from mcp import MCPError
         from mcp_types import CONNECTION_CLOSED
 
         try:
-            result = await client.call_tool(name, arguments)
-        except MCPError as error:
+            async with server.bound.within():
+                result = await client.call_tool(name, arguments)
+        except (MCPError, httpx2.HTTPError, OSError) as error:
+            if server.bound.passed or not isinstance(error, MCPError):
+                raise server.gone(f"broke off within the call of {name}", error) from error
             if error.code == CONNECTION_CLOSED:
-                raise _gone(server, f"ended within the call of {name}", error, log) from error
+                raise server.gone(f"ended within the call of {name}", error) from error
             raise ToolFailed(f"the MCP server says: {error}") from error
-        except (ConnectionError, OSError) as error:
-            raise _gone(server, f"broke off within the call of {name}", error, log) from error
         except (
             RuntimeError
         ) as error:  # The SDK's, for a result that is not of the kind that the server announced.
@@ -193,7 +244,7 @@ def _tool(client: Client, server: str, log: TextIO, announcement: tuple[str, str
         parameters=schema,
         run=run,
         changes=True,
-        origin=server,
+        origin=server.name,
     )
 
 
@@ -219,15 +270,3 @@ def _text(result: Any) -> str:  # Any: the SDK's result
 
         return json.dumps(result.structured_content, ensure_ascii=False)
     return "\n".join(parts)
-
-
-def _gone(server: str, fault: str, error: BaseException, log: TextIO) -> NetworkError:
-    error = _find_cause(error)
-    log.flush()
-    log.seek(0)
-    last = log.read()[-400:].strip()
-    wrote = f"; it wrote: {last}" if last else ""
-    return NetworkError(
-        f"the MCP server {server} {fault}: {str(error) or type(error).__name__}{wrote}",
-        hint="start the server by itself to see what is wrong with it, or leave it out",
-    )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -25,6 +23,7 @@ from homeport.errors import HomeportError, NetworkError, SpecError
 from homeport.free_ports import free_port
 from homeport.secret import Secret
 from homeport.sync import run
+from hostile_mcp import LONG, HostileMcp
 from patience import until
 from places import TESTS
 from tool_script import ToolScript
@@ -180,56 +179,76 @@ def test_a_picture_is_told_as_what_it_is(over_http: str, tmp_path: Path) -> None
     assert told.endswith("(a block of type image, which is no text)")
 
 
-class Hostile(BaseHTTPRequestHandler):
-    """Answers each request as its path says."""
-
-    def do_POST(self) -> None:
-        kind = self.path.strip("/")
-        self.server.asked.append(kind)  # type: ignore[attr-defined]
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(307 if kind == "elsewhere" else 200)
-        self.send_header("content-type", "text/html" if kind == "page" else "application/json")
-        if kind == "elsewhere":
-            self.send_header("location", "http://127.0.0.1:9/mcp")
-        if kind == "packed":
-            self.send_header("content-encoding", "gzip")
-        self.end_headers()
-        if kind == "endless":
-            with suppress(OSError):  # The client has had enough.
-                while True:
-                    self.wfile.write(b"x" * 65536)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
-def hostile() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
-        server.asked = []  # type: ignore[attr-defined]
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+def hostile() -> Iterator[HostileMcp]:
+    with HostileMcp().running() as server:
         yield server
-        server.shutdown()
 
 
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
         ("endless", "more than 1048576 bytes"),
+        ("endless-event", "more than 1048576 bytes"),
         ("packed", "packed \\(gzip\\), which was not asked for"),
         ("elsewhere", "not followed"),
         ("page", "text/html"),
     ],
 )
 def test_an_answer_without_an_end_packed_or_from_elsewhere_is_refused_in_words(
-    hostile: ThreadingHTTPServer, kind: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hostile: HostileMcp, kind: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounded_answers, "LARGEST_ANSWER", 2**20)
-    address = f"http://127.0.0.1:{hostile.server_port}/{kind}"
     with ToolScript("Hello.") as engine, pytest.raises(NetworkError, match=said):
-        asked(engine, address, tmp_path / "t")
-    assert set(hostile.asked) == {kind}  # type: ignore[attr-defined]
+        asked(engine, hostile.address(kind), tmp_path / "t")
+    assert {path for path, _ in hostile.asked} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("endless", "the call of add: an answer has more than 1048576 bytes"),
+        ("endless-event", "the call of add: an answer has more than 1048576 bytes"),
+        ("cut", "peer closed connection"),
+        ("packed", "packed \\(gzip\\), which was not asked for"),
+    ],
+)
+def test_a_result_without_an_end_cut_or_packed_ends_the_run_in_words_and_nothing_more_is_asked(
+    hostile: HostileMcp,
+    kind: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(bounded_answers, "LARGEST_ANSWER", 2**20)
+    with monkeypatch.context() as as_in_a_terminal, ToolScript([("add", {})], "Never said.") as engine:
+        as_in_a_terminal.setattr(logging.root, "handlers", [])  # pytest's
+        with pytest.raises(NetworkError, match=said) as refused:
+            asked(engine, hostile.address(f"call/{kind}"), tmp_path / "t")
+    assert capsys.readouterr().err == "", "one message, and no traceback of the SDK's beside it"
+    assert hostile.address(f"call/{kind}") in str(refused.value)
+    assert [method for _, method in hostile.asked][-2:] == ["tools/list", "tools/call"]
+    assert read(tmp_path / "t")[-1]["event"] == "end"
+
+
+def test_a_result_of_megabytes_in_one_event_is_cut_and_told_to_be(
+    hostile: HostileMcp, tmp_path: Path
+) -> None:
+    told = told_whole(hostile.address("call/event"), "add", tmp_path / "t")
+    assert told.endswith(f"(cut: {LONGEST_RESULT} of {LONG} characters)")
+
+
+@pytest.mark.parametrize("kind", ["endless", "endless-call"])
+def test_a_line_without_an_end_over_stdio_ends_the_server_in_words(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_answers, "LARGEST_ANSWER", 2**20)
+    with (
+        ToolScript([("add", {})], "Never said.") as engine,
+        pytest.raises(NetworkError, match="more than 1048576 bytes, and was given up"),
+    ):
+        asked(engine, f"{LIAR} {kind}", tmp_path / "t")
 
 
 @pytest.mark.parametrize(

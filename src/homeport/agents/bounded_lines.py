@@ -1,0 +1,48 @@
+"""
+Lines of MCP servers over stdio, counted as their bytes are decoded: the SDK keeps a line without an end until memory is
+full, and the encoding is what it lets a client choose.
+"""
+
+from __future__ import annotations
+
+import codecs
+from contextvars import ContextVar
+from typing import Any
+
+from homeport.agents.bounded_answers import AnswerBound
+
+COUNTED = "homeport_counted_utf_8"
+"""The name of the encoding: UTF-8, within the bound that `BOUND` holds where the reading begins."""
+BOUND: ContextVar[AnswerBound] = ContextVar("the bound of the server that is begun")
+
+
+class CountedLines(codecs.BufferedIncrementalDecoder):
+    """Decodes lines. Of one that is too long, and of what follows it, nothing more is given on: the bound then says so."""
+
+    def __init__(self, errors: str = "strict") -> None:
+        super().__init__(errors)
+        self._bound, self._length = BOUND.get(), 0
+
+    def _buffer_decode(self, input: Any, errors: str, final: bool) -> tuple[str, int]:
+        return codecs.utf_8_decode(input, errors, final)
+
+    def decode(self, input: Any, final: bool = False) -> str:  # Any: the standard library's kind of bytes
+        """Return the text of the next bytes."""
+        first, *others = bytes(input).split(b"\n")
+        longest = max([self._length + len(first), *map(len, others)])
+        self._length = len(others[-1]) if others else longest
+        return super().decode(input, final) if self._bound.holds(longest) and not self._bound.passed else ""
+
+
+def _found(name: str) -> codecs.CodecInfo | None:
+    if name != COUNTED:
+        return None
+    return codecs.CodecInfo(
+        name=COUNTED,
+        encode=codecs.utf_8_encode,
+        decode=codecs.utf_8_decode,
+        incrementaldecoder=CountedLines,
+    )
+
+
+codecs.register(_found)
