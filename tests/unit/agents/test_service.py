@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -30,6 +31,8 @@ KEY = "hp-test"
 CALL = [("calculate", {"expression": "6*7"})]
 ASKED: list[Any] = [{"role": "user", "content": "What is 6*7?"}]
 CALCULATOR = tool_of(calculate, changes=False)
+OWN_NAMES = re.compile(r"\b(?!SendMessage\b)_?[A-Z][a-z0-9]+[A-Z]\w+")
+"""Of classes: nothing else that is told here is written so, but the method."""
 
 
 class Service:
@@ -330,6 +333,11 @@ def sent(**message: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": given}}
 
 
+def configured(configuration: Any) -> dict[str, Any]:
+    body = sent()
+    return {**body, "params": {**body["params"], "configuration": configuration}}
+
+
 def test_another_agent_reads_the_card_and_its_message_is_answered(service: Service) -> None:
     async def ask(at: Service) -> None:
         card = (await at.sent("/.well-known/agent-card.json")).json()
@@ -342,6 +350,52 @@ def test_another_agent_reads_the_card_and_its_message_is_answered(service: Servi
         assert message["parts"] == [{"text": "It is 42."}]
 
     with ToolScript(CALL, "It is 42.") as engine:
+        service(service.agent(engine), ask)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        sent(contextId=None, taskId=None, metadata=None, extensions=None, referenceTaskIds=None),
+        configured(None),
+        configured({"acceptedOutputModes": None, "taskPushNotificationConfig": None, "historyLength": None}),
+        configured({"acceptedOutputModes": []}),
+        configured({"acceptedOutputModes": ["image/png", "Text/Plain; charset=utf-8"]}),
+        sent(parts=[{"text": "What is 6*7?", "url": None, "raw": None, "data": None, "mediaType": None}]),
+        sent(role=1),
+        sent(messageId=None, message_id="1"),
+    ],
+)
+def test_null_is_what_is_not_set_as_in_json_of_protocol_buffers(service: Service, body: Any) -> None:
+    async def ask(at: Service) -> None:
+        answer = (await at.sent("/a2a", body)).json()
+        assert answer["result"]["message"]["parts"] == [{"text": "It is 42."}]
+
+    with ToolScript("It is 42.") as engine:
+        service(service.agent(engine), ask)
+        (request,) = engine.requests
+    assert request["messages"][-1]["content"] == "What is 6*7?"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"stream_options": []}, "stream_options: Input should be an object"),
+        ({"messages": [3]}, "messages.0: Input should be an object"),
+        ({"messages": [{"role": "user", "content": [3]}]}, "messages.0.content.0: Input should be an object"),
+    ],
+)
+def test_a_request_of_the_wrong_shape_is_told_by_the_clients_names(
+    service: Service, more: dict[str, Any], said: str
+) -> None:
+    async def ask(at: Service) -> None:
+        answer = await at.sent("/v1/chat/completions", {"model": "helper", "messages": ASKED, **more})
+        assert answer.status_code == 400
+        message = answer.json()["error"]["message"]
+        assert said in message
+        assert not OWN_NAMES.search(message)
+
+    with ToolScript("never") as engine:
         service(service.agent(engine), ask)
 
 
@@ -364,17 +418,18 @@ def test_another_agent_reads_the_card_and_its_message_is_answered(service: Servi
         (b"[" * 100_000, "1.0", -32700),
         (sent(parts=[{"text": " "}]), "1.0", -32602),
         (sent(taskId="t"), "1.0", -32001),
-        (
-            {
-                **sent(),
-                "params": {
-                    **sent()["params"],
-                    "configuration": {"taskPushNotificationConfig": {"url": "https://x"}},
-                },
-            },
-            "1.0",
-            -32003,
-        ),
+        (configured({"taskPushNotificationConfig": {"url": "https://x"}}), "1.0", -32003),
+        (configured({"pushNotificationConfig": {"url": "https://x"}}), "1.0", -32003),
+        (configured({"acceptedOutputModes": ["image/png", "application/json"]}), "1.0", -32005),
+        (configured({"acceptedOutputModes": [None]}), "1.0", -32602),
+        (configured([]), "1.0", -32602),
+        (sent(parts=[{"text": "Look:", "url": "https://example.com/x"}]), "1.0", -32005),
+        (sent(parts=[{"text": None}]), "1.0", -32005),
+        (sent(parts=[None]), "1.0", -32602),
+        (sent(parts=None), "1.0", -32602),
+        (sent(role=2), "1.0", -32602),
+        (sent(messageId=None), "1.0", -32602),
+        ({**sent(), "params": {"message": None}}, "1.0", -32602),
         *(
             ({**sent(), "method": f"{verb}TaskPushNotificationConfig{plural}"}, "1.0", -32003)
             for verb, plural in (("Create", ""), ("Get", ""), ("List", "s"), ("Delete", ""))
@@ -386,7 +441,11 @@ def test_what_the_protocol_has_no_answer_for_gets_its_code(
 ) -> None:
     async def ask(at: Service) -> None:
         answer = await at.sent("/a2a", body, **{"a2a-version": version})
-        assert answer.json()["error"]["code"] == code
+        error = answer.json()["error"]
+        assert error["code"] == code
+        assert not OWN_NAMES.search(error["message"]), (
+            "names of homeport's own classes tell a stranger nothing"
+        )
 
     with ToolScript("never") as engine:
         service(service.agent(engine), ask)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from secrets import token_hex
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from homeport.agents.loop import AgentResult
-from homeport.agents.service.body import parsed
+from homeport.agents.service.body import mistakes, parsed
 from homeport.agents.service.card import VERSION
 from homeport.agents.service.served import AgentQuestion
 
@@ -42,29 +42,55 @@ class RpcError(Exception):
         return {"jsonrpc": "2.0", "id": self.id, "error": {"code": self.code, "message": str(self)}}
 
 
-class _Camel(BaseModel):
+_MODES = {"text/plain", "text/*", "*/*", "text"}
+"""What a client may accept that takes this agent's answers; the last is how it was written before 1.0."""
+
+
+class _ProtoJson(BaseModel):
+    """A message of protocol buffers as JSON: null is what is not set, and a name may be written in both ways."""
+
     model_config = ConfigDict(
-        extra="ignore", frozen=True, hide_input_in_errors=True, alias_generator=to_camel
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_unset(cls, value: Any) -> Any:  # Any: JSON
+        return (
+            {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
+        )
 
-class _A2aPart(_Camel):
+
+def _role(value: Any) -> Any:  # Any: JSON, where an enum's number may stand for its name
+    return "ROLE_USER" if type(value) is int and value == 1 else value
+
+
+class _A2aPart(_ProtoJson):
     text: str | None = None
+    raw: Any = None  # Any: JSON, which is not taken, and so are the next two
+    url: Any = None
+    data: Any = None
 
 
-class _A2aMessage(_Camel):
+class _A2aMessage(_ProtoJson):
     message_id: str
     context_id: str = ""
     task_id: str = ""
-    role: Literal["ROLE_USER"]
+    role: Annotated[Literal["ROLE_USER"], BeforeValidator(_role)]
     parts: list[_A2aPart] = Field(min_length=1)
 
 
-class _SendConfiguration(_Camel):
+class _SendConfiguration(_ProtoJson):
+    accepted_output_modes: list[str] = []
     task_push_notification_config: Any = None  # Any: JSON, which is not taken
+    push_notification_config: Any = None  # Any: the same; its name before 1.0
 
 
-class _SendParams(_Camel):
+class _SendParams(_ProtoJson):
     message: _A2aMessage
     configuration: _SendConfiguration = _SendConfiguration()
 
@@ -122,22 +148,24 @@ def sent_message(body: bytes, protocol: str | None) -> SentMessage:
     try:
         params = _SendParams.model_validate(request["params"])
     except ValidationError as error:
-        mistakes = "; ".join(
-            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()[:3]
-        )
-        raise RpcError(INVALID_PARAMS, mistakes, called) from error
+        raise RpcError(INVALID_PARAMS, mistakes(error), called) from error
     _ensure_answerable(params, called)
     return SentMessage(called, params.message)
 
 
 def _ensure_answerable(params: _SendParams, called: str | int) -> None:
     """Raise `RpcError` for a message that is well-formed, and that asks for what there is not."""
-    message = params.message
+    message, wanted = params.message, params.configuration
     if message.task_id:
         raise RpcError(_NO_TASK, "there are no tasks: a message is answered at once", called)
-    if params.configuration.task_push_notification_config is not None:
+    if wanted.task_push_notification_config is not None or wanted.push_notification_config is not None:
         raise RpcError(_NO_PUSH, _PUSHES_NOT, called)
-    if any(part.text is None for part in message.parts):
+    modes = {mode.partition(";")[0].strip().lower() for mode in wanted.accepted_output_modes}
+    if modes and not modes & _MODES:
+        raise RpcError(
+            _OTHER_CONTENT, "answers are text/plain, and that is not among what is accepted", called
+        )
+    if any(part.text is None or (part.raw, part.url, part.data) != (None,) * 3 for part in message.parts):
         raise RpcError(_OTHER_CONTENT, "only parts with text are taken", called)
     if not any(str(part.text).strip() for part in message.parts):
         raise RpcError(INVALID_PARAMS, "the message has no text: that is the question", called)

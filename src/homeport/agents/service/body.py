@@ -1,9 +1,15 @@
-"""The JSON that a client sends."""
+"""The JSON that a client sends, and what is said of it where it is wrong."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+
+from pydantic import ValidationError
+
+_KIND = re.compile(r"str|list\[.*\]")
+"""What pydantic puts into a place for the kind that it tried there: names of homeport's own classes, too."""
 
 
 def parsed(body: bytes) -> Any:  # Any: JSON
@@ -23,3 +29,16 @@ def parsed(body: bytes) -> Any:  # Any: JSON
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     return value
+
+
+def mistakes(error: ValidationError) -> str:
+    """Return in words what is wrong, and where: the client's names, and none of homeport's own."""
+    problems = []
+    for detail in error.errors(include_url=False):
+        where = ".".join(str(part) for part in detail["loc"] if not _KIND.fullmatch(str(part)))
+        if detail["type"] == "extra_forbidden":
+            problems.append(f"{where} is not taken: it would be of no effect; leave it out")
+        else:
+            what = "Input should be an object" if detail["type"] == "model_type" else detail["msg"]
+            problems.append(f"{where}: {what}")
+    return "; ".join(problems[:3])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from homeport.agents.loop import AgentResult
-from homeport.agents.service.body import parsed
+from homeport.agents.service.body import mistakes, parsed
 from homeport.agents.service.served import AgentQuestion
 from homeport.agents.transcript import Event
 
@@ -115,7 +115,7 @@ def chat_request(body: bytes, model: str) -> ChatRequest:
     try:
         request = ChatRequest.model_validate(fields)
     except ValidationError as error:
-        raise BadRequest(_words(error)) from error
+        raise BadRequest(mistakes(error)) from error
     if request.model != model:
         raise BadRequest(f"there is no model {request.model[:80]!r} here, but {model}", 404)
     return request
@@ -201,14 +201,3 @@ def _history(turns: Sequence[ChatMessage]) -> list[ModelMessage]:
         else ModelResponse(parts=[TextPart(content=turn.text)])
         for turn in turns
     ]
-
-
-def _words(error: ValidationError) -> str:
-    problems = []
-    for detail in error.errors():
-        where = ".".join(map(str, detail["loc"]))
-        if detail["type"] == "extra_forbidden":
-            problems.append(f"{where} is not taken: it would be of no effect; leave it out")
-        else:
-            problems.append(f"{where}: {detail['msg']}")
-    return "; ".join(problems[:3])
