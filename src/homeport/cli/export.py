@@ -32,6 +32,7 @@ def command(
     """Write what `up --on cloudrun` would make as files of another tool, or how Prometheus and Grafana see what runs here."""
     from homeport.cli.session import this_machines, with_file
     from homeport.errors import StateError
+    from homeport.export.earlier import ensure_none_left
     from homeport.home import writing
 
     terminal = app.terminal(json_output=json_output)
@@ -51,6 +52,7 @@ def command(
         for name, text in files.items():
             terminal.write(f"# {name}\n{text}" if len(files) > 1 else text)
         return
+    ensure_none_left(kind, files, output)
     paths = {output / name: text for name, text in files.items()}
     others = [
         path for path, text in paths.items() if path.exists() and path.read_text(encoding="utf-8") != text

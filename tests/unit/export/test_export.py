@@ -265,6 +265,33 @@ def test_the_command_writes_files_and_leaves_those_that_somebody_changed(
     assert path.read_text() == first
 
 
+def test_a_file_that_an_earlier_export_left_is_told_before_anything_is_written_and_ones_own_stays(
+    user: User, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(user.folder)
+    monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "no-request-is-made")
+    shutil.copyfile(TAUGHT, user.folder / "first.gguf")
+    first = 'name = "home"\nmodel = "file:./first.gguf"\n[engine]\nkind = "ollama"\ncontext = 1024\n[cloudrun]\nproject = "my-project"\nregion = "europe-west4"\n'
+    user.write(first)
+    said = ("export", "terraform", "-o", "module")
+    assert run([*said]) == 0
+    user.write(f'{first}network = "theirs"\nsubnetwork = "theirs"\n')
+    before = {path.name: path.read_text() for path in (user.folder / "module").iterdir()}
+    for more in ((), ("--force",)):
+        capsys.readouterr()
+        assert run([*said, *more]) != 0
+        told = capsys.readouterr().err
+        assert "module/network.tf is of an earlier export" in told
+        assert "delete network.tf" in told
+        assert "image.auto.tfvars" not in told, "it is of no region"
+        assert {path.name: path.read_text() for path in (user.folder / "module").iterdir()} == before
+    (user.folder / "module" / "network.tf").unlink()
+    (user.folder / "module" / "backend.tf").write_text('terraform {\n  backend "gcs" {}\n}\n')
+    assert run([*said, "--force"]) == 0
+    assert (user.folder / "module" / "backend.tf").is_file()
+    assert not (user.folder / "module" / "network.tf").exists()
+
+
 def _tf_first(path: Path) -> tuple[bool, str]:
     return (path.suffix != ".tf", path.name)
 

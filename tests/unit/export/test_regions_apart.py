@@ -11,9 +11,11 @@ import yaml
 
 from cloud import act
 from deployment import google_for
-from homeport.errors import Unsupported
+from homeport.errors import StateError, Unsupported
 from homeport.export import KINDS, OF_REGIONS
+from homeport.export.earlier import ensure_none_left
 from homeport.progress import Silent
+from homeport.targets.cloudrun.one_region import CloudRunLifecycle
 from regions import FIRST, SECOND, InTwoRegions
 
 THIRD = "asia-southeast1"
@@ -144,3 +146,38 @@ def test_what_would_make_all_regions_at_once_refuses_them_and_says_what_does_not
     with pytest.raises(Unsupported, match=f"several regions cannot be exported as {kind}") as refused:
         exported(deployer, kind)
     assert refused.value.hint.startswith("it is exported as gcloud, terraform, cloudbuild, trigger, github; ")
+
+
+def test_a_module_is_not_written_where_a_region_that_left_the_file_still_has_its_own(
+    deployer: InTwoRegions, tmp_path: Path
+) -> None:
+    module = tmp_path / "module"
+    module.mkdir()
+    three, two = (exported(deployer, "terraform", *regions) for regions in ((SECOND, THIRD), (SECOND,)))
+    for name in sorted(name for name in three if "/" not in name):
+        (module / name).write_text(three[name])
+    ensure_none_left("terraform", three, module)
+    with pytest.raises(StateError, match=f"{THIRD}.tf is of an earlier export") as raised:
+        ensure_none_left("terraform", two, module)
+    told = str(raised.value.hint)
+    assert "`homeport up --on cloudrun` takes a region away" in told
+    assert "end with _asia_southeast1;" in told
+    assert f"{SECOND}.tf" not in f"{raised.value} {told}"
+    # Alone again: the load balancer goes, too, and the doors are opened before.
+    one = exported_alone(deployer)
+    with pytest.raises(
+        StateError, match=rf"{THIRD}\.tf, .*edge\.tf and .*{SECOND}\.tf are of an earlier"
+    ) as raised:
+        ensure_none_left("terraform", one, module)
+    assert "remove edge.auto.tfvars and apply" in str(raised.value.hint)
+    for name in (f"{THIRD}.tf", f"{SECOND}.tf", "edge.tf"):
+        (module / name).unlink()
+    ensure_none_left("terraform", one, module)
+    ensure_none_left("gcloud", {}, module)
+
+
+def exported_alone(deployer: InTwoRegions) -> dict[str, str]:
+    """The module of the file without a load balancer."""
+    google, wanted = google_for(deployer.cloud), deployer.file_with({}, {})
+    one = CloudRunLifecycle(google=google, spec=wanted, spec_file=Path("/x/homeport.toml"), via="")
+    return act(one.export("terraform", Silent()))
