@@ -150,8 +150,9 @@ class Google:
         self, api: str, path: str, key: str, **query: Any
     ) -> AsyncIterator[Any]:  # Any: JSON; see Call.query
         """Yield everything under `key` (such as `services`) on all pages. Raises `Incomplete` where Google left some out."""
-        every = listing.pages(lambda token: self.get(api, path, **query, pageToken=token), path)
-        async for page in every:
+        async for page, lacks in listing.pages(lambda token: self.get(api, path, **query, pageToken=token)):
+            if lacks:
+                raise listing.incomplete(lacks, path)
             for item in page.get(key) or ():
                 yield item
 

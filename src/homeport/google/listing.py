@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from homeport.errors import Incomplete
+from homeport.errors import GoogleError, Incomplete
 from homeport.json_types import Json
 
 _PLACES = ("unreachable", "unreachables", "unreachableLocations")
@@ -21,20 +21,31 @@ def left_out(page: Mapping[str, Json]) -> list[str]:
     return [*(str(place) for key in _PLACES for place in page.get(key) or ()), *missing]
 
 
-async def pages(get: Callable[[str | None], Awaitable[Any]], what: str) -> AsyncIterator[Any]:  # Any: JSON
-    """Yield all pages of a list, each by its token. Raises `Incomplete` where Google left something of `what` out."""
+def not_reached(lacks: Iterable[str]) -> GoogleError:
+    """Return the error that comes with a list that lacks some, for one who goes on with the rest."""
+    return GoogleError(f"Google could not reach {', '.join(dict.fromkeys(lacks))}", hint="wait a few minutes")
+
+
+def incomplete(lacks: Iterable[str], what: str) -> Incomplete:
+    """Return the error that a list of `what` ends with that must be whole."""
+    error = not_reached(lacks)
+    return Incomplete(
+        f"{error}: what there is of {what} is not known",
+        hint=f"{error.hint}, then run the same command again",
+    )
+
+
+async def pages(
+    get: Callable[[str | None], Awaitable[Any]],
+) -> AsyncIterator[tuple[Any, list[str]]]:  # Any: JSON
+    """Yield all pages of a list, each by its token, and with what it lacks, as `left_out`: whether that is too much is the caller's to say."""
     token: str | None = None
     while True:
         page = await get(token)
-        if missing := left_out(page):
-            raise Incomplete(
-                f"Google could not reach {', '.join(missing)}: what there is of {what} is not known",
-                hint="wait a few minutes, then run the same command again",
-            )
-        yield page
+        yield page, left_out(page)
         token = page.get("nextPageToken")
         if not token:
             return
 
 
-__all__ = ["left_out", "pages"]
+__all__ = ["incomplete", "left_out", "not_reached", "pages"]

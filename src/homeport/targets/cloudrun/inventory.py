@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from homeport.catalog import cloudrun
-from homeport.errors import ApiDisabled, GoogleError, HomeportError, Incomplete, NoCredentials, NotFound
+from homeport.errors import ApiDisabled, HomeportError, Incomplete, NoCredentials, NotFound
 from homeport.google import Google
-from homeport.google.listing import left_out
+from homeport.google.listing import not_reached, pages
 from homeport.json_types import Json
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import ServiceRole, role_of
@@ -239,16 +239,11 @@ async def _listed(google: Google, kind: ListedKind, region: str) -> tuple[list[T
         key: value.format(project=google.project) if isinstance(value, str) else value
         for key, value in kind.query.items()
     }
-    token: str | None = None
-    missing: list[str] = []
+    api, missing = kind.api.format(region=region), list[str]()
     try:
-        while True:
-            page = await google.get(kind.api.format(region=region), path, **query, pageToken=token)
+        async for page, lacks in pages(lambda token: google.get(api, path, **query, pageToken=token)):
             things += [_thing(kind, region, body) for body in page.get(kind.items) or ()]
-            missing += left_out(page)
-            token = page.get("nextPageToken")
-            if not token:
-                break
+            missing += lacks
     except NoCredentials:
         raise
     except ApiDisabled:
@@ -258,8 +253,7 @@ async def _listed(google: Google, kind: ListedKind, region: str) -> tuple[list[T
             return [], None
         return things, _unread(kind, region, error)
     if missing:
-        beyond = GoogleError(f"Google could not reach {', '.join(missing)}", hint="wait a few minutes")
-        return things, _unread(kind, region, beyond)
+        return things, _unread(kind, region, not_reached(missing))
     return things, None
 
 
