@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
+
+import httpx2
 
 from homeport.endpoint import Endpoint
 from homeport.extras import missing
@@ -51,20 +52,20 @@ class Destination:
     @classmethod
     def of(cls, endpoint: Endpoint, path: str) -> Destination:
         """Return where `path` of the endpoint is: at `via`, where it has one, under its own name."""
-        own, reached = urlsplit(endpoint.root_url), urlsplit(endpoint.via or endpoint.root_url)
+        own, reached = httpx2.URL(endpoint.root_url), httpx2.URL(endpoint.via or endpoint.root_url)
         secure = reached.scheme == "https"
         lines = (
-            f"POST {own.path.rstrip('/')}{path} HTTP/1.1",
-            f"Host: {own.netloc}",
+            f"POST {own.raw_path.decode('ascii').rstrip('/')}{path} HTTP/1.1",
+            f"Host: {own.netloc.decode('ascii')}",
             "Content-Type: application/json",
             "Accept: text/event-stream",
             "User-Agent: homeport-bench",
         )
         return cls(
-            host=reached.hostname or "",
+            host=reached.raw_host.decode("ascii"),
             port=reached.port or (443 if secure else 80),
             tls=ssl.create_default_context() if secure else None,
-            server_name=own.hostname or "",
+            server_name=own.raw_host.decode("ascii"),
             head="\r\n".join(lines).encode() + b"\r\n",
         )
 

@@ -71,7 +71,7 @@ class Upstream:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_UNASKED,
-            trust_env=not is_loopback(reached.host),
+            trust_env=not is_loopback(_host(reached)),
             max_line_size=_HEADER_BYTES,
             max_field_size=_HEADER_BYTES,
             max_headers=_HEADERS,
@@ -124,7 +124,7 @@ class Upstream:
 
 def _pool(reached: httpx2.URL, tls: ssl.SSLContext | None) -> DirectPool:
     return DirectPool(
-        reached.host,
+        _host(reached),
         reached.port or (443 if tls else 80),
         tls,
         connect_s=_CONNECT_S,
@@ -135,7 +135,13 @@ def _pool(reached: httpx2.URL, tls: ssl.SSLContext | None) -> DirectPool:
 
 def _is_behind_proxy(reached: httpx2.URL) -> bool:
     """Return True where the environment names a proxy for that address."""
-    return not is_loopback(reached.host) and reached.scheme in getproxies() and not proxy_bypass(reached.host)
+    host = _host(reached)
+    return not is_loopback(host) and reached.scheme in getproxies() and not proxy_bypass(host)
+
+
+def _host(url: httpx2.URL) -> str:
+    """Return the host as it is looked up: what `url.host` decodes would be encoded anew, by rules under which ß is ss."""
+    return url.raw_host.decode("ascii")
 
 
 def _is_whole(request: Onward) -> bool:

@@ -9,13 +9,14 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from edges import write_certificate
 from homeport.endpoint import Endpoint
-from homeport.relay.direct import DirectAnswer, DirectPool
+from homeport.relay.direct import DirectAnswer, DirectConnection, DirectPool
 from homeport.relay.upstream import Onward, Upstream
 
 ASKED = b"%s / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -33,6 +34,7 @@ class Origin:
     def __init__(self, answers: Sequence[bytes], cut: random.Random | None = None) -> None:
         self._answers, self._cut = list(answers), cut
         self.port = self.connections = self.requests = 0
+        self.heads: list[bytes] = []
         self.said = asyncio.Event()
         self.serving: set[asyncio.Task[None]] = set()
 
@@ -42,7 +44,8 @@ class Origin:
         assert task is not None
         self.serving.add(task)
         try:
-            while await reader.readuntil(b"\r\n\r\n"):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                self.heads.append(head)
                 self.requests += 1
                 answer, closes, _ = self._answers.pop(0).partition(CLOSE)
                 while answer:
@@ -313,6 +316,39 @@ def test_a_connection_with_tls_is_one_with_the_host_that_is_meant(name: str, tmp
             direct.close()
             while direct.open_connections:  # noqa: ASYNC110 - bounded by `run`
                 await asyncio.sleep(0)
+
+    run(play)
+
+
+@pytest.mark.parametrize("name", ["xn--strae-oqa.example", "straße.example", "XN--Strae-oqa.Example"])
+def test_a_name_of_other_letters_is_not_read_as_another_domain(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "xn--strae-oqa.example"
+    certificate, key = write_certificate(tmp_path, own)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    called: list[str] = []
+    tls.sni_callback = lambda _, called_by, __: called.append(called_by)
+    resolve, looked_up = socket.getaddrinfo, []
+
+    def at_home(host: str | bytes, *rest: Any, **more: Any) -> Any:  # Any: the resolver's own
+        asked = host if isinstance(host, bytes) else host.encode("idna")
+        looked_up.append(asked.decode())
+        return resolve("127.0.0.1", *rest, **more)
+
+    async def play() -> None:
+        async with origin(EMPTY, EMPTY, tls=tls) as one:
+            monkeypatch.setattr(socket, "getaddrinfo", at_home)
+            endpoint = Endpoint(name="home", base_url=f"https://{name}:{one.port}/v1", model="m")
+            upstream = Upstream(endpoint)
+            for request in (onward(method="GET", body=None), onward(method="HEAD", body=None)):
+                (await upstream.send(request)).close()
+            await upstream.aclose()
+            assert set(looked_up) == {own}
+            assert set(called) == {own}
+            assert [f"Host: {own}:{one.port}\r\n".encode() in head for head in one.heads] == [True, True]
 
     run(play)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from homeport.errors import HomeportError, NetworkError
 from homeport.gateway.callers import PROVEN, made_up
 from homeport.gateway.settings import OWN_CALLER
-from homeport.targets.cloudrun.verification import outside
+from homeport.targets.cloudrun.verification import host_of, outside
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
@@ -29,7 +29,7 @@ async def taken_for(endpoint: Endpoint) -> str:
     token, url = await endpoint.identity.token(), endpoint.root_url
     shown = {
         **endpoint.headers,
-        "host": httpx2.URL(url).host,
+        "host": host_of(url),
         PROVEN: f"Bearer {token.reveal()}",
         "authorization": f"Bearer {made_up(NOBODY)}",
     }

@@ -131,10 +131,15 @@ class Outside:
             return answer.status_code, ()
 
     def _headers(self, url: str, token: Secret | None) -> dict[str, str]:
-        import httpx2
-
         authorization = {"authorization": f"Bearer {token.reveal()}"} if token else {}
-        return {**self.headers, "host": httpx2.URL(url).host} | authorization
+        return {**self.headers, "host": host_of(url)} | authorization
+
+
+def host_of(url: str) -> str:
+    """Return what a request to an address says in its header Host: the name as it is looked up, and a port."""
+    import httpx2
+
+    return httpx2.URL(url).netloc.decode("ascii")
 
 
 @asynccontextmanager
