@@ -8,8 +8,10 @@ that (a body that is still on its way, a proxy between) goes by aiohttp, see `up
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import cached_property
 
 import aiohttp
@@ -20,7 +22,9 @@ _HEAD_BYTES, _FIELD_BYTES, _FIELDS = 1 << 20, 64 * 1024, 1000
 """So long may the head of an answer be, or what is after its body, and a field of it, and so many fields may it have."""
 _MOST_AHEAD = 128 * 1024
 """Bytes of a body that are read before somebody wants them."""
-_IDEMPOTENT = frozenset({"GET", "OPTIONS"})
+_IDEMPOTENT = frozenset({"GET", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Methods of RFC 9110 9.2.2 that may be asked twice; a HEAD does not come here."""
+_ATTEMPT = re.compile(r"\[Errno (\d+)\] Connect call failed")
 
 
 class DirectAnswer:
@@ -127,16 +131,18 @@ class DirectConnection(asyncio.Protocol):
     async def ask(self, message: bytes) -> DirectAnswer:
         """Return the answer once its head is there. Raises `aiohttp.ClientError`."""
         assert self._transport is not None
-        self._answer, self._head = DirectAnswer(self), self._loop.create_future()
+        head: asyncio.Future[DirectAnswer] = self._loop.create_future()
+        answer = DirectAnswer(self)
+        self._answer, self._head = answer, head
         self._in_head, self._since_body, self._framed, self.answered = True, 0, False, False
         self.heard = self._loop.time()
         if self._timer is None:
             self._timer = self._loop.call_later(self._pool.patience_s, self._look)
         self._transport.write(message)
         try:
-            return await self._head
+            return await head
         except BaseException:
-            self.abort()
+            answer.close()  # Where it has ended, the connection is another's by now.
             raise
 
     def resume(self) -> None:
@@ -209,9 +215,8 @@ class DirectConnection(asyncio.Protocol):
             answer.raw_headers = []
             return
         self._in_head, answer.status = False, status
-        names = {name.lower(): value for name, value in answer.raw_headers}
-        coding = names.get(b"transfer-encoding")
-        self._framed = b"content-length" in names if coding is None else coding.lower().endswith(b"chunked")
+        self._framed = _tells_its_end(answer.raw_headers)
+        answer.raw_headers = [(name, value.rstrip(b" \t")) for name, value in answer.raw_headers]
         if self._head is not None and not self._head.done():
             self._head.set_result(answer)
 
@@ -278,6 +283,7 @@ class DirectPool:
         self._idle: list[DirectConnection] = []
         self._open: set[DirectConnection] = set()
         self._sweeping: asyncio.TimerHandle | None = None
+        self._closed = False
 
     @property
     def open_connections(self) -> int:
@@ -304,6 +310,9 @@ class DirectPool:
 
     def keep(self, connection: DirectConnection) -> None:
         """Take back a connection whose answer has ended."""
+        if self._closed:
+            connection.abort()
+            return
         self._idle.append(connection)
         if self._sweeping is None:
             self._sweeping = self.loop.call_later(self._kept_s, self._sweep)
@@ -315,7 +324,8 @@ class DirectPool:
             self._idle.remove(connection)
 
     def close(self) -> None:
-        """Close all."""
+        """Close all, and open none any more."""
+        self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
         for connection in list(self._open):
@@ -323,6 +333,7 @@ class DirectPool:
 
     async def _connected(self) -> DirectConnection:
         host, port = self._where
+        self._refuse_if_closed()
         try:
             async with asyncio.timeout(self._connect_s):
                 _, connection = await self.loop.create_connection(
@@ -330,10 +341,17 @@ class DirectPool:
                 )
         except TimeoutError as error:
             raise aiohttp.ServerTimeoutError(f"no connection within {self._connect_s:g} s") from error
-        except OSError as error:
-            raise aiohttp.ClientOSError(error.errno, f"no connection to {host}:{port}: {error}") from error
+        except (OSError, UnicodeError) as error:
+            raise aiohttp.ClientOSError(f"no connection to {host}:{port}: {_reason(error)}") from error
         self._open.add(connection)
+        if self._closed:
+            connection.abort()
+        self._refuse_if_closed()
         return connection
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise aiohttp.ClientConnectionError("the connections are closed")
 
     def _sweep(self) -> None:
         """Close what nobody has used for long."""
@@ -345,6 +363,29 @@ class DirectPool:
         if self._idle:
             left = min(one.heard for one in self._idle) - long_ago
             self._sweeping = self.loop.call_later(left, self._sweep)
+
+
+def _tells_its_end(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """
+    Return True where an answer is not whole before its own end has come; of another the end is that of the connection.
+
+    Raises `ValueError` where that is told in a spelling that the parser passes over: it would hand on sizes for text.
+    """
+    codings = b",".join(value for name, value in headers if name.lower() == b"transfer-encoding")
+    if codings:
+        last = codings.rstrip(b" \t,").rpartition(b",")[2].strip(b" \t").lower()
+        if last == b"chunked" and not codings.rstrip(b" ").lower().endswith(last):
+            raise ValueError("its Transfer-Encoding has a tab or a comma after its end")
+        return last == b"chunked"
+    return any(name.lower() == b"content-length" for name, _ in headers)
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """Return why there is no connection, in place of the number and the address of each attempt."""
+    numbers = dict.fromkeys(int(number) for number in _ATTEMPT.findall(str(error)))
+    return (
+        ", ".join(os.strerror(number) for number in numbers) or getattr(error, "strerror", "") or str(error)
+    )
 
 
 def _text(value: bytes) -> str:

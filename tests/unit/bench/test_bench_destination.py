@@ -21,9 +21,7 @@ def test_a_name_of_other_letters_is_not_read_as_another_domain(name: str) -> Non
 
 
 def test_what_is_reached_by_another_way_is_asked_under_its_own_name() -> None:
-    endpoint = Endpoint(
-        name="home", base_url="https://straße.example/v1", model="m", via="http://[::1]:8080"
-    )
+    endpoint = Endpoint(name="home", base_url="https://straße.example/v1", model="m", via="http://[::1]:8080")
     destination = Destination.of(endpoint, "/v1/completions")
     assert (destination.host, destination.port, destination.tls) == ("::1", 8080, None)
     assert b"\r\nHost: xn--strae-oqa.example\r\n" in destination.head

@@ -135,6 +135,9 @@ WHOLE = {
     "until the end": OK + b"\r\nall of it" + CLOSE,
     "until the end, by an old server": b"HTTP/1.0 200 OK\r\n\r\n" + BODY + CLOSE,
     "a length, and the end": OK + b"connection: close\r\ncontent-length: 2\r\n\r\nok" + CLOSE,
+    "spaces after what fields say": OK + b"X: 1 \t \r\nContent-Length: 2 \r\n\r\nok",
+    "a space after the coding": OK + b"Transfer-Encoding: chunked \r\n\r\n" + chunked(b"ok"),
+    "a coding of another name, until the end": OK + b"Transfer-Encoding: rechunked\r\n\r\nall" + CLOSE,
     "letters of another alphabet": OK + "x: ü\r\n".encode() + b"content-length: 0\r\n\r\n",
 }
 BROKEN = {
@@ -142,6 +145,17 @@ BROKEN = {
     "half a head": OK + b"content-le" + CLOSE,
     "half a body": OK + b"content-length: 9\r\n\r\nhalf" + CLOSE,
     "a chunk's half": CHUNKED + b"9\r\nhalf" + CLOSE,
+    "a chunk's half, and a space after the coding": OK
+    + b"Transfer-Encoding: chunked \r\n\r\n9\r\nhalf"
+    + CLOSE,
+    "half of what was packed before it was cut": OK
+    + b"Transfer-Encoding: gzip, chunked \r\n\r\n9\r\nhalf"
+    + CLOSE,
+    "half of it, by codings in two fields": OK
+    + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked \r\n\r\n9\r\nhalf"
+    + CLOSE,
+    "no length": OK + b"content-length: \r\n\r\n" + CLOSE,
+    "half a body, and a space after its length": OK + b"content-length: 9 \r\n\r\nhalf" + CLOSE,
     "no last chunk": CHUNKED + b"4\r\nhalf\r\n" + CLOSE,
     "no HTTP": b"SSH-2.0-OpenSSH_9\r\n\r\n" + CLOSE,
     "a length that is none": OK + b"content-length: many\r\n\r\n" + CLOSE,
@@ -175,6 +189,19 @@ def run(play: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
+@pytest.mark.parametrize(
+    "coding", ["chunked\t", "gzip, Chunked \t ", "chunked,", "gzip\r\nTransfer-Encoding: chunked, "]
+)
+def test_chunks_of_which_the_parser_would_make_text_are_refused_at_once(coding: str) -> None:
+    async def play() -> None:
+        head = OK + f"Transfer-Encoding: {coding}\r\n\r\n".encode()
+        async with origin(head + chunked(b"ok")) as one, pool(one.port) as direct:
+            with pytest.raises(aiohttp.ClientPayloadError, match="no answer of HTTP"):
+                await (await direct.ask("POST", ASKED % b"POST")).read()
+
+    run(play)
+
+
 def test_a_connection_is_kept_for_the_next_request_and_one_that_closes_is_not() -> None:
     async def play() -> None:
         last = OK + b"connection: close\r\ncontent-length: 0\r\n\r\n"
@@ -188,17 +215,18 @@ def test_a_connection_is_kept_for_the_next_request_and_one_that_closes_is_not() 
     run(play)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH"])
 def test_only_what_may_be_asked_twice_is_asked_again_where_a_kept_connection_breaks(method: str) -> None:
     async def play() -> None:
         async with origin(EMPTY, CLOSE, EMPTY) as one, pool(one.port) as direct:
             await direct.ask("POST", ASKED % b"POST")
-            if method == "GET":
-                assert (await direct.ask(method, ASKED % b"GET")).status == 200
+            twice = method not in {"POST", "PATCH"}
+            if twice:
+                assert (await direct.ask(method, ASKED % method.encode())).status == 200
             else:
                 with pytest.raises(aiohttp.ServerDisconnectedError):
-                    await direct.ask(method, ASKED % b"POST")
-            assert one.requests == (3 if method == "GET" else 2)
+                    await direct.ask(method, ASKED % method.encode())
+            assert one.requests == (3 if twice else 2)
 
     run(play)
 
@@ -242,18 +270,25 @@ def test_a_closed_answer_closes_its_connection_in_the_middle_and_only_there() ->
     run(play)
 
 
-def test_an_answer_of_which_nothing_comes_is_given_up() -> None:
+def test_an_answer_of_which_nothing_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play() -> None:
+        clock, ahead_s = asyncio.get_running_loop().time, 0.0
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock() + ahead_s)
         async with (
             origin(OK + b"content-length: 9\r\n\r\nhalf", b"") as one,
-            pool(one.port, patience_s=0.2) as direct,
+            pool(one.port, patience_s=100) as direct,
         ):
             answer = await direct.ask("GET", ASKED % b"GET")
             assert await answer.readany() == b"half"
+            ahead_s += 100
             with pytest.raises(TimeoutError):
                 await answer.readany()
+            one.said.clear()
+            asking = asyncio.create_task(direct.ask("POST", ASKED % b"POST"))
+            await one.said.wait()
+            ahead_s += 100
             with pytest.raises(TimeoutError):
-                await direct.ask("POST", ASKED % b"POST")
+                await asking
 
     run(play)
 
@@ -283,13 +318,58 @@ def test_who_gives_up_before_the_head_closes_the_connection() -> None:
     run(play)
 
 
+def test_who_gives_up_as_the_answer_comes_leaves_the_connection_to_whom_it_serves_by_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def play() -> None:
+        async with origin(EMPTY, WHOLE["a length"]) as one, pool(one.port) as direct:
+            received, others = DirectConnection.data_received, []
+
+            def in_one_round(connection: DirectConnection, data: bytes) -> None:
+                monkeypatch.undo()
+                others.append(asyncio.create_task(direct.ask("POST", ASKED % b"POST")))
+                received(connection, data)
+                first.cancel()
+
+            monkeypatch.setattr(DirectConnection, "data_received", in_one_round)
+            first = asyncio.create_task(direct.ask("POST", ASKED % b"POST"))
+            await asyncio.wait({first})
+            assert first.cancelled()
+            assert await (await others[0]).read() == b"hello"
+            assert one.connections == 1
+
+    run(play)
+
+
+def test_closed_connections_stay_closed_for_what_is_asked_and_for_what_would_be() -> None:
+    async def play() -> None:
+        async with origin(EMPTY, b"", EMPTY) as one, pool(one.port) as direct:
+            await direct.ask("POST", ASKED % b"POST")
+            one.said.clear()
+            asking = asyncio.create_task(direct.ask("GET", ASKED % b"GET"))
+            await one.said.wait()
+            beginning = asyncio.create_task(direct.ask("GET", ASKED % b"GET"))
+            await asyncio.sleep(0)
+            direct.close()
+            for task in (asking, beginning, asyncio.create_task(direct.ask("GET", ASKED % b"GET"))):
+                with pytest.raises(aiohttp.ClientConnectionError):
+                    await task
+            while direct.open_connections:  # noqa: ASYNC110 - bounded by `run`
+                await asyncio.sleep(0)
+            assert one.requests == 2
+
+    run(play)
+
+
 def test_nobody_there_is_an_error_of_the_connection() -> None:
     async def play() -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # Bound and not listening: nobody else can.
             async with pool(taken.getsockname()[1]) as direct:
-                with pytest.raises(aiohttp.ClientOSError, match="no connection to 127"):
+                with pytest.raises(aiohttp.ClientOSError, match="no connection to 127") as raised:
                     await direct.ask("GET", ASKED % b"GET")
+                where = f"127.0.0.1:{taken.getsockname()[1]}"
+                assert str(raised.value) == f"no connection to {where}: Connection refused"
 
     run(play)
 
