@@ -2,7 +2,8 @@
 HTTP/1.1 connections that cost a load generator little: one request at a time, each piece stamped as it arrives.
 
 The parser is Node's, in C (httptools). A client that builds objects for every piece of every answer spends more on one
-core than a fast engine does on its GPU, and then it is the client that is measured.
+core than a fast engine does on its GPU, and then it is the client that is measured. `relay/direct.py` is another such client: it
+holds back what nobody reads yet, and keeps heads, where here each piece is handed on in the moment that it is parsed.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ import httpx2
 
 from homeport.endpoint import Endpoint
 from homeport.extras import missing
-
-_CONNECT_S = 10.0
+from homeport.relay.limits import CONNECT_S
 
 
 class Receiver(Protocol):
@@ -101,7 +101,7 @@ class Connections:
 
     async def _fresh(self, request: bytes, receiver: Receiver) -> None:
         to = self.destination
-        async with asyncio.timeout(_CONNECT_S):  # Its error is an OSError.
+        async with asyncio.timeout(CONNECT_S):  # Its error is an OSError.
             _, connection = await asyncio.get_running_loop().create_connection(
                 lambda: _Connection(self._free, self._open.discard),
                 to.host,

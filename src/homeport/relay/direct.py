@@ -3,6 +3,7 @@ Whole requests straight to one origin, over connections that are kept, on the pa
 
 It does what a proxy needs and no more: no redirect is followed, no cookie kept, nothing decoded. What a request asks for beyond
 that (a body that is still on its way, a proxy between) goes by aiohttp, see `upstream.py`, whose answers have the same face.
+`bench/connection.py` is another such client: it stamps each piece and never holds one back, where here who reads sets the pace.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import aiohttp
 import httptools
 from multidict import CIMultiDict
 
-_HEAD_BYTES, _FIELD_BYTES, _FIELDS = 1 << 20, 64 * 1024, 1000
-"""So long may the head of an answer be, or what is after its body, and a field of it, and so many fields may it have."""
+from homeport.relay.limits import FIELD_BYTES, FIELDS, HEAD_BYTES
+
 _MOST_AHEAD = 128 * 1024
 """Bytes of a body that are read before somebody wants them."""
 _IDEMPOTENT = frozenset({"GET", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -174,7 +175,7 @@ class DirectConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(aiohttp.ClientPayloadError(f"what came is no answer of HTTP: {error}"))
             return
-        if self._since_body > _HEAD_BYTES:
+        if self._since_body > HEAD_BYTES:
             self._fail(aiohttp.ClientPayloadError("the head of an answer is longer than 1 MiB"))
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -202,7 +203,7 @@ class DirectConnection(asyncio.Protocol):
             return
         assert self._answer is not None
         fields = self._answer.raw_headers
-        if len(name) + len(value) > _FIELD_BYTES or len(fields) == _FIELDS:
+        if len(name) + len(value) > FIELD_BYTES or len(fields) == FIELDS:
             raise ValueError("its head is too long")
         fields.append((name, value))
 

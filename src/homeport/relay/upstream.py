@@ -21,12 +21,10 @@ from homeport.catalog.cloudrun import limits
 from homeport.endpoint import Endpoint
 from homeport.endpoint.auth import AnswerHead
 from homeport.relay.direct import DirectAnswer, DirectPool
+from homeport.relay.limits import CONNECT_S, FIELD_BYTES, FIELDS
 
-_CONNECT_S = 10.0
 _KEPT_S = 60.0
 """A connection that nobody uses is kept for so long."""
-_HEADER_BYTES, _HEADERS = 64 * 1024, 1000
-"""So long may a header of an answer be, and so many."""
 _AT_ONCE = 64 * 1024
 """Bytes of a body that are written in one go; more would keep other requests waiting."""
 _UNASKED = ("accept", "accept-encoding", "content-type", "user-agent")
@@ -66,15 +64,15 @@ class Upstream:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S, ssl=tls or False),
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=_CONNECT_S, sock_read=limits().request_timeout_s
+                total=None, sock_connect=CONNECT_S, sock_read=limits().request_timeout_s
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_UNASKED,
             trust_env=not is_loopback(_host(reached)),
-            max_line_size=_HEADER_BYTES,
-            max_field_size=_HEADER_BYTES,
-            max_headers=_HEADERS,
+            max_line_size=FIELD_BYTES,
+            max_field_size=FIELD_BYTES,
+            max_headers=FIELDS,
         )
 
     async def aclose(self) -> None:
@@ -127,7 +125,7 @@ def _pool(reached: httpx2.URL, tls: ssl.SSLContext | None) -> DirectPool:
         _host(reached),
         reached.port or (443 if tls else 80),
         tls,
-        connect_s=_CONNECT_S,
+        connect_s=CONNECT_S,
         patience_s=limits().request_timeout_s,
         kept_s=_KEPT_S,
     )

@@ -21,7 +21,9 @@ from homeport.gateway.metric_names import NAMES
 from homeport.gateway.metrics import GatewayMetrics, MetricsApp, without_metrics
 from homeport.proxy import listen
 from homeport.relay.messages import Message
+from homeport.relay.presence import WHOLE
 from homeport.relay.served import served
+from homeport.relay.upstream import Answer, Onward, Upstream
 from nobody import nobody_at
 from parrot_engine import Parrot
 
@@ -83,6 +85,62 @@ def test_every_api_gets_the_same_bytes_as_without_it(stream: bool) -> None:
         assert "a_new_field" in sent[0]
 
     scene(play)
+
+
+def test_what_has_come_as_a_whole_goes_on_in_one_and_what_is_on_its_way_as_it_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent, send = [], Upstream.send
+    body = json.dumps(asked("/v1/chat/completions", "x", stream=False)).encode()
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+
+    async def play(front: Front) -> None:
+        for pieces in ([head + body], [head, body]):
+            begun = asyncio.Event()
+
+            async def noted(upstream: Upstream, request: Onward, begun: asyncio.Event = begun) -> Answer:
+                sent.append(request.body)
+                begun.set()
+                return await send(upstream, request)
+
+            monkeypatch.setattr(Upstream, "send", noted)
+            reader, writer = await asyncio.open_connection("127.0.0.1", front.client.base_url.port)
+            for piece in pieces:
+                writer.write(piece)
+                await begun.wait()
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+        assert sent[0] == body
+        assert not isinstance(sent[1], bytes)
+        first, second = [request for _, request in front.parrot.asked]
+        assert first == second == json.loads(body)
+
+    scene(play)
+
+
+def test_who_is_gone_before_what_he_sent_is_read_is_counted_as_gone() -> None:
+    async def play() -> None:
+        metrics = GatewayMetrics("parrot")
+        app = CountingApp(Endpoint(name="home", base_url="http://127.0.0.1:9/v1", model="parrot"), metrics)
+        scope = {
+            "type": "http", "method": "POST", "path": "/v1/chat/completions", "raw_path": b"/v1/chat/completions",
+            "query_string": b"", "headers": [(b"content-length", b"2")], "state": {WHOLE: True},
+        }  # fmt: skip
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            raise AssertionError(message)
+
+        await app(scope, receive, send)
+        await app.aclose()
+        assert re.search(r'duration_seconds_count\{error_type="client_gone",.*\} 1', metrics.text().decode())
+
+    asyncio.run(play())
 
 
 def test_a_path_that_nobody_knows_passes_and_is_not_counted() -> None:
