@@ -17,11 +17,9 @@ MOST_SHARED = 99
 """Percent of the requests that other endpoints answer at most."""
 KEY_BYTES = 128
 """Cloud Armor tells keys apart by so many bytes of a header's value."""
-_UNBUILT_KEYS = {
-    "iap": (
-        "Identity-Aware Proxy stands before the service itself, and so before all that its load balancer leads there, and never before both: [access] iap"
-    ),
-}
+_IAP_IS_OF_ACCESS = (
+    "iap is a key of [access]: set `[access] iap = [...]`; it guards the way through this load balancer, too"
+)
 _OWN_PATHS = frozenset((
     "api", "apply-template", "completion", "completions", "detokenize", "docs", "embedding", "embeddings", "health", "infill",
     "invocations", "load", "metrics", "models", "ping", "pooling", "props", "redoc", "rerank", "score", "server_info", "slots",
@@ -124,12 +122,9 @@ class Edge(SpecTable):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_built(cls, value: Any) -> Any:  # Any: what stands in the file
-        if not isinstance(value, Mapping):
-            return value
-        for key, reason in _UNBUILT_KEYS.items():
-            if key in value:
-                raise ValueError(f"{key} is not built yet: {reason}. Remove it")
+    def _has_no_iap(cls, value: Any) -> Any:  # Any: what stands in the file
+        if isinstance(value, Mapping) and "iap" in value:
+            raise ValueError(_IAP_IS_OF_ACCESS)
         return value
 
     @model_validator(mode="after")

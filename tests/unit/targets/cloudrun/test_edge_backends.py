@@ -481,8 +481,9 @@ def test_shares_that_cannot_be_are_refused(deployer: WithEdge, edge: dict[str, A
         deployer.behind(**edge)
 
 
-def test_iap_is_refused_with_the_reason(deployer: WithEdge) -> None:
-    with pytest.raises(
-        SpecError, match="Identity-Aware Proxy stands before the service itself, and so before all"
-    ):
+def test_iap_is_refused_with_where_it_is_said(deployer: WithEdge) -> None:
+    with pytest.raises(SpecError) as refused:
         deployer.behind(iap=True)
+    told = "iap is a key of [access]: set `[access] iap = [...]`; it guards the way through this load balancer, too"
+    assert told in str(refused.value)
+    assert "not built" not in str(refused.value)
