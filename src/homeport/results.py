@@ -141,7 +141,9 @@ class Status:
     gateway: str | None = None
     """Where clients with a key ask, by an API gateway; ends in `/v1`."""
     iap: tuple[str, ...] | None = None
-    """Who comes in through Identity-Aware Proxy, in words; empty for nobody, or where `unread` says why that is not known. None where it does not stand before the service."""
+    """Who comes in through Identity-Aware Proxy, in words; empty for nobody. None where it does not stand before the service, or where `unread` says why that is not known."""
+    behind_iap: bool = False
+    """Whether Identity-Aware Proxy stands before the service."""
     model: str | None = None
     engine: str | None = None
     context: int | None = None

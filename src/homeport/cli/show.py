@@ -256,9 +256,8 @@ def _cache_text(digest: str) -> str:
 
 
 def _through_iap(status: Status) -> str:
-    who = ", ".join(status.iap or ())
-    nobody = "that is not known" if any("Identity-Aware Proxy" in one for one in status.unread) else "nobody"
-    return f"through Identity-Aware Proxy, which stands before it: {who or nobody}"
+    who = "that is not known" if status.iap is None else ", ".join(status.iap) or "nobody"
+    return f"through Identity-Aware Proxy, which stands before it: {who}"
 
 
 def status_text(status: Status) -> str:
@@ -275,7 +274,7 @@ def status_text(status: Status) -> str:
         ("url", status.url or ""),
         *(("behind it", text) for text in (status.behind or {}).values()),
         *([("gateway", f"{status.gateway}, for clients with a key")] if status.gateway else []),
-        *([("comes in", _through_iap(status))] if status.iap is not None else []),
+        *([("comes in", _through_iap(status))] if status.behind_iap else []),
         ("model", f"{status.model or 'not known'} by {status.engine or 'an engine that it does not name'}"),
         ("image", status.image or ""),
         ("weights", weights or "in the image"),

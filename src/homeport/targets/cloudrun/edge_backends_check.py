@@ -57,12 +57,12 @@ async def _ask_other(deployed: ObservedDeployment, other: OtherEndpoint) -> tupl
     path = f"{other.path}{_MODELS}"
     sender = deployed.sender.with_headers(other.headers) if other.headers else deployed.sender
     status, models = await sender.models(deployed.front, path, token=deployed.own.token)
-    bare = await sender.status(deployed.front, path, token=None)
+    bare, meets_iap = await sender.without_token(deployed.front, path)
     details = {"status": status, "models": list(models), "without_token": bare}
     if other.misfit:
         return other.misfit, details
     # By Google's questions and answers the proxy refuses with 401 who does not say that it takes pages.
-    if (status == 401 or bare in _REDIRECTED) and await sender.meets_iap(deployed.front, path):
+    if meets_iap and (status == 401 or bare in _REDIRECTED):
         return _behind_iap(deployed, other), {**details, "iap": True}
     if wrong := _wrong_status(deployed, other, status, bare):
         return wrong, details

@@ -11,7 +11,7 @@ from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import Prices
 from homeport.errors import HomeportError, NoCredentials, NotFound, SpecError, StateError
 from homeport.google import Google
-from homeport.json_types import Json
+from homeport.json_types import Json, JsonObject
 from homeport.listing import ListedEndpoint
 from homeport.resources.google.service import role_of
 from homeport.resources.google.traffic import (
@@ -132,6 +132,14 @@ async def _way_back(
     return await RollbackPreview.of(google, services.here, ensure_fit)
 
 
+def _proofs(service: Body) -> dict[str, JsonObject]:
+    """Return the receipts of a service's revisions, as `--json` prints them."""
+    return {
+        revision: {"at": receipt.at, "passed": receipt.passed, "counts": dict(receipt.counts)}
+        for revision, receipt in receipts(service).items()
+    }
+
+
 async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | None = None) -> Status:
     """
     Return what is deployed of the endpoint `name`. Raises what `find_services` raises.
@@ -143,10 +151,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
     serving = await _serving(google, service)
     marks = _annotations(serving)
     region_there = service["name"].split("/")[3]
-    known = {
-        revision: {"at": receipt.at, "passed": receipt.passed, "counts": dict(receipt.counts)}
-        for revision, receipt in receipts(service).items()
-    }
+    known = _proofs(service)
     context = marks.get(f"{ANNOTATION}context", "")
     back = await _way_back(google, name, services, ensure_fit)
     doors = await front_doors(google, service)
@@ -160,6 +165,7 @@ async def describe(google: Google, name: str, region: str, ensure_fit: Ensure | 
         behind=behind_in_words(service) or None,
         gateway=doors.gateway,
         iap=doors.iap,
+        behind_iap=doors.behind_iap,
         model=marks.get(f"{ANNOTATION}model"),
         engine=marks.get(f"{ANNOTATION}engine"),
         context=int(context) if context.isdecimal() else None,

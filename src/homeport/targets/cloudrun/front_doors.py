@@ -20,7 +20,9 @@ class FrontDoors:
     gateway: str | None
     """Where clients with keys ask; None for nowhere."""
     iap: tuple[str, ...] | None
-    """Who comes in through Identity-Aware Proxy, in words; None where it does not stand before the service."""
+    """Who comes in through Identity-Aware Proxy, in words; None where it does not stand before the service, or where that is not known."""
+    behind_iap: bool
+    """Whether it stands before the service."""
     unread: tuple[str, ...]
     """What could not be read, in words."""
 
@@ -29,7 +31,9 @@ async def front_doors(google: Google, service: Body) -> FrontDoors:
     """Return what stands before a service."""
     gateway, unread = await _gateway(google, service)
     entrants, unseen = await _entrants(google, service)
-    return FrontDoors(gateway=gateway, iap=entrants, unread=(*unread, *unseen))
+    return FrontDoors(
+        gateway=gateway, iap=entrants, behind_iap=bool(service.get("iapEnabled")), unread=(*unread, *unseen)
+    )
 
 
 async def _gateway(google: Google, service: Body) -> tuple[str | None, tuple[str, ...]]:
@@ -57,7 +61,7 @@ async def _entrants(google: Google, service: Body) -> tuple[tuple[str, ...] | No
     except NoCredentials:
         raise
     except HomeportError as error:
-        return (), (f"who comes in through Identity-Aware Proxy: {error}",)
+        return None, (f"who comes in through Identity-Aware Proxy: {error}",)
 
 
 __all__ = ["FrontDoors", "front_doors"]

@@ -23,8 +23,8 @@ class Sender(Protocol):
     async def status(self, url: str, path: str, *, token: Secret | None) -> int:
         """Return the HTTP status of a GET of `path` at `url`. Raises `HomeportError` where nothing answers."""
 
-    async def meets_iap(self, url: str, path: str) -> bool:
-        """Return True if Identity-Aware Proxy answers a GET that shows no token. Raises `HomeportError` where nothing answers."""
+    async def without_token(self, url: str, path: str) -> tuple[int, bool]:
+        """Return the HTTP status of a GET that shows no token, and whether Identity-Aware Proxy gave it. Raises `HomeportError` where nothing answers."""
 
     def with_headers(self, headers: Mapping[str, str]) -> Sender:
         """Return one that says these headers in each request besides."""

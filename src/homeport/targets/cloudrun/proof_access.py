@@ -74,7 +74,8 @@ async def _until_iap_is_as_wanted(google: Google, promise: Expectation, service:
 
     async def answers() -> bool:
         async with outside(via, promise.subject.endpoint.headers) as sender:
-            return await sender.meets_iap(url, "/v1/models")
+            _, is_of_iap = await sender.without_token(url, "/v1/models")
+            return is_of_iap
 
     await wait_until_it_stands(google, url, wanted, answers)
 

@@ -87,15 +87,15 @@ class Outside:
             raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
         return answer.status_code
 
-    async def meets_iap(self, url: str, path: str) -> bool:
-        """Return True if Identity-Aware Proxy answers a GET that shows no token. Raises `NetworkError` where nothing answers."""
+    async def without_token(self, url: str, path: str) -> tuple[int, bool]:
+        """Return the HTTP status of a GET that shows no token, and whether Identity-Aware Proxy gave it. Raises `NetworkError` where nothing answers."""
         import httpx2
 
         try:
             answer = await self.client.get(f"{self.via or url}{path}", headers=self._headers(url, None))
         except httpx2.HTTPError as error:
             raise NetworkError(f"nothing answers at {url}{path}: {error}") from error
-        return is_answer_of_iap(answer.status_code, answer.headers)
+        return answer.status_code, is_answer_of_iap(answer.status_code, answer.headers)
 
     async def refusal(
         self, url: str, path: str, body: JsonObject, *, token: Secret | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -343,12 +344,19 @@ def test_status_says_that_it_stands_before_the_service_and_who_comes_in(deployer
     assert f"through Identity-Aware Proxy, which stands before it: {TEAM}, {FRIEND} under" in text
     deployer.cloud.faults.append(parse("iap.getIamPolicy:403:times=9"))
     status, text = said()
-    assert (status.iap, "which stands before it: that is not known" in text) == ((), True)
+    assert (status.iap, "which stands before it: that is not known" in text) == (None, True)
+    assert (status.as_json()["iap"], status.as_json()["behind_iap"]) == (None, True)
     assert [one for one in status.unread if one.startswith("who comes in through Identity-Aware Proxy")]
     deployer.cloud.faults.clear()
+    deployer.cloud.access.set_policy("iap", WEB, {"version": 3, "bindings": []}, at_once=True)
+    status, _ = said()
+    assert (status.as_json()["iap"], status.as_json()["behind_iap"]) == ([], True)
+    text = status_text(replace(status, unread=("another thing of Identity-Aware Proxy: it is off",)))
+    assert "which stands before it: nobody" in text
     deployer.up(deployer.through())
     status, text = said()
     assert (status.iap, "Identity-Aware Proxy" in text) == (None, False)
+    assert status.as_json()["behind_iap"] is False
 
 
 @pytest.mark.parametrize(

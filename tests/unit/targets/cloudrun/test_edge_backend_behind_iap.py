@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import httpx2
+
 from cloud import act
 from gcp_rehearsal.apis.iam.tokens import id_token
 from gcp_rehearsal.cloud import OWNER, Cloud
@@ -19,10 +21,17 @@ from late_iap import HOST, asking, cloud_of
 OTHER = OtherEndpoint(way="x-tier: large", name="other", model="first")
 
 
-def found(cloud: Cloud, other: OtherEndpoint) -> Finding:
+def found(cloud: Cloud, other: OtherEndpoint, shown: list[bool] | None = None) -> Finding:
+    """What is found; of each request it is noted in `shown` whether it had a token."""
+
+    async def note(request: httpx2.Request) -> None:
+        if shown is not None:
+            shown.append("authorization" in request.headers)
+
     async def look() -> Finding:
         token = Secret(id_token(cloud, OWNER, "https://llm.example.com"))
         async with asking(cloud) as sender:
+            sender.client.event_hooks["request"].append(note)
             deployed = ObservedDeployment(
                 service={"urls": [f"https://{HOST}"]},
                 revision={},
@@ -40,7 +49,9 @@ def found(cloud: Cloud, other: OtherEndpoint) -> Finding:
 
 
 def test_one_that_answers_with_the_way_to_a_login_stands_behind_the_proxy_and_that_is_said() -> None:
-    told = found(cloud_of(0, enabled=True), OTHER)
+    shown: list[bool] = []
+    told = found(cloud_of(0, enabled=True), OTHER, shown)
+    assert sorted(shown) == [False, True], "one request with a token, one without"
     assert told.outcome is Outcome.FAILED
     assert told.detail.startswith(
         "other stands behind Identity-Aware Proxy, which sends x-tier: large to Google's login"

@@ -21,11 +21,15 @@ async def waited(cloud: Cloud, wanted: bool) -> tuple[bool, float, list[str]]:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     async with asking(cloud) as sender, google_for(cloud) as google:
+
+        async def stands() -> bool:
+            return (await sender.without_token(f"https://{HOST}", "/v1/models"))[1]
+
         came = await wait_until_it_stands(
             google.telling(said.append),
             "it",
             wanted,
-            lambda: sender.meets_iap(f"https://{HOST}", "/v1/models"),
+            stands,
         )
     return came, loop.time() - begun, said
 

@@ -136,8 +136,8 @@ class Front:
             return 404
         return 401 if token is not None and token.reveal() == "elsewhere" else 403
 
-    async def meets_iap(self, url: str, path: str) -> bool:
-        return False
+    async def without_token(self, url: str, path: str) -> tuple[int, bool]:
+        return await self.status(url, path, token=None), False
 
     def with_headers(self, headers: Mapping[str, str]) -> Front:
         return self
