@@ -37,6 +37,11 @@ class Proxied(Deployer):
         access = {"iap": list(members)} if members else {"callers": ["user:friend@example.com"]}
         return spec.parse({**self.wanted().model_dump(), "access": access})
 
+    def made(self, wanted: spec.Spec) -> CloudRunTarget:
+        """What a plan of that file is made of."""
+        chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+        return act(self.finished(self.target(google_for(self.cloud), chosen, wanted)))
+
     def planned(self, wanted: spec.Spec) -> tuple[set[str], set[str]]:
         """What kinds of things a plan would change, and what it has found a problem."""
         chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))

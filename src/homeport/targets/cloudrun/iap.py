@@ -16,7 +16,14 @@ from homeport.resources.google.service_agent import IAP, AgentGrant, agent
 from homeport.targets.cloudrun.iap_organisation import organisation_findings
 from homeport.targets.cloudrun.inventory import Inventory, Unread
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem, unseen, warning
+from homeport.targets.cloudrun.preflight.finding import (
+    Findings,
+    PreflightFinding,
+    ok,
+    problem,
+    unseen,
+    warning,
+)
 from homeport.targets.cloudrun.service_labels import IAP_LABEL
 from homeport.targets.cloudrun.strangers import ELSEWHERE
 
@@ -84,10 +91,9 @@ class EndpointIap:
             ok("iap/proof", f"a revision is proven as {claims(token).get('iss')}, which signs for itself")
         ]
 
-    async def looked_at(self) -> list[PreflightFinding]:
-        """Return what can be known before anything is made, of all but a proof."""
-        organisation = await organisation_findings(self.google, self.names.project)
-        return [*organisation, *await self.conditions()]
+    async def looked_at(self, found: Findings) -> list[PreflightFinding]:
+        """Return what can be known before anything is made, of all but a proof, and beside what was `found` already."""
+        return [*organisation_findings(found, self.names.project), *await self.conditions()]
 
     async def conditions(self) -> list[PreflightFinding]:
         """Return who comes in under a condition that somebody added to the proxy's policy, which stays as it is."""

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from homeport.errors import HomeportError
-from homeport.google import Google
-from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, unseen, warning
+from homeport.targets.cloudrun.preflight.finding import (
+    Findings,
+    PreflightFinding,
+    PreflightVerdict,
+    not_checked,
+    ok,
+    warning,
+)
 
 _SUBJECT = "iap/organisation"
 _PAGE = "https://docs.cloud.google.com/iap/docs/custom-oauth-configuration"
 
 
-async def organisation_findings(google: Google, project: str) -> list[PreflightFinding]:
+def organisation_findings(found: Findings, project: str) -> list[PreflightFinding]:
     """
-    Return whether people of the project's organisation can log in as it is.
+    Return whether people of the project's organisation can log in as it is, by what was `found` of the project.
 
     Google's page on OAuth clients for the proxy wants one of one's own for projects without an organisation, and for people of others; two
     reports of 2026 have the proxy answer 502 until there is one. Whether there is one is not read: that wants a right of its own. Whether
     what a service account signs comes in without one no page says.
     """
-    try:
-        live = await google.get("cloudresourcemanager", f"v3/projects/{project}")
-    except HomeportError as error:
-        return [unseen(_SUBJECT, error)]
-    parent = str(live.get("parent") or "")
+    seen = next(one for one in found.all if one.subject == "project")
+    if seen.verdict is not PreflightVerdict.OK:
+        return [
+            not_checked(
+                _SUBJECT, f"whether {project} is of an organisation is not known: {seen.text}", seen.hint
+            )
+        ]
+    parent = str(seen.data["parent"])
     if parent:
         text = f"the project is within {parent}, whose organisation's people log in by Google's own OAuth client; others need one of yours"
         return [ok(_SUBJECT, text, parent=parent)]

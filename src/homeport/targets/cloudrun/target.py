@@ -286,7 +286,7 @@ class CloudRunTarget(CloudRunGraph):
         )
         more += await self.api_gateway.findings() if self.api_gateway else ()
         more += tuple(self.road.findings()) if self.road else ()
-        more += tuple(await self.iap.looked_at()) if self.iap else ()
+        more += tuple(await self.iap.looked_at(findings)) if self.iap else ()
         return Findings((*findings.all, *more, *(self.edge.findings(front) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:

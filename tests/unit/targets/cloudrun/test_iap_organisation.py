@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from cloud import Raw, act
-from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.settings import Project
 from homeport.targets.cloudrun.iap_organisation import organisation_findings
 from homeport.targets.cloudrun.preflight import PreflightFinding, PreflightVerdict
+from preflights import looked
 from proxied import TEAM, Proxied
 
 RESOURCES = "cloudresourcemanager.googleapis.com"
 
 
 def found(cloud: Cloud) -> PreflightFinding:
-    (one,) = act(organisation_findings(google_for(cloud), "rehearsal"))
+    (one,) = organisation_findings(looked(cloud), "rehearsal")
     return one
 
 
@@ -46,6 +46,17 @@ def test_a_plan_warns_of_it_and_only_where_the_file_has_the_proxy() -> None:
     assert with_proxy["iap/organisation"].verdict is PreflightVerdict.WARNING
     _, without, _ = deployer.looked_by(OWNER, deployer.through())
     assert "iap/organisation" not in without
+
+
+def test_the_project_is_asked_for_its_organisation_once_for_all() -> None:
+    def asked(*members: str) -> int:
+        deployer = Proxied("ollama")
+        target = deployer.made(deployer.through(*members))
+        deployer.cloud.log.clear()
+        act(target.preflight())
+        return [one.method for one in deployer.cloud.log].count("cloudresourcemanager.projects.get")
+
+    assert asked(TEAM) == asked() == 1
 
 
 @pytest.mark.parametrize("organization", ["", "123"])

@@ -28,7 +28,14 @@ async def project(google: Google, asked: PreflightInput) -> Sequence[PreflightFi
         return [
             problem("project", f"the project {asked.project} is {state}, not ACTIVE", undelete, state=state)
         ]
-    return [ok("project", f"{asked.project} (number {number}) is active", number=number)]
+    return [
+        ok(
+            "project",
+            f"{asked.project} (number {number}) is active",
+            number=number,
+            parent=str(live.get("parent") or ""),
+        )
+    ]
 
 
 async def billing(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
