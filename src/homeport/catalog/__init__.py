@@ -16,7 +16,7 @@ from typing import Any
 from homeport.catalog.own_template import OwnTemplate
 from homeport.catalog.parts import Parts
 from homeport.task import Task
-from homeport.weights.likely_source import likely
+from homeport.weights.likely_source import misread
 
 _FOLDER = Path(__file__).parent
 
@@ -231,8 +231,8 @@ def meant(name: str) -> str:
     """Return the beginning of a hint for a model that the catalog does not know: what may have been meant, or ''."""
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+(?:@[\w.-]+)?(?::[\w.-]+)?", name):
         return f"did you mean hf:{name}? "
-    if source := likely(name):
-        return source
+    if written_otherwise := misread(name):
+        return written_otherwise.lead
     close = suggest(name)
     return f"did you mean {' or '.join(close)}? " if close else ""
 

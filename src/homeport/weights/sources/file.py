@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from homeport import names
 from homeport.errors import SpecError, WeightsError
-from homeport.own_path import expanded, is_there
+from homeport.own_path import expanded
 from homeport.progress import Progress
 from homeport.weights import checkpoint, other_content, settings_files
 from homeport.weights.checkpoint import ensure_leads_somewhere, is_dangling
@@ -19,7 +19,6 @@ from homeport.weights.manifest import Format, Pin, PinnedFile
 from homeport.weights.selection import IN_ITS_PLACE, choose, is_part
 from homeport.weights.sources.base import SourceKind
 
-_WINDOWS = re.compile(r"(?P<drive>[A-Za-z])?(?(drive):[\\/]|\\\\)")
 _MOST_POINTER = 1024
 """Bytes: Git LFS takes no larger file for one of its pointers."""
 
@@ -133,36 +132,18 @@ def read(source: str, base: Path) -> FileSource:
     path = source.removeprefix("file:")
     if not path:
         raise SpecError(f"{source!r} names no weights", hint=f"such as {EXAMPLE}")
-    full = expanded(path, base).absolute()
-    _ensure_of_this_machine(path, full)
+    # Two slashes mean one here, and no host.
+    full = expanded("/" + path.lstrip("/") if path.startswith("/") else path, base).absolute()
+    if os.path.normpath(full) == full.anchor:
+        raise SpecError(
+            f"{source!r} is the root of the disk, and weights were expected",
+            hint="name the folder that they lie in",
+        )
     if full.name.startswith("-"):
         raise SpecError(
             f"the name of {full} begins with a dash, as an option of a program does", hint="rename the file"
         )
     return FileSource(path=full)
-
-
-def _ensure_of_this_machine(path: str, full: Path) -> None:
-    """Raise `SpecError` for a path that means something elsewhere, to Windows, to a shell, or in a URL, unless `full` is there."""
-    windows, variable = _WINDOWS.match(path), path.startswith("$")
-    host = path.startswith("//") and not path.startswith("///")
-    if not (windows or variable or host) or is_there(full):
-        return
-    if windows:
-        drive, rest = windows["drive"], path[windows.end() :].replace("\\", "/")
-        raise SpecError(
-            f"{path!r} is a path of Windows, where homeport does not run",
-            hint=f"in WSL it is /mnt/{drive.lower()}/{rest}"
-            if drive
-            else "copy the file to a disk of this machine",
-        )
-    if variable:
-        raise SpecError(
-            f"{path!r} has a variable, which only a shell replaces", hint="write the path out, or with ~"
-        )
-    raise SpecError(
-        f"file:{path} names the host of a URL, and a path was expected", hint=f"such as file:{path[2:]}"
-    )
 
 
 EXAMPLE = "file:./models/model.gguf"

@@ -14,7 +14,8 @@ from typing import Final, cast
 
 from homeport import names
 from homeport.errors import SpecError
-from homeport.weights.likely_source import likely
+from homeport.own_path import expanded, is_there
+from homeport.weights.likely_source import misread
 from homeport.weights.sources.base import NamedSource, SourceKind, WeightsSource
 
 MODULES: Final[Mapping[str, str]] = {
@@ -24,7 +25,8 @@ MODULES: Final[Mapping[str, str]] = {
     "file": "homeport.weights.sources.file",
 }
 """The module of each kind, by scheme: loaded when a source of it is named."""
-_FOREIGN: Final = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://")
+_FOREIGN: Final = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]+)://")
+"""One letter alone is a drive of Windows."""
 
 
 def kind(scheme: str) -> SourceKind:
@@ -37,11 +39,12 @@ def kinds() -> tuple[SourceKind, ...]:
     return tuple(kind(scheme) for scheme in MODULES)
 
 
-def kind_of(source: str) -> SourceKind:
+def kind_of(source: str, base: Path = Path()) -> SourceKind:
     """
     Return the kind that `source` is of; a path without a scheme is a `file:`.
 
-    Raises `SpecError`, with the kinds that there are, where it is of none.
+    Raises `SpecError`, with the kinds that there are, where it is of none; and for a path that means something elsewhere,
+    or another source that was written otherwise, unless there is such a file from `base` on.
     """
     unseen = names.unprintable(source)
     if unseen:
@@ -50,22 +53,25 @@ def kind_of(source: str) -> SourceKind:
             hint="write it again, without what a copy brought along",
         )
     scheme, colon, _ = source.partition(":")
-    if colon and scheme in MODULES:
+    if colon and scheme in MODULES and scheme != "file":
         return kind(scheme)
-    foreign = _FOREIGN.match(source)
+    meant = misread(source)
+    foreign = None if scheme == "file" else _FOREIGN.match(source)
     if foreign:
         raise SpecError(
             f"{source!r}: homeport knows no source {foreign['scheme']}://",
-            hint=likely(source) + _list_kinds(),
+            hint=(meant.lead if meant else "") + _list_kinds(),
         )
-    if not source or not is_source(source):
+    if meant and not is_there(expanded(source.removeprefix("file:"), base)):
+        raise SpecError(f"{source!r} {meant.what}", hint=meant.lead + _list_kinds())
+    if not source or not (scheme == "file" or is_source(source) or meant):
         raise SpecError(f"{source!r} names no weights", hint=_list_kinds())
     return kind("file")
 
 
 def read(source: str, *, base: Path) -> NamedSource:
     """Return the source that `source` names, wherever it can be used; relative paths start from `base`. Raises `SpecError`."""
-    return kind_of(source).read(source, base)
+    return kind_of(source, base).read(source, base)
 
 
 def parse(source: str, *, base: Path) -> WeightsSource:
@@ -74,7 +80,7 @@ def parse(source: str, *, base: Path) -> WeightsSource:
 
     Raises `SpecError` saying what was expected.
     """
-    source_kind = kind_of(source)
+    source_kind = kind_of(source, base)
     if not source_kind.here:
         raise SpecError(
             f"{source} is in a bucket, from which homeport serves on Cloud Run alone",
