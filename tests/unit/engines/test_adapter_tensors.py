@@ -40,12 +40,24 @@ def test_an_adapter_of_the_model_is_taken_with_and_without_its_tensors_known(
     ensure_served(tensors(**GOOD, **more), (), "x")
 
 
-def test_an_embedding_with_a_longer_vocabulary_than_the_models_is_refused() -> None:
-    embedding = "base_model.model.model.embed_tokens.lora_embedding_"
-    longer = tensors(**GOOD, **{f"{embedding}A": (8, 2050), f"{embedding}B": (128, 8)})
-    with pytest.raises(SpecError, match="is for 2050 tokens, and the model has 2048"):
-        ensure_served(longer, BASE, "x")
-    ensure_served(longer, (), "x")
+@pytest.mark.parametrize(
+    ("called", "narrow", "wide", "told"),
+    [
+        ("model.embed_tokens", (8, 2050), (128, 8), "is for 2050 tokens, and the model has 2048"),
+        ("model.embed_tokens", (8, 2046), (128, 8), "is for 2046 tokens, and the model has 2048"),
+        ("model.embed_tokens", (8, 2048), (256, 8), "is for 256 numbers a token, and the model has 128"),
+        ("model.embed_tokens", (8, 2048), (64, 8), "is for 64 numbers a token, and the model has 128"),
+        ("model.word_embeddings", (8, 2048), (128, 8), "it changes 'word_embeddings|it changes 'model.word_embeddings"),
+    ],
+)  # fmt: skip
+def test_an_embedding_of_another_vocabulary_width_or_model_is_refused(
+    called: str, narrow: tuple[int, int], wide: tuple[int, int], told: str
+) -> None:
+    embedding = f"base_model.model.{called}.lora_embedding_"
+    other = tensors(**GOOD, **{f"{embedding}A": narrow, f"{embedding}B": wide})
+    with pytest.raises(SpecError, match=told):
+        ensure_served(other, BASE, "x")
+    ensure_served(other, (), "x")
 
 
 @pytest.mark.parametrize(

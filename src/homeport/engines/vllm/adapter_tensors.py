@@ -108,24 +108,36 @@ def _foreign(sides: dict[str, dict[str, SafetensorsTensor]], modules: _Modules) 
         if _EXPERTS.search(module):
             continue
         name = modules.called(module)
-        if "embedding A" in both:
-            yield from _other_vocabulary(module, both["embedding A"], modules.shape(name) if name else None)
-            continue
-        if "A" not in both:
-            continue
         if name is None:
             yield f"it changes {shown(module)}, which the model does not have"
             continue
         stored = modules.shape(name)
+        if any(side.startswith("embedding") for side in both):
+            yield from _other_vocabulary(module, both, stored)
+            continue
+        if "A" not in both:
+            continue
         shape = (both["B"].shape[0], both["A"].shape[-1]) if "B" in both else stored
         if stored is not None and shape is not None and tuple(stored) != tuple(shape):
             yield f"its {shown(module)} is for {shape[1]} × {shape[0]}, and the model's is {stored[1]} × {stored[0]}"
 
 
-def _other_vocabulary(module: str, narrow: SafetensorsTensor, stored: Sequence[int] | None) -> Iterator[str]:
-    """Yield what is wrong with a changed embedding whose vocabulary was made longer than the model's."""
-    if stored is not None and len(narrow.shape) == 2 and narrow.shape[1] != stored[0]:
+def _other_vocabulary(
+    module: str, both: dict[str, SafetensorsTensor], stored: Sequence[int] | None
+) -> Iterator[str]:
+    """
+    Yield what is wrong with a changed embedding for a vocabulary, longer or shorter, or for a width that is not the model's.
+
+    vLLM refuses the first by the vocab_size of config.json, which has as many tokens as the embedding has rows in most models;
+    of the second it copies what there is, and fails where that is more.
+    """
+    narrow, wide = both.get("embedding A"), both.get("embedding B")
+    if stored is None:
+        return
+    if narrow and len(narrow.shape) == 2 and narrow.shape[1] != stored[0]:
         yield f"its {shown(module)} is for {narrow.shape[1]} tokens, and the model has {stored[0]}"
+    if wide and len(wide.shape) == 2 and wide.shape[0] != stored[1]:
+        yield f"its {shown(module)} is for {wide.shape[0]} numbers a token, and the model has {stored[1]}"
 
 
 def _doubt(sides: Iterable[str], modules: _Modules, where: str) -> str:
