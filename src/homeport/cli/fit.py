@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from homeport.cli.context import CliContext, file_option, fit_options, given_settings, json_option
 from homeport.engines.names import NAMES
-
-if TYPE_CHECKING:
-    from homeport.fit.table import FitRequest
 
 
 @click.command("fit")
@@ -46,25 +42,9 @@ def command(
     terminal = app.terminal(json_output=json_output)
     request = fit_request(model, file, engine=engine, **given_settings(options))
     table = look(request, prices=options["prices"], engine=engine)
-    table = replace(table, notes=(*table.notes, *_told_of_template(request, file, engine)))
     text = table_text(table) + ("\n\n" + explained(table) if explain else "")
     terminal.result(text, table.as_json())
     if not any(row.fit.known for row in table.rows):
         return SizeUnknown.exit_code
     fits = any(row.fit.fits for row in table.rows)
     return 0 if fits or options["gpu"] is None else MemoryTooSmall.exit_code
-
-
-def _told_of_template(request: FitRequest, file: Path, engine: str | None) -> list[str]:
-    """Return what a plan would say of the chat template, by the first engine that has weights of the model."""
-    from homeport.engines.registry import module
-    from homeport.home import find_home
-    from homeport.spec import Spec
-    from homeport.targets.chat_template import told_of_template
-
-    model = request.subject.model
-    name = engine or next(iter(request.subject.weights), None)
-    if name is None:
-        return []
-    spec = Spec().model_copy(update={"engine": request.settings, "task": model.task})
-    return told_of_template(model, spec, file, module(name), find_home().root)

@@ -20,8 +20,9 @@ from homeport.fit.cloud import Estimate, estimate
 from homeport.fit.devices import this
 from homeport.fit.subject import ModelSubject, subject
 from homeport.hardware import this_machine
+from homeport.home import find_home
 from homeport.json_types import JsonObject
-from homeport.spec import CloudRun, Edge, Engine, Guard, Scaling, Spec
+from homeport.spec import FILE_NAME, CloudRun, Edge, Engine, Guard, Scaling, Spec
 from homeport.spec import load as load_spec
 
 _Table = TypeVar("_Table", bound=BaseModel)
@@ -84,6 +85,8 @@ class FitRequest:
     scaling: Scaling
     edge: Edge | None = None
     guard: Guard | None = None
+    file: Path = Path(FILE_NAME)
+    """Where the settings stand, or would: a relative chat template starts from its folder."""
 
 
 def fit_request(
@@ -115,6 +118,7 @@ def fit_request(
         scaling=spec.scaling,
         edge=spec.edge,
         guard=spec.guard,
+        file=file,
     )
 
 
@@ -140,6 +144,7 @@ def look(wanted: FitRequest, *, prices: Path | None = None, engine: str | None =
             f"there is nothing to look at: {model_subject.model.name} has weights for {', '.join(model_subject.weights)}",
             hint="; ".join((*notes, *more)) or "name another engine",
         )
+    told = (*model_subject.notes, *notes, *more, *_unknown(rows), *_of_gpus(rows))
     return Looked(
         model=model_subject.model,
         settings=settings,
@@ -148,7 +153,7 @@ def look(wanted: FitRequest, *, prices: Path | None = None, engine: str | None =
         rows=(*rows, *here),
         contexts=ladder(model_subject.model),
         estimates=estimates,
-        notes=(*model_subject.notes, *notes, *more, *_unknown(rows), *_of_gpus(rows)),
+        notes=(*told, *_of_template(wanted, engine or settings.kind, (*rows, *here))),
     )
 
 
@@ -226,6 +231,20 @@ def _of_gpus(rows: Iterable[FitRow]) -> list[str]:
         for gpu in cloudrun.gpus()
         if gpu.name in named and gpu.status == "preview"
     ]
+
+
+def _of_template(wanted: FitRequest, chosen: str, rows: Iterable[FitRow]) -> list[str]:
+    """Return what a plan would say of the chat template for the chosen engine, or else for those of the rows, by name where they differ."""
+    from homeport.targets.chat_template import told_of_template
+
+    model = wanted.subject.model
+    engines = dict.fromkeys([chosen] if chosen in NAMES else [row.fit.what.engine for row in rows])
+    spec = Spec().model_copy(update={"engine": wanted.settings, "task": model.task})
+    root = find_home().root
+    said = {name: told_of_template(model, spec, wanted.file, module(name), root) for name in engines}
+    if len({tuple(one) for one in said.values()}) == 1:
+        return next(iter(said.values()))
+    return [f"{name}: {one}" for name, notes in said.items() for one in notes]
 
 
 def _this_machine(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from homeport import catalog
 from homeport.catalog import cloudrun, prices
+from homeport.console.reckoned import reckoned
 from homeport.engines.footprint import Device
 from homeport.engines.registry import module
 from homeport.errors import SpecError
@@ -22,6 +23,7 @@ from homeport.fit import Fit, Serving, fit
 from homeport.fit.choice import Choice, choose
 from homeport.fit.cloud import estimate, quotas
 from homeport.fit.devices import Place, cloud, of_shape
+from homeport.home import Home
 from homeport.spec import CloudRun, Engine, Scaling
 from made_headers import header_of
 from places import TAUGHT, TAUGHT_FOLDER
@@ -470,6 +472,22 @@ def test_what_will_not_work_with_a_chat_template_is_told_of_files_that_are_here(
     typist.write('name = "m"\nmodel = "./m"\n[engine]\nchat_template = "own.jinja"\n')
     assert "chat template" not in typist.run("fit").out
     assert "chat template" not in typist.run("fit", "gemma-4-e2b").out
+
+
+def test_the_template_is_judged_for_the_engine_of_the_file_and_by_name_where_engines_differ(
+    typist: Typist,
+) -> None:
+    shutil.copy(TAUGHT, typist.folder / "m.gguf")
+    own = "note: not checked: chat template: Ollama makes one of its own"
+    typist.write('name = "m"\nmodel = "./m.gguf"\n[engine]\nkind = "ollama"\n')
+    assert own in typist.run("fit").out
+    assert "chat template" not in typist.run("fit", "--engine", "llamacpp").out
+    typist.write('name = "m"\nmodel = "./m.gguf"\n')
+    shown = typist.run("fit").out
+    assert own.replace("note: ", "note: ollama: ") in shown
+    assert "llamacpp: " not in shown
+    page = reckoned(None, None, None, file=typist.folder / "homeport.toml", home=Home(typist.home))
+    assert page["fit"]["notes"] == typist.run("fit", "--json").json["notes"]
 
 
 def test_a_gguf_file_is_sized_by_its_header(typist: Typist) -> None:
