@@ -21,7 +21,6 @@ from homeport.home import find_home
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Plan
 from homeport.reconcile.teardown import Teardown
-from homeport.results import Removal, Rollback, Status, UpResult
 from homeport.spec import FILE_NAME, Spec, load
 from homeport.targets import registry
 from homeport.targets.base import HINTS, Capability, OnResult, OpenOptions, Target, UpOptions, VerifyOptions
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.listing import Listing
     from homeport.observe.check import ObserveFinding
+    from homeport.results import Removal, Rollback, Status, UpResult
     from homeport.verify import Report
 
 
@@ -68,6 +68,8 @@ class Deployment:
             if not approve(plan):
                 raise ApprovalDeclined("nothing was changed")
             changed = await desired.apply(plan, progress)
+        from homeport.results import UpResult  # Late: while it was applied, an engine could begin to load.
+
         endpoint = await self.target.endpoint()
         report = await desired.verify(on_result)
         return UpResult(
@@ -96,6 +98,8 @@ class Deployment:
 
     async def rollback(self, *, progress: Progress | None = None) -> Rollback:
         """Let what was verified before serve again. Raises `NotFound` where there is nothing."""
+        from homeport.results import Rollback
+
         self.require({Capability.ROLLBACK: True})
         return Rollback(serving=await self.target.roll_back(progress or Silent()))
 

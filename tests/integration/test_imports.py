@@ -59,6 +59,27 @@ def test_a_plan_of_this_machine_loads_no_check_and_nothing_of_google(tmp_path: P
     assert ran.stderr.strip() == "[]"
 
 
+def test_a_plan_of_this_machine_loads_nothing_that_can_wait_until_an_engine_loads_its_weights(
+    tmp_path: Path,
+) -> None:
+    late = ("http.client", "homeport.results", "homeport.listing", "homeport.resources.local.readiness")
+    others = ("homeport.catalog.cloudrun", "homeport.catalog.gguf_header", "homeport.weights.sources.hub")
+    of_clouds = ("homeport.reconcile.diff", "homeport.reconcile.schedule")
+    program = (
+        "import sys\nfrom homeport.cli import run\nassert run(['plan']) == 0\n"
+        "print([m for m in sys.argv[1:] if m in sys.modules], file=sys.stderr)"
+    )
+    (tmp_path / "homeport.toml").write_text("[local]\nport = 0\n")
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *late, *others, *of_clouds],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert ran.stderr.strip() == "[]"
+
+
 def test_a_price_of_what_was_never_measured_loads_no_load_generator(tmp_path: Path) -> None:
     heavy = "('homeport.bench', 'httpx2', 'homeport.google')"
     program = f"import sys\nfrom homeport.cli import run\nrun(['cost', 'gemma-4-31b'])\nprint([m for m in {heavy} if m in sys.modules], file=sys.stderr)"

@@ -19,13 +19,12 @@ from homeport.reconcile import (
     Outputs,
     Plan,
     Ref,
-    Rules,
     apply,
-    differences,
     make_plan,
     needs_of,
     resolve,
 )
+from homeport.reconcile.diff import Rules, differences
 
 _T = TypeVar("_T")
 RULES = Rules(immutable=frozenset({"fixed", "birth-of"}))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from homeport.catalog.untrusted import Table, read_json
 from homeport.errors import WeightsError
+
+if TYPE_CHECKING:
+    from homeport.catalog.untrusted import Table
 
 _USUAL, _FOR_TOOLS = "default", "tool_use"
 """What transformers calls them where there are several."""
@@ -54,6 +56,8 @@ def of_folder(folder: Path, tokenizer: Table) -> OwnTemplate:
         return _of_value(tokenizer.values["chat_template"], "tokenizer_config.json")
     if not processor.is_file():
         return OwnTemplate()
+    from homeport.catalog.untrusted import read_json
+
     try:
         return _of_value(read_json(processor).values.get("chat_template"), processor.name)
     except WeightsError:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
 
 from homeport.catalog import Model
 from homeport.engines.registry import UNTRIED, modalities, of_files, with_weights
@@ -16,8 +17,10 @@ from homeport.reconcile.fact import labelled
 from homeport.reconcile.plan import MAY_GO
 from homeport.reconcile.resource import shown
 from homeport.reconcile.teardown import Teardown
-from homeport.results import Status, UpResult
 from homeport.terminal import pairs
+
+if TYPE_CHECKING:
+    from homeport.results import Status, UpResult
 
 _SIGNS = {
     ActionKind.CREATE: "+",

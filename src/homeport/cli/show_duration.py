@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, cast
 
 from homeport.printable import printable
 from homeport.reconcile import Plan
-from homeport.reconcile.duration_fact import DurationFact
-from homeport.reconcile.schedule import ScheduledStep, span_text
+
+if TYPE_CHECKING:
+    from homeport.reconcile.duration_fact import DurationFact
+    from homeport.reconcile.schedule import ScheduledStep
 
 
 def expected_of(plan: Plan) -> str:
@@ -38,6 +41,8 @@ def explained(plan: Plan) -> str:
 
 
 def _lines(steps: tuple[ScheduledStep, ...], sources: Mapping[str, int]) -> Iterator[str]:
+    from homeport.reconcile.schedule import span_text
+
     width = max((len(step.id) for step in steps), default=0)
     for step in steps:
         if step.low_s is None or step.high_s is None:
@@ -49,4 +54,4 @@ def _lines(steps: tuple[ScheduledStep, ...], sources: Mapping[str, int]) -> Iter
 
 
 def _fact(plan: Plan) -> DurationFact | None:
-    return next((fact for fact in plan.facts if isinstance(fact, DurationFact)), None)
+    return cast("DurationFact | None", next((fact for fact in plan.facts if fact.key == "duration"), None))

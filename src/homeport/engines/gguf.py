@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from math import prod
+from typing import TYPE_CHECKING
 
-from homeport.catalog.gguf_header import Header, block_sizes
+if TYPE_CHECKING:
+    from homeport.catalog.gguf_header import Header
 
 _REPACKED_TYPES = {2, 12, 20, 39}
 """ggml's numbers of Q4_0, Q4_K, IQ4_NL and MXFP4."""
@@ -16,6 +18,8 @@ def repacked_bytes(header: Header) -> int:
 
     Those whose type has a kernel for it and whose rows come in eights; embeddings are looked up, not multiplied.
     """
+    from homeport.catalog.gguf_header import block_sizes
+
     sizes = block_sizes()
     total = 0
     for name, tensor in header.tensors.items():

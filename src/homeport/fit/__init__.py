@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from homeport.catalog import Model, Published, cloudrun, context_of
+from homeport.catalog import Model, Published, context_of
 from homeport.engines.footprint import Footprint, MemoryTerm, Sizing, gib
 from homeport.engines.registry import module
 from homeport.errors import SizeUnknown
@@ -105,7 +105,7 @@ class Fit:
     def _most(self) -> int:
         """Return how many requests at once the engine serves, at most what Cloud Run gives to one instance."""
         most = module(self.what.engine).MOST_SEQUENCES or sys.maxsize
-        return min(most, cloudrun.limits().max_concurrency) if self.place.shape else most
+        return min(most, _most_on_cloud_run()) if self.place.shape else most
 
     @property
     def binds(self) -> str:
@@ -244,11 +244,17 @@ def _problems(result: Fit) -> Iterable[str]:
             f"the KV cache of {settings.parallel} × {settings.context:,} tokens wants {needed}, "
             f"and {gib(footprint.cache_bytes)} are left: room for {footprint.sequences}"
         )
-    most = cloudrun.limits().max_concurrency
-    if place.shape and settings.parallel > most:
+    if place.shape and settings.parallel > (most := _most_on_cloud_run()):
         yield f"Cloud Run gives an instance {most:,} requests at once at most, not {settings.parallel:,}"
     if result.host_bytes > place.host_memory:
         yield f"{gib(result.host_bytes)} are wanted beside the GPU, and the instance has {gib(place.host_memory)}"
+
+
+def _most_on_cloud_run() -> int:
+    """Return how many requests at once Cloud Run gives to one instance."""
+    from homeport.catalog import cloudrun  # Late: to size for this machine, its facts are not read.
+
+    return cloudrun.limits().max_concurrency
 
 
 def _cache_json(budget: Footprint) -> JsonObject:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from homeport.catalog import cloudrun
-from homeport.catalog.cloudrun import Shape
 from homeport.engines.footprint import Device, MemoryTerm
 from homeport.engines.registry import module
 from homeport.hardware import Machine
+
+if TYPE_CHECKING:
+    from homeport.catalog.cloudrun import Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class Place:
 
 def cloud(region: str | None = None, gpu: str = "auto") -> tuple[Place, ...]:
     """Return the confirmed shapes of Cloud Run, in `region` or anywhere, with `gpu` or any, smallest first."""
+    from homeport.catalog import cloudrun
+
     return tuple(
         of_shape(shape)
         for cloud_gpu in cloudrun.gpus()
@@ -40,6 +44,8 @@ def cloud(region: str | None = None, gpu: str = "auto") -> tuple[Place, ...]:
 
 def of_shape(shape: Shape) -> Place:
     """Return the place that a shape of Cloud Run is. Raises `KeyError` for a GPU that it does not have."""
+    from homeport.catalog import cloudrun
+
     cloud_gpu = cloudrun.gpu(shape.gpu)
     if cloud_gpu is None:
         raise KeyError(shape.gpu)

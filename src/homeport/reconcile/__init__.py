@@ -3,7 +3,6 @@
 from homeport.reconcile.apply import Applied, apply
 from homeport.reconcile.cancellation import Cancellation
 from homeport.reconcile.destroy import Destroyed, destroy
-from homeport.reconcile.diff import Rules, differences
 from homeport.reconcile.interrupts import patient
 from homeport.reconcile.plan import Action, ActionKind, Plan, make_plan
 from homeport.reconcile.references import Concat, Ref, joined, needs_of, resolve
@@ -22,10 +21,8 @@ __all__ = [
     "Plan",
     "Ref",
     "Resource",
-    "Rules",
     "apply",
     "destroy",
-    "differences",
     "joined",
     "make_plan",
     "needs_of",

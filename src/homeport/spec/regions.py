@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from homeport.catalog import cloudrun as catalog
 from homeport.patterns import IN_REGION
 
 
@@ -59,6 +58,8 @@ def _one_regions(spec: Any) -> Iterator[tuple[object, str]]:  # Any: as above
 
 def gpu_regions(gpu: str) -> Sequence[str]:
     """Return the regions that have a GPU of that name; with `auto` those that have any."""
+    from homeport.catalog import cloudrun as catalog  # Late: most files name no further region.
+
     named = None if gpu == "auto" else catalog.gpu(gpu)
     return named.regions if named is not None else catalog.regions()
 

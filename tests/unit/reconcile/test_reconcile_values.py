@@ -9,18 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.cli.show import plan_text
-from homeport.reconcile import (
-    KNOWN_AFTER_APPLY,
-    ActionKind,
-    Change,
-    Plan,
-    Ref,
-    Rules,
-    differences,
-    joined,
-    needs_of,
-    resolve,
-)
+from homeport.reconcile import KNOWN_AFTER_APPLY, ActionKind, Change, Plan, Ref, joined, needs_of, resolve
+from homeport.reconcile.diff import Rules, differences
 from homeport.reconcile.equality import is_empty, is_same
 from homeport.reconcile.plan import MAY_GO, Action
 from homeport.reconcile.resource import shown

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from homeport.catalog import gguf_parts
-from homeport.catalog.gguf_header import GgufTensor, Header, read
 from homeport.errors import SpecError, WeightsError
 from homeport.names import shown
+
+if TYPE_CHECKING:
+    from homeport.catalog.gguf_header import GgufTensor, Header
 
 _SIDES = (".lora_a", ".lora_b")
 _EMBEDDING = "token_embd.weight"
@@ -25,6 +27,9 @@ def ensure_applied(adapter: Path, base: Path | None) -> None:
 
     Where `base` is None, the model is not here yet, and the adapter alone is judged.
     """
+    from homeport.catalog import gguf_parts
+    from homeport.catalog.gguf_header import read
+
     header = read(adapter)
     kind, method = header.values.get("general.type", "model"), header.values.get("adapter.type", "lora")
     if (kind, method) != ("adapter", "lora"):

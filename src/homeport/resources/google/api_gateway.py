@@ -14,7 +14,8 @@ from homeport.errors import ApiDisabled, NotFound, OperationFailed
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.progress import Progress
-from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs, Ref, Rules, resolve
+from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs, Ref, resolve
+from homeport.reconcile.diff import Rules
 from homeport.resources.base import BaseResource, DependentResource
 from homeport.resources.google.propagation import patient
 from homeport.resources.google.rest import LABEL, Address, RestResource

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from homeport.errors import NotFound
 from homeport.google import Google
 from homeport.progress import Progress
-from homeport.reconcile import Rules
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
 

@@ -17,7 +17,8 @@ from homeport.errors import (
 from homeport.google import ANSWER_LOST, Google
 from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
-from homeport.reconcile import Outputs, Ref, Rules
+from homeport.reconcile import Outputs, Ref
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.propagation import patient
 from homeport.resources.google.rest import LABEL, Address
 from homeport.resources.google.unnamed import UnnamedResource, one_of

@@ -8,7 +8,8 @@ from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.progress import Progress
-from homeport.reconcile import Outputs, Ref, Rules
+from homeport.reconcile import Outputs, Ref
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
 _KEPT_BY_GOOGLE = frozenset(("SOA", "NS"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from homeport.google import Google
-from homeport.reconcile import Concat, Ref, Rules
+from homeport.reconcile import Concat, Ref
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
 

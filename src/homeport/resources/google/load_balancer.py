@@ -9,7 +9,8 @@ from typing import Any
 from homeport.google import Google
 from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
-from homeport.reconcile import Change, Outputs, Ref, Rules
+from homeport.reconcile import Change, Outputs, Ref
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.propagation import patient
 from homeport.resources.google.rest import LABEL, Address, RestResource
 

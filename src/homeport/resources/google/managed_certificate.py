@@ -9,7 +9,8 @@ from typing import Any
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.progress import Progress
-from homeport.reconcile import Ref, Rules, joined
+from homeport.reconcile import Ref, joined
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
 AUTHORIZATION, MANAGED, MAP, ENTRY = (

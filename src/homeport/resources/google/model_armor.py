@@ -6,7 +6,8 @@ from collections.abc import Collection
 from typing import Any
 
 from homeport.google import Google
-from homeport.reconcile import Ref, Rules
+from homeport.reconcile import Ref
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
 TEMPLATE = "Model Armor template"

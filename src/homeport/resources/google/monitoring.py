@@ -12,7 +12,8 @@ from homeport.errors import ApiDisabled, GoogleError, NotFound
 from homeport.google import ANSWER_LOST, Google
 from homeport.json_types import Json
 from homeport.progress import Progress
-from homeport.reconcile import Outputs, Rules
+from homeport.reconcile import Outputs
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.propagation import patient
 from homeport.resources.google.rest import LABEL, Address, RestResource
 from homeport.resources.google.unnamed import UnnamedResource, one_of

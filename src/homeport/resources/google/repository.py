@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from homeport.google import Google
-from homeport.reconcile import Rules
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
 _PASSWORD = "remoteRepositoryConfig.upstreamCredentials.usernamePasswordCredentials.passwordSecretVersion"  # noqa: S105

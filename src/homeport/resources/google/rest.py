@@ -11,7 +11,8 @@ from homeport.google import Google
 from homeport.google.operations import is_operation
 from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
-from homeport.reconcile import Change, Outputs, Rules, differences, needs_of, resolve
+from homeport.reconcile import Change, Outputs, needs_of, resolve
+from homeport.reconcile.diff import Rules, differences
 from homeport.resources.base import BaseResource
 from homeport.resources.google.propagation import patient
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from homeport.google import Google
 from homeport.google.call import address_of
-from homeport.reconcile import Rules
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
 KIND = "scheduled job"

@@ -9,7 +9,8 @@ from homeport.errors import ApiDisabled, GoogleError, NotFound
 from homeport.google import ANSWER_LOST, Google
 from homeport.json_types import Json
 from homeport.progress import Progress
-from homeport.reconcile import Change, Outputs, Rules
+from homeport.reconcile import Change, Outputs
+from homeport.reconcile.diff import Rules
 from homeport.resources.base import DependentResource
 from homeport.resources.google.rest import LABEL, Address, RestResource
 from homeport.secret import Secret

@@ -14,7 +14,8 @@ from homeport.google import Google
 from homeport.google.quotas import request_command
 from homeport.json_types import Json
 from homeport.progress import Progress
-from homeport.reconcile import Change, Outputs, Rules
+from homeport.reconcile import Change, Outputs
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.propagation import patient, while_it_spreads
 from homeport.resources.google.rest import LABEL, Address, RestResource
 from homeport.resources.google.traffic import BACK_DOOR, BEHIND, EDGE, EDGE_KIND, Body, pinned, to_latest

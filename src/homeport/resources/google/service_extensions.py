@@ -8,7 +8,8 @@ from typing import Any
 
 from homeport.google import Google
 from homeport.json_types import Json
-from homeport.reconcile import Ref, Rules
+from homeport.reconcile import Ref
+from homeport.reconcile.diff import Rules
 from homeport.resources.google.model_armor import host
 from homeport.resources.google.rest import LABEL, Address, RestResource
 

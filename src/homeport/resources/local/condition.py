@@ -15,8 +15,6 @@ from homeport.engines.base import Pulse
 from homeport.engines.registry import module
 from homeport.resources.local import process_tree
 from homeport.resources.local.endpoint_record import EndpointRecord
-from homeport.resources.local.engine_request import Unanswered, ask
-from homeport.resources.local.readiness import FIRST, first_request, headers
 from homeport.secret import Secret
 from homeport.supervisor import journal
 from homeport.supervisor.engine import cpu_seconds
@@ -190,6 +188,12 @@ async def _ask(remembered: EndpointRecord, api_key: Secret | None) -> _Answer:
 
 async def _token(remembered: EndpointRecord, api_key: Secret | None) -> int:
     """Return the status with which a request for one token, or for a vector, is answered; 0 for none within the patience."""
+    from homeport.resources.local.engine_request import (  # Late: an engine is begun before one is asked.
+        Unanswered,
+        ask,
+    )
+    from homeport.resources.local.readiness import FIRST, first_request, headers
+
     task = remembered.launch.get("task", "generate")
     request = first_request(task, remembered.launch["model"])
     try:
@@ -203,6 +207,8 @@ async def _token(remembered: EndpointRecord, api_key: Secret | None) -> int:
 
 async def _lists_models(url: str) -> bool:
     """Return True if it lists its models for clients without a key."""
+    from homeport.resources.local.engine_request import Unanswered, ask
+
     try:
         return (await ask(url, "/v1/models", within_s=PATIENCE_S)).is_success
     except Unanswered:
@@ -210,6 +216,9 @@ async def _lists_models(url: str) -> bool:
 
 
 async def _says_busy(url: str, pulse: Pulse, api_key: Secret | None) -> bool:
+    from homeport.resources.local.engine_request import Unanswered, ask
+    from homeport.resources.local.readiness import headers
+
     try:
         answer = await ask(url, pulse.path, headers=headers(api_key), within_s=PATIENCE_S)
     except Unanswered:

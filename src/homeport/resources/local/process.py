@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +27,6 @@ from homeport.resources.local.condition import Condition, State, condition, just
 from homeport.resources.local.endpoint_key import EndpointKey, fingerprint, is_same
 from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.resources.local.gap import AnswerWatch
-from homeport.resources.local.readiness import await_first_token
 from homeport.resources.local.stopping import running_processes, stop
 from homeport.resources.local.supervised import supervise
 from homeport.secret import Secret
@@ -37,6 +37,7 @@ from homeport.weights import Manifest
 _SUPERVISOR, _MENDED = "supervisor", "files of weights"
 """Paths of changes."""
 _LOOK_S = 0.2
+_FOLLOWS = ("homeport.results", "homeport.endpoint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,12 +345,21 @@ class EngineProcess(BaseResource):
         return replace(served, record=record)
 
     async def _ready(self, launch: Launch, started: EndpointRecord, begun: float, progress: Progress) -> Live:
+        from homeport.resources.local.readiness import await_first_token
+
         process = psutil.Process(started.pid)
+        _load_what_follows()
         timeline = await await_first_token(launch, process, self.api_key, begun, self.folder / "engine.log")
         ready = replace(started, timeline=timeline)
         ready.save(self.folder)
         progress.finished(self.id, f"{launch.engine} {launch.version} (pid {started.pid})")
         return Live(record=ready, condition=just_answered(ready, self.folder))
+
+
+def _load_what_follows() -> None:
+    """Load what is wanted once the engine serves: while it loads its weights, nobody waits for that."""
+    for name in _FOLLOWS:
+        import_module(name)
 
 
 def _port_of(remembered: EndpointRecord) -> int:

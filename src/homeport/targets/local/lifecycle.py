@@ -10,10 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from homeport.endpoint import Endpoint
 from homeport.errors import NotFound, NotRunning, Unsupported
 from homeport.home import Home
-from homeport.listing import Listing, of_status
 from homeport.naming import is_of
 from homeport.ownership import ensure_owner, named
 from homeport.progress import Progress
@@ -21,14 +19,16 @@ from homeport.reconcile import Plan
 from homeport.reconcile.teardown import Teardown
 from homeport.resources.local import candidate, endpoint_record
 from homeport.resources.local.endpoint_record import EndpointRecord, Unreadable
-from homeport.results import Removal, Status
 from homeport.spec import FILE_NAME, Spec, ensure_no_weights, parse, with_local
 from homeport.targets.base import Capability, OnResult, OpenOptions, UpOptions, VerifyOptions
 from homeport.targets.local.rollout import LocalRollout
 from homeport.targets.local.target import LocalTarget, remembered_target
 
 if TYPE_CHECKING:
+    from homeport.endpoint import Endpoint
+    from homeport.listing import Listing
     from homeport.observe.check import ObserveFinding
+    from homeport.results import Removal, Status
     from homeport.targets.local.swap import LocalSwap
     from homeport.task import Task
     from homeport.verify import Report
@@ -135,6 +135,7 @@ class LocalLifecycle:
         self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress
     ) -> Removal:
         """End all its processes; with `purge`, remove its weights, too, where no other endpoint serves them."""
+        from homeport.results import Removal
         from homeport.targets.local.teardown import take_down
 
         self._ensure_mine()
@@ -304,6 +305,8 @@ async def statuses(options: OpenOptions) -> list[Status]:
 
 async def listing(file: Path, options: OpenOptions) -> Listing:
     """Return every endpoint that was started here and not taken down."""
+    from homeport.listing import Listing, of_status
+
     del file
     current = await statuses(options)
     return Listing(endpoints=tuple(of_status(status) for status in current), unread=())

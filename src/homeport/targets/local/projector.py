@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from homeport.engines.registry import module
 from homeport.errors import SpecError
 from homeport.resources.local.weights import Weights
 from homeport.spec import Spec
 from homeport.weights.selection import PROJECTOR, is_projector
-from homeport.weights.sources.file import FileSource
-from homeport.weights.sources.hub import HubSource
 from homeport.weights.sources.registry import canonical, parse
+
+if TYPE_CHECKING:
+    from homeport.weights.sources.file import FileSource
 
 AUTO = "auto"
 
@@ -38,6 +40,9 @@ def ensure_found(spec: Spec, spec_file: Path, model: Weights | None) -> None:
     """Raise `SpecError` where `engine.projector` is `auto`, and beside the `model` is not one encoder of images."""
     if spec.engine.projector != AUTO or model is None:
         return
+    from homeport.weights.sources.file import FileSource
+    from homeport.weights.sources.hub import HubSource
+
     parsed = parse(model.source, base=spec_file.parent)
     if isinstance(parsed, HubSource):
         return  # Its repository says it when it is asked.
@@ -56,6 +61,9 @@ def ensure_found(spec: Spec, spec_file: Path, model: Weights | None) -> None:
 
 
 def _beside(source: str, base: Path) -> str:
+    from homeport.weights.sources.file import FileSource
+    from homeport.weights.sources.hub import HubSource
+
     parsed = parse(source, base=base)
     if isinstance(parsed, HubSource):
         revision = f"@{parsed.revision}" if parsed.revision else ""

@@ -11,8 +11,6 @@ from homeport.resources.local.weights import Weights
 from homeport.targets.local.weights import path_of
 from homeport.targets.trained_on import another_base
 from homeport.weights.manifest import Format
-from homeport.weights.sources.file import FileSource
-from homeport.weights.sources.hub import HubSource
 from homeport.weights.sources.registry import parse
 
 if TYPE_CHECKING:
@@ -29,6 +27,8 @@ def described(source: str, wanted: Format, base: Path, *, name: str) -> Describe
     Raises `WeightsError` for what an engine that loads `wanted` could not load.
     """
     from homeport.catalog.described import of_hub, of_path
+    from homeport.weights.sources.file import FileSource
+    from homeport.weights.sources.hub import HubSource
 
     parsed = parse(source, base=base)
     if isinstance(parsed, HubSource):
@@ -119,6 +119,8 @@ def _here(weights: Weights, base: Path) -> Path | None:
     manifest = weights.store.manifest(weights.source, weights.format)
     if manifest is not None:
         return path_of(manifest)
+    from homeport.weights.sources.file import FileSource
+
     source = parse(weights.source, base=base)
     if not isinstance(source, FileSource):
         return None

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from homeport import names
 from homeport.errors import WeightsError
@@ -70,6 +69,8 @@ class WheelContent:
 
 def local_path(wheel: Wheel) -> Path | None:
     """Return where the wheel is, where it is on this machine already."""
+    from urllib.request import url2pathname  # Late: `up` asks for names, and seldom for a wheel.
+
     parts = urlsplit(wheel.url)
     return Path(url2pathname(unquote(parts.path))) if parts.scheme == "file" else None
 
