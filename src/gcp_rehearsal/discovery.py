@@ -22,7 +22,7 @@ from gcp_rehearsal.json_types import Json
 
 NAMES = (
     "agentregistry.v1", "apigateway.v1", "apikeys.v2", "artifactregistry.v1", "billingbudgets.v1", "certificatemanager.v1", "cloudbilling.v1", "cloudbuild.v1", "cloudbuild.v2",
-    "cloudquotas.v1", "cloudresourcemanager.v1", "cloudresourcemanager.v3", "cloudscheduler.v1", "compute.v1", "dns.v1", "iam.v1",
+    "cloudkms.v1", "cloudquotas.v1", "cloudresourcemanager.v1", "cloudresourcemanager.v3", "cloudscheduler.v1", "compute.v1", "dns.v1", "iam.v1",
     "iamcredentials.v1", "iap.v1", "logging.v2", "modelarmor.v1", "monitoring.v1", "monitoring.v3",
     "networkconnectivity.v1", "networksecurity.v1", "networkservices.v1", "orgpolicy.v2", "run.v1", "run.v2", "secretmanager.v1",
     "servicenetworking.v1", "serviceusage.v1", "serviceusage.v1beta1", "storage.v1", "sts.v1",

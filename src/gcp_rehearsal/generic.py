@@ -174,8 +174,8 @@ def missing(call: Call, name: str) -> str:
         return f"The 'parameters.{word}' resource named '{name.rpartition('/')[2]}' does not exist."
     if call.api in {"artifactregistry", "cloudbuild"}:
         return "Requested entity was not found."
-    if call.api == "secretmanager":
-        return f"Secret [{call.cloud.by_number(name)}] not found."
+    if call.api in {"cloudkms", "secretmanager"}:
+        return f"{_with_its_kind(call, name)} not found."
     return f"Resource '{name}' was not found"
 
 
@@ -192,9 +192,16 @@ def already(call: Call, name: str) -> str:
         return f"The resource '{name}' already exists"
     if call.method.collection == "artifactregistry.projects.locations.repositories":
         return "the repository already exists"
-    if call.api == "secretmanager":
-        return f"Secret [{call.cloud.by_number(name)}] already exists."
+    if call.api in {"cloudkms", "secretmanager"}:
+        return f"{_with_its_kind(call, name)} already exists."
     return f"Resource '{name}' already exists"
+
+
+def _with_its_kind(call: Call, name: str) -> str:
+    if call.api == "secretmanager":
+        return f"Secret [{call.cloud.by_number(name)}]"
+    kind = name.split("/")[-2].removesuffix("s")
+    return f"{kind[:1].upper()}{kind[1:]} {name}"
 
 
 def check_version(call: Call, kept: StoredResource) -> None:

@@ -14,6 +14,7 @@ from gcp_rehearsal.apis.artifactregistry import upstream
 from gcp_rehearsal.apis.billingbudgets import budgets
 from gcp_rehearsal.apis.certificatemanager import certificates
 from gcp_rehearsal.apis.cloudbuild import builds
+from gcp_rehearsal.apis.cloudkms import keys as crypto_keys
 from gcp_rehearsal.apis.cloudquotas import quotas
 from gcp_rehearsal.apis.cloudscheduler import jobs as scheduled
 from gcp_rehearsal.apis.compute import load_balancing as compute
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 _MODULES: tuple[ModuleType, ...] = (
-    accounts, alerting, api_keys, budgets, builds, certificates, compute, dns, endpoints, executions, extensions, gateways, jobs, keys, knative, logs, networks, projects, quotas, queries, registered, registry,
+    accounts, alerting, api_keys, budgets, builds, certificates, compute, crypto_keys, dns, endpoints, executions, extensions, gateways, jobs, keys, knative, logs, networks, projects, quotas, queries, registered, registry,
     revisions, roles, scheduled, secrets, services,
     services_usage, storage, templates, tokens, upstream, web,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as some
 
 from cloud import Raw, act, enable, things
+from crypto_keys import make_key
 from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from homeport.errors import GoogleError
@@ -79,6 +80,8 @@ def test_what_up_makes_down_takes_away(
     wish = wanted(way, folder, access={**access, **opened}, cloudrun=cloudrun, scaling={"min": least})
     cloud = Cloud(delays=AT_ONCE, steps=Carrying())
     act(_live_in(cloud, network or "theirs"))
+    if "encryption_key" in access:
+        make_key(cloud, KEY)
     before, enabled = _all_of(cloud), dict(cloud.enabled)
 
     assert _up(cloud, wish) > 10

@@ -18,6 +18,7 @@ from typing import Any
 
 from caching import Keeping
 from cloud import Raw, act, enable, things
+from crypto_keys import make_key
 from forked import Cell, Child, Killed, Watched, as_read, drive, is_read
 from gcp_rehearsal.call import Request
 from gcp_rehearsal.cloud import OWNER, Cloud, Delays
@@ -32,7 +33,7 @@ from homeport.progress import Silent
 from homeport.reconcile import apply
 from homeport.resources.google.traffic import receipts, shares
 from on_cloudrun import deployment
-from ways import PROJECT, Carrying, Way
+from ways import PROJECT, REGION, Carrying, Way
 from whole_graphs import GRAPHS, WholeFile, Work, whole_file
 
 DELAYS = Delays(grants=10, accounts=2, apis=1.5, operations=0.2)
@@ -212,6 +213,8 @@ def _before(task: Task) -> Watched:
     cloud = Watched(delays=DELAYS, folder=Path("cloud"), steps=Carrying(), containers=Keeping())
     enable(cloud, "secretmanager", "dns", "compute")
     act(_live_in(cloud))
+    for key in {file.spec.access.encryption_key for file in (task.first, task.then)} - {None, ""}:
+        make_key(cloud, str(key).replace("{region}", REGION))
     cloud.clock.jump(_SOON_S)
     if task.work != "up":
         act(_up(cloud, task.first))

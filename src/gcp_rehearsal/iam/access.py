@@ -186,7 +186,8 @@ def denied(call: Call, permission: str) -> ApiError:
         )
     if call.api == "compute":
         return ApiError(403, f"Required '{permission}' permission for '{call.name}'")
-    resource = f"//{call.api}.googleapis.com/{call.name}"
+    # Cloud KMS names the thing alone, as users quote it.
+    resource = call.name if call.api == "cloudkms" else f"//{call.api}.googleapis.com/{call.name}"
     return ApiError(
         403,
         f"Permission '{permission}' denied on resource '{resource}' (or it may not exist).",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from homeport.export.graph import Things
-from homeport.export.shell import command
 from homeport.export.text import listed
-from homeport.google.encryption import AGENTS, ROLE
+from homeport.google.encryption import AGENTS, letting_use
 from homeport.resources.google.bucket import Bucket
 from homeport.resources.google.rest import RestResource
 
@@ -33,15 +32,7 @@ def notes(things: Things) -> list[str]:
         f"gcloud storage service-agent --project={things.project}",
     ]
     for key in keys:
-        _, owner, _, location, _, ring, _, name = key.split("/")
-        words = command(
-            "gcloud", "kms", "keys", "add-iam-policy-binding", name, f"--keyring={ring}", f"--location={location}",
-            f"--project={owner}", f"--role={ROLE}",
-        )  # fmt: skip
-        granting = " ".join(words.replace(chr(92), " ").split())
-        commands += [
-            f'{granting} --member="serviceAccount:service-$number@{agent}"' for agent in AGENTS.values()
-        ]
+        commands += [letting_use(key, agent=f"service-$number@{domain}") for domain in AGENTS.values()]
     return [
         (
             f"The {'key' if len(keys) == 1 else 'keys'} {listed(keys)} must be there, and Google's own accounts for repositories, buckets and services must be let use "

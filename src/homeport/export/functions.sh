@@ -106,6 +106,10 @@ make() {
   as_changed
 }
 
+# Makes what is encrypted with a key. Of itself gcloud would let Artifact Registry use the key, where its own policy does not
+# say so: whose key it is, grants it. All: gcloud's arguments.
+keyed() { CLOUDSDK_CORE_DISABLE_PROMPTS=0 gcloud "$@" <<<n; }
+
 # What gcloud has no words for, or finds by its name alone: Google's API itself is asked, and its answer printed as gcloud
 # prints one, a value a line. $1: GET, POST or PATCH, $2: the host, $3: the path with its query, $4: the file with the body.
 # $1: FIND, then host, path, what the list is called, and for each field that tells ours from others FIELD=VALUE.

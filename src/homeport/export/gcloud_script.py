@@ -151,7 +151,16 @@ class GcloudScript:
         key, verb = body.take("kmsKeyName"), ("gcloud", "artifacts", "repositories")
         format_flag = f"--repository-format={body.take('format').lower()}"
         make = (
-            *(*verb, "create", name, where, format_flag, *upstream(body), _labels(body)),
+            *(
+                "keyed" if key else "gcloud",
+                *verb[1:],
+                "create",
+                name,
+                where,
+                format_flag,
+                *upstream(body),
+                _labels(body),
+            ),
             *([f"--kms-key={key}"] if key else []),
         )
         policies = body.take("cleanupPolicies")

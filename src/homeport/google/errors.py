@@ -24,6 +24,7 @@ from homeport.errors import (
     QuotaExceeded,
     RemoteError,
 )
+from homeport.google.encryption import agent_of, letting_use
 from homeport.google.error_kinds import of_google
 from homeport.google.grants import command, role_for
 from homeport.google.quotas import hint_of, is_quota, violated
@@ -56,6 +57,7 @@ _TROUBLESHOOTER = "https://docs.cloud.google.com/vpc-service-controls/docs/troub
 _DISABLED = re.compile(
     r"has not been used in project|SERVICE_DISABLED|accessNotConfigured|API .*is not enabled"
 )
+_OF_A_KEY = "Permission denied on Cloud KMS key"
 _UNQUOTED = "requires a quota project"
 _PERMISSION = (
     re.compile(
@@ -259,6 +261,9 @@ def _denied(refusal: Refusal, request: RequestContext) -> GoogleError:
         project = request.about or "PROJECT"
         hint = f"gcloud billing projects link {project} --billing-account=ACCOUNT"
         return _error(GoogleError, refusal, request, hint=hint)
+    if _OF_A_KEY in refusal.message:
+        api = request.host.partition(".")[0]
+        return _error(PermissionDenied, refusal, request, hint=_letting_agent_use(api))
     permission, resource, who = _what_is_lacking(refusal)
     account = next(iter(_ACCOUNT.findall(f"{resource} {refusal.message} {request.path}")), "")
     if _DENIED.search(refusal.searchable):
@@ -287,6 +292,11 @@ def _advice(grant: str, permission: str) -> str:
         )
     unknown = "" if role_for(permission) else f" with a role that has {permission}"
     return f"somebody who may do so can grant it{unknown}: {grant}"
+
+
+def _letting_agent_use(api: str) -> str:
+    grant = letting_use(agent=agent_of(api) or "ITS_SERVICE_AGENT")
+    return f"the key is not there, or its service agent may not use it: {grant}; a grant of the last minutes may not be seen yet"
 
 
 def _for_another(refusal: Refusal, request: RequestContext, account: str) -> str:

@@ -116,7 +116,7 @@ def test_each_export_tells_who_must_be_let_use_the_key_and_by_which_commands(kin
     encrypted = replace(bucket, wanted={**bucket.wanted, "encryption": {"defaultKmsKeyName": KEY}})
     told = "\n".join(export(kind, [encrypted if one is bucket else one for one in things]).values())
     for agent in ("gcp-sa-artifactregistry", "gs-project-accounts", "serverless-robot-prod"):
-        assert f'--member="serviceAccount:service-$number@{agent}.iam.gserviceaccount.com"' in told
+        assert f"--member=serviceAccount:service-$number@{agent}.iam.gserviceaccount.com" in told
     assert (
         "gcloud kms keys add-iam-policy-binding mine --keyring=ring --location=us-central1 --project=keys"
         in told

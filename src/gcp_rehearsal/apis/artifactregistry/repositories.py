@@ -12,6 +12,7 @@ from gcp_rehearsal import generic, operations
 from gcp_rehearsal.apis.artifactregistry.images import parse, tags_of, versions_under
 from gcp_rehearsal.apis.artifactregistry.upstream import base_of
 from gcp_rehearsal.apis.artifactregistry.virtual import VIRTUAL, check_login, check_upstreams, upstreams
+from gcp_rehearsal.apis.cloudkms.usable import Hindrance, location_of, unusable
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, precondition, unimplemented
 from gcp_rehearsal.json_types import Json, JsonObject
@@ -25,6 +26,10 @@ _REPOSITORY = "artifactregistry.projects.locations.repositories"
 _ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|(?:[a-z]+\.)?gcr\.io")
 _MULTI_REGIONS = ("asia", "europe", "us")
 _FORMATS = frozenset(("APT", "DOCKER", "GENERIC", "GO", "GOOGET", "KFP", "MAVEN", "NPM", "PYTHON", "YUM"))
+_DENIED = (
+    "Permission denied on Cloud KMS key. Please ensure your Artifact Registry service account has been authorized to use "
+    "the configured key."
+)
 _FIXED = ("format", "mode", "kmsKeyName")
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -167,6 +172,11 @@ def _prepare_new(call: Call, body: JsonObject) -> None:
             status="FAILED_PRECONDITION",
             details=[info("LOCATION_POLICY_VIOLATED", "artifactregistry.googleapis.com", location=location)],
         )
+    key_name = body.get("kmsKeyName")
+    if key_name and location_of(key_name) != location:
+        # The words are the rehearsal's: nobody quotes Google's.
+        text = f"must be a key of {location}: {key_name}"
+        raise invalid("Request contains an invalid argument.", ("repository.kms_key_name", text))
     if not body.get("mode") or body["mode"] == "MODE_UNSPECIFIED":
         body["mode"] = "STANDARD_REPOSITORY"
     body["registryUri"] = f"{location}-docker.pkg.dev/{call.project}/{key}"
@@ -176,6 +186,22 @@ def _prepare_new(call: Call, body: JsonObject) -> None:
         "enablementState": "SCANNING_DISABLED",
         "enablementStateReason": "API containerscanning.googleapis.com is not enabled.",
     }
+
+
+def _done(call: Call, repository: StoredResource) -> ApiError | None:
+    """Return why a new repository cannot be encrypted: it is gone again then, and its operation has failed."""
+    key = repository.body.get("kmsKeyName")
+    why = (
+        unusable(call.cloud, key, call.api, repository.project)
+        if key and call.method.action == "create"
+        else None
+    )
+    if why is None:
+        return None
+    call.cloud.forget(repository)
+    # https://github.com/hashicorp/terraform-provider-google/issues/11913 quotes it, with code 7; for a key that is
+    # disabled nobody quotes anything.
+    return precondition(why.text) if why.bar is Hindrance.DISABLED else ApiError(403, _DENIED)
 
 
 def list_images(call: Call) -> Json:
@@ -291,7 +317,7 @@ def _unacted(call: Call) -> Json:
 
 _TAGS = Kind(prepare=_prepare_tag)
 KINDS: Mapping[str, Kind] = {
-    _REPOSITORY: Kind(prepare=_prepare, seconds=5),
+    _REPOSITORY: Kind(prepare=_prepare, done=_done, seconds=5),
     f"{_REPOSITORY}.packages": Kind(remove=_remove_package, seconds=2),
     f"{_REPOSITORY}.packages.tags": _TAGS,
 }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.apis.secretmanager import versions
+from gcp_rehearsal.apis.secretmanager.encryption import check_place, check_usable
 from gcp_rehearsal.clock import moment
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, not_found, unimplemented
@@ -29,7 +30,6 @@ _MUTABLE = (
     "versionDestroyTtl",
 )
 _NOT_ACTED = ("tags",)
-_KEY = re.compile(r"projects/[^/]+/locations/([^/]+)/keyRings/[^/]+/cryptoKeys/[^/]+")
 _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 _MOST_TOPICS = 10
 _HOUR = 3_600
@@ -98,8 +98,9 @@ def _prepare_new(call: Call, body: JsonObject) -> None:
         if body.pop("replication", None) is not None:
             raise invalid("Secret.replication should not be provided.")
         location = call.params["parent"].rpartition("/")[2]
-        _check_own_key(body, location)
+        check_place(body, location)
         _check_location(call, location)
+        check_usable(call.cloud, call.project, body)
         return
     if not call.body:
         raise invalid("Secret must be provided.")
@@ -107,8 +108,9 @@ def _prepare_new(call: Call, body: JsonObject) -> None:
     if len(replication) != 1:
         raise invalid("Secret.replication must be provided.")
     if "automatic" in replication:
-        _check_own_key(replication["automatic"], "global")
+        check_place(replication["automatic"], "global")
         _check_location(call, "global")
+        check_usable(call.cloud, call.project, body)
         return
     replicas = replication["userManaged"].get("replicas") or []
     locations = [replica.get("location") or "" for replica in replicas]
@@ -117,8 +119,9 @@ def _prepare_new(call: Call, body: JsonObject) -> None:
             "Secret.replication.user_managed.replicas must name at least one location, each of them once."
         )
     for replica, location in zip(replicas, locations, strict=True):
-        _check_own_key(replica, location)
+        check_place(replica, location)
         _check_location(call, location)
+    check_usable(call.cloud, call.project, body)
 
 
 def _check_location(call: Call, location: str) -> None:
@@ -135,14 +138,6 @@ def _check_location(call: Call, location: str) -> None:
             status="FAILED_PRECONDITION",
             details=[info("LOCATION_POLICY_VIOLATED", "secretmanager.googleapis.com", location=location)],
         )
-
-
-def _check_own_key(where: Mapping[str, Json], location: str) -> None:
-    """Raise `ApiError` 400 for a key that lies elsewhere than what it encrypts; nobody asks whether it is there."""
-    key = (where.get("customerManagedEncryption") or {}).get("kmsKeyName", "")
-    match = _KEY.fullmatch(key)
-    if where.get("customerManagedEncryption") and (match is None or match[1] != location):
-        raise invalid(f"The KMS key [{key}] must be a key of the location [{location}].")
 
 
 def _check_labels(body: Mapping[str, Json]) -> None:

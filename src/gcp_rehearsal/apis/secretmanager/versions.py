@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gcp_rehearsal import generic
+from gcp_rehearsal.apis.secretmanager.encryption import check_usable
 from gcp_rehearsal.apis.storage.content import extend
 from gcp_rehearsal.context import Call, Handler
 from gcp_rehearsal.errors import ApiError, invalid, not_found, precondition
@@ -25,7 +26,7 @@ def read(cloud: Cloud, name: str) -> bytes:
     """
     Return what the version of that name holds, `latest` and aliases included, without a check of the caller.
 
-    Raises `ApiError`: 404 where there is none, 400 where it is disabled or destroyed.
+    Raises `ApiError`: 404 where there is none, 400 where it is disabled or destroyed, or its key cannot be used.
     """
     return _held(cloud, resolve(cloud, name))
 
@@ -100,6 +101,7 @@ def add(call: Call) -> Json:
             "The checksum in field data_crc32c did not match the data in field data.",
             ("payload.data_crc32c", f"is {claimed}, but that of the data is {extend(0, data)}"),
         )
+    check_usable(call.cloud, secret.project, secret.body)
     number = secret.hidden["versions"] = secret.hidden.get("versions", 0) + 1
     body: JsonObject = {"createTime": call.cloud.clock.text(), "state": "ENABLED"}
     if "replication" in secret.body:
@@ -189,6 +191,8 @@ def _destroyed(cloud: Cloud, version: StoredResource) -> None:
 def _held(cloud: Cloud, version: StoredResource) -> bytes:
     if version.body["state"] != "ENABLED":
         raise _in_state(cloud, version)
+    secret = cloud.store.get("secretmanager", version.name.rpartition("/versions/")[0])
+    check_usable(cloud, version.project, secret.body if secret else {})
     return bytes(version.hidden["data"])
 
 

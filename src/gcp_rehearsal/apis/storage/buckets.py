@@ -11,6 +11,7 @@ from gcp_rehearsal import generic
 from gcp_rehearsal.apis.storage import download as storage_download
 from gcp_rehearsal.apis.storage import objects as storage_objects
 from gcp_rehearsal.apis.storage import upload as storage_upload
+from gcp_rehearsal.apis.storage.encryption import check_default
 from gcp_rehearsal.apis.storage.generations import noncurrent
 from gcp_rehearsal.apis.storage.objects import bucket_of, conditions, etag, stamp, unheld, unmet
 from gcp_rehearsal.call import Reply
@@ -260,6 +261,8 @@ def _changed(call: Call, bucket: StoredResource, body: JsonObject) -> JsonObject
 def _complete(call: Call, body: JsonObject, before: Mapping[str, Json]) -> None:
     if body.setdefault("storageClass", "STANDARD") not in _CLASSES:
         raise invalid(f"Invalid argument: storage class '{body['storageClass']}'")
+    if body.get("encryption") != before.get("encryption"):
+        check_default(call.cloud, call.project, body)
     _complete_access(call, body, before)
     _complete_autoclass(call, body, before)
     soft = dict(body.get("softDeletePolicy") or {})

@@ -8,6 +8,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
+from gcp_rehearsal.apis.storage.encryption import check_readable
 from gcp_rehearsal.apis.storage.objects import (  # fmt: skip
     bucket_of,
     content_of,
@@ -41,6 +42,8 @@ def get(call: Call) -> Json:
             return Reply(status=304)
         if state:
             raise unheld()
+        if wants_bytes:
+            check_readable(call.cloud, stored)
     except ApiError as error:
         if not wants_bytes:
             raise
@@ -92,6 +95,14 @@ def by_address(cloud: Cloud, request: Request) -> Reply:
     stored = find(cloud, bucket, name)
     if stored is None:
         return _xml(404, "NoSuchKey", "The specified key does not exist.")
+    return _bytes_at_address(cloud, request, stored)
+
+
+def _bytes_at_address(cloud: Cloud, request: Request, stored: StoredResource) -> Reply:
+    try:
+        check_readable(cloud, stored)
+    except ApiError as error:
+        return _xml(error.code, "AccessDenied" if error.code == 403 else "InvalidArgument", error.message)
     return bytes_of(stored, request.headers)
 
 

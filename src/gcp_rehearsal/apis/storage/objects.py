@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from gcp_rehearsal.apis.storage import generations
 from gcp_rehearsal.apis.storage.content import Content, Writing, written
+from gcp_rehearsal.apis.storage.encryption import of_new_object
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
 from gcp_rehearsal.iam.access import denied
@@ -51,7 +52,8 @@ def content_of(kept: StoredResource) -> Content:
 def place(
     cloud: Cloud, bucket: StoredResource, name: str, content: Content, settings: Mapping[str, Any]
 ) -> StoredResource:  # Any: JSON
-    """Store a new generation of an object, over the one before it."""
+    """Store a new generation of an object, over the one before it. Raises `ApiError` where its key cannot be used."""
+    key = of_new_object(cloud, bucket)
     before = find(cloud, bucket.id, name)
     if before is not None:
         generations.supersede(bucket, before, stamp(cloud))
@@ -70,6 +72,7 @@ def place(
         "size": str(content.size),
         "crc32c": content.crc32c,
         **({"md5Hash": content.md5} if content.md5 else {}),
+        **key,
         **{key: settings[key] for key in SETTABLE if settings.get(key)},
         **dict.fromkeys(("timeCreated", "updated", "timeStorageClassUpdated", "timeFinalized"), now),
     }

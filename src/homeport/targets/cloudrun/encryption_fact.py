@@ -32,7 +32,7 @@ class EncryptionFact(Fact):
         """Return a line for each region, and one for what must be granted before."""
         granted = (
             "Google's own accounts for repositories, buckets and services must be let use "
-            f"{'each' if len(self.keys) > 1 else 'it'} before, which is not looked at"
+            f"{'each' if len(self.keys) > 1 else 'it'} before: nothing is granted on a key here"
         )
         return tuple(
             (self.label, text)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cloud import Answer, Raw, act, enable
+from crypto_keys import make_key
 from gcp_rehearsal.apis.secretmanager.versions import LARGEST, read
 from gcp_rehearsal.apis.storage.content import extend
 from gcp_rehearsal.cloud import AT_ONCE, Cloud, Delays
@@ -95,6 +96,8 @@ def test_what_is_not_acted_out_is_refused(cloud: Cloud) -> None:
 @pytest.mark.parametrize(("place", "status"), [("global", 200), ("us-central1", 400), ("", 400)])
 def test_a_key_of_one_s_own_lies_where_the_secret_does(cloud: Cloud, place: str, status: int) -> None:
     key = f"projects/rehearsal/locations/{place}/keyRings/r/cryptoKeys/k"
+    if place:
+        make_key(cloud, key)
     made = act(
         create(Raw(cloud), replication={"automatic": {"customerManagedEncryption": {"kmsKeyName": key}}})
     )

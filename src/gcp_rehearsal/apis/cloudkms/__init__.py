@@ -1,0 +1,1 @@
+"""Cloud KMS: rings of keys, their versions, and who may use them."""
