@@ -33,12 +33,21 @@ def head(kind: str, *notes: str) -> str:
     )
 
 
+_COMMANDS = ("gcloud ", "number=")
+"""What a paragraph begins with that is a command: it can be copied without its `#`, line by line."""
+
+
 def comment(*paragraphs: str) -> str:
-    """Return paragraphs as lines with `#` before them, broken at a width that fits a screen."""
+    """Return paragraphs as lines with `#` before them, broken at a width that fits a screen; a command as a shell goes on."""
+    return "\n#\n".join(_block(paragraph) for paragraph in paragraphs if paragraph) + "\n"
+
+
+def _block(paragraph: str) -> str:
     from textwrap import wrap
 
-    blocks = ["\n".join(f"# {line}" for line in wrap(paragraph, WIDTH, break_on_hyphens=False, break_long_words=False)) for paragraph in paragraphs if paragraph]  # fmt: skip
-    return "\n#\n".join(blocks) + "\n"
+    lines = wrap(paragraph, WIDTH, break_on_hyphens=False, break_long_words=False)
+    ends = " \\" if paragraph.startswith(_COMMANDS) else ""
+    return f"{ends}\n".join(f"# {line}" for line in lines)
 
 
 def listed(things: Iterable[str]) -> str:

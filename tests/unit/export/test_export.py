@@ -117,10 +117,12 @@ def test_each_export_tells_who_must_be_let_use_the_key_and_by_which_commands(kin
     told = "\n".join(export(kind, [encrypted if one is bucket else one for one in things]).values())
     for agent in ("gcp-sa-artifactregistry", "gs-project-accounts", "serverless-robot-prod"):
         assert f"--member=serviceAccount:service-$number@{agent}.iam.gserviceaccount.com" in told
+    uncommented = "\n".join(line.removeprefix("#").strip() for line in told.splitlines())
     assert (
-        "gcloud kms keys add-iam-policy-binding mine --keyring=ring --location=us-central1 --project=keys"
-        in told
-    )
+        "gcloud kms keys add-iam-policy-binding mine --keyring=ring --location=us-central1 --project=keys "
+        "--member=serviceAccount:service-$number@gs-project-accounts.iam.gserviceaccount.com "
+        "--role=roles/cloudkms.cryptoKeyEncrypterDecrypter\n"
+    ) in uncommented.replace(" \\\n", " "), "as a shell reads it"
     assert "cryptoKeyEncrypterDecrypter" not in "\n".join(export(kind, things).values())
 
 

@@ -1,0 +1,137 @@
+"""The exported script with a key of one's own: made, granted and used by the real gcloud, which grants nothing by itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ways
+from crypto_keys import grant
+from exporting import There, Wanted, pending, there
+from gcloud import NEEDS_GCLOUD
+from homeport.google import Google
+from homeport.reconcile import Resource
+from homeport.resources.google.traffic import Receipt
+
+pytestmark = NEEDS_GCLOUD
+RING = f"projects/{ways.PROJECT}/locations/{ways.REGION}/keyRings/ring"
+KEY = f"{RING}/cryptoKeys/own"
+PLACE = (f"--location={ways.REGION}", f"--project={ways.PROJECT}")
+CHANGES = re.compile(r"\.(create|insert|patch|update|delete|replaceService|addVersion|batchEnable|enable)$")
+
+
+@pytest.fixture
+def here(tmp_path: Path, gcloud_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[There]:
+    """A rehearsal in which the real gcloud has made a key, which nobody may use yet."""
+    monkeypatch.setenv("PATH", f"{gcloud_folder}:{os.environ['PATH']}")
+    with there(tmp_path, steps=ways.Carrying()) as here:
+        here.run("gcloud", "services", "enable", "cloudkms.googleapis.com", PLACE[1])
+        here.run("gcloud", "kms", "keyrings", "create", "ring", *PLACE)
+        here.run("gcloud", "kms", "keys", "create", "own", "--keyring=ring", "--purpose=encryption", *PLACE)
+        yield here
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> Wanted:
+    wish = ways.wanted("vllm", tmp_path, access={"encryption_key": KEY})
+
+    async def never(*_: object) -> Receipt:
+        raise AssertionError
+
+    def resources(google: Google) -> list[Resource]:
+        return wish.target(google, never).resources()
+
+    return resources
+
+
+def bindings(here: There) -> list[object]:
+    """Who may do what with the key, by its own policy."""
+    return list(here.cloud.access.policy("cloudkms", KEY).get("bindings", ()))
+
+
+def repository_alone(here: There, wanted: Wanted) -> None:
+    """Write of the script what all of it begins with, the API, and the first repository."""
+    here.run("gcloud", "services", "enable", "artifactregistry.googleapis.com", PLACE[1])
+    files = here.exported("gcloud", wanted)
+    begin, *blocks = files["deploy.sh"].split("\n\n# ")
+    first = next(place for place, block in enumerate(blocks) if re.match(r"\d+ APIs", block))
+    (chosen,) = [block for block in blocks[first:] if block.startswith(f"repository {ways.NAME}\n")]
+    text = "\n\n# ".join([begin, *blocks[:first], chosen])
+    here.write({**files, "deploy.sh": f"{text}\nfinish\n"})
+
+
+def test_with_the_commands_of_its_head_the_script_makes_what_up_would_make_and_then_changes_nothing(
+    here: There, wanted: Wanted
+) -> None:
+    files = here.exported("gcloud", wanted)
+    here.write(files)
+    lines = [
+        line.removeprefix("#").strip() for line in files["deploy.sh"].splitlines() if line.startswith("#")
+    ]
+    head = "\n".join(lines).replace(" \\\n", " ").splitlines()
+    number, *granting = [line for line in head if line.startswith(("number=", "gcloud kms keys add-iam"))]
+    assert len(granting) == 3
+    here.write({"grant.sh": "\n".join(["set -eu", number, *granting])})
+    here.run("bash", "grant.sh")
+    assert len(bindings(here)) == 1
+    here.run("bash", "deploy.sh", HF_TOKEN=ways.TOKEN)
+    assert pending(here.plan(wanted)) == ["create release/home: []"], "the proof is not gcloud's"
+    service = here.cloud.store.get("run", f"{RING.partition('/keyRings')[0]}/services/{ways.NAME}")
+    assert service is not None
+    assert service.body["template"]["encryptionKey"] == KEY
+    before, grants = len(here.cloud.log), set(here.cloud.access.grants())
+    here.run("bash", "deploy.sh")
+    assert set(here.cloud.access.grants()) == grants
+    assert not [one.method for one in here.cloud.log[before:] if CHANGES.search(one.method)]
+
+
+def test_where_nobody_lets_the_service_agent_use_the_key_the_script_says_so_and_grants_nothing(
+    here: There, wanted: Wanted
+) -> None:
+    repository_alone(here, wanted)
+    said = here.run("bash", "deploy.sh", code=1)
+    assert (
+        "Permission denied on Cloud KMS key. Please ensure your Artifact Registry service account" in said.err
+    )
+    assert "error: this failed: keyed artifacts repositories create" in said.err
+    assert bindings(here) == []
+
+
+def test_a_grant_on_the_ring_is_enough_and_none_on_the_key_is_added(here: There, wanted: Wanted) -> None:
+    grant(here.cloud, RING, "artifactregistry")
+    repository_alone(here, wanted)
+    here.run("bash", "deploy.sh")
+    (made,) = here.cloud.store.of("artifactregistry", "artifactregistry.projects.locations.repositories")
+    assert made.body["kmsKeyName"] == KEY
+    assert bindings(here) == []
+
+
+def test_gcloud_reads_changes_and_grants_on_a_key(here: There) -> None:
+    of_key = (*("--keyring=ring",), *PLACE)
+    told = here.run("gcloud", "kms", "keys", "describe", "own", *of_key, "--format=json").json
+    assert (told["name"], told["primary"]["state"], told["purpose"]) == (KEY, "ENABLED", "ENCRYPT_DECRYPT")
+    member = "serviceAccount:service-481516234200@gs-project-accounts.iam.gserviceaccount.com"
+    role = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+    here.run(
+        *shlex.split(f"gcloud kms keys add-iam-policy-binding own --member={member} --role={role}"), *of_key
+    )
+    assert bindings(here) == [{"role": role, "members": [member]}]
+    versions = ("gcloud", "kms", "keys", "versions")
+    here.run(*versions, "disable", "1", "--key=own", *of_key)
+    listed = here.run(*versions, "list", "--key=own", *of_key, "--format=value(state)").out
+    assert listed.split() == ["DISABLED"]
+    here.run(*versions, "create", "--key=own", "--primary", *of_key)
+    primary = here.run(
+        "gcloud", "kms", "keys", "describe", "own", *of_key, "--format=value(primary.name)"
+    ).out
+    assert primary.strip() == f"{KEY}/cryptoKeyVersions/2"
+    here.run(*versions, "destroy", "1", "--key=own", *of_key)
+    here.run(*versions, "restore", "1", "--key=own", *of_key)
+    here.run(*versions, "enable", "1", "--key=own", *of_key)
+    missing = here.run("gcloud", "kms", "keys", "describe", "none", *of_key, code=1)
+    assert f"NOT_FOUND: CryptoKey {RING}/cryptoKeys/none not found." in missing.err
