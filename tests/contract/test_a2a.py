@@ -29,18 +29,34 @@ import sys
 import httpx
 from a2a.client import A2ACardResolver, ClientConfig, ClientFactory
 from a2a.helpers.proto_helpers import get_message_text, new_text_message
-from a2a.types.a2a_pb2 import Role, SendMessageRequest
+from a2a.types.a2a_pb2 import GetTaskRequest, Role, SendMessageRequest
+
+
+async def refused(work):
+    try:
+        return "not refused: " + str(await work)
+    except Exception as error:
+        return type(error).__name__
 
 
 async def ask(url, key):
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=300) as http:
         card = await A2ACardResolver(http, url).get_agent_card()
+
+        async def sent(task="", **config):
+            client = ClientFactory(ClientConfig(httpx_client=http, **config)).create(card)
+            message = new_text_message("What is 6*7?", role=Role.ROLE_USER)
+            message.task_id = task
+            return [get_message_text(one.message) async for one in client.send_message(SendMessageRequest(message=message))]
+
+        told = {"name": card.name, "skills": [one.id for one in card.skills], "said": await sent()}
+        told["of a task"] = await refused(sent(task="none"))
+        told["for pictures"] = await refused(sent(accepted_output_modes=["image/png"]))
         client = ClientFactory(ClientConfig(httpx_client=http)).create(card)
-        message = new_text_message("What is 6*7?", role=Role.ROLE_USER)
-        said = []
-        async for event in client.send_message(SendMessageRequest(message=message)):
-            said.append(get_message_text(event.message))
-        print(json.dumps({"name": card.name, "skills": [one.id for one in card.skills], "said": said}))
+        told["a task"] = await refused(client.get_task(GetTaskRequest(id="none")))
+        card.capabilities.streaming = True  # as if the card said so: the client keeps from it otherwise
+        told["a stream"] = await refused(sent(streaming=True))
+        print(json.dumps(told))
 
 
 asyncio.run(ask(*sys.argv[1:]))
@@ -49,7 +65,7 @@ asyncio.run(ask(*sys.argv[1:]))
 pytestmark = pytest.mark.agents
 
 
-def test_the_sdks_client_reads_the_card_and_is_answered(tmp_path: Path) -> None:
+def test_the_sdks_client_reads_the_card_is_answered_and_knows_what_it_is_refused_for(tmp_path: Path) -> None:
     async def asked(engine: ToolScript) -> tuple[str, str]:
         setup = AgentSetup(endpoint=engine.endpoint, tools=[tool_of(calculate, changes=False)])
         agent = ServedAgent(name="helper", setup=setup, key=Secret(KEY), transcripts=tmp_path)
@@ -64,4 +80,12 @@ def test_the_sdks_client_reads_the_card_and_is_answered(tmp_path: Path) -> None:
     with ToolScript([("calculate", {"expression": "6*7"})], "It is 42.") as engine:
         out, err = asyncio.run(asked(engine))
     assert out, err
-    assert json.loads(out) == {"name": "helper", "skills": ["answer"], "said": ["It is 42."]}
+    assert json.loads(out) == {
+        "name": "helper",
+        "skills": ["answer"],
+        "said": ["It is 42."],
+        "of a task": "TaskNotFoundError",
+        "for pictures": "ContentTypeNotSupportedError",
+        "a task": "TaskNotFoundError",
+        "a stream": "UnsupportedOperationError",
+    }
