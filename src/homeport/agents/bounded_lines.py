@@ -17,11 +17,16 @@ BOUND: ContextVar[AnswerBound] = ContextVar("the bound of the server that is beg
 
 
 class CountedLines(codecs.BufferedIncrementalDecoder):
-    """Decodes lines. Of one that is too long, and of what follows it, nothing more is given on: the bound then says so."""
+    """
+    Decodes lines. Of one that is too long, and of what follows it, nothing more is given on: the bound then says so.
+
+    Text is given on with the end of its line, as the SDK looks through all that it keeps of a line with each piece of it.
+    """
 
     def __init__(self, errors: str = "strict") -> None:
         super().__init__(errors)
         self._bound, self._length = BOUND.get(), 0
+        self._pieces: list[str] = []
 
     def _buffer_decode(self, input: Any, errors: str, final: bool) -> tuple[str, int]:
         return codecs.utf_8_decode(input, errors, final)
@@ -31,7 +36,15 @@ class CountedLines(codecs.BufferedIncrementalDecoder):
         first, *others = bytes(input).split(b"\n")
         longest = max([self._length + len(first), *map(len, others)])
         self._length = len(others[-1]) if others else longest
-        return super().decode(input, final) if self._bound.holds(longest) and not self._bound.passed else ""
+        if not self._bound.holds(longest) or self._bound.passed:
+            self._pieces.clear()
+            return ""
+        self._pieces.append(super().decode(input, final))
+        if not others and not final:
+            return ""
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        return text
 
 
 def _found(name: str) -> codecs.CodecInfo | None:
