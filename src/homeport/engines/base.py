@@ -285,6 +285,8 @@ class EngineModule(Protocol):
     Judges the file of an adapter by the file of the model's weights, None where these are not here: raises `WeightsError`
     or `SpecError` for one that it would refuse. None where adapters are no single files, or nobody here can tell.
     """
+    ENSURE_PROJECTOR: Callable[[Path], None] | None
+    """Judges the file of `engine.projector`: raises `WeightsError` for what is no encoder. None where that is no file of its own."""
     IDENTITY: LoadedWeights | None
     """How it is asked which weights it has loaded; None where it does not tell."""
     HONOURS: Mapping[Feature, Conformance]

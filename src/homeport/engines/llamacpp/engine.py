@@ -22,7 +22,7 @@ from homeport.engines.base import (
     template_of,
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
-from homeport.engines.llamacpp import adapter, fields, honours, memory, metrics
+from homeport.engines.llamacpp import adapter, fields, honours, memory, metrics, projector
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.json_types import Json
 from homeport.spec import Delivery, Engine
@@ -55,6 +55,7 @@ NAMES_ADAPTERS = False
 WITHOUT_ADAPTERS: Mapping[str, Json] = {"lora": [{"id": 0, "scale": 0.0}]}
 ADAPTER_RANK = None
 ENSURE_ADAPTER = adapter.ensure_applied
+ENSURE_PROJECTOR = projector.ensure_encodes
 STARTUP_CACHE = None
 IDENTITY = LoadedWeights(path="/props", loaded=lambda properties, _: str(properties["model_path"]))
 HONOURS = honours.HONOURS
@@ -145,7 +146,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     for argument in settings.extra_args:
         field, number = fields.parsed(argument)
         command += ["--set", f"{field}={number}"]
-    sees, hears = _senses(request.projector)
+    sees, hears = projector.senses(request.projector)
     return Launch(
         engine="llamacpp",
         version=installation.version,
@@ -177,20 +178,6 @@ def _besides(request: LaunchRequest) -> list[str]:
     """Return the flags that name files beside the model's."""
     lora = [word for name, path in request.adapters.items() for word in ("--lora", name, str(path))]
     return [*lora, "--mmproj", str(request.projector)] if request.projector else lora
-
-
-def _senses(projector: Path | None) -> tuple[bool, bool]:
-    """Return whether an encoder of its own sees, and whether it hears; one whose header does not say so sees, as older ones do."""
-    if projector is None:
-        return False, False
-    from homeport.catalog import gguf_header
-
-    try:
-        values = gguf_header.read(projector).values
-    except (WeightsError, OSError):
-        return True, False
-    hears = values.get("clip.has_audio_encoder") is True
-    return values.get("clip.has_vision_encoder", not hears) is True, hears
 
 
 def image(contents: ImageContents) -> Recipe:

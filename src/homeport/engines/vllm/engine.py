@@ -59,6 +59,7 @@ USUAL_DELIVERY: Delivery = "gcsfuse-buffered"
 """Streaming promises more, and nobody here has seen it work. See docs/decisions/0014."""
 RANK_ON_CLOUD = 1
 ENSURE_ADAPTER = None
+ENSURE_PROJECTOR = None
 STARTUP_CACHE = startup.STARTUP_CACHE
 STREAM_BUFFER = 4 * 2**30
 """Bytes of memory that the streamer may hold; `HOST_MEMORY` counts them."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from homeport.engines.base import EngineModule
 from homeport.engines.registry import module
 from homeport.errors import SpecError
 from homeport.resources.local.weights import Weights
 from homeport.spec import Spec
+from homeport.targets.local import weights_headers
 from homeport.weights.selection import PROJECTOR, is_projector
 from homeport.weights.sources.registry import canonical, parse
 
@@ -23,7 +25,7 @@ def projector_of(spec: Spec, spec_file: Path, engine: str, model: Weights | None
     Return what `engine.projector` names, as a resource; None where it names none. `auto` is the one beside the `model`.
 
     Where `auto` finds none, or several, the resource is of a file that is not there, so that what was started with one can
-    still be taken away: `ensure_found` says it before anything is started.
+    still be taken away: `ensure_encodes` says it before anything is started.
     """
     projector = spec.engine.projector
     if projector is None or model is None:
@@ -36,14 +38,28 @@ def projector_of(spec: Spec, spec_file: Path, engine: str, model: Weights | None
     return Weights(name="projector", source=source, format=module(engine).FILES, store=model.store)
 
 
-def ensure_found(spec: Spec, spec_file: Path, model: Weights | None) -> None:
-    """Raise `SpecError` where `engine.projector` is `auto`, and beside the `model` is not one encoder of images."""
-    if spec.engine.projector != AUTO or model is None:
+def ensure_encodes(
+    engine: EngineModule, spec: Spec, projector: Weights | None, model: Weights | None, base: Path
+) -> None:
+    """
+    Raise `WeightsError` for a file of this machine that is not there, or is no encoder; of a hub's nothing is asked.
+
+    Raises `SpecError` where `engine.projector` is `auto`, and beside the `model` is not one encoder of images.
+    """
+    if projector is None or model is None:
         return
+    if spec.engine.projector == AUTO:
+        _ensure_one_beside(model, base)
+    path = weights_headers.here(projector, base)
+    if path is not None and engine.ENSURE_PROJECTOR is not None:
+        engine.ENSURE_PROJECTOR(path)
+
+
+def _ensure_one_beside(model: Weights, base: Path) -> None:
     from homeport.weights.sources.file import FileSource
     from homeport.weights.sources.hub import HubSource
 
-    parsed = parse(model.source, base=spec_file.parent)
+    parsed = parse(model.source, base=base)
     if isinstance(parsed, HubSource):
         return  # Its repository says it when it is asked.
     if not isinstance(parsed, FileSource):

@@ -36,7 +36,7 @@ from homeport.supervisor.order import MOST, WITHIN_S
 from homeport.targets.chat_template import template_file, told_of_template, with_template
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import endpoint_key, facts, guard, weights_headers
-from homeport.targets.local.projector import ensure_found, projector_of, size_of
+from homeport.targets.local.projector import ensure_encodes, projector_of, size_of
 from homeport.targets.local.room import what_would_fit
 from homeport.targets.local.tracing import spans_go_to, traced
 from homeport.targets.local.weights import ensure_one_file, find_model, path_of, sha256_of, weights_of
@@ -222,7 +222,7 @@ class LocalTarget:
         engine.check(settings)
         spans_go_to(self.spec, installation.engine, folder=self.endpoint_folder)
         template_file(self.spec, self.spec_file)
-        ensure_found(self.spec, self.spec_file, self.weights)
+        ensure_encodes(engine, self.spec, self.projector, self.weights, self.spec_file.parent)
         ensure_one_file(engine, manifest)
         weights_headers.ensure_adapters(engine, self.adapters, self.weights, self.spec_file.parent)
         model = self._made(manifest)

@@ -80,11 +80,11 @@ def ensure_adapters(
     Raises `WeightsError` or `SpecError` for one that the engine would refuse, or that is not for the model. Those that are
     on this machine are judged, beside the model where it is; a source that is relative starts at `base`.
     """
-    weights = _here(model, base) if adapters and model else None
+    weights = here(model, base) if adapters and model else None
     tensors = _tensors(weights) if engine.ADAPTER_RANK is not None else []
     doubts = []
     for adapter in adapters:
-        path = _here(adapter, base)
+        path = here(adapter, base)
         if path is None:
             continue
         if engine.ENSURE_ADAPTER is not None:
@@ -114,7 +114,7 @@ def _judged(rank_of: AdapterRank, folder: Path, tensors: Sequence[SafetensorsTen
     return rank, rank_of.ensure_served(header, tensors, str(folder), rank)
 
 
-def _here(weights: Weights, base: Path) -> Path | None:
+def here(weights: Weights, base: Path) -> Path | None:
     """Return the file or folder that an engine would load; None where it is not on this machine yet."""
     manifest = weights.store.manifest(weights.source, weights.format)
     if manifest is not None:
