@@ -34,6 +34,7 @@ def command(
     from homeport.errors import StateError
     from homeport.export.earlier import ensure_none_left
     from homeport.home import writing
+    from homeport.own_path import looking_at
 
     terminal = app.terminal(json_output=json_output)
     if kind in OF_METRICS:
@@ -54,9 +55,10 @@ def command(
         return
     ensure_none_left(kind, files, output)
     paths = {output / name: text for name, text in files.items()}
-    others = [
-        path for path, text in paths.items() if path.exists() and path.read_text(encoding="utf-8") != text
-    ]
+    with looking_at(output):
+        others = [
+            path for path, text in paths.items() if path.exists() and path.read_bytes() != text.encode()
+        ]
     if others and not force:
         raise StateError(
             f"{', '.join(map(str, others))} would be overwritten",

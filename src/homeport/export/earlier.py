@@ -8,6 +8,7 @@ from pathlib import Path
 
 from homeport.errors import StateError
 from homeport.export.text import MARK, listed
+from homeport.own_path import looking_at
 
 _BY_FOLDER = {"terraform": "*.tf"}
 """The kinds whose tool reads all files of a folder together, and which."""
@@ -20,11 +21,16 @@ def ensure_none_left(kind: str, files: Mapping[str, str], folder: Path) -> None:
     if kind not in _BY_FOLDER:
         return
     head = f"# {MARK} {kind}`".encode()
-    left = sorted(
-        path.name
-        for path in folder.glob(_BY_FOLDER[kind])
-        if path.name not in files and path.is_file() and path.read_bytes().startswith(head)
-    )
+    with looking_at(folder):
+        left = sorted(
+            path.name
+            # A glob passes over a folder that is closed.
+            for path in (folder.iterdir() if folder.exists() else ())
+            if path.match(_BY_FOLDER[kind])
+            and path.name not in files
+            and path.is_file()
+            and path.read_bytes().startswith(head)
+        )
     if not left:
         return
     raise StateError(
