@@ -11,11 +11,12 @@ import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from errno import EDQUOT, EEXIST, ENOENT, ENOSPC
 from pathlib import Path
 
 from homeport.backoff import UNTIL_STOPPED, Backoff
-from homeport.errors import StateError
-from homeport.own_path import expanded
+from homeport.errors import SpecError, StateError
+from homeport.own_path import expanded, of_no_disk
 from homeport.progress import Progress
 
 
@@ -171,14 +172,12 @@ _HINT = "set HOMEPORT_HOME to a folder that you may write to"
 class writing:  # noqa: N801 - read as a verb where it is used: `with writing(path):`
     """Turns the system's refusal to write `path` into a `StateError` or `DiskFull` that says what to do."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, do: str = "") -> None:
+        self._path, self._do = path, do
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from errno import EDQUOT, ENOSPC
-
         from homeport.errors import DiskFull
 
         if not isinstance(error, OSError) or type(error).__name__ == "Timeout":
@@ -190,8 +189,23 @@ class writing:  # noqa: N801 - read as a verb where it is used: `with writing(pa
                 f"the disk is full: {self._path} could not be written", hint="free some space"
             ) from error
         raise StateError(
-            f"homeport cannot write {self._path}: {error.strerror or error}", hint=_HINT
+            f"homeport cannot write {self._path}: {error.strerror or error}",
+            hint=self._do or _remedy(self._path, error),
         ) from error
+
+
+def _remedy(path: Path, error: OSError) -> str:
+    """Return what to do where `path` cannot be written: what leads elsewhere depends on whose folder it lies in."""
+    with suppress(SpecError):
+        if path.absolute().is_relative_to(find_home().root):
+            return _HINT
+    if any(part.startswith("models--") for part in path.parts):
+        return "set HF_HOME to a folder that you may write to"
+    if error.errno == EEXIST:
+        return "something that is no folder lies there: name another path"
+    if error.errno == ENOENT:
+        return "make the folder that it is to lie in, or name another path"
+    return of_no_disk(error) or "name a path that you may write to"
 
 
 def find_home(env: Mapping[str, str] | None = None) -> Home:

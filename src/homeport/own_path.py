@@ -1,4 +1,4 @@
-"""A path as its owner wrote it: what it leads to, and whether something is there."""
+"""A path as its owner wrote it: what it leads to, whether something is there, and what to do where the disk refuses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from homeport.errors import HomeportError, SpecError
+
+_NO_PATH = {
+    errno.ENAMETOOLONG: "no disk has such a name: name the file that you mean",
+    errno.ELOOP: "its links lead in a circle: name what they were to lead to",
+    errno.ENOTDIR: "a file lies where a folder was expected: name another path",
+}
 
 
 def expanded(text: str, base: Path) -> Path:
@@ -27,13 +33,16 @@ def looking_at(path: Path, kind: type[HomeportError] = SpecError) -> Iterator[No
     try:
         yield
     except OSError as error:
-        too_long = error.errno == errno.ENAMETOOLONG
         raise kind(
             f"{error.filename or path} cannot be looked at: {error.strerror or error}",
-            hint="no disk has such a name: name the file that you mean"
-            if too_long
-            else "name a path that you may read, or let its owner open the folders on the way (chmod a+x)",
+            hint=of_no_disk(error)
+            or "name a path that you may read, or let its owner open the folders on the way (chmod a+x)",
         ) from error
+
+
+def of_no_disk(error: OSError) -> str:
+    """Return what to do about a path that no owner could open, as it is none; '' where the disk refused for another reason."""
+    return _NO_PATH.get(error.errno or 0, "")
 
 
 def is_there(path: Path) -> bool:

@@ -209,7 +209,7 @@ class Terminal:
     @staticmethod
     def _print(text: str) -> None:
         if text:
-            with writing(Path("standard output")):
+            with writing(Path("standard output"), do="lead it into another file or program"):
                 print(text, flush=True)
 
     def _always(self, text: str, style: str = "") -> None:

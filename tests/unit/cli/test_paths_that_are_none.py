@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 
 from homeport import cli
-from homeport.errors import SpecError
+from homeport.errors import SpecError, StateError
+from homeport.home import writing
 from homeport.own_path import expanded, is_there, looking_at
 from homeport.secret import resolve
 from homeport.targets.cloudrun.edge_names import read_pem
-from places import TAUGHT_FOLDER
+from places import TAUGHT, TAUGHT_FOLDER
 
 LONG, DEEP, CLOSED = "n" * 300, "d/" * 2500 + "x", "closed/x"
 STRANGER, NUL = "~nobodyxx/x", "a\x00b"
 TEXTS = {
     "long": LONG, "deep": DEEP, "closed": CLOSED, "a stranger's": STRANGER, "below a file": "homeport.toml/x",
-    "a circle": "circle",
+    "a circle": "circle", "below a circle": "circle/x",
 }  # fmt: skip
 COMMANDS = (
     ("fit", "{}"), ("fit", "{}.gguf"), ("fit", "file:{}"), ("plan", "-f", "{}"), ("status", "-f", "{}"),
@@ -73,6 +74,46 @@ def test_no_command_takes_a_path_that_is_none_for_a_mistake_of_homeports(
     assert code not in {0, 1}, told
     assert "error: " in told
     assert "mistake of homeport's" not in told
+    assert "HOMEPORT_HOME" not in told  # Homeport's own folder is as it should be.
+
+
+@pytest.mark.parametrize(
+    ("text", "do"),
+    [
+        (LONG, "no disk has such a name"), ("homeport.toml/x", "a file lies where a folder was expected"),
+        ("circle", "something that is no folder lies there"), ("circle/x", "its links lead in a circle"),
+        (CLOSED, "name a path that you may"),
+    ],
+)  # fmt: skip
+def test_what_to_do_about_a_folder_that_cannot_be_written_is_about_that_folder(
+    text: str, do: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["export", "terraform", "-f", "served.toml", "-o", text]) not in {0, 1}
+    told = capsys.readouterr().err
+    assert do in told.partition("   do: ")[2], told
+
+
+def test_where_homeports_own_folder_cannot_be_written_another_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StateError) as told, writing(tmp_path / "home" / "x"):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    assert told.value.hint.startswith("set HOMEPORT_HOME to")
+    with pytest.raises(StateError) as told, writing(tmp_path / "hub" / "models--org--name" / "x"):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    assert told.value.hint.startswith("set HF_HOME to")
+    monkeypatch.setenv("HOMEPORT_HOME", STRANGER)
+    with pytest.raises(StateError) as told, writing(Path("none") / "x"):
+        Path("none", "x").touch()
+    assert told.value.hint.startswith("make the folder")
+
+
+def test_weights_of_a_long_name_are_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "\u00fc" * 117 + ".gguf"
+    Path(name).symlink_to(TAUGHT)
+    assert cli.run(["weights", "fetch", f"./{name}"]) == 0, capsys.readouterr().err
+    assert cli.run(["weights", "fetch", f"./{LONG}.gguf"]) not in {0, 1}
+    assert "File name too long" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)

@@ -151,8 +151,11 @@ def test_a_disk_that_fills_up_on_the_way_is_told_and_what_arrived_stays(
     assert _resumed_at(hub) > 800_000
 
 
-def test_a_root_that_cannot_be_written_is_named(hub: Hub, tmp_path: Path) -> None:
+def test_a_root_that_cannot_be_written_is_named(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub.push("org/model", {"model.gguf": GGUF})
+    monkeypatch.setenv("HOMEPORT_HOME", str(tmp_path))
     (tmp_path / "weights").write_text("a file stands where the folder should be")
     with pytest.raises(StateError, match="cannot write") as caught:
         WeightsStore(tmp_path / "weights").ensure(SOURCE, "gguf", Silent())
@@ -163,8 +166,9 @@ def test_a_hub_cache_that_cannot_be_written_is_named(hub: Hub, store: WeightsSto
     hub.push("org/model", {"model.gguf": GGUF})
     (tmp_path / "hf").mkdir()
     (tmp_path / "hf" / "hub").write_text("a file stands where the folder should be")
-    with pytest.raises(StateError, match="cannot write"):
+    with pytest.raises(StateError, match="cannot write") as caught:
         store.ensure(SOURCE, "gguf", Silent())
+    assert "HF_HOME" in caught.value.hint
     assert hub.total() == 0
 
 

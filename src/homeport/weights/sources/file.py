@@ -37,7 +37,8 @@ class FileSource:
 
     @property
     def lock(self) -> str:
-        return f"file-{self.path.name}-{hashlib.sha256(bytes(self.path)).hexdigest()[:8]}"
+        # As a name of a file, which has at most 255 bytes, and a letter up to four.
+        return f"file-{self.path.name[-50:]}-{hashlib.sha256(bytes(self.path)).hexdigest()[:8]}"
 
     def pin(self, wanted: Format) -> Pin:
         """Return the files with their sizes; their checksums come when they are read."""
