@@ -94,6 +94,17 @@ class _Answers(BaseHTTPRequestHandler):
         self._head(200, JSON, length="100")
         self.wfile.write(b"{")
 
+    def _hung_up(self, request: dict[str, Any]) -> None:
+        """Nothing at all."""
+        self.close_connection = True
+
+    def _cut_way(self, request: dict[str, Any]) -> None:
+        """Where else it is, on this server, and less of a body than was announced."""
+        self.send_response(307)
+        self.send_header("location", self.path)
+        self.send_header("content-length", "100")
+        self.end_headers()
+
     def _packed(self, request: dict[str, Any]) -> None:
         self._head(200, JSON, encoding="gzip")
 

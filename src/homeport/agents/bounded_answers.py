@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
 
+_CONNECTED_WITHIN_S, _WRITTEN_WITHIN_S, _TAKEN_LEAVE_WITHIN_S = 5.0, 60.0, 5.0
 LARGEST_ANSWER = 64 * 2**20
 """Bytes of one answer: of a body or of a stream of events over HTTP, of a line over stdio."""
 
 
-class AnswerTooLong(httpx2.SSEError, httpx2.StreamError):
+class ServerGivenUp(httpx2.SSEError, httpx2.StreamError):
     """
-    Raised where an answer has too many bytes.
+    Raised where an answer has too many bytes, or the server was given up before.
 
     Of both kinds since the SDK then ends that one answer: after others it would ask again for the rest of a stream, or
     end everything.
@@ -22,7 +25,7 @@ class AnswerTooLong(httpx2.SSEError, httpx2.StreamError):
 
 
 class AnswerBound:
-    """What is taken of one server's answers. Once one was too long, nothing more is asked of that server."""
+    """What is taken of one server's answers. Once one was too long, or did not come whole, nothing more is asked of that server."""
 
     def __init__(self) -> None:
         self.passed = ""
@@ -36,7 +39,7 @@ class AnswerBound:
 
     @asynccontextmanager
     async def within(self) -> AsyncIterator[None]:
-        """Give up what is waited for in it once an answer is too long, whatever the SDK does then. Raises `AnswerTooLong`."""
+        """Give up what is waited for in it once the server is given up, whatever the SDK does then. Raises `ServerGivenUp`."""
         self._ensure_not_passed()
         try:
             async with asyncio.timeout(None) as given_up:
@@ -53,14 +56,19 @@ class AnswerBound:
         """Return whether an answer may have so many bytes; if not, give the server up."""
         if length <= self.largest:
             return True
-        if not self.passed:
-            self.passed = f"an answer has more than {self.largest} bytes, and was given up"
-            for given_up in self._waiting:
-                given_up.reschedule(asyncio.get_running_loop().time())
+        self.give_up(f"an answer has more than {self.largest} bytes, and was given up")
         return False
 
+    def give_up(self, why: str) -> None:
+        """Ask nothing more of the server, and wake whoever waits for it."""
+        if self.passed:
+            return
+        self.passed = why
+        for given_up in self._waiting:
+            given_up.reschedule(asyncio.get_running_loop().time())
+
     async def before(self, request: httpx2.Request) -> None:
-        """Refuse a request to a server that was given up. Raises `AnswerTooLong`."""
+        """Refuse a request to a server that was given up. Raises `ServerGivenUp`."""
         self._ensure_not_passed()
 
     async def after(self, response: httpx2.Response) -> None:
@@ -78,11 +86,11 @@ class AnswerBound:
 
     def _ensure_not_passed(self) -> None:
         if self.passed:
-            raise AnswerTooLong(self.passed)
+            raise ServerGivenUp(self.passed)
 
 
 class CountedStream(httpx2.AsyncByteStream):
-    """The bytes of an answer over HTTP. Raises `AnswerTooLong` once there are too many."""
+    """The bytes of an answer over HTTP. Raises `ServerGivenUp` once there are too many."""
 
     def __init__(self, inner: httpx2.AsyncByteStream, bound: AnswerBound) -> None:
         self._inner, self._bound = inner, bound
@@ -93,9 +101,69 @@ class CountedStream(httpx2.AsyncByteStream):
         async for piece in self._inner:
             length += len(piece)
             if not self._bound.holds(length):
-                raise AnswerTooLong(self._bound.passed)
+                raise ServerGivenUp(self._bound.passed)
             yield piece
 
     async def aclose(self) -> None:
         """Close the connection."""
         await self._inner.aclose()
+
+
+class BoundedClient(httpx2.AsyncClient):
+    """
+    Asks one MCP server over HTTP, within its bound.
+
+    It is not said how long an answer may take: whoever asks bounds the call, and only they know what it is for.
+    """
+
+    def __init__(self, bound: AnswerBound, **more: Any) -> None:  # Any: httpx2's settings
+        super().__init__(
+            timeout=httpx2.Timeout(
+                None, connect=_CONNECTED_WITHIN_S, write=_WRITTEN_WITHIN_S, pool=_WRITTEN_WITHIN_S
+            ),
+            event_hooks={"request": [bound.before], "response": [bound.after]},
+            **more,
+        )
+        self._bound = bound
+
+    async def send(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
+        """
+        Return the response. A POST that fails gives the server up, and is answered as by a server that is out of order:
+        an error would end the SDK's task group, and cancel whatever is done within it.
+        """
+        if request.method == "DELETE":
+            async with asyncio.timeout(_TAKEN_LEAVE_WITHIN_S):
+                response = await super().send(request, **how)
+                await response.aread()
+                return response
+        if request.method != "POST":  # It begins a stream, which the SDK does without, or takes up again.
+            return await super().send(request, **how)
+        try:
+            response = await super().send(request, **how)
+            if _is_read_whole(request, response):
+                await _read(response)
+        except httpx2.HTTPError as error:
+            self._bound.give_up(str(error) or type(error).__name__)
+            return httpx2.Response(502, request=request)
+        return response
+
+
+def _is_read_whole(request: httpx2.Request, response: httpx2.Response) -> bool:
+    """Return whether the SDK reads all of it: the answer to a question, and what a redirect says beside its address."""
+    if response.next_request is not None:
+        return True
+    kind = response.headers.get("content-type", "").lower()
+    return _wants_answer(request) and response.status_code != 202 and kind.startswith("application/json")
+
+
+def _wants_answer(request: httpx2.Request) -> bool:
+    message = json.loads(request.content)
+    return "method" in message and "id" in message
+
+
+async def _read(response: httpx2.Response) -> None:
+    try:
+        await response.aread()
+    except httpx2.HTTPError:
+        await response.aclose()
+        raise

@@ -109,7 +109,6 @@ def _begun(stack: AsyncExitStack, server: str | McpServer) -> _BegunServer:
 
 @asynccontextmanager
 async def _connected(server: _BegunServer, answer_within_s: float) -> AsyncIterator[Client]:
-    import httpx2
     from mcp import Client
 
     try:
@@ -124,9 +123,7 @@ async def _connected(server: _BegunServer, answer_within_s: float) -> AsyncItera
                 raise server.gone("cannot be reached", error) from error
             yield client
     except BaseExceptionGroup as group:  # The SDK's task groups wrap whatever is raised within them.
-        cause = _find_cause(group)
-        # A request that fails ends the SDK's task group, and so what is done meanwhile: a call just sees a cancellation.
-        raise (server.gone("broke off", cause) if isinstance(cause, httpx2.HTTPError) else cause) from group
+        raise _find_cause(group) from group
 
 
 def _transport(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the SDK's own kind
@@ -144,21 +141,22 @@ def _over_http(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the 
     import httpx2
     from mcp.client.streamable_http import streamable_http_client
 
+    from homeport.agents.bounded_answers import BoundedClient
+
     url, token = httpx2.URL(server.name), server.token
     if token and url.scheme == "http" and not is_loopback(url.host):
         raise SpecError(
             f"a token for {server.name} would be sent so that everybody on the way can read it",
             hint="give the address with https://",
         )
-    client = httpx2.AsyncClient(
-        timeout=httpx2.Timeout(60.0, connect=5.0),
+    client = BoundedClient(
+        server.bound,
         trust_env=not is_loopback(url.host),
         verify=certificates(),
         headers={
             "accept-encoding": "identity",
             **({"authorization": f"Bearer {token.reveal()}"} if token else {}),
         },
-        event_hooks={"request": [server.bound.before], "response": [server.bound.after]},
     )
     stack.push_async_callback(client.aclose)
     return streamable_http_client(server.name, http_client=client, max_sse_event_size=server.bound.largest)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from homeport.agents import bounded_answers, mcp_servers
@@ -209,8 +211,10 @@ def test_an_answer_without_an_end_packed_or_from_elsewhere_is_refused_in_words(
     [
         ("endless", "the call of add: an answer has more than 1048576 bytes"),
         ("endless-event", "the call of add: an answer has more than 1048576 bytes"),
-        ("cut", "peer closed connection"),
-        ("packed", "packed \\(gzip\\), which was not asked for"),
+        ("cut", "the call of add: peer closed connection"),
+        ("hung-up", "the call of add: Server disconnected"),
+        ("packed", "the call of add: the answer is packed \\(gzip\\), which was not asked for"),
+        ("cut-way", "the call of add: peer closed connection"),
     ],
 )
 def test_a_result_without_an_end_cut_or_packed_ends_the_run_in_words_and_nothing_more_is_asked(
@@ -229,7 +233,20 @@ def test_a_result_without_an_end_cut_or_packed_ends_the_run_in_words_and_nothing
     assert capsys.readouterr().err == "", "one message, and no traceback of the SDK's beside it"
     assert hostile.address(f"call/{kind}") in str(refused.value)
     assert [method for _, method in hostile.asked][-2:] == ["tools/list", "tools/call"]
-    assert read(tmp_path / "t")[-1]["event"] == "end"
+    last = read(tmp_path / "t")[-1]
+    assert (last["event"], last["outcome"]) == ("end", "failed")
+    assert re.search(said, last["error"])
+
+
+@pytest.mark.parametrize("server", [SERVER, "over HTTP"])
+def test_an_error_of_ones_own_connection_is_not_laid_to_a_server(server: str, over_http: str) -> None:
+    async def work() -> None:
+        address = f"{over_http}/mcp" if server == "over HTTP" else server
+        async with mcp_servers.opened([address], answer_within_s=120):
+            raise httpx2.ReadError("of something else")
+
+    with pytest.raises(httpx2.ReadError, match="of something else"):
+        run(work())
 
 
 def test_a_result_of_megabytes_in_one_event_is_cut_and_told_to_be(
