@@ -12,7 +12,7 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import cached_property
 
 import aiohttp
@@ -20,6 +20,7 @@ import httptools
 from multidict import CIMultiDict
 
 from homeport.relay.limits import FIELD_BYTES, FIELDS, HEAD_BYTES
+from homeport.relay.transfer_coding import tells_its_end
 
 _MOST_AHEAD = 128 * 1024
 """Bytes of a body that are read before somebody wants them."""
@@ -119,6 +120,8 @@ class DirectConnection(asyncio.Protocol):
         self._head: asyncio.Future[DirectAnswer] | None = None
         self._answer: DirectAnswer | None = None
         self._in_head, self._since_body, self._framed, self._paused = True, 0, False, False
+        self._why = ""
+        """Why what came is refused here; the parser would only name the callback that did it."""
         self._timer: asyncio.TimerHandle | None = None
         self.heard = 0.0
         """When something came last, or was sent."""
@@ -173,7 +176,7 @@ class DirectConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(aiohttp.ClientPayloadError(f"what came is no answer of HTTP: {error}"))
+            self._fail(aiohttp.ClientPayloadError(f"what came is no answer of HTTP: {self._why or error}"))
             return
         if self._since_body > HEAD_BYTES:
             self._fail(aiohttp.ClientPayloadError("the head of an answer is longer than 1 MiB"))
@@ -204,7 +207,8 @@ class DirectConnection(asyncio.Protocol):
         assert self._answer is not None
         fields = self._answer.raw_headers
         if len(name) + len(value) > FIELD_BYTES or len(fields) == FIELDS:
-            raise ValueError("its head is too long")
+            self._why = f"its head has a field of more than {FIELD_BYTES} bytes, or more than {FIELDS} fields"
+            raise ValueError(self._why)
         fields.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -216,7 +220,11 @@ class DirectConnection(asyncio.Protocol):
             answer.raw_headers = []
             return
         self._in_head, answer.status = False, status
-        self._framed = _tells_its_end(answer.raw_headers)
+        try:
+            self._framed = tells_its_end(answer.raw_headers)
+        except ValueError as error:
+            self._why = str(error)
+            raise
         answer.raw_headers = [(name, value.rstrip(b" \t")) for name, value in answer.raw_headers]
         if self._head is not None and not self._head.done():
             self._head.set_result(answer)
@@ -364,21 +372,6 @@ class DirectPool:
         if self._idle:
             left = min(one.heard for one in self._idle) - long_ago
             self._sweeping = self.loop.call_later(left, self._sweep)
-
-
-def _tells_its_end(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """
-    Return True where an answer is not whole before its own end has come; of another the end is that of the connection.
-
-    Raises `ValueError` where that is told in a spelling that the parser passes over: it would hand on sizes for text.
-    """
-    codings = b",".join(value for name, value in headers if name.lower() == b"transfer-encoding")
-    if codings:
-        last = codings.rstrip(b" \t,").rpartition(b",")[2].strip(b" \t").lower()
-        if last == b"chunked" and not codings.rstrip(b" ").lower().endswith(last):
-            raise ValueError("its Transfer-Encoding has a tab or a comma after its end")
-        return last == b"chunked"
-    return any(name.lower() == b"content-length" for name, _ in headers)
 
 
 def _reason(error: OSError | UnicodeError) -> str:

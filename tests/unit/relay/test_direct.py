@@ -189,15 +189,67 @@ def run(play: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
+OTHERWISE = "which names chunks, but not as the last of its list"
+
+
 @pytest.mark.parametrize(
-    "coding", ["chunked\t", "gzip, Chunked \t ", "chunked,", "gzip\r\nTransfer-Encoding: chunked, "]
+    "coding",
+    [
+        "chunked\t",
+        "gzip, Chunked \t ",
+        "chunked,",
+        "gzip\r\nTransfer-Encoding: chunked, ",
+        "chunked;q=1",
+        '"chunked"',
+        "gzip chunked",
+        "gzip\tchunked",
+        "gzip; chunked",
+        "chunked, gzip",
+        "chunked\r\nTransfer-Encoding: gzip",
+    ],
 )
-def test_chunks_of_which_the_parser_would_make_text_are_refused_at_once(coding: str) -> None:
+@pytest.mark.parametrize("end", [b"0\r\n\r\n", CLOSE], ids=["whole", "cut short"])
+def test_chunks_of_which_the_parser_would_make_text_are_refused_at_once(coding: str, end: bytes) -> None:
     async def play() -> None:
         head = OK + f"Transfer-Encoding: {coding}\r\n\r\n".encode()
-        async with origin(head + chunked(b"ok")) as one, pool(one.port) as direct:
-            with pytest.raises(aiohttp.ClientPayloadError, match="no answer of HTTP"):
+        async with origin(head + chunked(b"ok", end=end)) as one, pool(one.port) as direct:
+            with pytest.raises(aiohttp.ClientPayloadError, match=OTHERWISE):
                 await (await direct.ask("POST", ASKED % b"POST")).read()
+
+    run(play)
+
+
+@pytest.mark.parametrize(
+    "coding", ["gzip,\tchunked", "gzip, , Chunked", "gzip\r\nTransfer-Encoding: chunked "]
+)
+def test_chunks_that_are_the_last_of_a_list_are_read_however_that_is_spelled(coding: str) -> None:
+    async def play() -> None:
+        head = OK + f"Transfer-Encoding: {coding}\r\n\r\n".encode()
+        async with origin(head + chunked(b"o", b"k")) as one, pool(one.port) as direct:
+            assert await (await direct.ask("POST", ASKED % b"POST")).read() == b"ok"
+
+    run(play)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        (b"x: " + b"a" * 70_000 + b"\r\n", "a field of more than 65536 bytes"),
+        (b"x: 1\r\n" * 10_000, "more than [0-9]+ fields"),
+        (b"Transfer-Encoding: chunked, \r\n", f"Transfer-Encoding is 'chunked, ', {OTHERWISE}"),
+        (b"content-length: many\r\n", "Invalid character in Content-Length"),
+    ],
+    ids=["a long field", "many fields", "a list without an end", "no number"],
+)
+def test_a_head_that_is_refused_is_told_with_the_reason_and_the_next_one_with_its_own(
+    fields: bytes, why: str
+) -> None:
+    async def play() -> None:
+        async with origin(OK + fields + b"\r\n", b"SSH\r\n\r\n") as one, pool(one.port) as direct:
+            with pytest.raises(aiohttp.ClientPayloadError, match=f"^what came is no answer of HTTP: .*{why}"):
+                await direct.ask("POST", ASKED % b"POST")
+            with pytest.raises(aiohttp.ClientPayloadError, match="Expected HTTP/"):
+                await direct.ask("POST", ASKED % b"POST")
 
     run(play)
 
