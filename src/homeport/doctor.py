@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.engines import names, registry
+from homeport.errors import SpecError, StateError
 from homeport.extras import install
 from homeport.free_ports import free_port_near, port_is_free
 from homeport.hardware import free_disk, this_machine
@@ -87,7 +88,11 @@ def _machine() -> Iterator[DoctorFinding]:
 
 
 def _home() -> Iterator[DoctorFinding]:
-    home = find_home()
+    try:
+        home = find_home()
+    except (SpecError, StateError) as error:
+        yield DoctorFinding(what="folder", verdict=DoctorVerdict.LACKING, detail=str(error), hint=error.hint)
+        return
     free = free_disk(home.root) / 2**30
     try:
         if not home.root.exists():

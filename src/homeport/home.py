@@ -197,7 +197,7 @@ class writing:  # noqa: N801 - read as a verb where it is used: `with writing(pa
 def _remedy(path: Path, error: OSError) -> str:
     """Return what to do where `path` cannot be written: what leads elsewhere depends on whose folder it lies in."""
     with suppress(SpecError):
-        if path.absolute().is_relative_to(find_home().root):
+        if path.absolute().is_relative_to(_root(os.environ)):
             return _HINT
     if any(part.startswith("models--") for part in path.parts):
         return "set HF_HOME to a folder that you may write to"
@@ -209,10 +209,27 @@ def _remedy(path: Path, error: OSError) -> str:
 
 
 def find_home(env: Mapping[str, str] | None = None) -> Home:
-    """Find homeport's folder: `$HOMEPORT_HOME`, else `homeport` in the user's data folder."""
-    chosen = (os.environ if env is None else env).get("HOMEPORT_HOME")
+    """
+    Find homeport's folder: `$HOMEPORT_HOME`, else `homeport` in the user's data folder; it need not be there yet.
+
+    Raises `SpecError` for a home that is not here, `StateError` where something else lies there, or the disk refuses to tell.
+    """
+    root = _root(os.environ if env is None else env)
+    try:
+        with os.scandir(root):
+            return Home(root)
+    except FileNotFoundError:
+        return Home(root)
+    except OSError as error:
+        raise StateError(
+            f"homeport's folder {root} cannot be read: {error.strerror or error}", hint=_HINT
+        ) from error
+
+
+def _root(env: Mapping[str, str]) -> Path:
+    chosen = env.get("HOMEPORT_HOME")
     if chosen:
-        return Home(expanded(chosen, Path()).absolute())
+        return expanded(chosen, Path()).absolute()
     from platformdirs import user_data_path
 
-    return Home(user_data_path("homeport", appauthor=False))
+    return user_data_path("homeport", appauthor=False)

@@ -12,6 +12,7 @@ from homeport.errors import HomeportError, SpecError
 _NO_PATH = {
     errno.ENAMETOOLONG: "no disk has such a name: name the file that you mean",
     errno.ELOOP: "its links lead in a circle: name what they were to lead to",
+    errno.EISDIR: "a folder lies there: name the file that you mean",
     errno.ENOTDIR: "a file lies where a folder was expected: name another path",
 }
 

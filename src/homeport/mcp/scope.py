@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from homeport.errors import SpecError
 from homeport.home import find_home
+from homeport.own_path import is_there
 from homeport.targets.base import OpenOptions
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ class Scope:
         """Return the spec called `name`. Raises `SpecError` where it is not in this folder, whatever links say."""
         if "\x00" in name:
             raise SpecError("a file's name has no NUL in it", hint="name a homeport.toml")
-        path = (self.folder / name).resolve()
+        path = Path(
+            os.path.realpath(self.folder / name)
+        )  # Path.resolve raises a RuntimeError for a circle of links.
         if not path.is_relative_to(self.folder):
             raise SpecError(f"{name} is not in the folder of this server", hint=_OUTSIDE)
         return path
@@ -55,7 +58,7 @@ class Scope:
         if path.startswith("~"):
             raise SpecError(f"{name} is not in the folder of this server", hint=_OUTSIDE)
         file = self.file(path)
-        return str(file) if file.exists() else name
+        return str(file) if is_there(file) else name
 
     @asynccontextmanager
     async def opened(self, file: str, on: str) -> AsyncIterator[Deployment]:
@@ -63,7 +66,7 @@ class Scope:
         from homeport import deployment
 
         path = self.file(file)
-        if not path.exists():
+        if not is_there(path):
             raise SpecError(f"there is no {file} here", hint="`homeport init` writes one")
         async with deployment.opened(path, on=on, options=options()) as one:
             yield one

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
+import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from homeport.errors import SpecError, StateError
 from homeport.home import writing
 from homeport.own_path import expanded, is_there, looking_at
 from homeport.secret import resolve
+from homeport.spec import load
 from homeport.targets.cloudrun.edge_names import read_pem
 from places import TAUGHT, TAUGHT_FOLDER
 
@@ -50,15 +54,22 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f'name = "served"\nmodel = "file:{TAUGHT_FOLDER}"\n[cloudrun]\nproject = "p-12345"\nregion = "europe-west1"\n'
     )
     Path("circle").symlink_to("circle")
-    asked = os.stat
+    for module, name in (*((os, name) for name in _ASKS), (io, "open"), (builtins, "open")):
+        monkeypatch.setattr(module, name, _closed(getattr(module, name)))
 
-    def stat(path: Any, *where: Any, **how: Any) -> os.stat_result:
-        # The tests may run as root, whom no mode stops.
+
+_ASKS = ("stat", "lstat", "open", "scandir", "listdir", "mkdir", "rename", "replace", "unlink")
+
+
+def _closed(asks: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what asks the disk as `asks` does, and is refused below a folder called closed: the tests may run as root, whom no mode stops."""
+
+    def asked(path: Any = ".", *more: Any, **how: Any) -> Any:
         if isinstance(path, str | os.PathLike) and "closed" in Path(os.fspath(path)).parts:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
-        return asked(path, *where, **how)
+        return asks(path, *more, **how)
 
-    monkeypatch.setattr(os, "stat", stat)
+    return asked
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -106,6 +117,45 @@ def test_where_homeports_own_folder_cannot_be_written_another_is_named(
     with pytest.raises(StateError) as told, writing(Path("none") / "x"):
         Path("none", "x").touch()
     assert told.value.hint.startswith("make the folder")
+
+
+@pytest.mark.parametrize("text", [LONG, "circle", "homeport.toml", "homeport.toml/x", CLOSED])
+@pytest.mark.parametrize(
+    "command",
+    [["list"], ["weights"], ["status"], ["usage"], ["down", "x"]],
+    ids=" ".join,
+)
+def test_a_homeport_home_that_is_no_folder_is_told_by_every_command(
+    command: list[str], text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOMEPORT_HOME", text)
+    assert cli.run(command) not in {0, 1}
+    told = capsys.readouterr().err
+    assert "error: homeport's folder " in told
+    assert "   do: set HOMEPORT_HOME to a folder that you may write to" in told
+
+
+def test_the_doctor_tells_of_a_homeport_home_that_is_no_folder_among_the_rest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOMEPORT_HOME", LONG)
+    cli.run(["doctor", "--json"])
+    found = {one["what"]: one for one in json.loads(capsys.readouterr().out)}
+    assert "File name too long" in found["folder"]["detail"]
+    assert "memory" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "do"),
+    [
+        ("closed/x.toml", "name a path that you may read"), (LONG, "no disk has such a name"), ("circle", "its links lead in a circle"),
+        ("homeport.toml/x", "a file lies where a folder was expected"), (".", "a folder lies there"), ("none.toml", "`homeport init` writes one"),
+    ],
+)  # fmt: skip
+def test_what_to_do_about_a_spec_that_cannot_be_read_is_about_its_path(text: str, do: str) -> None:
+    with pytest.raises(SpecError) as told:
+        load(Path(text))
+    assert told.value.hint.startswith(do)
 
 
 def test_weights_of_a_long_name_are_fetched(capsys: pytest.CaptureFixture[str]) -> None:

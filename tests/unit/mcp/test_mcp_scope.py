@@ -58,3 +58,11 @@ def test_a_model_of_the_catalog_or_of_a_hub_is_taken_as_it_is(tmp_path: Path, na
 def test_a_file_of_the_folder_is_found_wherever_the_server_was_started(tmp_path: Path, name: str) -> None:
     (tmp_path / "own.gguf").touch()
     assert Scope(tmp_path.resolve()).model(name) == str(tmp_path.resolve() / "own.gguf")
+
+
+def test_a_name_that_no_disk_has_and_a_circle_of_links_are_no_files_of_the_folder(tmp_path: Path) -> None:
+    scope = Scope(tmp_path.resolve())
+    (tmp_path / "circle").symlink_to("circle")
+    for name in ("n" * 300, "n" * 300 + ".gguf", "file:" + "n" * 300, "circle", "circle/x.gguf"):
+        assert scope.model(name) == name
+    assert scope.file("circle") == tmp_path.resolve() / "circle"
