@@ -32,7 +32,7 @@ def command(
     """Write what `up --on cloudrun` would make as files of another tool, or how Prometheus and Grafana see what runs here."""
     from homeport.cli.session import this_machines, with_file
     from homeport.errors import StateError
-    from homeport.export.earlier import ensure_none_left
+    from homeport.export.earlier import ensure_none_left, notes
     from homeport.home import writing
     from homeport.own_path import looking_at
 
@@ -69,4 +69,6 @@ def command(
         for path, text in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+    for note in notes(kind, files, output):
+        terminal.note(note)
     terminal.result("\n".join(map(str, paths)), {"written": [str(path) for path in paths]})

@@ -12,17 +12,59 @@ from homeport.own_path import looking_at
 
 _BY_FOLDER = {"terraform": "*.tf"}
 """The kinds whose tool reads all files of a folder together, and which."""
-_OF_REGION = re.compile(r"[a-z]+-[a-z]+\d+\.tf")
+_NETWORK = "network.tf"
+"""What a service is attached to, and Google keeps for as long as it is: in one `apply` Terraform would delete it before it moves the service."""
 _EDGE = "edge.tf"
+_CLOSED_DOORS = "edge.auto.tfvars"
+_VALUES = ("image.auto.tfvars", _CLOSED_DOORS)
+_DECLARED = re.compile(r'^(resource|variable) "(\w+)"(?: "(\w+)")? \{$', re.MULTILINE)
+_LOCALS = re.compile(r"^locals \{\n(.*?)^\}$", re.MULTILINE | re.DOTALL)
+_REFERRED = re.compile(r"\b(?:google_\w+|local|var)\.[a-z]\w*")
 
 
 def ensure_none_left(kind: str, files: Mapping[str, str], folder: Path) -> None:
-    """Raise `StateError` where a folder holds files of an earlier export that these would be read together with; somebody's own may stay."""
+    """
+    Raise `StateError` where a folder holds files of an earlier export that these cannot be read together with.
+
+    Somebody's own may stay, and so may the network, which goes one `apply` after the service has left it.
+    """
+    left = _left(kind, files, folder)
+    if gone := [name for name in left if name != _NETWORK]:
+        raise StateError(
+            f"{listed(str(folder / name) for name in gone)} {'is' if len(gone) == 1 else 'are'} of an earlier export and not of this "
+            f"homeport.toml any more; {kind} reads all files of a folder together, and nothing was written",
+            hint=_way(gone, files, folder),
+        )
+    if _NETWORK in left and (
+        missing := _missing((folder / _NETWORK).read_bytes().decode(errors="replace"), files)
+    ):
+        raise StateError(
+            f"{folder / _NETWORK} is of an earlier export, and names {listed(missing)}, which this module has no more; nothing was written",
+            hint=f"take the blocks out of it that name {'that' if len(missing) == 1 else 'those'}, then export again with --force: what is left of it stays "
+            "for one `terraform apply`",
+        )
+
+
+def notes(kind: str, files: Mapping[str, str], folder: Path) -> list[str]:
+    """Return what to do about what an earlier export left, once this one is written beside it."""
+    told = []
+    if _NETWORK in _left(kind, files, folder):
+        told.append(
+            f"{folder / _NETWORK} is of an earlier export, and stays for one apply: Google deletes no subnetwork that the service is attached to. "
+            f"Say `terraform apply`, which moves the service; then delete {_NETWORK}, and apply again. That fails at the subnetwork while Cloud Run "
+            "keeps addresses in it, one to two hours: apply later once more"
+        )
+    if kind in _BY_FOLDER:
+        told += [f"{way}, which this module does not have any more" for way in _lines(files, folder, _VALUES)]
+    return told
+
+
+def _left(kind: str, files: Mapping[str, str], folder: Path) -> list[str]:
     if kind not in _BY_FOLDER:
-        return
+        return []
     head = f"# {MARK} {kind}`".encode()
     with looking_at(folder):
-        left = sorted(
+        return sorted(
             path.name
             # A glob passes over a folder that is closed.
             for path in (folder.iterdir() if folder.exists() else ())
@@ -31,32 +73,42 @@ def ensure_none_left(kind: str, files: Mapping[str, str], folder: Path) -> None:
             and path.is_file()
             and path.read_bytes().startswith(head)
         )
-    if not left:
-        return
-    raise StateError(
-        f"{listed(str(folder / name) for name in left)} {'is' if len(left) == 1 else 'are'} of an earlier export and not of this "
-        f"homeport.toml any more; {kind} reads all files of a folder together, and nothing was written",
-        hint="; ".join(_hints(left)),
+
+
+def _way(gone: list[str], files: Mapping[str, str], folder: Path) -> str:
+    """Return the order in which all of it goes. Files that are taken away one by one would leave a module that names what it has not."""
+    whole = [_CLOSED_DOORS] if _EDGE in gone and (folder / _CLOSED_DOORS).is_file() else []
+    values = [name for name in _VALUES if name not in whole]
+    steps = [f"delete {listed([*gone, *whole])}", *_lines(files, folder, values), "export again with --force"]
+    return (
+        "apply nothing before: Terraform would delete first what others still lead to or ask. `homeport up --on cloudrun` takes away what left "
+        f"homeport.toml; then {listed(steps)}. The next `terraform apply` finds it gone"
     )
 
 
-def _hints(left: list[str]) -> list[str]:
-    regions = [name for name in left if _OF_REGION.fullmatch(name)]
-    others = [name for name in left if name not in regions]
-    hints = []
-    if regions:
-        words = listed(f"_{name.removesuffix('.tf').replace('-', '_')}" for name in regions)
-        hints.append(
-            "`homeport up --on cloudrun` takes a region away; Terraform would delete first what the load balancer still leads to, which Google "
-            f"refuses. Then delete {listed(regions)}, and in image.auto.tfvars and edge.auto.tfvars the lines whose names end with {words}"
-        )
-    if _EDGE in others:
-        hints.append(
-            "remove edge.auto.tfvars and apply, so that the service is reached without the load balancer"
-        )
-    if others:
-        hints.append(f"delete {listed(others)}: the next `terraform apply` takes away what it made")
-    return [*hints, "then export again, or with -o to another folder"]
+def _lines(files: Mapping[str, str], folder: Path, names: tuple[str, ...] | list[str]) -> list[str]:
+    """Return which lines to take out of files of values: those of variables that the module has not."""
+    declared = _declared(files)
+    told = []
+    for name in names:
+        with looking_at(folder):
+            text = (folder / name).read_bytes().decode(errors="replace") if (folder / name).is_file() else ""
+        unknown = [one for one in re.findall(r"^\s*(\w+)\s*=", text, re.MULTILINE) if f"var.{one}" not in declared]  # fmt: skip
+        if unknown:
+            told.append(f"take {listed(unknown)} out of {name}")
+    return told
 
 
-__all__ = ["ensure_none_left"]
+def _missing(text: str, files: Mapping[str, str]) -> list[str]:
+    """Return what a file refers to that neither it nor the module has."""
+    return sorted(set(_REFERRED.findall(text)) - _declared({**files, _NETWORK: text}))
+
+
+def _declared(files: Mapping[str, str]) -> set[str]:
+    text = "\n".join(text for name, text in files.items() if name.endswith(".tf"))
+    blocks = {f"var.{first}" if kind == "variable" else f"{first}.{second}" for kind, first, second in _DECLARED.findall(text)}  # fmt: skip
+    shared = "".join(_LOCALS.findall(text))
+    return blocks | {f"local.{name}" for name in re.findall(r"^  (\w+) *=", shared, re.MULTILINE)}
+
+
+__all__ = ["ensure_none_left", "notes"]

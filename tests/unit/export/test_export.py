@@ -267,7 +267,7 @@ def test_the_command_writes_files_and_leaves_those_that_somebody_changed(
     assert path.read_text() == first
 
 
-def test_a_file_that_an_earlier_export_left_is_told_before_anything_is_written_and_ones_own_stays(
+def test_a_network_of_an_earlier_export_stays_with_a_note_any_other_file_of_it_is_refused_and_ones_own_stay(
     user: User, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(user.folder)
@@ -278,20 +278,29 @@ def test_a_file_that_an_earlier_export_left_is_told_before_anything_is_written_a
     said = ("export", "terraform", "-o", "module")
     assert run([*said]) == 0
     user.write(f'{first}network = "theirs"\nsubnetwork = "theirs"\n')
-    before = {path.name: path.read_text() for path in (user.folder / "module").iterdir()}
+    module = user.folder / "module"
+    (module / "backend.tf").write_text('terraform {\n  backend "gcs" {}\n}\n')
+    capsys.readouterr()
+    assert run([*said, "--force"]) == 0
+    told = capsys.readouterr().err
+    assert "module/network.tf is of an earlier export, and stays for one apply" in told
+    assert 'network    = "theirs"' in (module / "service.tf").read_text()
+    assert (module / "network.tf").is_file()
+    (module / "network.tf").unlink()
+    assert run([*said, "--force"]) == 0
+    assert "earlier export" not in capsys.readouterr().err
+    (module / "guard.tf").write_text((module / "main.tf").read_text())
+    before = {path.name: path.read_text() for path in module.iterdir()}
+    user.write(first)
     for more in ((), ("--force",)):
-        capsys.readouterr()
         assert run([*said, *more]) != 0
         told = capsys.readouterr().err
-        assert "module/network.tf is of an earlier export" in told
-        assert "delete network.tf" in told
-        assert "image.auto.tfvars" not in told, "it is of no region"
-        assert {path.name: path.read_text() for path in (user.folder / "module").iterdir()} == before
-    (user.folder / "module" / "network.tf").unlink()
-    (user.folder / "module" / "backend.tf").write_text('terraform {\n  backend "gcs" {}\n}\n')
+        assert "module/guard.tf is of an earlier export" in told
+        assert "export again with --force" in told
+        assert {path.name: path.read_text() for path in module.iterdir()} == before
+    (module / "guard.tf").unlink()
     assert run([*said, "--force"]) == 0
-    assert (user.folder / "module" / "backend.tf").is_file()
-    assert not (user.folder / "module" / "network.tf").exists()
+    assert (module / "backend.tf").is_file()
 
 
 def _tf_first(path: Path) -> tuple[bool, str]:

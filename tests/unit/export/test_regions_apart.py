@@ -13,7 +13,7 @@ from cloud import act
 from deployment import google_for
 from homeport.errors import StateError, Unsupported
 from homeport.export import KINDS, OF_REGIONS
-from homeport.export.earlier import ensure_none_left
+from homeport.export.earlier import ensure_none_left, notes
 from homeport.progress import Silent
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
 from regions import FIRST, SECOND, InTwoRegions
@@ -148,32 +148,116 @@ def test_what_would_make_all_regions_at_once_refuses_them_and_says_what_does_not
     assert refused.value.hint.startswith("it is exported as gcloud, terraform, cloudbuild, trigger, github; ")
 
 
+def written(module: Path, files: dict[str, str]) -> None:
+    for name in sorted(name for name in files if "/" not in name):
+        (module / name).write_text(files[name])
+
+
 def test_a_module_is_not_written_where_a_region_that_left_the_file_still_has_its_own(
     deployer: InTwoRegions, tmp_path: Path
 ) -> None:
-    module = tmp_path / "module"
-    module.mkdir()
     three, two = (exported(deployer, "terraform", *regions) for regions in ((SECOND, THIRD), (SECOND,)))
-    for name in sorted(name for name in three if "/" not in name):
-        (module / name).write_text(three[name])
-    ensure_none_left("terraform", three, module)
+    written(tmp_path, three)
+    ends = ("", "_us_central1", "_asia_southeast1")
+    (tmp_path / "image.auto.tfvars").write_text("".join(f'image{end} = "it"\n' for end in ends))
+    (tmp_path / "edge.auto.tfvars").write_text("".join(f'back_door{end} = "it"\n' for end in ends))
+    ensure_none_left("terraform", three, tmp_path)
     with pytest.raises(StateError, match=f"{THIRD}.tf is of an earlier export") as raised:
-        ensure_none_left("terraform", two, module)
+        ensure_none_left("terraform", two, tmp_path)
     told = str(raised.value.hint)
-    assert "`homeport up --on cloudrun` takes a region away" in told
-    assert "end with _asia_southeast1;" in told
+    assert "`homeport up --on cloudrun` takes away what left homeport.toml" in told
+    assert (
+        f"delete {THIRD}.tf, take image_asia_southeast1 out of image.auto.tfvars, take back_door_asia_southeast1 out of edge.auto.tfvars and "
+        "export again with --force."
+    ) in told
     assert f"{SECOND}.tf" not in f"{raised.value} {told}"
-    # Alone again: the load balancer goes, too, and the doors are opened before.
+    (tmp_path / f"{THIRD}.tf").unlink()
+    ensure_none_left("terraform", two, tmp_path)
+
+
+def test_a_load_balancer_that_left_the_file_with_its_regions_goes_in_one_order(
+    deployer: InTwoRegions, tmp_path: Path
+) -> None:
+    written(tmp_path, exported(deployer, "terraform", SECOND, THIRD))
+    for name in ("image", "edge"):
+        (tmp_path / f"{name}.auto.tfvars").write_text('back_door = "it"\n' if name == "edge" else "")
     one = exported_alone(deployer)
+    left = (f"{THIRD}.tf", "edge.tf", f"{SECOND}.tf")
     with pytest.raises(
         StateError, match=rf"{THIRD}\.tf, .*edge\.tf and .*{SECOND}\.tf are of an earlier"
     ) as raised:
-        ensure_none_left("terraform", one, module)
-    assert "remove edge.auto.tfvars and apply" in str(raised.value.hint)
-    for name in (f"{THIRD}.tf", f"{SECOND}.tf", "edge.tf"):
-        (module / name).unlink()
-    ensure_none_left("terraform", one, module)
-    ensure_none_left("gcloud", {}, module)
+        ensure_none_left("terraform", one, tmp_path)
+    told = str(raised.value.hint)
+    assert told.count("delete") == 2, "what Terraform would do, and what to do: once"
+    assert (
+        f"then delete {THIRD}.tf, edge.tf, {SECOND}.tf and edge.auto.tfvars and export again with --force."
+        in told
+    )
+    for name in left:
+        (tmp_path / name).unlink()
+    ensure_none_left("terraform", one, tmp_path)
+    ensure_none_left("gcloud", {}, tmp_path)
+
+
+def test_a_line_of_values_that_is_no_regions_is_named_where_the_module_has_it_no_more(
+    deployer: InTwoRegions, tmp_path: Path
+) -> None:
+    one = exported_alone(deployer)
+    deployer.tables["guard"] = {}
+    guarded = exported_alone(deployer)
+    values = tmp_path / "image.auto.tfvars"
+    values.write_text('image = "it"\nimage_gateway = "it"\n')
+    written(tmp_path, guarded)
+    assert notes("terraform", guarded, tmp_path) == []
+    with pytest.raises(StateError, match=r"guard\.tf is of an earlier") as raised:
+        ensure_none_left("terraform", one, tmp_path)
+    told = str(raised.value.hint)
+    assert (
+        "delete guard.tf, take image_gateway out of image.auto.tfvars and export again with --force" in told
+    )
+    (tmp_path / "guard.tf").unlink()
+    assert notes("terraform", one, tmp_path) == [
+        "take image_gateway out of image.auto.tfvars, which this module does not have any more"
+    ]
+    values.write_text('image = "it"\n')
+    assert notes("terraform", one, tmp_path) == []
+    assert notes("gcloud", {}, tmp_path) == []
+
+
+def test_a_network_that_left_the_file_stays_with_the_subnetworks_of_all_regions_for_an_apply(
+    deployer: InTwoRegions, tmp_path: Path
+) -> None:
+    ours = exported(deployer, "terraform", SECOND)
+    assert "google_compute_subnetwork" not in ours[f"{SECOND}.tf"].replace("google_compute_subnetwork.", "")
+    assert 'resource "google_compute_subnetwork" "main_us_central1"' in ours["network.tf"]
+    deployer.tables["cloudrun"] = {"network": "theirs", "subnetwork": "theirs"}
+    theirs = exported(deployer, "terraform", SECOND)
+    assert "network.tf" not in theirs
+    written(tmp_path, ours)
+    ensure_none_left("terraform", theirs, tmp_path)
+    (note,) = notes("terraform", theirs, tmp_path)
+    assert "then delete network.tf, and apply again" in note
+
+
+def test_a_network_that_names_what_the_module_has_no_more_is_told_before_anything_is_written(
+    deployer: InTwoRegions, tmp_path: Path
+) -> None:
+    ours = exported_alone(deployer)
+    deployer.tables["cloudrun"] = {"network": "theirs", "subnetwork": "theirs"}
+    theirs = exported_alone(deployer)
+    # As exports had it whose names with private zones were in main.tf.
+    _, locals_, rest = ours["network.tf"].partition("locals {\n")
+    assert locals_
+    written(
+        tmp_path, {**ours, "network.tf": ours["network.tf"].replace(locals_ + rest.partition("}\n\n")[0], "")}
+    )
+    with pytest.raises(
+        StateError, match=r"names local\.private_domains, which this module has no more"
+    ) as raised:
+        ensure_none_left("terraform", theirs, tmp_path)
+    assert "take the blocks out of it that name that, then export again with --force" in str(
+        raised.value.hint
+    )
 
 
 def exported_alone(deployer: InTwoRegions) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from homeport.export.builds import builds
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform import edge, service, variables
-from homeport.export.terraform.addresses import Addresses, is_early
+from homeport.export.terraform.addresses import Addresses, is_early, of_a_zone
 from homeport.export.terraform.edge_regions import ADDRESS
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import FoundationBlocks
@@ -18,6 +19,7 @@ from homeport.export.terraform.tables import AGENT, GUARD, OBSERVE
 from homeport.export.terraform.tables import KNOWS as TABLES
 from homeport.export.text import head
 from homeport.reconcile import Resource
+from homeport.resources.google.dns import RecordSet
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.load_balancer import Backend
 from homeport.resources.google.service import Service
@@ -43,6 +45,7 @@ NETWORK: frozenset[str] = frozenset(
         ResourceKind.RECORD,
     )
 )
+_SUBNETWORK: frozenset[str] = frozenset((ResourceKind.SUBNETWORK,))
 _CALLERS = "google_cloud_run_v2_service_iam_member."
 _GRANTED = "Nothing refers to a grant, and without it the first instance would not start."
 _CALLS = "Nothing refers to a grant, and without it the first call of another service would be refused."
@@ -56,7 +59,7 @@ def files(things: Things) -> dict[str, str]:
     ordered = _Ordered(things, addresses)
     parts: dict[str, list[Item]] = {
         "main.tf": [*variables.shared(things), *ordered.blocks(set(FOUNDATIONS) - NETWORK)],
-        "network.tf": ordered.blocks(NETWORK),
+        "network.tf": [*variables.private_domains(things), *ordered.blocks(NETWORK)],
         "agent.tf": ordered.blocks(set(AGENT)),
         "guard.tf": ordered.blocks(set(GUARD)),
         "observe.tf": ordered.blocks(set(OBSERVE)),
@@ -64,8 +67,9 @@ def files(things: Things) -> dict[str, str]:
         "service.tf": [*ordered.services(), *service.callers(things, addresses)],
         "outputs.tf": variables.outputs(things, addresses),
         "versions.tf": variables.versions(),
-        **_further(things, addresses, ordered),
     }
+    for name, items in _further(things, addresses, ordered):
+        parts[name] = [*parts.get(name, ()), *items]
     texts = {name: to_hcl(items) for name, items in parts.items() if items}
     texts["variables.tf"] = to_hcl(variables.variables(things, addresses, "".join(texts.values())))
     heads = {"main.tf": opening(things)}
@@ -79,20 +83,19 @@ def files(things: Things) -> dict[str, str]:
     return written | _beside(things) | edge.beside(things)
 
 
-def _further(things: Things, addresses: Addresses, first: _Ordered) -> dict[str, list[Item]]:
-    """Return the files of the further regions, each with all that the region has alone."""
-    parts: dict[str, list[Item]] = {}
+def _further(things: Things, addresses: Addresses, first: _Ordered) -> Iterator[tuple[str, list[Item]]]:
+    """
+    Return what each further region has alone, by files: one of its name has all but the subnetwork, which is in that of the
+    network and leaves with it.
+    """
     before = addresses.of(things.service)
     for region in things.further:
         there = addresses.in_region(region.region)
         ordered = _Ordered(region, there, reaches=first.reaches, service_before=before)
-        parts[f"{region.region}.tf"] = [
-            *ordered.blocks(KNOWS),
-            *ordered.services(),
-            *service.callers(region, there),
-        ]
+        own = [*ordered.blocks(KNOWS - _SUBNETWORK), *ordered.services(), *service.callers(region, there)]
+        yield f"{region.region}.tf", own
+        yield "network.tf", ordered.blocks(_SUBNETWORK)
         before = there.of(region.service)
-    return parts
 
 
 def _beside(things: Things) -> dict[str, str]:
@@ -103,6 +106,13 @@ def _beside(things: Things) -> dict[str, str]:
             if texts.setdefault(name, text) != text:
                 raise TypeError(f"{name} differs between {things.region} and {region.region}")
     return texts
+
+
+def _beside_kind(things: Things, resource: Resource) -> str:
+    """Return the kind whose file a resource is in: a name that leads to an endpoint is beside that, so that no other file needs it."""
+    if isinstance(resource, RecordSet) and not of_a_zone(things, resource):
+        return ResourceKind.ENDPOINT
+    return resource.kind
 
 
 class _Ordered:
@@ -129,7 +139,10 @@ class _Ordered:
                 isinstance(resource, Grant) and resource.on.api == "run"
             ):
                 for block in known.blocks(resource):
-                    self._blocks[addresses.of(resource)] = (kind, self._waiting(resource, block))
+                    self._blocks[addresses.of(resource)] = (
+                        _beside_kind(things, resource),
+                        self._waiting(resource, block),
+                    )
 
     def blocks(self, kinds: frozenset[str] | set[str]) -> list[Item]:
         """Return those of some kinds, in order."""

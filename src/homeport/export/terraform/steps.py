@@ -160,8 +160,8 @@ def _closing(things: Things) -> list[tuple[str, list[str]]]:
     own = "the services' own addresses are" if things.further else "the service's own address is"
     when = (
         f"Once {door.address}/v1/models answers (the output dns says which records the domain wants; a new load balancer takes some "
-        f"minutes): {own} closed. Not before, since Terraform does not ask. To open it, as before "
-        f"[edge] leaves homeport.toml: remove {edge.CLOSING} and apply. Where nothing is written the service tells no address, since `up` "
+        f"minutes): {own} closed. Not before, since Terraform does not ask. To open it again: "
+        f"remove {edge.CLOSING} and apply. Where nothing is written the service tells no address, since `up` "
         f"has closed it: its annotation {BACK_DOOR} has the one that {edge.CLOSING} wants."
     )
     ends = [suffix(each) for each in things.regions]

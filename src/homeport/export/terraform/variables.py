@@ -109,12 +109,14 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
 
 
 def shared(things: Things) -> list[Item]:
-    """Return the values that several blocks share."""
-    values: dict[str, Any] = {"labels": {LABEL: things.name}}  # Any: text, or a map
+    """Return the values that several files share."""
+    return [block("locals", body=attributes({"labels": {LABEL: things.name}}))]
+
+
+def private_domains(things: Things) -> list[Item]:
+    """Return the names with private zones, which no other file asks for: their own can stay beside a module that has none."""
     zones = domains(things)
-    if zones:
-        values["private_domains"] = zones
-    return [block("locals", body=attributes(values))]
+    return [block("locals", body=attributes({"private_domains": zones}))] if zones else []
 
 
 def outputs(things: Things, addresses: Addresses) -> list[Item]:
