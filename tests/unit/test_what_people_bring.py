@@ -101,7 +101,7 @@ def test_what_lies_in_the_place_of_a_file_is_told_as_what_it_is(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     what = request.node.callspec.id.rpartition("-")[2]
-    with pytest.raises(WeightsError, match=f"it is {what}") as refused:
+    with pytest.raises(WeightsError, match=f"is {what}") as refused:
         of_path(tmp_path / name if name.endswith(".gguf") else folder, name="x")
     assert do in str(refused.value.hint)
 
@@ -142,7 +142,7 @@ def test_a_gguf_of_another_version_is_told_with_who_is_too_old(
 @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\xff\xfe"])
 def test_settings_with_a_byte_order_mark_are_told_as_such(folder: Path, mark: bytes) -> None:
     (folder / "config.json").write_bytes(mark + (folder / "config.json").read_bytes())
-    with pytest.raises(WeightsError, match=r"config\.json cannot be read: it begins with a byte order mark"):
+    with pytest.raises(WeightsError, match=r"config\.json begins with a byte order mark"):
         of_path(folder, name="x")
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from homeport.catalog.gguf_header import Array
 from homeport.errors import WeightsError
-from homeport.weights import other_content
+from homeport.weights import settings_files
 
 _MOST_LAYERS = 4096
 _LARGEST_FILE = 1 << 26
@@ -23,33 +22,14 @@ def read_json(path: Path, *, needed: bool = True) -> Table:
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise WeightsError(f"{path} is larger than any settings are", hint=_AGAIN)
-        content = path.read_bytes()
-        _ensure_text(content, path)
-        table = json.loads(content.decode())
+        return Table(settings_files.table(path.read_bytes(), path), str(path))
     except FileNotFoundError:
         raise WeightsError(
             f"{path.parent} has no {path.name}, and a model's folder was expected",
             hint="name a folder that has one",
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error}", hint=_AGAIN) from error
-    if not isinstance(table, dict):
-        raise WeightsError(f"{path} holds no table of settings", hint=_AGAIN)
-    return Table(table, str(path))
-
-
-def _ensure_text(content: bytes, path: Path) -> None:
-    """Raise `WeightsError` for what holds something else than settings, or holds them in a way that no engine reads."""
-    known = other_content.told(content[: other_content.MOST_BYTES])
-    if known is not None:
-        raise WeightsError(f"{path} cannot be read: it is {known.what}, and no settings", hint=known.do)
-    if not content.strip():
-        raise WeightsError(f"{path} cannot be read: it is empty", hint=_AGAIN)
-    if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise WeightsError(
-            f"{path} cannot be read: it begins with a byte order mark, which no engine takes",
-            hint="save it as UTF-8 without one: a Windows editor or PowerShell has put it there",
-        )
 
 
 class Table:

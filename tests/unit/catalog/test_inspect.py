@@ -537,9 +537,9 @@ def test_parameters_are_read_from_the_index_of_the_weights(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "cannot be read"),
-        ("{", "cannot be read"),
-        ("[" * 100_000, "cannot be read"),
+        ("", "is empty"),
+        ("{", "is cut short"),
+        ("[" * 100_000, "is nested too deep"),
         ("[]", "holds no table"),
         ("{}", "max_position_embeddings"),
         (json.dumps(plain("llama", num_hidden_layers="many")), "num_hidden_layers is 'many'"),
