@@ -24,8 +24,10 @@ _NO_OWNERS = frozenset(
 _OF_FILES = frozenset({"tree", "blob", "resolve", "raw"})
 _REPOSITORY = re.compile(r"(?:hf|huggingface):/{0,2}(?P<name>.+?)/?", re.IGNORECASE)
 _PATH = re.compile(r"(?:file:|\.{0,2}/|~/).+|.+\.gguf")
-_WINDOWS = re.compile(r"(?P<drive>[A-Za-z])?(?(drive):[\\/]|\\\\)")
-_VARIABLE = re.compile(r"\$[\w{(]|%\w+%")
+_WINDOWS = re.compile(r"(?P<drive>[A-Za-z])?(?(drive):(?:[\\/]|$)|\\\\)")
+_OF_FILE = re.compile(r"file:(?://(?:localhost(?=/))?/?)?", re.IGNORECASE)
+"""With what a URL of a file begins, up to the drive of Windows or a variable."""
+_VARIABLE = re.compile(r"\$[\w{(]|^%\w+%")
 _HOST = re.compile(r"file://(?P<host>[^/]+)(?P<path>.*)")
 
 
@@ -92,8 +94,8 @@ def _readable(name: str) -> str:
 
 def _of_another_system(text: str) -> Misread | None:
     """Return what a path is that means something to Windows, to a shell, or in a URL; None for any other."""
-    path = text.removeprefix("file:")
-    windows, host = _WINDOWS.match(path), _HOST.fullmatch(text)
+    path = _OF_FILE.sub("", text, count=1)
+    windows, variable, host = _WINDOWS.match(path), _VARIABLE.search(path), _HOST.fullmatch(text)
     if windows:
         drive, rest = windows["drive"], path[windows.end() :].replace("\\", "/")
         return Misread(
@@ -102,10 +104,22 @@ def _of_another_system(text: str) -> Misread | None:
             if drive
             else "copy the file to a disk of this machine",
         )
-    if _VARIABLE.match(path):
-        return Misread("has a variable, which only a shell replaces", "write the path out, or with ~")
+    if variable and "://" not in path:
+        return Misread(
+            "has a variable, which only a shell replaces",
+            "write the path out" if variable.start() else "write the path out, or with ~",
+        )
     if host:
-        local = host["path"] if host["host"] == "localhost" else f"{host['host']}{host['path']}"
-        whole = "" if local.startswith("/") else f", or file:///{local} from the root of the disk on"
-        return Misread("names the host of a URL, and a path was expected", f"such as file:{local}{whole}")
+        return Misread(
+            "names the host of a URL, and a path was expected", _without_host(host["host"], host["path"])
+        )
     return None
+
+
+def _without_host(host: str, path: str) -> str:
+    """Return what to write instead of the URL of a file with a host, which often is the first folder of a path."""
+    local = path if host.lower() == "localhost" else f"{host}{path}"
+    if not local.strip("/~"):
+        return "write the path of the weights behind file:"
+    whole = "" if local.startswith(("/", "~")) else f", or file:///{local} from the root of the disk on"
+    return f"such as file:{local}{whole}"

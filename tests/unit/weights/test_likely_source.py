@@ -75,6 +75,19 @@ def test_nothing_is_suggested_that_there_cannot_be(written: str) -> None:
         ("%USERPROFILE%\\x", "has a variable", "write the path out, or with ~; "),
         ("file://m.gguf", "names the host of a URL", "such as file:m.gguf, or file:///m.gguf from the root"),
         ("file://localhost/m/a.gguf", "names the host of a URL", "such as file:/m/a.gguf; "),
+        ("file://localhost", "names the host of a URL", "write the path of the weights behind file:; "),
+        ("file://LOCALHOST/", "names the host of a URL", "write the path of the weights behind file:; "),
+        ("file://~", "names the host of a URL", "write the path of the weights behind file:; "),
+        ("file://~/m.gguf", "names the host of a URL", "such as file:~/m.gguf; "),
+        ("file://C:/m.gguf", "is a path of Windows", "in WSL it is /mnt/c/m.gguf; "),
+        ("file:///C:/m.gguf", "is a path of Windows", "in WSL it is /mnt/c/m.gguf; "),
+        ("file://localhost/C:/m.gguf", "is a path of Windows", "in WSL it is /mnt/c/m.gguf; "),
+        ("file://d:\\m.gguf", "is a path of Windows", "in WSL it is /mnt/d/m.gguf; "),
+        ("file://\\\\server\\m", "is a path of Windows", "copy the file to a disk of this machine; "),
+        ("file://$HOME/m.gguf", "has a variable", "write the path out, or with ~; "),
+        ("models/$NAME/m.gguf", "has a variable", "write the path out; "),
+        ("./models/${NAME}.gguf", "has a variable", "write the path out; "),
+        ("file:models/$(date)/m", "has a variable", "write the path out; "),
     ],
 )
 def test_a_path_that_means_something_elsewhere_is_told_wherever_it_is_written(
@@ -86,7 +99,7 @@ def test_a_path_that_means_something_elsewhere_is_told_wherever_it_is_written(
     assert catalog.meant(written).startswith(do)
 
 
-@pytest.mark.parametrize("name", ["$HOME.gguf", "C:\\m.gguf", "m.gguf "])
+@pytest.mark.parametrize("name", ["$HOME.gguf", "C:\\m.gguf", "m.gguf ", "m$1.gguf"])
 def test_a_file_that_is_there_is_meant_whatever_its_name_looks_like(name: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         registry.read(name, base=tmp_path)
@@ -107,3 +120,15 @@ def test_the_root_of_the_disk_is_no_place_of_weights(written: str, tmp_path: Pat
     with pytest.raises(SpecError, match="is the root of the disk") as error:
         registry.read(written, base=tmp_path)
     assert error.value.hint == "name the folder that they lie in"
+
+
+@pytest.mark.parametrize("written", ["./a%20b%20.gguf", "./100%.gguf", "./m$.gguf", "./C:.gguf"])
+def test_a_path_with_a_sign_that_means_nothing_elsewhere_is_a_path(written: str, tmp_path: Path) -> None:
+    assert misread(written) is None
+    assert registry.read(written, base=tmp_path) == FileSource(tmp_path / written)
+
+
+def test_what_another_tool_calls_a_bucket_is_told_as_that_whatever_stands_in_it(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="knows no source s3://") as error:
+        registry.read("s3://bucket/$NAME", base=tmp_path)
+    assert "write the path out" not in error.value.hint
