@@ -13,9 +13,11 @@ import json
 import sys
 import zlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import msgpack
 import tf.provider
 from tf.gen import tfplugin_pb2 as pb
@@ -26,6 +28,8 @@ _WRITE_ONLY = b"\x58\x01"
 """Field 11 of an attribute, `write_only`, set: version 6.8 of the protocol has it, the generated code is of an older one."""
 _NAMED_BY = ("name", "account_id", "bucket", "repository_id", "secret_id", "service", "secret", "role_id")
 _PLACED_BY = ("region", "location")
+_MOST_BYTES = 256 << 20
+"""The most that a message of a provider's may have, as the framework of Terraform's own providers allows it."""
 
 Json = dict[str, Any]  # Any: JSON
 
@@ -139,6 +143,8 @@ def main() -> None:
     """Serve until Terraform has enough."""
     from tf.runner import run_provider
 
+    # gRPC's own limit is 4 MiB, and a plan asks of an object with homeport's wheel in it twice: as it is, and as it should be.
+    grpc.server = partial(grpc.server, options=[("grpc.max_receive_message_length", _MOST_BYTES), ("grpc.max_send_message_length", _MOST_BYTES)])  # fmt: skip
     schema = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     # The framework serves providers of its own kind; its server is wanted here, with the protocol as it is.
     tf.provider.ProviderServicer = lambda _: Provider(schema)
