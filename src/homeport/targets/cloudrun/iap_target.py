@@ -28,7 +28,7 @@ async def with_iap(target: CloudRunTarget, *, changing: bool) -> CloudRunTarget:
     live = await _service(target.google, target.names) if changing else None
     if live is None:
         return target
-    target = replace(target, had=live.get("labels", {}))
+    target = replace(target, labels=live.get("labels", {}))
     if not _serves_without(live, bool(members)):
         return target
     if members:

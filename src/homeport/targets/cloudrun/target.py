@@ -74,8 +74,8 @@ class CloudRunTarget(CloudRunGraph):
     """What takes clients' keys before the service, which stays as it is without one."""
     iap: EndpointIap | None = None
     """Identity-Aware Proxy before the service."""
-    had: Mapping[str, str] = field(default_factory=dict)
-    """What the service says that it had once, so that what is left of it is looked for."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """All labels of the service that is there; some tell what it had once, so that what is left of that is looked for."""
     switch: IapSwitch | None = None
     """That it is turned on or off for what serves already."""
     road: GuardRoad | None = None
@@ -375,7 +375,7 @@ class CloudRunTarget(CloudRunGraph):
             callers=(*access.callers, *access.iap),
             iap=self.iap is not None,
             registered=self.spec.registers_agent,
-            had=frozenset(self.had),
+            labels=frozenset(self.labels),
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
             secret=self.token is not None,

@@ -79,8 +79,8 @@ class PreflightInput:
     """Whether Identity-Aware Proxy stands before it."""
     registered: bool = False
     """Whether its agent's card stands in Agent Registry."""
-    had: frozenset[str] = frozenset()
-    """Labels of the service that tell of what it had once, so that what is left of it is still looked for."""
+    labels: frozenset[str] = frozenset()
+    """Labels of the service that is there, by name; some tell what it had once, so that what is left of that is looked for."""
     uptime: bool = False
     """Whether it is asked from outside."""
     callers: tuple[str, ...] = ()
@@ -107,8 +107,8 @@ class PreflightInput:
             "api-gateway": self.edge == "api-gateway",
             "observe": self.observed,
             "uptime": self.uptime,
-            "iap": self.iap or IAP_LABEL in self.had,
-            "agent-registry": self.registered or REGISTRY_LABEL in self.had,
+            "iap": self.iap or IAP_LABEL in self.labels,
+            "agent-registry": self.registered or REGISTRY_LABEL in self.labels,
             "screen": self.screened or self.road,
             "screen-road": self.road,
             "screen-way": self.screened and not self.network,
