@@ -28,10 +28,10 @@ from homeport.gateway.settings import OWN_CALLER, OWN_HEALTH
 from homeport.gateway.spans import RequestSpan, Spans
 from homeport.gateway.usage import TokenUsage
 from homeport.gateway.verdict import Refused
-from homeport.relay.headers import onward
+from homeport.relay.headers import as_text, onward
 from homeport.relay.messages import Receive, Scope, Send
 from homeport.relay.presence import ClientGone, hung_up, unless_gone
-from homeport.relay.upstream import UNANSWERED, Onward, Upstream
+from homeport.relay.upstream import UNANSWERED, Onward, UnsendableError, Upstream
 
 OWN_PULSE = "/gateway/pulse"
 """Where the gateway tells whether the engine works, and nothing of what the engine says there of requests."""
@@ -138,9 +138,7 @@ class GatewayApp:
     ) -> None:  # Any: JSON
         api = exchange.api
         headers = [
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in scope["headers"]
-            if name in _SENT_ON
+            (name.decode("ascii"), as_text(value)) for name, value in scope["headers"] if name in _SENT_ON
         ]
         if span is not None:
             span.request(body)
@@ -149,6 +147,9 @@ class GatewayApp:
             self._metrics.begun()
         try:
             await exchange.run(body, headers)
+        except UnsendableError as error:
+            exchange.error = "400"
+            await self._turn_away(api, TurnedAway(400, str(error)), exchange.send)
         except asyncio.CancelledError:
             exchange.error = exchange.error or "client_gone"
             raise

@@ -18,10 +18,10 @@ from homeport.gateway.settings import OWN_CALLER, OWN_HEALTH
 from homeport.gateway.spans import RequestSpan, Spans
 from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.json_types import Json
-from homeport.relay.headers import onward
+from homeport.relay.headers import as_text, onward
 from homeport.relay.messages import Headers, Receive, Scope, Send
 from homeport.relay.presence import WHOLE, ClientGone, hung_up, unless_gone
-from homeport.relay.upstream import UNANSWERED, Answer, Onward, Upstream
+from homeport.relay.upstream import UNANSWERED, Answer, Onward, UnsendableError, Upstream
 
 _LONGEST = 4 * 2**20
 """Bytes of a whole answer that are kept to read its tokens; of a longer one they are not known."""
@@ -70,6 +70,11 @@ class CountingApp:
     async def _exchange(self, scope: Scope, coming: _Coming, send: Send, count: _Count) -> None:
         try:
             response = await self._upstream.send(await _request(scope, coming, count.span))
+        except UnsendableError as error:
+            count.error = "400"
+            refusal = {"message": str(error), "type": "invalid_request_error", "code": None}
+            await send_json(send, 400, {"error": refusal})
+            return
         except (*UNANSWERED, ConnectionResetError) as error:
             if coming.is_gone:
                 count.error = "client_gone"
@@ -261,9 +266,9 @@ async def _request(scope: Scope, coming: _Coming, span: RequestSpan | None) -> O
     query = scope["query_string"]
     return Onward(
         method=scope["method"],
-        target=(scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1"),
+        target=as_text(scope["raw_path"] + (b"?" + query if query else b"")),
         headers=[
-            (name.decode("latin-1"), value.decode("latin-1"))
+            (name.decode("ascii"), as_text(value))
             for name, value in onward(scope["headers"], _HOST | _TRACE if span else _HOST)
         ]
         + (span.onward if span else []),

@@ -25,6 +25,7 @@ from homeport.gateway.apis import TextApi
 from homeport.gateway.trace_variables import ADDRESS, HEADERS, RESOURCE, SERVICE, TRACES_HEADERS
 from homeport.gateway.usage import TokenUsage
 from homeport.json_types import Json, JsonObject
+from homeport.relay.headers import as_text
 from homeport.relay.messages import Headers
 
 _PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -99,7 +100,7 @@ class Spans:
         parents = [value.decode("latin-1").strip() for name, value in headers if name == b"traceparent"]
         parent = _parent(parents[0]) if len(parents) == 1 else None
         trace, above, sampled = parent or (secrets.token_hex(16), "", True)
-        states = [value.decode("latin-1") for name, value in headers if name == b"tracestate"]
+        states = [as_text(value) for name, value in headers if name == b"tracestate"]
         span = RequestSpan(
             trace=trace, parent=above, sampled=sampled, state=",".join(states) if parent else "",
             name=f"{api.operation} {self._model}",

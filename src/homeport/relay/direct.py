@@ -19,6 +19,7 @@ import aiohttp
 import httptools
 from multidict import CIMultiDict
 
+from homeport.relay.headers import as_text
 from homeport.relay.limits import FIELD_BYTES, FIELDS, HEAD_BYTES
 from homeport.relay.transfer_coding import tells_its_end
 
@@ -50,7 +51,7 @@ class DirectAnswer:
     @cached_property
     def headers(self) -> CIMultiDict[str]:
         """Return the headers by any spelling of their names."""
-        return CIMultiDict((name.decode("latin-1"), _text(value)) for name, value in self.raw_headers)
+        return CIMultiDict((name.decode("latin-1"), as_text(value)) for name, value in self.raw_headers)
 
     @property
     def content(self) -> DirectAnswer:
@@ -380,7 +381,3 @@ def _reason(error: OSError | UnicodeError) -> str:
     return (
         ", ".join(os.strerror(number) for number in numbers) or getattr(error, "strerror", "") or str(error)
     )
-
-
-def _text(value: bytes) -> str:
-    return value.decode(errors="surrogateescape")

@@ -11,6 +11,11 @@ _HOP = frozenset(
 """Headers that are between two neighbours, and not for the next one."""
 
 
+def as_text(value: bytes) -> str:
+    """Return what stands in a head as text that is the same bytes again, those of no UTF-8 too, as `surrogateescape` has them."""
+    return value.decode(errors="surrogateescape")
+
+
 def onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
     """Return the headers that go on: all except those of this connection, and `but`."""
     dropped = _HOP | but

@@ -41,11 +41,16 @@ class Onward:
 
     method: str
     target: str
+    """Text as `as_text` makes it, as the headers' values are."""
     headers: Sequence[tuple[str, str]]
     body: AsyncIterable[bytes] | bytes | None
     """Iterated over from its beginning for each attempt."""
     chunked: bool
     """Its length is not among the headers."""
+
+
+class UnsendableError(ValueError):
+    """A request's head has bytes in it that cannot go on the way that it would go."""
 
 
 class Upstream:
@@ -86,7 +91,8 @@ class Upstream:
         Return the head of the answer; the caller reads its body, and closes it.
 
         Signs the request, renews a token that is not taken, waits for a service that starts from zero, as
-        `homeport.endpoint.auth` does for others. Raises one of `UNANSWERED`, or what the identity raises.
+        `homeport.endpoint.auth` does for others. Raises one of `UNANSWERED`, or what the identity raises; `UnsendableError` for bytes
+        that are no UTF-8 in the head of a request that does not go straight.
         """
         attempts = self._auth.attempts()
         token = await anext(attempts, None)
@@ -110,6 +116,7 @@ class Upstream:
         if self._direct is not None and _is_whole(request):
             message = _written(request.method, self._path + request.target, headers, request.body)
             return await self._direct.ask(request.method, message)
+        _ensure_utf8([request.target, *(value for _, value in headers)])
         return await self._session.request(
             request.method,
             URL(self._origin + self._path + request.target, encoded=True),  # As it is.
@@ -161,7 +168,17 @@ def _written(method: str, target: str, headers: Sequence[tuple[str, str]], body:
     head = "\r\n".join(lines)
     if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1 or "\0" in head:
         raise aiohttp.ClientError("a header has a line's end in it")
-    return head.encode() + b"\r\n\r\n" + content
+    return head.encode(errors="surrogateescape") + b"\r\n\r\n" + content
+
+
+def _ensure_utf8(texts: Sequence[str]) -> None:
+    """Raise `UnsendableError` for what aiohttp would leave out of a head without a word."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError as error:
+        raise UnsendableError(
+            "the address or a header of the request is no UTF-8, which goes on only with a whole body of known length, of at most 64 KiB"
+        ) from error
 
 
 def _in_pieces(body: AsyncIterable[bytes] | bytes | None) -> AsyncIterable[bytes] | bytes | BytesIO | None:
