@@ -89,6 +89,28 @@ class _Answers(BaseHTTPRequestHandler):
         self._head(200, STREAM)
         self.wfile.write(f"event: message\ndata: {data}\n\n".encode())
 
+    def _chatty(self, request: dict[str, Any]) -> None:
+        """A stream of `LONG` bytes of notifications, the first of which is wrong, and then the result."""
+        self._head(200, STREAM)
+        told: dict[str, Any] = {"jsonrpc": "2.0", "method": "notifications/message"}
+        self._tell({**told, "params": {"level": "no such level"}})
+        for _ in range(LONG // 65536):
+            self._tell({**told, "params": {"level": "info", "data": "x" * 65536}})
+        self._tell(
+            {"jsonrpc": "2.0", "id": request["id"], "result": {"content": [{"type": "text", "text": "3"}]}}
+        )
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self.wfile.write(f"data: {json.dumps(message)}\r\n\r\n".encode())
+
+    def _no_json(self, request: dict[str, Any]) -> None:
+        self._head(200, JSON)
+        self.wfile.write(b"{oops")
+
+    def _no_json_event(self, request: dict[str, Any]) -> None:
+        self._head(200, STREAM)
+        self.wfile.write(b"data: {oops\n\n")
+
     def _cut(self, request: dict[str, Any]) -> None:
         """Less than was announced."""
         self._head(200, JSON, length="100")

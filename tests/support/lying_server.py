@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
 KIND = sys.argv[1]
+LOUD = 400 * 2**20
+"""Bytes that `loud` has on its standard error."""
 TOOL: dict[str, Any] = {
     "name": "add",
     "description": "Add.",
@@ -31,6 +34,11 @@ for line in sys.stdin:
     method = message.get("method")
     if KIND == "endless" or (KIND == "endless-call" and method == "tools/call"):
         write_on()
+    if KIND == "loud" and method == "tools/call":
+        os.ftruncate(2, LOUD)  # As if so much had been written to it.
+        os.lseek(2, 0, os.SEEK_END)
+        os.write(2, b"\nout of luck")
+        sys.exit(1)
     if "id" not in message:
         continue
     answer: dict[str, Any]

@@ -11,8 +11,10 @@ from typing import Any
 import httpx2
 
 _CONNECTED_WITHIN_S, _WRITTEN_WITHIN_S, _TAKEN_LEAVE_WITHIN_S = 5.0, 60.0, 5.0
+_EVENTS = "text/event-stream"
+_EVENT_ENDS = (b"\n\n", b"\r\r", b"\r\n\r\n")
 LARGEST_ANSWER = 64 * 2**20
-"""Bytes of one answer: of a body or of a stream of events over HTTP, of a line over stdio."""
+"""Bytes of one answer: of a body or of an event of a stream over HTTP, of a line over stdio."""
 
 
 class ServerGivenUp(httpx2.SSEError, httpx2.StreamError):
@@ -82,7 +84,7 @@ class AnswerBound:
                 f"the answer is packed ({packed[:40]}), which was not asked for", request=response.request
             )
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = CountedStream(response.stream, self)
+        response.stream = CountedStream(response.stream, self, events=_kind(response) == _EVENTS)
 
     def _ensure_not_passed(self) -> None:
         if self.passed:
@@ -90,16 +92,24 @@ class AnswerBound:
 
 
 class CountedStream(httpx2.AsyncByteStream):
-    """The bytes of an answer over HTTP. Raises `ServerGivenUp` once there are too many."""
+    """
+    The bytes of an answer over HTTP. Raises `ServerGivenUp` once there are too many: of a body, or of one of the events of a
+    stream, which may go on for as long as the server has something to tell.
+    """
 
-    def __init__(self, inner: httpx2.AsyncByteStream, bound: AnswerBound) -> None:
-        self._inner, self._bound = inner, bound
+    def __init__(self, inner: httpx2.AsyncByteStream, bound: AnswerBound, *, events: bool) -> None:
+        self._inner, self._bound, self._events = inner, bound, events
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield them."""
-        length = 0
+        length, last = 0, b""
         async for piece in self._inner:
             length += len(piece)
+            if self._events:
+                held = last + piece
+                ends = [at + len(end) for end in _EVENT_ENDS if (at := held.rfind(end)) >= 0]
+                length = len(held) - max(ends) if ends else length
+                last = held[-3:]
             if not self._bound.holds(length):
                 raise ServerGivenUp(self._bound.passed)
             yield piece
@@ -140,30 +150,60 @@ class BoundedClient(httpx2.AsyncClient):
             return await super().send(request, **how)
         try:
             response = await super().send(request, **how)
-            if _is_read_whole(request, response):
-                await _read(response)
+            await _take(request, response)
         except httpx2.HTTPError as error:
             self._bound.give_up(str(error) or type(error).__name__)
             return httpx2.Response(502, request=request)
         return response
 
 
-def _is_read_whole(request: httpx2.Request, response: httpx2.Response) -> bool:
-    """Return whether the SDK reads all of it: the answer to a question, and what a redirect says beside its address."""
-    if response.next_request is not None:
-        return True
-    kind = response.headers.get("content-type", "").lower()
-    return _wants_answer(request) and response.status_code != 202 and kind.startswith("application/json")
-
-
-def _wants_answer(request: httpx2.Request) -> bool:
-    message = json.loads(request.content)
-    return "method" in message and "id" in message
-
-
-async def _read(response: httpx2.Response) -> None:
+async def _take(request: httpx2.Request, response: httpx2.Response) -> None:
+    """Read what the SDK reads whole: the answer to a question, and what a redirect says beside its address."""
     try:
-        await response.aread()
+        if fault := _fault(request, response):
+            raise httpx2.RemoteProtocolError(fault, request=request)
+        if response.next_request or (_is_answer(request, response) and _kind(response) == "application/json"):
+            await response.aread()
     except httpx2.HTTPError:
         await response.aclose()
         raise
+
+
+def _fault(request: httpx2.Request, response: httpx2.Response) -> str:
+    """Return why the SDK takes nothing from a response, in words of ours: its own would be told as the server's."""
+    then, kind = response.next_request, _kind(response)
+    if then is not None and not _is_followed(request, then):
+        at = str(then.url.copy_with(userinfo=b"", query=None, fragment=None))
+        return f"it sends to {at[:200]}, which is not followed: give that address if that server is meant"
+    refused = response.status_code >= 400
+    if (
+        then is None
+        and not refused
+        and _is_answer(request, response)
+        and kind not in ("application/json", _EVENTS)
+    ):
+        return f"the answer is {kind[:80] or 'of no kind'}, which is neither JSON nor a stream of events"
+    return ""
+
+
+def _is_followed(request: httpx2.Request, then: httpx2.Request) -> bool:
+    """Return whether a redirect stays with its server, and takes the message along."""
+    here, there = request.url, then.url
+    upgraded = (here.scheme, there.scheme, here.port, there.port) == ("http", "https", None, None)
+    return (
+        then.method == request.method
+        and here.host == there.host
+        and (upgraded or (here.scheme, here.port) == (there.scheme, there.port))
+        and there.userinfo in (b"", here.userinfo)
+    )
+
+
+def _is_answer(request: httpx2.Request, response: httpx2.Response) -> bool:
+    """Return whether more than a status is wanted, and comes."""
+    message = json.loads(request.content)
+    return response.status_code != 202 and "method" in message and "id" in message
+
+
+def _kind(response: httpx2.Response) -> str:
+    kind: str = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import shlex
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -27,6 +28,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What OpenAI's API takes as the name of a tool."""
 _CONNECT_WITHIN_S = 30.0
 _LONGEST_DESCRIPTION = 2_000
+_LAST_WORDS = 2_000
+"""Bytes at the end of what a server wrote, which may be very much."""
 _MOST_TOOLS, _MOST_PAGES = 200, 20
 
 
@@ -50,10 +53,10 @@ class _BegunServer:
     def gone(self, fault: str, error: BaseException) -> NetworkError:
         """Return what is said where it does not answer any more."""
         cause = _find_cause(error)
-        why = self.bound.passed or str(cause) or type(cause).__name__
-        self.log.flush()
-        self.log.seek(0)
-        last = self.log.read()[-400:].strip()
+        why = self.bound.passed or _said(cause) or type(cause).__name__
+        log = self.log.fileno()
+        end = os.pread(log, _LAST_WORDS, max(0, os.fstat(log).st_size - _LAST_WORDS))
+        last = end.decode(errors="replace")[-400:].strip()
         wrote = f"; it wrote: {last}" if last else ""
         return NetworkError(
             f"the MCP server {self.name} {fault}: {why}{wrote}",
@@ -69,19 +72,39 @@ async def opened(servers: Sequence[str | McpServer], *, answer_within_s: float) 
     All of them may change something, whatever the server says: only the user can know that one does not. Raises
     `NetworkError` for a server that cannot be reached or begun, `SpecError` for one whose tools are described wrongly.
     """
-    for logger in (
-        "mcp",
-        "client",
-    ):  # The SDK's: tracebacks, and with them what a server said, belong on no terminal.
-        if not logging.getLogger(logger).handlers:
-            logging.getLogger(logger).addHandler(logging.NullHandler())
     async with AsyncExitStack() as stack:
+        stack.enter_context(_sdk_untold())
         tools: list[Tool] = []
         for server in servers:
             begun = _begun(stack, server)
             client = await stack.enter_async_context(_connected(begun, answer_within_s))
             tools += await _tools(client, begun)
         yield tools
+
+
+@contextmanager
+def _sdk_untold() -> Iterator[None]:
+    """Keep what the SDK logs from a terminal that nobody set up for it: tracebacks, and with them what a server said."""
+    handler, own, general = logging.NullHandler(), logging.getLogger("mcp"), logging.getLogger("client")
+
+    def is_told(record: logging.LogRecord) -> bool:
+        of_sdk = f"{os.sep}mcp{os.sep}client{os.sep}" in record.pathname
+        return not of_sdk or general.hasHandlers()
+
+    own.addHandler(handler)
+    general.addFilter(is_told)
+    try:
+        yield
+    finally:
+        general.removeFilter(is_told)
+        own.removeHandler(handler)
+
+
+def _said(error: BaseException) -> str:
+    """Return what an error says, without what the SDK quotes of an answer that it cannot read."""
+    if str(error).startswith(("Failed to parse JSON response: ", "Failed to parse SSE message: ")):
+        return "the answer is no message of JSON-RPC"
+    return str(error)
 
 
 def _find_cause(error: BaseException) -> BaseException:
@@ -226,7 +249,7 @@ def _tool(client: Client, server: _BegunServer, announcement: tuple[str, str, An
                 raise server.gone(f"broke off within the call of {name}", error) from error
             if error.code == CONNECTION_CLOSED:
                 raise server.gone(f"ended within the call of {name}", error) from error
-            raise ToolFailed(f"the MCP server says: {error}") from error
+            raise ToolFailed(f"the MCP server says: {_said(error)}") from error
         except (
             RuntimeError
         ) as error:  # The SDK's, for a result that is not of the kind that the server announced.

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,8 @@ def hostile() -> Iterator[HostileMcp]:
         ("packed", "packed \\(gzip\\), which was not asked for"),
         ("elsewhere", "not followed"),
         ("page", "text/html"),
+        ("no-json", "reached: the answer is no message of JSON-RPC$"),
+        ("no-json-event", "reached: the answer is no message of JSON-RPC$"),
     ],
 )
 def test_an_answer_without_an_end_packed_or_from_elsewhere_is_refused_in_words(
@@ -214,6 +217,8 @@ def test_an_answer_without_an_end_packed_or_from_elsewhere_is_refused_in_words(
         ("cut", "the call of add: peer closed connection"),
         ("hung-up", "the call of add: Server disconnected"),
         ("packed", "the call of add: the answer is packed \\(gzip\\), which was not asked for"),
+        ("elsewhere", "the call of add: it sends to http://127.0.0.1:9/mcp, which is not followed"),
+        ("page", "the call of add: the answer is text/html, which is neither JSON"),
         ("cut-way", "the call of add: peer closed connection"),
     ],
 )
@@ -254,6 +259,53 @@ def test_a_result_of_megabytes_in_one_event_is_cut_and_told_to_be(
 ) -> None:
     told = told_whole(hostile.address("call/event"), "add", tmp_path / "t")
     assert told.endswith(f"(cut: {LONGEST_RESULT} of {LONG} characters)")
+
+
+@pytest.mark.parametrize("kind", ["no-json", "no-json-event"])
+def test_a_result_that_is_no_message_is_told_to_the_model_without_it(
+    hostile: HostileMcp, kind: str, tmp_path: Path
+) -> None:
+    with ToolScript([("add", {})], "I see.") as engine:
+        assert asked(engine, hostile.address(f"call/{kind}"), tmp_path / "t") == "I see."
+        (told,) = engine.results()
+    assert told == "error: the MCP server says: the answer is no message of JSON-RPC"
+
+
+def test_a_server_may_tell_much_before_its_result_and_nothing_of_it_is_written_to_the_terminal(
+    hostile: HostileMcp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bounded_answers, "LARGEST_ANSWER", 2**20)
+    with monkeypatch.context() as as_in_a_terminal:
+        as_in_a_terminal.setattr(logging.root, "handlers", [])  # pytest's
+        assert told_whole(hostile.address("call/chatty"), "add", tmp_path / "t") == "3"
+    assert capsys.readouterr().err == ""
+
+
+def test_what_others_log_is_told_while_a_server_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The SDK logs as `client`, which is nobody's name."""
+    before = [(logging.getLogger(name).handlers[:], logging.getLogger(name).filters[:]) for name in ("mcp", "client")]  # fmt: skip
+
+    async def work() -> None:
+        async with mcp_servers.opened([SERVER], answer_within_s=120):
+            logging.getLogger("client").warning("of a client of mine")
+
+    with monkeypatch.context() as as_in_a_terminal:
+        as_in_a_terminal.setattr(logging.root, "handlers", [])  # pytest's
+        run(work())
+    assert capsys.readouterr().err == "of a client of mine\n"
+    assert before == [(logging.getLogger(name).handlers, logging.getLogger(name).filters) for name in ("mcp", "client")]  # fmt: skip
+
+
+def test_of_much_that_a_server_wrote_only_the_end_is_read(tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        with ToolScript([("add", {})]) as engine, pytest.raises(NetworkError, match="out of luck"):
+            asked(engine, f"{LIAR} loud", tmp_path / "t")
+        assert tracemalloc.get_traced_memory()[1] < 300 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", ["endless", "endless-call"])

@@ -260,6 +260,8 @@ async def _all_of(client: openai.AsyncOpenAI, *, streamed: bool) -> None:
         ({"model": "helper", "messages": ASKED, "tools": [{}]}, 400, "tools of its own"),
         ({"model": "helper", "messages": ASKED, "n": 2}, 400, "answered once"),
         ({"model": "helper", "messages": ASKED, "top_p": 0.5}, 400, "top_p is not taken"),
+        ({"model": "helper", "messages": ASKED, "str": 1}, 400, "str is not taken"),
+        ({"model": "helper", "messages": ASKED, "list[x]": 1}, 400, "list[x] is not taken"),
         ({"model": "helper", "messages": [{"role": "tool", "content": "x"}]}, 400, "role"),
         ({"model": "helper", "messages": [{"role": "assistant", "content": "x"}]}, 400, "the user's"),
         ({"model": "helper", "messages": [{"role": "user", "content": "x" * 2**22}]}, 413, "bytes"),

@@ -35,8 +35,10 @@ def mistakes(error: ValidationError) -> str:
     """Return in words what is wrong, and where: the client's names, and none of homeport's own."""
     problems = []
     for detail in error.errors(include_url=False):
-        where = ".".join(str(part) for part in detail["loc"] if not _KIND.fullmatch(str(part)))
-        if detail["type"] == "extra_forbidden":
+        places = [str(part) for part in detail["loc"]]
+        where = ".".join(part for part in places if not _KIND.fullmatch(part))
+        if detail["type"] == "extra_forbidden":  # The last place is the client's own name, whatever it is.
+            where = ".".join([*(part for part in places[:-1] if not _KIND.fullmatch(part)), places[-1]])
             problems.append(f"{where} is not taken: it would be of no effect; leave it out")
         else:
             what = "Input should be an object" if detail["type"] == "model_type" else detail["msg"]
