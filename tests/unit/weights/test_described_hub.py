@@ -145,7 +145,7 @@ def test_a_wrong_header_is_told_with_its_file(hub: Hub, spoil: Any, said: str) -
 
 def test_settings_that_are_no_json_are_told(hub: Hub) -> None:
     hub.push("org/model", {**repository(), "config.json": b"<html>not found"})
-    with pytest.raises(WeightsError, match=r"config.json cannot be read"):
+    with pytest.raises(WeightsError, match=r"config\.json is a web page, and no server reads it"):
         ask()
 
 
