@@ -21,7 +21,7 @@ from edges import DOMAIN
 from gcloud import served
 from homeport.targets.cloudrun.edge_regions import EJECTED
 from places import ROOT
-from user import User
+from user import Ran, User
 
 ENVOY = ROOT / ".cache" / "envoy" / "bin" / "envoy"
 FIRST, SECOND = "europe-west4", "us-central1"
@@ -64,6 +64,12 @@ class InRegions(BehindEdge):
     def serving(self) -> dict[str, str]:
         """The model that answers in each region, as its status says."""
         return {one["region"]: one["model"] for one in self.status["regions"]}
+
+    def export(self, kind: str, *, code: int = 0) -> Ran:
+        """Export the file as one kind."""
+        return self.user.run(
+            "export", kind, code=code, cwd=None, timeout=self.patience_s, **self.environment()
+        )
 
     def outcomes(self, *arguments: str, code: int = 0) -> dict[str, str]:
         """What the checks of a verification came to, by their names."""
@@ -125,11 +131,9 @@ def test_a_life_in_two_regions(cloud: InRegions) -> None:
     cloud.user.write(FILE + EDGE + REGIONS)
     cloud.run("up", "--yes")
     cloud.is_settled()
-    refused = cloud.user.run(
-        "export", "terraform", code=None, cwd=None, timeout=cloud.patience_s, **cloud.environment()
-    )
-    assert refused.code == 64
-    assert "several regions" in refused.err
+    exported = cloud.export("terraform").out
+    assert f'"google_cloud_run_v2_service" "main_{SECOND.replace("-", "_")}"' in exported
+    assert "several regions" in cloud.export("knative", code=64).err
     cloud.run("down", "--yes", "--purge")
     assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of demo is there")
 
