@@ -22,7 +22,7 @@ from gcp_rehearsal.apis.compute import networks
 from gcp_rehearsal.apis.dns import zones as dns
 from gcp_rehearsal.apis.iam import keys, roles, tokens
 from gcp_rehearsal.apis.iam import service_accounts as accounts
-from gcp_rehearsal.apis.iap import web
+from gcp_rehearsal.apis.iap import own_clients, web
 from gcp_rehearsal.apis.logging import entries as logs
 from gcp_rehearsal.apis.modelarmor import templates
 from gcp_rehearsal.apis.monitoring import alerting, queries
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
 
 _MODULES: tuple[ModuleType, ...] = (
-    accounts, alerting, api_keys, budgets, builds, certificates, compute, crypto_keys, dns, endpoints, executions, extensions, gateways, jobs, keys, knative, logs, networks, projects, quotas, queries, registered, registry,
+    accounts, alerting, api_keys, budgets, builds, certificates, compute, crypto_keys, dns, endpoints, executions, extensions, gateways, jobs, keys, knative, logs, networks, own_clients, projects, quotas, queries, registered, registry,
     revisions, roles, scheduled, secrets, services,
     services_usage, storage, templates, tokens, upstream, web,
 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from cloud import Raw, act, enable
-from gcp_rehearsal.cloud import Cloud, Delays
+from gcp_rehearsal.cloud import Cloud, Delays, Project
 from gcp_rehearsal.runtime.front_end import Front
 from homeport.targets.cloudrun.verification import Outside
 
@@ -20,7 +20,8 @@ HELLO = {"template": {"containers": [{"image": "us-docker.pkg.dev/cloudrun/conta
 
 def cloud_of(late: float, *, enabled: bool) -> Cloud:
     """A cloud with a service whose front end learns of the proxy so late; the first state has long been learnt."""
-    cloud = Cloud(delays=Delays(grants=0, accounts=0, apis=0, operations=0, iap=late))
+    delays = Delays(grants=0, accounts=0, apis=0, operations=0, iap=late)
+    cloud = Cloud(delays=delays, projects=(Project(organization="123"),))
     enable(cloud, "run", "iap")
     made = act(Raw(cloud).send("POST", f"{PLACE}?serviceId=home", {**HELLO, "iapEnabled": enabled}))
     assert made.status == 200, made.body

@@ -76,17 +76,27 @@ class ThroughIap(OnCloudRun):
         bindings = self.google("POST", f"{WEB}:getIamPolicy", {}).get("bindings", [])
         return sorted(member for one in bindings for member in one["members"])
 
+    def has_client(self) -> None:
+        """Give the proxy an OAuth client: the project is in no organisation."""
+        oauth = {"clientId": "1.apps.googleusercontent.com", "clientSecret": "s3"}
+        path = "iap.googleapis.com/v1/projects/rehearsal:iapSettings"
+        until(lambda: self.answered("GET", path).status_code == 200)
+        self.google("PATCH", path, {"accessSettings": {"oauthSettings": oauth}})
+
     def has_accounts(self) -> None:
         """Make an account that deploys and one that asks; the logged-in person may act as both."""
         accounts = "iam.googleapis.com/v1/projects/rehearsal/serviceAccounts"
         project = "cloudresourcemanager.googleapis.com/v3/projects/rehearsal"
-        services = [f"{name}.googleapis.com" for name in ("iam", "iamcredentials", "cloudresourcemanager")]
+        services = [
+            f"{name}.googleapis.com" for name in ("iam", "iamcredentials", "iap", "cloudresourcemanager")
+        ]
         self.google(
             "POST",
             "serviceusage.googleapis.com/v1/projects/rehearsal/services:batchEnable",
             {"serviceIds": services},
         )
         until(lambda: self.answered("GET", accounts).status_code == 200)
+        self.has_client()
         for email in (DEPLOYER, PROGRAM):
             self.google("POST", accounts, {"accountId": email.partition("@")[0]})
         until(lambda: len(self.google("GET", accounts).get("accounts", [])) == 2)

@@ -75,6 +75,13 @@ def test_what_gcloud_signs_opens_the_address_for_who_may_come_in(rehearsal: Serv
         answer = httpx2.get(f"{rehearsal.url}/", headers=headers, follow_redirects=False)
         return answer.status_code, answer.text
 
+    assert asked("") == (502, "Empty Google Account OAuth client ID(s)/secret(s).")
+    settings = rehearsal.folder / "iap.yaml"
+    settings.write_text("accessSettings:\n  oauthSettings:\n    clientId: c1\n    clientSecret: s3\n")
+    rehearsal.gcloud("iap", "settings", "set", str(settings), "--project=rehearsal")
+    told = rehearsal.gcloud("iap", "settings", "get", "--project=rehearsal", "--format=json").json
+    assert told["name"] == "projects/481516234200"
+    assert set(told["accessSettings"]["oauthSettings"]) == {"clientId", "clientSecretSha256"}
     assert asked("") == (302, "Invalid IAP credentials: empty token")
     assert asked(signed.read_text()) == (403, "You don't have access")
     rehearsal.gcloud(

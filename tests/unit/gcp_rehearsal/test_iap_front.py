@@ -13,7 +13,7 @@ from google.auth.crypt.es import EsVerifier
 
 from cloud import Answer, Raw, act, enable
 from gcp_rehearsal.apis.iam.tokens import id_token
-from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud, Project
 from gcp_rehearsal.runtime.iap_front import signing_key, through_iap
 from gcp_rehearsal.runtime.request_refused import RequestRefused
 
@@ -34,7 +34,10 @@ def granted(on: str, role: str, *members: str) -> tuple[str, dict[str, Any]]:  #
 @pytest.fixture
 def cloud() -> Cloud:
     """A cloud with a service behind the proxy, whose account may call it, and an account that may come in and sign."""
-    cloud = Cloud(delays=AT_ONCE)
+    return furnished(Cloud(delays=AT_ONCE, projects=(Project(organization="123"),)))
+
+
+def furnished(cloud: Cloud) -> Cloud:
     enable(cloud, "run", "iam", "iamcredentials", "iap")
     raw = Raw(cloud)
     body = {
@@ -205,3 +208,40 @@ def test_what_an_account_signs_says_what_was_asked_and_only_who_may_has_it(cloud
         assert signed(cloud, wrong).status == 400
     nothing = act(Raw(cloud).send("POST", f"{CREDENTIALS}:signJwt", {"payload": "[]"}))
     assert nothing.status == 400
+
+
+SETTINGS = f"iap.googleapis.com/v1/{BY_NUMBER}"
+OF_THE_SERVICE = "/iap_web/cloud_run-europe-west4/services/home"
+CLIENT = {
+    "accessSettings": {"oauthSettings": {"clientId": "1.apps.googleusercontent.com", "clientSecret": "s3"}}
+}
+
+
+@pytest.mark.parametrize("level", ["", "/iap_web", "/iap_web/cloud_run-europe-west4", OF_THE_SERVICE])
+def test_in_a_project_of_no_organisation_nobody_comes_in_before_there_is_a_client_of_ones_own(
+    level: str,
+) -> None:
+    cloud = furnished(Cloud(delays=AT_ONCE))
+    raw, path = Raw(cloud), f"{SETTINGS}{level}:iapSettings"
+    for shown in (token(cloud), ""):
+        assert refused(cloud, shown) == (502, "Empty Google Account OAuth client ID(s)/secret(s).")
+    assert set(act(raw.send("GET", path)).body) == {"name"}
+    half = {"accessSettings": {"oauthSettings": {"clientId": "1.apps.googleusercontent.com"}}}
+    assert act(raw.send("PATCH", path, half)).status == 400
+    told = act(raw.send("PATCH", path, CLIENT)).body
+    assert told["name"] == f"{BY_NUMBER}{level}"
+    oauth = act(raw.send("GET", path)).body["accessSettings"]["oauthSettings"]
+    assert (set(oauth), "s3" in json.dumps(told)) == ({"clientId", "clientSecretSha256"}, False)
+    assert handed_on(cloud, token(cloud))
+    assert act(raw.send("PATCH", path, {"accessSettings": {}})).status == 200
+    assert refused(cloud)[0] == 502
+
+
+def test_settings_are_of_what_is_rehearsed_and_asked_for_by_whoever_may() -> None:
+    cloud = furnished(Cloud(delays=AT_ONCE))
+    assert act(Raw(cloud).send("GET", f"{SETTINGS}/iap_web/compute:iapSettings")).status == 501
+    gone = f"{SETTINGS}/iap_web/cloud_run-europe-west4/services/gone:iapSettings"
+    assert act(Raw(cloud).send("GET", gone)).status == 404
+    for level, right in (("", "projects"), ("/iap_web", "web"), (OF_THE_SERVICE, "webServices")):
+        answer = act(Raw(cloud, "stranger@example.com").send("GET", f"{SETTINGS}{level}:iapSettings"))
+        assert (answer.status, f"iap.{right}.getSettings" in str(answer.body)) == (403, True)

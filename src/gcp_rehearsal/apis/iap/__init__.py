@@ -1,1 +1,1 @@
-"""Identity-Aware Proxy: who may come through it."""
+"""Identity-Aware Proxy: who may come through it, and by which OAuth client they log in."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 
 from homeport.errors import ApiDisabled, NotFound, PermissionDenied
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.progress import Progress
-from homeport.reconcile import Outputs, Plan, Resource
+from homeport.reconcile import Outputs
 from homeport.resources.google.agent_registry import KIND, registry_entry
 from homeport.resources.google.rest import LABEL, RestResource
 from homeport.resources.google.service import ServiceRole
@@ -105,10 +105,4 @@ async def unwanted_entry(
     return [FormerEntry(**same, service=names.service, unknown=unknown, foreign=foreign)]
 
 
-def with_doubts(plan: Plan, surplus: Iterable[Resource]) -> Plan:
-    """Return the plan with a warning of each entry of `surplus` that it would take away and does not."""
-    doubts = [one.doubt for one in surplus if isinstance(one, FormerEntry) and one.doubt]
-    return replace(plan, warnings=(*plan.warnings, *doubts))
-
-
-__all__ = ["MAKE", "NEEDS", "FormerEntry", "unwanted_entry", "with_doubts"]
+__all__ = ["MAKE", "NEEDS", "FormerEntry", "unwanted_entry"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from homeport.errors import ApiDisabled, PermissionDenied
 from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import Outputs, Resource
@@ -24,11 +25,13 @@ class FormerIap(FixedResource):
     The service's label, which outlives the proxy: while somebody may still come in by its policy, the next plan looks there.
 
     Once nobody may, no plan needs to see that policy any more. Who comes in under a condition was let in by others: that
-    stays, and is nothing to look for.
+    stays, and is nothing to look for. Where that policy cannot be read, both stay, for the next plan to look again.
     """
 
     google: Google
     names: Names
+    unknown: str = ""
+    """Why it is not known who comes in by the policy; '' where it is."""
     needs: ClassVar[tuple[str, ...]] = ()
     kind: ClassVar[str] = "label"
 
@@ -37,8 +40,20 @@ class FormerIap(FixedResource):
         """Return what it is known as."""
         return f"label/{IAP_LABEL}/{self.names.name}"
 
+    @property
+    def doubt(self) -> str:
+        """Return what the reader of a plan should know of it; '' for nothing."""
+        if not self.unknown:
+            return ""
+        return (
+            f"it is not known who may still come in to the service {self.names.name} by Identity-Aware Proxy's policy, so that stays as it is, "
+            f"and lets them in if the proxy is turned on by hand: {self.unknown}"
+        )
+
     async def read(self) -> Any | None:  # Any: JSON
-        """Return the service while it has the label."""
+        """Return the service while it has the label; None where nobody can tell whether that can go."""
+        if self.unknown:
+            return None
         return await labelled(self.google, self.names.service, IAP_LABEL)
 
     def is_managed(self, live: Any) -> bool:  # Any: JSON
@@ -55,7 +70,7 @@ class FormerIap(FixedResource):
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
         """Take the label away, unless somebody was let in since the plan was made: then the next one finds it."""
-        if await entrants_left(self.google, self.names) != []:
+        if await entrants_left(self.google, self.names):
             return ()
         await remove_label(self.google, self.names.service, IAP_LABEL)
         return (self.summary({}),)
@@ -74,9 +89,11 @@ async def unwanted_iap(
         return [*await unwanted_entrants(iap)]
     if IAP_LABEL not in labels:
         return []
-    entrants = await entrants_left(google, names)
-    if entrants is None:
-        return []  # Nobody can tell, so the label stays, and preflight goes on asking for the right to look.
+    try:
+        entrants = await entrants_left(google, names)
+    except (ApiDisabled, PermissionDenied) as error:
+        told = f"{error}; {error.hint}" if error.hint else str(error)
+        return [FormerIap(google=google, names=names, unknown=told)]
     label = FormerIap(google=google, names=names)
     going = [replace(grant, needs=(label.id,)) for grant in entrants]
     return [*(map(at_the_end, going) if last else going), label]

@@ -93,7 +93,7 @@ class EndpointIap:
 
     async def looked_at(self, found: Findings) -> list[PreflightFinding]:
         """Return what can be known before anything is made, of all but a proof, and beside what was `found` already."""
-        return [*organisation_findings(found, self.names.project), *await self.conditions()]
+        return [*await organisation_findings(self.google, found, self.on), *await self.conditions()]
 
     async def conditions(self) -> list[PreflightFinding]:
         """Return who comes in under a condition that somebody added to the proxy's policy, which stays as it is."""
@@ -137,15 +137,13 @@ async def unwanted_entrants(iap: EndpointIap) -> list[Grant]:
     return await _entrants(iap.google, iap.names.name, iap.on, iap.members, ())
 
 
-async def entrants_left(google: Google, names: Names) -> list[Grant] | None:
-    """Return the grants of all who may come in to the endpoint's service; None where the proxy's API is off, so that nobody can tell."""
+async def entrants_left(google: Google, names: Names) -> list[Grant]:
+    """Return the grants of all who may come in to the endpoint's service. Raises what keeps the proxy's policy from being read."""
     on = await resource_of(google, names.service)
     try:
         live = await policy.read(google, on)
     except NotFound:
         return []
-    except ApiDisabled:
-        return None
     return _entering(google, names.name, on, live, (), ())
 
 

@@ -21,11 +21,12 @@ from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service_agent import IAP
 from homeport.resources.google.startup_cache import NONE
 from homeport.targets.cloudrun import facts
-from homeport.targets.cloudrun.agent_entry_found import unwanted_entry, with_doubts
+from homeport.targets.cloudrun.agent_entry_found import unwanted_entry
 from homeport.targets.cloudrun.agent_secrets import unwanted_readers
 from homeport.targets.cloudrun.api_gateway import EndpointApiGateway
 from homeport.targets.cloudrun.api_gateway_found import unwanted_api_gateway
 from homeport.targets.cloudrun.docker_login import login_findings
+from homeport.targets.cloudrun.doubts import with_doubts
 from homeport.targets.cloudrun.durations import duration_fact
 from homeport.targets.cloudrun.edge_backends import FrontEndpoint
 from homeport.targets.cloudrun.edge_found import unwanted_parts

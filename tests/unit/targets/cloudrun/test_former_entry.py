@@ -97,6 +97,15 @@ def test_who_may_not_look_for_what_the_file_wants_no_more_deploys_all_the_same_a
     assert REGISTRY_LABEL not in deployer.service["labels"]
 
 
+def test_who_may_look_for_it_and_not_take_it_away_is_told_so_before(deployer: Told) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    without = deployer.with_table()
+    deployer.allow(LESSER, deployer.rights_asked_for(without) - {"agentregistry.services.delete"})
+    _, found, _ = deployer.looked_by(LESSER, without)
+    (lacking,) = [one for name, one in found.items() if name.startswith("permissions/")]
+    assert lacking.verdict is PreflightVerdict.PROBLEM
+
+
 def test_what_a_wanted_entry_takes_is_no_less_needed(deployer: Told) -> None:
     wanted = deployer.with_table(registry=True)
     held = deployer.rights_asked_for(wanted)

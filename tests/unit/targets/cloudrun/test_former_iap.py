@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.iam.permissions import required
 from homeport import spec
@@ -78,6 +79,26 @@ def test_who_may_see_who_comes_in_and_not_change_it_is_told_so_before(deployer: 
     assert change in found["permissions/iap.admin"].text
 
 
+def test_who_may_not_see_who_comes_in_deploys_all_the_same_and_is_told_what_stays(deployer: Proxied) -> None:
+    deployer.deployed(deployer.through(TEAM))
+    without = deployer.through()
+    own = {right for right in deployer.rights_asked_for(without) if not right.startswith("iap.")}
+    deployer.allow(DEPLOYER, own)
+    plan, found, _ = deployer.looked_by(DEPLOYER, without, up=True)
+    (told,) = [one for one in plan.warnings if "who may still come in" in one]
+    assert LOOK in told
+    assert "roles/iap.admin" in told
+    lacked = found["permissions/iap.admin"]
+    assert lacked.verdict is PreflightVerdict.WARNING
+    assert "which the file wants no more" in lacked.text
+    assert found["permissions"].verdict is PreflightVerdict.OK
+    assert not deployer.service.get("iapEnabled")
+    assert deployer.members("iap", WEB) == {"iap.httpsResourceAccessor": [TEAM]}
+    assert IAP_LABEL in deployer.service["labels"], "for the next plan of somebody who may see it"
+    deployer.up(without)
+    assert (deployer.members("iap", WEB), IAP_LABEL in deployer.service["labels"]) == ({}, False)
+
+
 def test_who_could_not_be_taken_out_is_looked_for_again(deployer: Proxied) -> None:
     deployer.deployed(deployer.through(TEAM))
     deployer.cloud.faults.append(parse("iap.setIamPolicy:403:times=999"))
@@ -112,6 +133,8 @@ def test_where_its_api_is_off_nobody_can_tell_so_the_label_stays(deployer: Proxi
     deployer.cloud.enabled.pop(("rehearsal", "iap.googleapis.com"))
     _, after = deployer.up(deployer.through())
     assert after.pending == ()
+    plan, _, _ = deployer.looked_by(OWNER, deployer.through())
+    assert [one for one in plan.warnings if "who may still come in" in one]
     assert IAP_LABEL in deployer.service["labels"]
     assert LOOK in deployer.rights_asked_for(deployer.through())
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from cloud import Raw, act
+from cloud import Raw, act, enable
+from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.settings import Project
+from homeport.targets.cloudrun.iap import iap_resource
 from homeport.targets.cloudrun.iap_organisation import organisation_findings
 from homeport.targets.cloudrun.preflight import PreflightFinding, PreflightVerdict
 from preflights import looked
@@ -16,9 +18,27 @@ from proxied import TEAM, Proxied
 RESOURCES = "cloudresourcemanager.googleapis.com"
 
 
-def found(cloud: Cloud) -> PreflightFinding:
-    (one,) = organisation_findings(looked(cloud), "rehearsal")
+PROJECT = "iap.googleapis.com/v1/projects/481516234200"
+CLIENT = "1.apps.googleusercontent.com"
+WITH_CLIENT = {"accessSettings": {"oauthSettings": {"clientId": CLIENT, "clientSecret": "s3"}}}
+
+
+def found(cloud: Cloud, caller: str = OWNER) -> PreflightFinding:
+    async def work() -> list[PreflightFinding]:
+        async with google_for(cloud, caller=caller) as google:
+            return await organisation_findings(
+                google, before, iap_resource("481516234200", "europe-west4", "home")
+            )
+
+    before = looked(cloud)
+    (one,) = act(work())
     return one
+
+
+def alone(cloud: Cloud) -> Cloud:
+    """A project in no organisation, whose proxy can be asked for its settings."""
+    enable(cloud, "iap", "run")
+    return cloud
 
 
 def test_in_an_organisation_its_people_log_in_and_others_need_a_client() -> None:
@@ -28,10 +48,39 @@ def test_in_an_organisation_its_people_log_in_and_others_need_a_client() -> None
 
 
 def test_without_one_what_the_proxy_needs_is_said_with_the_commands() -> None:
-    one = found(Cloud(delays=AT_ONCE))
-    assert one.verdict is PreflightVerdict.WARNING
+    one = found(alone(Cloud(delays=AT_ONCE)))
+    assert (one.verdict, one.data["client"]) == (PreflightVerdict.WARNING, "")
+    assert "it has none of yours" in one.text
     assert "answer 502" in one.text
     assert "gcloud iap settings set FILE --project=rehearsal" in one.hint
+
+
+@pytest.mark.parametrize("level", ["", "/iap_web", "/iap_web/cloud_run-europe-west4"])
+def test_once_it_has_one_there_is_nothing_to_be_warned_of(level: str) -> None:
+    cloud = alone(Cloud(delays=AT_ONCE))
+    assert act(Raw(cloud).send("PATCH", f"{PROJECT}{level}:iapSettings", WITH_CLIENT)).status == 200
+    one = found(cloud)
+    assert (one.verdict, one.data["client"]) == (PreflightVerdict.OK, CLIENT)
+
+
+def test_settings_that_may_not_be_read_are_not_taken_for_ones_without_a_client() -> None:
+    one = found(alone(Cloud(delays=AT_ONCE)), "stranger@example.com")
+    assert (one.verdict, one.data["client"]) == (PreflightVerdict.WARNING, None)
+    assert "could not be read" in one.text
+    assert "it has none of yours" not in one.text
+    assert one.hint.endswith("--member=user:stranger@example.com --role=roles/iap.settingsAdmin")
+
+
+def test_who_may_read_some_of_the_settings_sees_the_client_there() -> None:
+    cloud = alone(Cloud(delays=AT_ONCE))
+    assert act(Raw(cloud).send("PATCH", f"{PROJECT}/iap_web:iapSettings", WITH_CLIENT)).status == 200
+    cloud.faults.append(parse("iap.getIapSettings:403:times=1"))
+    assert found(cloud).verdict is PreflightVerdict.OK
+
+
+def test_while_the_proxy_s_api_is_off_that_is_not_known() -> None:
+    one = found(Cloud(delays=AT_ONCE))
+    assert (one.verdict, one.data["client"]) == (PreflightVerdict.WARNING, None)
 
 
 def test_a_project_that_may_not_be_seen_is_not_taken_for_one_in_an_organisation() -> None:

@@ -40,7 +40,8 @@ def needs() -> Mapping[str, PermissionNeed]:
 async def permissions(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
     """Return one finding for each role that is missing, with the command that grants it.
 
-    One that is for what the file wants no more is a warning: that stays where it is, and nothing else waits for it.
+    One that is for what the file wants no more is a warning where the right to look is missing, too: that stays where it is, and nothing
+    else waits for it. Who may look would find it, and be refused after everything else, so that is a problem.
     A grant on a single thing, such as one service account, is not seen here: only the project is asked.
     """
     needed = {name: need for name, need in needs().items() if name in asked.needs}
@@ -52,11 +53,9 @@ async def permissions(google: Google, asked: PreflightInput) -> Sequence[Preflig
         for permission in part
     }
     missing = [permission for permission in every if permission not in held]
+    left = {name for name, look in asked.spared.items() if look not in held}
     strict = {
-        permission
-        for name, need in needed.items()
-        if name not in asked.spared
-        for permission in need.permissions
+        permission for name, need in needed.items() if name not in left for permission in need.permissions
     }
     lacking = [permission for permission in missing if permission in strict]
     found = await _lacked(google, asked, needed, lacking, problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from homeport.catalog.cloudrun import Shape
@@ -129,9 +130,15 @@ class PreflightInput:
         )
 
     @property
-    def spared(self) -> frozenset[str]:
-        """Return what of `needs` is for a thing that the file wants no more: who may not look leaves it, and deploys all the same."""
-        return frozenset() if self.registered else frozenset({"agent-registry"}) & self.needs
+    def spared(self) -> Mapping[str, str]:
+        """Return what of `needs` is for a thing that the file wants no more, each with the right to look: who may not look leaves it, and deploys all the same."""
+        unwanted = {
+            "agent-registry": (self.registered, "agentregistry.services.get"),
+            "iap": (self.iap, "iap.webServices.getIamPolicy"),
+        }
+        return {
+            name: look for name, (is_wanted, look) in unwanted.items() if name in self.needs and not is_wanted
+        }
 
     @property
     def ingress(self) -> str:
