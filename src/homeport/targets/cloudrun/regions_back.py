@@ -75,8 +75,9 @@ async def roll_back(places: Sequence[CloudRunLifecycle], progress: Progress) -> 
     """
     Give all traffic of each region to what the first one served before. Returns the revisions, with their regions.
 
+    The first region goes last: what it serves says what is gone back from, so that whatever was broken off is finished by another run.
     Where a region has none that serves the same, or one that would not start any more, `NotFound` or `StateError` is raised before anything
-    is changed. Where a change fails, the regions after it stay as they are, and the error says what serves.
+    is changed. Where a change fails, those that come later stay as they are, and the error says what serves.
     """
     steps = await _steps(places)
     if not steps:
@@ -85,20 +86,23 @@ async def roll_back(places: Sequence[CloudRunLifecycle], progress: Progress) -> 
             hint="`homeport up --on cloudrun` makes one; `homeport status --on cloudrun` shows what serves",
         )
     done: list[str] = []
-    for number, step in enumerate(steps):
+    in_turn = [*steps[1:], steps[0]]
+    for number, step in enumerate(in_turn):
         names = step.place.names
         if not step.serves_already:
             progress.note(f"{names.region}: {step.revision} gets all of the traffic")
             try:
                 await release(step.place.google, names, no_proof).serve(step.revision)
             except HomeportError as error:
-                rest = [f"{later.place.names.region} serves what it served" for later in steps[number + 1 :]]
+                rest = [
+                    f"{later.place.names.region} serves what it served" for later in in_turn[number + 1 :]
+                ]
                 said = "; ".join([*(f"{text} serves" for text in done), *rest])
                 error.args = (f"{names.region}: {error}", *error.args[1:])
                 error.hint = "; ".join(text for text in (said, error.hint) if text)
                 raise
         done.append(step.text)
-    return ", ".join(done)
+    return ", ".join(step.text for step in steps)
 
 
 async def rollback_preview(places: Sequence[CloudRunLifecycle]) -> RollbackPreview:

@@ -176,6 +176,22 @@ def test_the_way_back_is_in_every_region_what_the_first_one_served_before(deploy
     assert said == f"{before[FIRST]} in {FIRST}, {before[SECOND]} in {SECOND}"
 
 
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_way_back_that_failed_in_a_region_is_finished_by_another_and_not_undone(
+    deployer: InTwoRegions, nth: int
+) -> None:
+    deployer.deployed(deployer.in_both())
+    before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
+    deployer.deployed(deployer.in_both(context=512))
+    deployer.cloud.faults.append(Fault(method="run.projects.locations.services.patch", nth=nth, status=403))
+    with pytest.raises(PermissionDenied, match=f"^{(SECOND, FIRST)[nth - 1]}: ") as failed:
+        deployer.back(deployer.in_both())
+    assert f"{FIRST} serves what it served" in failed.value.hint or nth == 2, failed.value.hint
+    assert deployer.serving_in(FIRST) != before[FIRST], "what is gone back from is told by it to the end"
+    deployer.back(deployer.in_both())
+    assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
+
+
 def test_the_way_back_from_a_change_that_stopped_half_way_leaves_the_region_that_never_changed(
     deployer: InTwoRegions,
 ) -> None:
