@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -112,10 +113,15 @@ def private_folder(folder: Path) -> None:
 
 
 def private_opener(path: str, flags: int) -> int:
-    """Open a file for its user alone, whatever the umask and whatever it was before: an `opener` for `open`."""
+    """
+    Open a file for its user alone, whatever the umask and whatever it was before: an `opener` for `open`.
+
+    What is no file, such as /dev/null, is everybody's, and stays as it is.
+    """
     file = os.open(path, flags, _FILE)
     with suppress(PermissionError):  # Somebody else's; then it holds nothing that homeport made.
-        os.fchmod(file, _FILE)
+        if stat.S_ISREG(os.fstat(file).st_mode):
+            os.fchmod(file, _FILE)
     return file
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,13 @@ _NO_PATH = {
     errno.EISDIR: "a folder lies there: name the file that you mean",
     errno.ENOTDIR: "a file lies where a folder was expected: name another path",
 }
+
+_STREAM = re.compile(r"/dev/(null|std(in|out|err)|fd/\d+)|/proc/(self|\d+)/fd/\d+")
+"""What is there for a process that has opened it, such as what a shell puts in the place of `<(…)`."""
+_KINDS = (
+    (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+)  # fmt: skip
 
 
 def expanded(text: str, base: Path) -> Path:
@@ -44,6 +53,46 @@ def looking_at(path: Path, kind: type[HomeportError] = SpecError) -> Iterator[No
 def of_no_disk(error: OSError) -> str:
     """Return what to do about a path that no owner could open, as it is none; '' where the disk refused for another reason."""
     return _NO_PATH.get(error.errno or 0, "")
+
+
+def ensure_file(path: Path) -> None:
+    """
+    Raise `SpecError` for what is no file, whose reader or writer might wait for ever; `OSError` where nobody can look.
+
+    What this process, or the shell that began it, has opened counts as one.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode) or _STREAM.fullmatch(str(path.absolute())):
+        return
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+    raise SpecError(
+        f"{path} is {kind}, and a file was expected", hint=f"{kind} lies there: name the file that you mean"
+    )
+
+
+@contextmanager
+def reading(path: Path, *, if_missing: str) -> Iterator[None]:
+    """Raise `SpecError`, with what to do, where a file that somebody named cannot be read."""
+    with looking_at(path):
+        try:
+            ensure_file(path)
+            yield
+        except FileNotFoundError:
+            raise SpecError(f"there is no {path}", hint=if_missing) from None
+
+
+def content_of(path: Path, *, if_missing: str) -> bytes:
+    """Return what is in a file that somebody named. Raises as `reading` does."""
+    with reading(path, if_missing=if_missing):
+        return path.read_bytes()
+
+
+def text_of(path: Path, *, if_missing: str, hint: str) -> str:
+    """Return the text of a file that somebody named. Raises as `reading` does, and with `hint` where it is no text."""
+    try:
+        return content_of(path, if_missing=if_missing).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path} is no text in UTF-8", hint=hint) from error
 
 
 def is_there(path: Path) -> bool:

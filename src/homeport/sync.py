@@ -12,11 +12,18 @@ _T = TypeVar("_T")
 def run(
     work: Coroutine[Any, Any, _T],
 ) -> _T:  # Any: what a coroutine yields and is sent is asyncio's business
-    """Return the result of `work`; also inside a notebook, where an event loop already runs."""
+    """
+    Return the result of `work`; also inside a notebook, where an event loop already runs.
+
+    Raises `KeyboardInterrupt` where the work was cancelled: by Ctrl-C, also at a question that it asked somebody.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        try:
+            return asyncio.run(work)
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:

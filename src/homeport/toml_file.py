@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.errors import SpecError
-from homeport.own_path import looking_at
+from homeport.own_path import content_of
 
 
 def read_toml(
@@ -15,16 +15,8 @@ def read_toml(
 ) -> dict[str, Any]:  # Any: the values of a TOML table
     """Return the table in a TOML file. Raises `SpecError`, with `hint`, where it cannot be read; or is not there."""
     try:
-        return tomllib.loads(_content(path, if_missing or hint).decode())
+        return tomllib.loads(content_of(path, if_missing=if_missing or hint).decode())
     except UnicodeDecodeError as error:
-        raise SpecError(f"{path} cannot be read: {error}", hint=hint) from error
+        raise SpecError(f"{path} is no text in UTF-8: {error}", hint=hint) from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path} is not TOML: {error}", hint=hint) from error
-
-
-def _content(path: Path, if_missing: str) -> bytes:
-    with looking_at(path):
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            raise SpecError(f"there is no {path}", hint=if_missing) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from at_terminal import CTRL_C, at_terminal
 from places import TAUGHT
 from user import User
 
@@ -67,6 +68,26 @@ def test_ctrl_c_within_a_tool_ends_the_run_in_one_line_and_keeps_the_transcript(
     events = [json.loads(line) for line in (taught.folder / "t.jsonl").read_text().splitlines()]
     assert [one["event"] for one in events] == ["run", "step", "end"]
     assert events[-1]["outcome"] == "interrupted"
+
+
+def test_ctrl_c_at_a_confirmation_ends_the_run_in_one_line_and_keeps_the_transcript(taught: User) -> None:
+    asks = ("--tool", "asks.py:get_weather", "--max-steps", "3", "--temperature", "0", "--system", "")
+    (taught.folder / "asks.py").write_text(
+        'def get_weather(city: str) -> str:\n    """Get the current weather in a city."""\n    return "rain"\n'
+    )
+    for command in (("run", "What is the weather in Paris?"), ("chat",)):
+        file = taught.folder / f"{command[0]}.jsonl"
+        with at_terminal(taught, "agent", *command, *asks, "--transcript", str(file)) as terminal:
+            if command == ("chat",):
+                terminal.until("\n> ")
+                terminal.type("What is the weather in Paris?\n")
+            terminal.until("[y/N] ")
+            terminal.type(CTRL_C)
+            assert terminal.end() == 130, terminal.seen
+        assert terminal.seen.rpartition("[y/N] ")[2].split() == ["^Ctranscript:", str(file), "interrupted"]
+        events = [json.loads(line) for line in file.read_text().splitlines()]
+        assert [one["event"] for one in events] == ["run", "step", "end"]
+        assert events[-1]["outcome"] == "interrupted"
 
 
 def test_with_the_model_of_the_demo_it_says_at_once_that_it_cannot_and_which_can(user: User) -> None:

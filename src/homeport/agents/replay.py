@@ -49,7 +49,7 @@ def same_end(events: Events, again: Events) -> bool:
     """Return whether a replay's events end as the recorded ones: with the same outcome and the same answer."""
     ends = [
         (event["outcome"], event.get("answer", ""))
-        for event in (events[-1], again[-1])
+        for event in (*events[-1:], *again[-1:])
         if event["event"] == "end"
     ]
     return len(ends) == 2 and ends[0] == ends[1]

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from homeport.errors import SpecError
 from homeport.home import Home, private_folder, private_opener, writing
+from homeport.own_path import ensure_file, text_of
 from homeport.redaction import redacted_json
 
 VERSION = 1
@@ -24,16 +25,24 @@ class Transcript:
     def __init__(self, path: Path, listener: Callable[[Event], None] = lambda _: None) -> None:
         self.path = path
         self._listener = listener
+        self.last_run: list[Event] = []
+        """The events of the run that was begun last: a file such as /dev/null does not tell them again."""
         with writing(path):
-            private_folder(path.parent) if not path.parent.exists() else None
-            self._file = open(path, "a", encoding="utf-8", opener=private_opener)  # noqa: SIM115 - closed by __exit__
+            if path.exists():
+                ensure_file(path)
+            elif not path.parent.exists():
+                private_folder(path.parent)
+            # Unbuffered: what a full disk refuses once is not tried again where the file is closed.
+            self._file = open(path, "ab", buffering=0, opener=private_opener)  # noqa: SIM115 - closed by __exit__
 
     def add(self, event: str, **facts: Any) -> None:
         """Write one event, and show it."""
         line = redacted_json({"event": event, **facts})
+        rest = json.dumps(line).encode() + b"\n"
         with writing(self.path):
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        self.last_run = [line] if event == "run" else [*self.last_run, line]
         self._listener(line)
 
     def __enter__(self) -> Self:
@@ -62,10 +71,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     """Return the events of the last run in a transcript. Raises `SpecError` where it is none."""
     hint = "name a file that `homeport agent run` or `chat` wrote"
     events: list[dict[str, Any]] = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} cannot be read: {error}", hint=hint) from error
+    lines = text_of(path, if_missing=hint, hint=hint).splitlines()
     for number, line in enumerate(lines, 1):
         try:
             event = json.loads(line)

@@ -252,19 +252,21 @@ def _replayed(terminal: Terminal, file: Path, how: Mapping[str, Any]) -> None:
         with transcript:
             result = sync.run(replay(recorded, transcript))
     finally:
-        if same_end(recorded, read(transcript.path)):
+        if same_end(recorded, transcript.last_run):
             terminal.say("the replay ends as the recorded run did")
-        else:
+        elif transcript.last_run:
             terminal.note("the replay ends otherwise than the recorded run did")
     _tell(terminal, result, transcript)
 
 
 def _tell(terminal: Terminal, result: AgentResult, transcript: Transcript) -> None:
-    from homeport.agents.transcript import read
-
-    events = read(transcript.path)
     terminal.result(
-        result.answer, {"answer": result.answer, "transcript": str(transcript.path), "events": events}
+        result.answer,
+        {
+            "answer": result.answer,
+            "transcript": str(transcript.path),
+            "events": [dict(event) for event in transcript.last_run],
+        },
     )
     used = result.spent
     usd = "its price is not known" if used.usd is None else f"{used.usd:.4f} USD"

@@ -114,7 +114,8 @@ def _endpoints(
     from homeport.cli.session import agents_endpoint
 
     other = how["against"]
-    baseline = saved(Path(other)) if other is not None and other.endswith(".json") else None
+    # No endpoint's name has a dot or a slash in it.
+    baseline = saved(Path(other)) if other is not None and {".", "/"} & {*other} else None
     endpoint = agents_endpoint(terminal, how["name"], file, on, anyway=how["anyway"])
     if other is None or baseline is not None:
         return endpoint, baseline

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from homeport.errors import SpecError, StateError
 from homeport.fit.cold_start import ColdStart
 from homeport.home import Home, find_home, private_folder, write_private
+from homeport.own_path import content_of
 
 _FILE = "cold-starts.json"
 
@@ -112,12 +113,11 @@ def forget(home: Home | None = None) -> bool:
 def read_report(path: Path) -> OwnStart:
     """Return the start in a file with a report of `verify --cold --json`. Raises `SpecError` where there is none."""
     hint = "`homeport verify --on cloudrun --cold --json > FILE.json` writes one, and says why where nothing was measured"
+    content = content_of(path, if_missing=hint)
     try:
-        report: Any = json.loads(path.read_bytes())  # Any: JSON
+        report: Any = json.loads(content)  # Any: JSON
         (cold,) = [result for result in report["results"] if result["name"] == "cold"]
         evidence: Mapping[str, Any] = cold["evidence"]  # Any: JSON
-    except OSError as error:
-        raise SpecError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
     except (ValueError, TypeError, KeyError) as error:
         raise SpecError(f"{path} is no report with a start from zero", hint=hint) from error
     if evidence.get("measured") is not True:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.errors import SpecError
+from homeport.own_path import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,8 @@ KINDS = (
 def read(path: Path) -> Trace:
     """Return the trace in a file. Raises `SpecError`, with the line, for what is none."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with reading(path, if_missing=_HINT), path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(_rows(path, file))
-    except OSError as error:
-        raise SpecError(f"{path} cannot be read: {error.strerror}", hint=_HINT) from error
     except UnicodeDecodeError as error:
         raise SpecError(f"{path} is no text in UTF-8, and so no trace", hint=_HINT) from error
     arrivals = [arrival for arrival in rows if arrival.input and arrival.output]

@@ -14,6 +14,7 @@ from homeport.agents.evaluation.bfcl import SUITES, read_bfcl
 from homeport.agents.evaluation.graded import ExpectedCall, GradedSet, GradedTask, OfferedTool
 from homeport.errors import SpecError
 from homeport.json_types import Json
+from homeport.own_path import text_of
 
 SHIPPED = "tools"
 _HINT = "docs/agents.md shows a line of each kind; `homeport agent eval --suite FILE --check` reads it alone"
@@ -66,14 +67,8 @@ def read(suite: str, *, only: Collection[str] = ()) -> GradedSet:
 
 def _own(suite: str) -> list[GradedTask]:
     path = Path(__file__).parent / "tools.jsonl" if suite == SHIPPED else Path(suite)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(
-            f"the graded set {suite} cannot be read: {error}",
-            hint=f"say --suite {SHIPPED} or {' or '.join(SUITES)}, or name a file of JSON lines",
-        ) from error
-    return _tasks(text, suite)
+    hint = f"say --suite {SHIPPED} or {' or '.join(SUITES)}, or name a file of JSON lines"
+    return _tasks(text_of(path, if_missing=hint, hint=hint), suite)
 
 
 def _tasks(text: str, suite: str) -> list[GradedTask]:

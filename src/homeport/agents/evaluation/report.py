@@ -12,6 +12,7 @@ from homeport.agents.evaluation.comparison import EvalComparison
 from homeport.agents.evaluation.result import EvalResult
 from homeport.errors import SpecError
 from homeport.json_types import JsonObject
+from homeport.own_path import content_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,9 @@ class EvalReport:
 def saved(path: Path) -> EvalResult:
     """Return the result in a file that `homeport agent eval --json` wrote. Raises `SpecError` where it is none."""
     hint = "name an endpoint, or a file that `homeport agent eval --json > FILE.json` wrote"
+    content = content_of(path, if_missing=hint)
     try:
-        return TypeAdapter(EvalReport).validate_json(path.read_bytes()).result
-    except OSError as error:
-        raise SpecError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
+        return TypeAdapter(EvalReport).validate_json(content).result
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -116,7 +116,7 @@ def test_what_is_no_kept_result_is_refused(content: str, tmp_path: Path) -> None
     with pytest.raises(SpecError, match="is no result of an evaluation") as caught:
         saved(tmp_path / "kept.json")
     assert "eval --json" in caught.value.hint
-    with pytest.raises(SpecError, match="cannot be read"):
+    with pytest.raises(SpecError, match="there is no"):
         saved(tmp_path / "none.json")
 
 

@@ -126,8 +126,8 @@ def test_a_set_without_a_task_is_none(content: bytes, tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "odd").write_bytes(b"\xff\xfe\x00")
-    for suite in ("none.jsonl", str(tmp_path), str(tmp_path / "odd")):
-        with pytest.raises(SpecError, match="cannot be read") as caught:
+    for suite in ("none.jsonl", str(tmp_path / "odd")):
+        with pytest.raises(SpecError, match=r"there is no|is no text") as caught:
             read(suite)
         assert "--suite tools" in caught.value.hint
 
