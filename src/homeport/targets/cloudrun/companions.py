@@ -40,7 +40,7 @@ class Companion:
     concurrency: int = 80
     timeout_s: int = 300
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Labels of the model's service that tell of what it had once."""
+    """Labels of its service, and of the model's, that tell of what it had once."""
     resources: tuple[Resource, ...] = ()
     """What is made for it alone, such as its image."""
     facts: tuple[Fact, ...] = ()
@@ -163,6 +163,7 @@ class CompanionServices:
         if foundations.key:
             template["encryptionKey"] = foundations.key
         body = {
+            "labels": dict(companion.labels),
             "ingress": ingress(foundations.access),
             "invokerIamDisabled": False,
             "scaling": {"minInstanceCount": companion.min_instances},

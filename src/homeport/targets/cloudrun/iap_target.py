@@ -9,6 +9,7 @@ from homeport.google import Google
 from homeport.json_types import Json
 from homeport.resources.google.service_agent import IAP, agent
 from homeport.resources.google.traffic import receipts, shares
+from homeport.targets.cloudrun.agent_entry_found import former_entry
 from homeport.targets.cloudrun.checks import EVERYBODY
 from homeport.targets.cloudrun.iap import endpoint_iap
 from homeport.targets.cloudrun.iap_switch import IapSwitch
@@ -19,16 +20,22 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 
 async def with_iap(target: CloudRunTarget, *, changing: bool) -> CloudRunTarget:
     """
-    Return the target with the proxy of its file's `access.iap`, and where it is for `changing` what is there, with what the service says
-    that it had once, and that the proxy is turned on or off before what serves.
+    Return the target with the proxy of its file's `access.iap`, and where it is for `changing` what is there, with what the services say
+    that they had once, and that the proxy is turned on or off before what serves.
     """
     members = target.spec.access.iap
     if members:
         target = replace(target, iap=await endpoint_iap(target.google, target.names, members))
-    live = await _service(target.google, target.names) if changing else None
+    if not changing:
+        return target
+    live = await _service(target.google, target.names)
+    labels = live.get("labels", {}) if live is not None else None
+    # A further region has no agent.
+    registers = target.spec.registers_agent or target.names.further
+    former = await former_entry(target.google, target.names, labels, wanted=registers)
+    target = replace(target, labels=labels or {}, former_entry=former)
     if live is None:
         return target
-    target = replace(target, labels=live.get("labels", {}))
     if not _serves_without(live, bool(members)):
         return target
     if members:

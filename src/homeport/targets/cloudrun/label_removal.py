@@ -1,4 +1,4 @@
-"""Taking a label off the model's service, once what it told of is gone."""
+"""Taking a label off a service, once what it told of is gone."""
 
 from __future__ import annotations
 

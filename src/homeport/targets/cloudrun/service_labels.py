@@ -34,7 +34,10 @@ IAP_LABEL = "homeport-iap"
 ROAD_LABEL = "homeport-guard-road"
 """That of a service that one of Google's own roads screened once, at its load balancer."""
 REGISTRY_LABEL = "homeport-agent-registry"
-"""That of one beside which an agent stood whose card was in Agent Registry once: it stays until the entry is seen to be gone."""
+"""
+That of one beside which an agent stood whose card was in Agent Registry once, and of the agent's own: it stays until the entry is seen
+to be gone. It is on both, since somebody may delete either by hand.
+"""
 CACHE_LABEL = "homeport-startup-cache"
 """That of a service that starts with a startup cache, and of the bucket of its caches."""
 
@@ -85,8 +88,13 @@ def edge_labels(kind: str) -> dict[str, str]:
 
 async def read_labels(google: Google, names: Names) -> Mapping[str, str] | None:
     """Return the labels of the endpoint's service; None where there is none."""
+    return await labels_of_service(google, names.service)
+
+
+async def labels_of_service(google: Google, service: str) -> Mapping[str, str] | None:
+    """Return the labels of the service of that full name; None where there is none."""
     try:
-        service = await google.get("run", f"v2/{names.service}")
+        live = await google.get("run", f"v2/{service}")
     except (NotFound, ApiDisabled):
         return None
-    return dict(service.get("labels", {}))
+    return dict(live.get("labels", {}))

@@ -21,7 +21,7 @@ from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service_agent import IAP
 from homeport.resources.google.startup_cache import NONE
 from homeport.targets.cloudrun import facts
-from homeport.targets.cloudrun.agent_entry_found import unwanted_entry
+from homeport.targets.cloudrun.agent_entry_found import FormerEntry
 from homeport.targets.cloudrun.agent_secrets import unwanted_readers
 from homeport.targets.cloudrun.api_gateway import EndpointApiGateway
 from homeport.targets.cloudrun.api_gateway_found import unwanted_api_gateway
@@ -77,6 +77,8 @@ class CloudRunTarget(CloudRunGraph):
     """Identity-Aware Proxy before the service."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """All labels of the service that is there; some tell what it had once, so that what is left of that is looked for."""
+    former_entry: FormerEntry | None = None
+    """The agent's entry in Agent Registry that the file wants no more, where a service says that there was one."""
     switch: IapSwitch | None = None
     """That it is turned on or off for what serves already."""
     road: GuardRoad | None = None
@@ -101,10 +103,11 @@ class CloudRunTarget(CloudRunGraph):
 
     @property
     def service(self) -> RestResource:
-        """Return the model's service, with a label that tells where its API gateway is, or which of Google's roads screens it."""
+        """Return the model's service, with labels that tell where its API gateway is, which of Google's roads screens it, and of an entry that is to go."""
         service = super().service
         told = {API_GATEWAY_LABEL: self.api_gateway.region} if self.api_gateway else {}
         told |= {ROAD_LABEL: self.road.guard.where} if self.road else {}
+        told |= self.former_entry.labels if self.former_entry else {}
         if not told:
             return service
         labels = {**service.wanted.get("labels", {}), **told}
@@ -231,7 +234,7 @@ class CloudRunTarget(CloudRunGraph):
         stays = self.spec.agent is not None
         readers = await unwanted_readers(self.google, self.names, self._agents_secrets, stays=stays)
         beside = [*self.beside_it.unwanted([*invokers, *readers]), *readers]
-        beside += await unwanted_entry(self.google, self.names, labels, wanted=self.spec.registers_agent)
+        beside += [self.former_entry] if self.former_entry else []
         own = [*invokers, *beside, *await self.warm.unwanted(), *parts, *watched, *self.unwanted_grants()]
         return [*own, *await self._unwanted_in_further_regions(labels, own)]
 

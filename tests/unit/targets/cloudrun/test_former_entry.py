@@ -9,6 +9,7 @@ import pytest
 from agents_beside import AGENT_PATH, Told
 from cloud import Raw, act
 from deployment import google_for
+from gcp_rehearsal.cloud import OWNER
 from gcp_rehearsal.faults import parse
 from homeport.errors import HomeportError
 from homeport.targets.cloudrun.managed import find_managed, tables_of
@@ -27,9 +28,10 @@ def deployer() -> Told:
     return Told("ollama")
 
 
-def agent_is_deleted_by_hand(deployer: Told) -> None:
-    assert act(Raw(deployer.cloud).send("DELETE", f"run.googleapis.com/{AGENT_PATH}")).status == 200
-    assert deployer.agent is None
+def is_deleted_by_hand(deployer: Told, service: str) -> None:
+    path = AGENT_PATH.replace("home-agent", service)
+    assert act(Raw(deployer.cloud).send("DELETE", f"run.googleapis.com/{path}")).status == 200
+    assert deployer.cloud.store.get("run", path.removeprefix("v2/")) is None
 
 
 def found_with(deployer: Told, tables: Collection[str]) -> list[str]:
@@ -48,19 +50,63 @@ def asked_of_the_registry(deployer: Told) -> list[str]:
     return [one.method for one in deployer.cloud.log if one.method.startswith("agentregistry.")]
 
 
-def test_the_entry_of_an_agent_that_somebody_has_deleted_by_hand_goes_all_the_same(deployer: Told) -> None:
+@pytest.mark.parametrize("service", ["home", "home-agent"])
+def test_the_entry_goes_though_somebody_has_deleted_one_of_the_services_by_hand(
+    deployer: Told, service: str
+) -> None:
     deployer.up(deployer.with_table(registry=True))
-    agent_is_deleted_by_hand(deployer)
+    is_deleted_by_hand(deployer, service)
+    _, after = deployer.up(deployer.wanted())
+    assert (deployer.entry, deployer.agent, after.pending) == (None, None, ())
+    assert REGISTRY_LABEL not in deployer.service["labels"]
+
+
+@pytest.mark.parametrize("service", ["home", "home-agent"])
+def test_so_it_does_when_all_is_taken_down_by_a_file_that_knows_nothing_of_it(
+    deployer: Told, service: str
+) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    is_deleted_by_hand(deployer, service)
+    deployer.down(deployer.wanted(), purge=True)
+    assert (deployer.entry, deployer.agent, deployer.service) == (None, None, None)
+
+
+def test_a_service_that_is_made_anew_tells_of_the_entry_until_it_is_gone(deployer: Told) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    is_deleted_by_hand(deployer, "home")
+    deployer.cloud.faults.append(parse(f"{GET}:403:times=1"))
+    plan, _, _ = deployer.looked_by(OWNER, deployer.wanted(), up=True)
+    assert [one for one in plan.warnings if f"not known whether the registry entry {ENTRY}" in one]
+    assert (deployer.agent, deployer.entry is None) == (None, False), "what had told of it before is gone"
     _, after = deployer.up(deployer.wanted())
     assert (deployer.entry, after.pending) == (None, ())
 
 
-def test_so_it_does_when_all_is_taken_down_by_a_file_that_knows_nothing_of_it(deployer: Told) -> None:
+def test_an_agent_that_stays_tells_no_more_of_an_entry_that_is_gone(deployer: Told) -> None:
     deployer.up(deployer.with_table(registry=True))
-    agent_is_deleted_by_hand(deployer)
-    deployer.down(deployer.wanted(), purge=True)
-    assert deployer.entry is None
-    assert deployer.service is None
+    assert REGISTRY_LABEL in deployer.agent["labels"]
+    deployer.up(deployer.with_table())
+    assert REGISTRY_LABEL not in deployer.agent["labels"]
+    assert deployer.agent["labels"]["homeport-role"] == "agent"
+
+
+def test_of_an_entry_that_somebody_has_deleted_by_hand_the_label_alone_goes_and_that_is_said(
+    deployer: Told,
+) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    assert act(Raw(deployer.cloud).send("DELETE", f"agentregistry.googleapis.com/v1/{ENTRY}")).status == 200
+    plan, after = deployer.up(deployer.with_table())
+    (going,) = plan.pending
+    assert going.summary == "what the service home says of its agent's registry entry"
+    assert after.pending == ()
+    assert REGISTRY_LABEL not in deployer.service["labels"]
+
+
+def test_a_plan_asks_for_the_entry_once(deployer: Told) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    deployer.cloud.log.clear()
+    deployer.looked_by(OWNER, deployer.with_table())
+    assert asked_of_the_registry(deployer) == [GET]
 
 
 def test_once_it_is_gone_no_plan_asks_for_the_right_to_look(deployer: Told) -> None:
