@@ -217,6 +217,7 @@ def test_every_role_of_the_account_that_deploys_is_needed_and_nothing_of_up_is_m
             "screen-way",
             "iap",
             "agent-registry",
+            "agent-registry-former",
         }
         for one in need.permissions
     }

@@ -155,9 +155,10 @@ def _needed(things: Things) -> set[str]:
         "agent-registry": ResourceKind.REGISTRY_ENTRY in kinds,
         "edge": things.door is not None and things.door.edge_kind == "global",
         "edge-regional": things.door is not None and things.door.edge_kind != "global",
-        # No export has these two: a file with one is refused.
+        # No export has these: a file with one of the first two is refused, and what it had once it does not say.
         "api-gateway": False,
         "iap": False,
+        "agent-registry-former": False,
     }
     return {
         permission

@@ -379,6 +379,7 @@ class CloudRunTarget(CloudRunGraph):
             callers=(*access.callers, *access.iap),
             iap=self.iap is not None,
             registered=self.spec.registers_agent,
+            former_entry=self.former_entry.state if self.former_entry else "",
             labels=frozenset(self.labels),
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",

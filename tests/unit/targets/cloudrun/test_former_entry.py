@@ -34,6 +34,11 @@ def is_deleted_by_hand(deployer: Told, service: str) -> None:
     assert deployer.cloud.store.get("run", path.removeprefix("v2/")) is None
 
 
+def is_deleted_in_the_registry(deployer: Told) -> None:
+    assert act(Raw(deployer.cloud).send("DELETE", f"agentregistry.googleapis.com/v1/{ENTRY}")).status == 200
+    assert deployer.entry is None
+
+
 def found_with(deployer: Told, tables: Collection[str]) -> list[str]:
     """What is found of the endpoint, all of which can be read."""
 
@@ -94,7 +99,7 @@ def test_of_an_entry_that_somebody_has_deleted_by_hand_the_label_alone_goes_and_
     deployer: Told,
 ) -> None:
     deployer.up(deployer.with_table(registry=True))
-    assert act(Raw(deployer.cloud).send("DELETE", f"agentregistry.googleapis.com/v1/{ENTRY}")).status == 200
+    is_deleted_in_the_registry(deployer)
     plan, after = deployer.up(deployer.with_table())
     (going,) = plan.pending
     assert going.summary == "what the service home says of its agent's registry entry"
@@ -143,13 +148,51 @@ def test_who_may_not_look_for_what_the_file_wants_no_more_deploys_all_the_same_a
     assert REGISTRY_LABEL not in deployer.service["labels"]
 
 
-def test_who_may_look_for_it_and_not_take_it_away_is_told_so_before(deployer: Told) -> None:
+@pytest.mark.parametrize("lacked", ["agentregistry.services.delete", "agentregistry.operations.get"])
+def test_who_may_look_for_it_and_not_take_it_away_is_stopped_before_anything_is_changed(
+    deployer: Told, lacked: str
+) -> None:
     deployer.up(deployer.with_table(registry=True))
-    without = deployer.with_table()
-    deployer.allow(LESSER, deployer.rights_asked_for(without) - {"agentregistry.services.delete"})
+    without = deployer.with_table(tools=["time"])
+    held = deployer.rights_asked_for(without)
+    assert lacked in held
+    deployer.allow(LESSER, held - {lacked})
     _, found, _ = deployer.looked_by(LESSER, without)
     (lacking,) = [one for name, one in found.items() if name.startswith("permissions/")]
     assert lacking.verdict is PreflightVerdict.PROBLEM
+    assert f"you lack {lacked} on rehearsal" in lacking.text
+    assert "the agent's entry in Agent Registry, which the file wants no more" in lacking.text
+
+
+def test_who_may_do_nothing_but_take_it_away_is_asked_for_no_more_and_does(deployer: Told) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    without = deployer.with_table(tools=["time"])
+    held = deployer.rights_asked_for(without)
+    of_registry = {one.rpartition(".")[2] for one in held if one.startswith("agentregistry.services.")}
+    assert of_registry == {"get", "delete"}
+    deployer.allow(LESSER, held)
+    _, found, _ = deployer.looked_by(LESSER, without, up=True)
+    assert [one.verdict for name, one in found.items() if name.startswith("permissions")] == [
+        PreflightVerdict.OK
+    ]
+    assert deployer.entry is None
+
+
+@pytest.mark.parametrize("state", ["gone", "somebody's"])
+def test_where_there_is_nothing_to_take_away_no_right_to_is_asked_for(deployer: Told, state: str) -> None:
+    deployer.up(deployer.with_table(registry=True))
+    if state == "gone":
+        is_deleted_in_the_registry(deployer)
+    else:
+        deployer.entry["description"] = "somebody's own"
+    without = deployer.with_table(tools=["time"])
+    held = deployer.rights_asked_for(without)
+    assert [one for one in held if one.startswith("agentregistry.")] == []
+    deployer.allow(LESSER, {*held, RIGHT})
+    _, found, _ = deployer.looked_by(LESSER, without, up=True)
+    assert found["permissions"].verdict is PreflightVerdict.OK
+    assert REGISTRY_LABEL not in deployer.service["labels"]
+    assert (deployer.entry is None) == (state == "gone")
 
 
 def test_what_a_wanted_entry_takes_is_no_less_needed(deployer: Told) -> None:

@@ -105,6 +105,7 @@ def test_every_permission_that_a_call_asks_for_is_on_the_list_and_no_other(tmp_p
         "given-secret",
         "iap",
         "agent-registry",
+        "agent-registry-former",
     }
     listed = {one for name, need in needs().items() if name not in elsewhere for one in need.permissions}
     assert asked_for - listed - WITHOUT_WHICH_IT_GOES_ON == set()

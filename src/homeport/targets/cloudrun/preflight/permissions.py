@@ -106,7 +106,7 @@ def _some(lacking: Sequence[str]) -> str:
 
 def _purposes(asked: PreflightInput, needed: Mapping[str, PermissionNeed], lacking: Sequence[str]) -> str:
     return "; ".join(
-        f"{need.what}{', which the file wants no more' if name in asked.spared else ''}"
+        f"{need.what}{', which the file wants no more' if name in asked.unwanted else ''}"
         for name, need in needed.items()
         if set(need.permissions) & set(lacking)
     )

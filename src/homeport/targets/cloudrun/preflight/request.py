@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.cpu_and_memory import NOTHING, CpuAndMemory
 from homeport.secret import Secret
-from homeport.targets.cloudrun.service_labels import IAP_LABEL, REGISTRY_LABEL
+from homeport.targets.cloudrun.service_labels import IAP_LABEL
+
+FormerEntryState = Literal["there", "unknown", ""]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,8 @@ class PreflightInput:
     """Whether Identity-Aware Proxy stands before it."""
     registered: bool = False
     """Whether its agent's card stands in Agent Registry."""
+    former_entry: FormerEntryState = ""
+    """Whether an entry stands there that the file wants no more; '' for none, or none of ours."""
     labels: frozenset[str] = frozenset()
     """Labels of the service that is there, by name; some tell what it had once, so that what is left of that is looked for."""
     uptime: bool = False
@@ -109,7 +114,8 @@ class PreflightInput:
             "observe": self.observed,
             "uptime": self.uptime,
             "iap": self.iap or IAP_LABEL in self.labels,
-            "agent-registry": self.registered or REGISTRY_LABEL in self.labels,
+            "agent-registry": self.registered,
+            "agent-registry-former": bool(self.former_entry),
             "screen": self.screened or self.road,
             "screen-road": self.road,
             "screen-way": self.screened and not self.network,
@@ -130,15 +136,21 @@ class PreflightInput:
         )
 
     @property
+    def unwanted(self) -> frozenset[str]:
+        """Return what of `needs` is for a thing that the file wants no more."""
+        return frozenset({"agent-registry-former", *(() if self.iap else ("iap",))}) & self.needs
+
+    @property
     def spared(self) -> Mapping[str, str]:
-        """Return what of `needs` is for a thing that the file wants no more, each with the right to look: who may not look leaves it, and deploys all the same."""
-        unwanted = {
-            "agent-registry": (self.registered, "agentregistry.services.get"),
-            "iap": (self.iap, "iap.webServices.getIamPolicy"),
+        """
+        Return what of it is left by who may not look, and all else is deployed all the same: each with the right to look, '' where it is known
+        that nobody could.
+        """
+        looks = {
+            "agent-registry-former": "" if self.former_entry == "unknown" else "agentregistry.services.get",
+            "iap": "iap.webServices.getIamPolicy",
         }
-        return {
-            name: look for name, (is_wanted, look) in unwanted.items() if name in self.needs and not is_wanted
-        }
+        return {name: looks[name] for name in self.unwanted}
 
     @property
     def ingress(self) -> str:
