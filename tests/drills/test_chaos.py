@@ -1,7 +1,7 @@
 """
 Whatever goes wrong at whichever call of either way: two more runs at most, and all is as it should be.
 
-Each call goes wrong once, each in the next kind (of larger graphs, every third call or every eleventh); with CHAOS=all each call in every kind (`make chaos`).
+Each call goes wrong once, each in the next kind (of larger graphs, every fifth call or every eleventh); with CHAOS=all each call in every kind (`make chaos`).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ PARTS = 4 if ALL else 2
 """Of each run, so that two cores have about as much to do."""
 TASKS = [
     (way, work, part)
-    for part, work, way in product(range(PARTS), ("up", "change", "down"), ("ollama", "vllm"))
+    for part, work, way in product(range(PARTS), ("up", "change", "down", "rollback"), ("ollama", "vllm"))
 ]
 LARGER = [
     pytest.param(name, work, part, of, id=f"{name}-{work}-{part} of {of}")
     for name, graph in GRAPHS.items()
     for work in graph.works
-    for part, of in ([(part, PARTS) for part in range(PARTS)] if ALL else [(1, graph.every)])
+    for part, of in ([(part, PARTS) for part in range(PARTS)] if ALL else [(1 % graph.every, graph.every)])
 ]
 """Of larger graphs a sample takes some of the calls only, and so each kind."""
 
@@ -73,5 +73,5 @@ def test_whichever_call_goes_wrong_all_ends_as_if_nothing_had(
     came = cells(task(way, work, tmp_path), part=part, of=PARTS, sample=not ALL)
     for cell in came:
         record_property("chaos", told(cell, f"{work} {way}"))
-    assert len(came) > 10
+    assert len(came) > (10 if work != "rollback" else 2)
     assert not [cell for cell in came if cell.wrong or not 1 <= cell.runs <= RUNS]

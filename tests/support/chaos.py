@@ -11,7 +11,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,21 +19,24 @@ from typing import Any
 from caching import Keeping
 from cloud import Raw, act, enable, things
 from crypto_keys import make_key
-from forked import Cell, Child, Killed, Watched, as_read, drive, is_read
+from forked import Cell, Child, Killed, Watched, as_read, drive, is_read, same_as
 from gcp_rehearsal.call import Request
 from gcp_rehearsal.cloud import OWNER, Cloud, Delays
 from gcp_rehearsal.discovery import find
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.handlers import registry_method
 from gcp_rehearsal.testing import Rehearsed
+from homeport.deployment import Deployment
 from homeport.errors import HomeportError
 from homeport.google import Google, Settings
 from homeport.google.credentials import from_access_token
 from homeport.progress import Silent
-from homeport.reconcile import apply
+from homeport.reconcile import apply, patient
+from homeport.reconcile.interrupts import presses
 from homeport.resources.google.traffic import receipts, shares
+from homeport.targets.cloudrun.several_regions import SeveralRegions
 from on_cloudrun import deployment
-from ways import PROJECT, REGION, Carrying, Way
+from ways import PROJECT, REGION, SPEC_FILE, Carrying, Way
 from whole_graphs import GRAPHS, WholeFile, Work, whole_file
 
 DELAYS = Delays(grants=10, accounts=2, apis=1.5, operations=0.2)
@@ -55,9 +58,13 @@ TWICE = {
 }
 """What there is twice where two asked for it at once: Google takes no name of the caller's for it, so that none is refused."""
 KILLS = {"killed": False, "killed after": True}
-KINDS = (*FAULTS, *KILLS)
+STOPS = {"ctrl-c": 1, "ctrl-c twice": 2}
+"""How often somebody presses Ctrl-C: what is under way is finished, or stopped at once."""
+KINDS = (*FAULTS, *KILLS, *STOPS)
 RUNS = 3
 """The first, and two more."""
+PRESSES: list[Callable[[], None]] = []
+"""What a Ctrl-C would call, the innermost last; none before anything is changed, where it ends the run as a kill does."""
 _SOON_S = 600
 """Until whatever a dead run has begun has come to its end."""
 
@@ -77,8 +84,15 @@ class Task:
         """What should be there in the end."""
         return self.then if self.work == "change" else self.first
 
+    @property
+    def has_plan(self) -> bool:
+        """Whether a plan of what is wanted must have nothing to do in the end."""
+        return self.work in {"up", "change"}
+
     def once(self, cloud: Watched) -> Coroutine[Any, Any, None]:
         """One run of it."""
+        if self.work == "rollback":
+            return _back(cloud, self.then)
         return _down(cloud, self.first) if self.work == "down" else _up(cloud, self.wanted)
 
 
@@ -127,6 +141,8 @@ class _Matrix:
             why = _told(error)
         except Killed as killed:
             why, dead = "killed", killed
+        except KeyboardInterrupt:
+            why = "stopped"
         if self.child is None:
             assert not why
             assert self._seen == self._total, "the run is the one whose calls were counted"
@@ -138,6 +154,9 @@ class _Matrix:
     def _outcome(self, why: str) -> tuple[int, str]:
         runs = 1
         while runs < RUNS and (why or self._is_mended_by_another()):
+            if self._task.work == "rollback" and not self._should.against(_found(self._task, self._cloud)):
+                why = ""  # Who looks at what serves goes back no second time, which would be forth.
+                break
             runs, why = runs + 1, ""
             try:
                 act(self._task.once(self._cloud))
@@ -154,7 +173,7 @@ class _Matrix:
     def _is_mended_by_another(self) -> bool:
         """Whether two who asked at once left what a plan sees and another run takes away; no other fault may."""
         second = self.child is not None and self.child.kind == "second"
-        return second and self._task.work != "down" and bool(act(_pending(self._cloud, self._task.wanted)))
+        return second and self._task.has_plan and bool(act(_pending(self._cloud, self._task.wanted)))
 
     def _at_call(self, request: Request) -> Fault | None:
         found = find(request.host, request.verb, request.path)
@@ -162,9 +181,9 @@ class _Matrix:
         assert method
         self._seen[method] += 1
         nth = self._seen.total()
-        merges = not self._sample and is_read(request.verb, method)
+        reads = is_read(request.verb, method)
         for kind in self._kinds() if nth % self._of == self._part else ():
-            alike = as_read(kind, self.cells, nth, method) if merges else None
+            alike = self._alike(kind, nth, method, reads=reads)
             if alike is not None:
                 self.cells.append(alike)
                 continue
@@ -173,10 +192,20 @@ class _Matrix:
                 self.cells.append(child.cell)
                 continue
             self.child, self._cloud.stops = child, False
-            if kind in KILLS:
-                raise Killed(request, after=KILLS[kind])
-            return replace(FAULTS[kind])
+            if kind in KILLS or (kind in STOPS and not PRESSES):
+                raise Killed(request, after=KILLS.get(kind, False))
+            for _ in range(STOPS.get(kind, 0)):
+                PRESSES[-1]()
+            return replace(FAULTS[kind]) if kind in FAULTS else None
         return None
+
+    def _alike(self, kind: str, nth: int, method: str, *, reads: bool) -> Cell | None:
+        """The cell that is the same, in the whole matrix: some of a read's, and a Ctrl-C before anything is begun, which ends the run as a kill does."""
+        if self._sample:
+            return None
+        if kind in STOPS and not PRESSES:
+            return same_as("killed", kind, self.cells, nth, method)
+        return as_read(kind, self.cells, nth, method) if reads else None
 
     def _kinds(self) -> tuple[str, ...]:
         if not self._sample:
@@ -185,13 +214,25 @@ class _Matrix:
 
 
 async def _up(cloud: Watched, wish: WholeFile) -> None:
+    presses.set(PRESSES)
     async with _google(cloud) as google:
-        await apply(await wish.plan(google, cloud.prove), Silent())
+        plan = await wish.plan(google, cloud.prove)
+        async with patient(Silent()) as halt:
+            await apply(plan, Silent(), halt)
 
 
 async def _down(cloud: Watched, wish: WholeFile) -> None:
+    presses.set(PRESSES)
     async with _google(cloud) as google:
         await deployment(google, wish.spec).down(purge=True)
+
+
+async def _back(cloud: Watched, wish: WholeFile) -> None:
+    presses.set(PRESSES)
+    async with _google(cloud) as google:
+        several = SeveralRegions(google=google, spec=wish.spec, spec_file=SPEC_FILE, via="")
+        made = Deployment(target=several) if wish.further else deployment(google, wish.spec)
+        await made.rollback()
 
 
 def _google(cloud: Cloud) -> Google:
@@ -216,8 +257,8 @@ def _before(task: Task) -> Watched:
     for key in {file.spec.access.encryption_key for file in (task.first, task.then)} - {None, ""}:
         make_key(cloud, str(key).replace("{region}", REGION))
     cloud.clock.jump(_SOON_S)
-    if task.work != "up":
-        act(_up(cloud, task.first))
+    for file in {"up": (), "rollback": (task.first, task.then)}.get(task.work, (task.first,)):
+        act(_up(cloud, file))
         cloud.clock.jump(_SOON_S)
     random.seed(0)
     return cloud
@@ -282,7 +323,7 @@ def _found(task: Task, cloud: Watched) -> Found:
     cloud.stops = False
     cloud.clock.jump(_SOON_S)
     cloud.clock.settle()
-    pending = act(_pending(cloud, task.wanted)) if task.work != "down" else ()
+    pending = act(_pending(cloud, task.wanted)) if task.has_plan else ()
     amiss = (
         *(f"had traffic unverified: {one}" for early in cloud.early.values() for one in list(early)[1:]),
         *(f"traffic went nowhere: {one}" for one in cloud.dark),

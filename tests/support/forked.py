@@ -70,14 +70,17 @@ def is_read(verb: str, method: str) -> bool:
 
 def as_read(kind: str, ran: Iterable[Cell], nth: int, method: str) -> Cell | None:
     """
-    Return the cell of a read that is the same as one of those that `ran` at that call; None where it must run itself.
-
-    A cell whose like is not among them is no good one: that fails.
+    Return the cell of a read that is the same as one of those that `ran` at that call (`same_as`); None where it must run itself.
     """
     if kind not in READ_ALIKE:
         return None
     if not (alike := READ_ALIKE[kind]):
         return Cell(nth, method, kind, 1, "", by_law=True)
+    return same_as(alike, kind, ran, nth, method)
+
+
+def same_as(alike: str, kind: str, ran: Iterable[Cell], nth: int, method: str) -> Cell:
+    """Return the cell of a kind that is the same as another kind's at that call. One whose like is not among those that `ran` is no good one: that fails."""
     same = next((cell for cell in ran if cell.nth == nth and cell.kind == alike), None)
     assert same is not None, f"{kind} of call {nth} is the same as its {alike}, which was not run"
     return Cell(nth, method, kind, same.runs, same.wrong, by_law=True)
@@ -268,12 +271,28 @@ def drive(
             loop.run_forever()
             if cloud.stopped is not None:
                 (request, going), cloud.stopped = cloud.stopped, None
-                going.set_result(at_call(request))
+                fault = at_call(request)
+                if not going.done():  # It is, where the call itself was cancelled.
+                    going.set_result(fault)
     except Killed:
         _DEAD.append((loop, running))
         raise
+    except KeyboardInterrupt:
+        _end(loop)
+        raise
     loop.close()
     running.result()
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what still runs, and see it to its end, as `asyncio.run` does."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    while not all(task.done() for task in left):
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+    loop.close()
 
 
 _PARENT = os.getpid()

@@ -26,8 +26,8 @@ from homeport.targets.cloudrun.observe_target import with_observe, with_uptime
 from homeport.targets.cloudrun.target import CloudRunTarget
 from ways import NAME, REGION, SPEC_FILE, Wanted, Way, other_weights, wanted
 
-Work = Literal["up", "change", "down"]
-"""What is made; changed once it is made; unmade once it is made."""
+Work = Literal["up", "change", "down", "rollback"]
+"""What is made; changed once it is made; unmade once it is made; turned back once it was changed."""
 Tables = dict[str, dict[str, Any]]  # Any: values of homeport.toml
 _TOOLS = "https://tools.example.com/mcp"
 _CALLERS = {"callers": ["user:friend@example.com"]}
@@ -47,12 +47,12 @@ class Graph:
     changes: tuple[str, ...] = ()
     """Parts of methods that are called while it is changed."""
     works: tuple[Work, ...] = ("up", "change", "down")
-    every: int = 3
-    """Of how many calls a sample lets one go wrong. With ten kinds it has no common divisor: each comes."""
+    every: int = 5
+    """Of how many calls a sample lets one go wrong. With twelve kinds it has no common divisor: each comes."""
 
     def called(self, work: Work) -> tuple[str, ...]:
         """What must be among the calls of a work."""
-        return {"up": self.calls, "change": self.changes, "down": ()}[work]
+        return {"up": self.calls, "change": self.changes}.get(work, ())
 
 
 _LARGE: Tables = {
@@ -97,6 +97,14 @@ GRAPHS: dict[str, Graph] = {
         calls=("urlMaps.insert", "certificatemanager."),
         changes=("urlMaps.", "services.delete"),
         every=11,
+    ),
+    "back in regions": Graph(
+        way="ollama",
+        first={**_IN_FIRST, "edge": {**_REGIONS, "regions": ["us-central1"]}},
+        then={**_IN_FIRST, "edge": {**_REGIONS, "regions": ["us-central1"]}},
+        calls=(),
+        works=("rollback",),
+        every=1,
     ),
     "roads": Graph(
         way="ollama",
