@@ -46,7 +46,7 @@ test: $(STAMP) weights ## Run the tests, real engine included.
 
 CHAOS ?= all
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix (CHAOS=sample: each call in one way).
-	CHAOS=$(CHAOS) $(BIN)/python -m pytest -n 2 --dist worksteal tests/drills/test_chaos.py $(ARGS)
+	CHAOS=$(CHAOS) $(BIN)/python -m pytest -n 2 --dist worksteal tests/drills/test_chaos.py tests/drills/test_stopped_commands.py $(ARGS)
 
 attack: $(STAMP) ## Attack every server and every file that comes from outside: thousands of attacks, from a seed.
 	PYTHONPATH=tests/drills:tests/support:tests/support/guard $(BIN)/python -m attack $(ARGS)
