@@ -11,6 +11,10 @@ _HOP = frozenset(
 """Headers that are between two neighbours, and not for the next one."""
 
 
+_FRAMING = frozenset({b"content-length"})
+"""What tells the end of a body is not dropped because a client names it in Connection: the body goes on."""
+
+
 def as_text(value: bytes) -> str:
     """Return what stands in a head as text that is the same bytes again, those of no UTF-8 too, as `surrogateescape` has them."""
     return value.decode(errors="surrogateescape")
@@ -26,5 +30,5 @@ def onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple[
         for part in value.split(b",")
     }
     if hop_by_name:
-        dropped |= hop_by_name
+        dropped |= hop_by_name - _FRAMING
     return [(name, value) for name, value in headers if name.lower() not in dropped]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -26,6 +27,9 @@ class BoundedProtocol(HttpToolsProtocol):
     A client that has sent a second request before its first was answered is seen to leave all the same: uvicorn reads no more
     then, and tells only the newest of its requests. What is refused behind requests that wait is refused after their answers,
     where uvicorn writes its 400 at once, before or into them.
+
+    A request that would rather be one of another protocol, as Java's client asks for HTTP/2 by default, is answered in this one,
+    which RFC 9110 7.8 allows: llhttp would take its body for the other protocol's, and uvicorn for none.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:  # Any: uvicorn's own
@@ -56,7 +60,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_refusing():
             return
         self._fed_bytes = len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
         if not self._in_head or self._is_refusing() or self.transport.is_closing():
             return
         self._head_bytes += len(data)
@@ -65,6 +73,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin with the request. Raises `ValueError`, which ends in a 400, for a target that is no path."""
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._why = "this is no proxy for other addresses: CONNECT goes nowhere"
+                raise ValueError(self._why)
+            return  # It comes again, see `_parse`.
         self._in_head = False
         if not self.url.startswith(b"/"):
             self._why = "this is no proxy for other addresses: ask for a path, such as /v1/models"
@@ -81,6 +94,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Expect another head; what came together with the end of this one is not counted to it."""
+        if self.parser.should_upgrade():
+            return
         self._in_head, self._head_bytes = True, -self._fed_bytes
         self.scope["state"][WHOLE] = True
         super().on_message_complete()
@@ -103,6 +118,24 @@ class BoundedProtocol(HttpToolsProtocol):
             else:
                 super().send_400_response(self._refusal)
         self._refuse_in_turn()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse what came; a head that asks for another protocol once more without that wish, on a parser that has not heard of it."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+                data = b""
+            except httptools.HttpParserUpgrade as wish:
+                data = self._head_without_wish() + data[wish.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # As uvicorn has it.
+
+    def _head_without_wish(self) -> bytes:
+        lines = [
+            self.parser.get_method() + b" " + self.url + b" HTTP/" + self.parser.get_http_version().encode(),
+            *(name + b": " + value for name, value in self.headers if name != b"upgrade"),
+        ]
+        return b"\r\n".join([*lines, b"", b""])
 
     def _is_refusing(self) -> bool:
         return self._refusal is not None

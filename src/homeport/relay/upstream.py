@@ -160,10 +160,14 @@ def _is_whole(request: Onward) -> bool:
 
 
 def _written(method: str, target: str, headers: Sequence[tuple[str, str]], body: object) -> bytes:
-    """Return a request as it goes. Raises `aiohttp.ClientError` where what stands in its head would end a line of it."""
+    """Return a request as it goes. Raises `aiohttp.ClientError` where its head tells another end of a line, or of it."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     content = body if isinstance(body, bytes) else b""
-    if content and not any(name.lower() == "content-length" for name, _ in headers):
+    told = [value for name, value in headers if name.lower() == "content-length"]
+    if any((value.strip().lstrip("0") or "0") != str(len(content)) for value in told):
+        # The rest would be waited for, and taken from whatever is sent next.
+        raise aiohttp.ClientError(f"the body of the request has {len(content)} bytes, and not as told")
+    if content and not told:
         lines.append(f"Content-Length: {len(content)}")
     head = "\r\n".join(lines)
     if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1 or "\0" in head:
