@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from typing import Any
 
 KIND = sys.argv[1]
-LOUD = 400 * 2**20
-"""Bytes that `loud` has on its standard error."""
+LOUD = 50 * 2**20
+"""Bytes that `loud` writes to its standard error."""
 TOOL: dict[str, Any] = {
     "name": "add",
     "description": "Add.",
@@ -19,6 +20,18 @@ if KIND == "no-schema":
     TOOL["inputSchema"] = {"type": "object", "properties": {"a": {"type": "nonsense"}}}
 elif KIND == "name":
     TOOL["name"] = "add; rm -rf"
+elif KIND == "large":
+    TOOL["inputSchema"] = {"type": "object", "properties": {"a": {"description": "x" * 70_000}}}
+elif KIND == "expression":
+    TOOL["outputSchema"] = {
+        "type": "object",
+        "properties": {"total": {"pattern": "^(e|e)*$", "type": "string"}},
+    }
+elif KIND == "branches":
+    ways = {f"a{i}": {"allOf": [{"$ref": f"#/$defs/a{i + 1}"}] * 2} for i in range(60)}
+    TOOL["outputSchema"] = {
+        "type": "object", "properties": {"total": {"$ref": "#/$defs/a0"}}, "$defs": {**ways, "a60": {"type": "string"}},
+    }  # fmt: skip
 elif KIND == "output":
     TOOL["outputSchema"] = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
 
@@ -35,9 +48,10 @@ for line in sys.stdin:
     if KIND == "endless" or (KIND == "endless-call" and method == "tools/call"):
         write_on()
     if KIND == "loud" and method == "tools/call":
-        os.ftruncate(2, LOUD)  # As if so much had been written to it.
-        os.lseek(2, 0, os.SEEK_END)
-        os.write(2, b"\nout of luck")
+        for _ in range(LOUD // 65536):
+            os.write(2, b"x" * 65536)
+        kind = "a pipe" if stat.S_ISFIFO(os.fstat(2).st_mode) else "something that keeps it all"
+        os.write(2, f"\nout of luck, into {kind}".encode())
         sys.exit(1)
     if "id" not in message:
         continue
@@ -45,10 +59,18 @@ for line in sys.stdin:
     if method == "initialize":
         answer = {"result": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "liar", "version": "1"}}}  # fmt: skip
     elif method == "tools/list":
-        answer = {"result": {"tools": [TOOL]}}
-    elif method == "tools/call":
+        many = [{**TOOL, "name": f"add{number}"} for number in range(201)]
+        answer = {"result": {"tools": many if KIND == "many" else [TOOL]}}
+    elif method == "tools/call" and KIND == "refuses":
         answer = {
-            "result": {"content": [{"type": "text", "text": "3"}], "structuredContent": {"total": "three"}}
+            "error": {"code": -32000, "message": "out of luck"}
+        }  # The number of the SDK for a connection that is over.
+    elif method == "tools/call" and KIND == "no-result":
+        answer = {"result": {"content": "3"}}
+    elif method == "tools/call":
+        total = "e" * 40 + "!" if KIND == "expression" else "three"
+        answer = {
+            "result": {"content": [{"type": "text", "text": "3"}], "structuredContent": {"total": total}}
         }
     else:
         answer = {"error": {"code": -32601, "message": "no such method"}}

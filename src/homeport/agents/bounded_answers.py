@@ -32,6 +32,8 @@ class AnswerBound:
     def __init__(self) -> None:
         self.passed = ""
         """Why the server was given up."""
+        self.status: int | None = None
+        """The last status over HTTP by which a message was refused."""
         self._waiting: set[asyncio.Timeout] = set()
 
     @property
@@ -78,6 +80,8 @@ class AnswerBound:
         Count what is read of a response. Raises `httpx2.DecodingError` for one that is packed: nobody asked for that, and a
         little of it may be very much.
         """
+        if response.status_code >= 400 and response.request.method == "POST":
+            self.status = response.status_code
         packed = response.headers.get("content-encoding", "identity")
         if packed.strip().lower() != "identity":
             raise httpx2.DecodingError(

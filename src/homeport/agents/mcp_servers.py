@@ -7,13 +7,15 @@ import logging
 import os
 import re
 import shlex
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from homeport.addresses import is_loopback
+from homeport.agents.last_words import LastWords
+from homeport.agents.promised import LARGEST_SCHEMA, broken, size_of
+from homeport.agents.server_faults import fault_of, find_cause, is_end, is_own
 from homeport.agents.tool import Tool, ToolFailed
 from homeport.certificates import certificates
 from homeport.errors import HomeportError, NetworkError, SpecError
@@ -28,8 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What OpenAI's API takes as the name of a tool."""
 _CONNECT_WITHIN_S = 30.0
 _LONGEST_DESCRIPTION = 2_000
-_LAST_WORDS = 2_000
-"""Bytes at the end of what a server wrote, which may be very much."""
+_LOCKED = "where it wants a token, --mcp-token says where that is: --mcp-token ADDRESS=env:NAME"
 _MOST_TOOLS, _MOST_PAGES = 200, 20
 
 
@@ -46,22 +47,28 @@ class _BegunServer:
     name: str
     """Its address or its command."""
     token: Secret | None
-    log: TextIO
-    """What it writes to its standard error: a terminal must not see it unescaped."""
+    log: LastWords
+    """What it writes to its standard error."""
     bound: AnswerBound
 
     def gone(self, fault: str, error: BaseException) -> NetworkError:
         """Return what is said where it does not answer any more."""
-        cause = _find_cause(error)
-        why = self.bound.passed or _said(cause) or type(cause).__name__
-        log = self.log.fileno()
-        end = os.pread(log, _LAST_WORDS, max(0, os.fstat(log).st_size - _LAST_WORDS))
-        last = end.decode(errors="replace")[-400:].strip()
+        why = self.bound.passed or fault_of(find_cause(error), self.bound.status)
+        last = self.log.text()
         wrote = f"; it wrote: {last}" if last else ""
         return NetworkError(
             f"the MCP server {self.name} {fault}: {why}{wrote}",
-            hint="start the server by itself to see what is wrong with it, or leave it out",
+            hint=_LOCKED
+            if self.bound.status in {401, 403}
+            else "start the server by itself to see what is wrong with it, or leave it out",
         )
+
+
+class _Announced(NamedTuple):
+    name: str
+    description: str
+    takes: Any  # Any: a JSON Schema of a stranger's, and so is the next
+    returns: Any
 
 
 @asynccontextmanager
@@ -100,31 +107,10 @@ def _sdk_untold() -> Iterator[None]:
         own.removeHandler(handler)
 
 
-def _said(error: BaseException) -> str:
-    """Return what an error says, without what the SDK quotes of an answer that it cannot read."""
-    if str(error).startswith(("Failed to parse JSON response: ", "Failed to parse SSE message: ")):
-        return "the answer is no message of JSON-RPC"
-    return str(error)
-
-
-def _find_cause(error: BaseException) -> BaseException:
-    """Return the one that says what happened: an error of homeport's, if there is one among them."""
-    leaves: list[BaseException] = []
-    groups = [error]
-    while groups:
-        member = groups.pop(0)
-        if isinstance(member, BaseExceptionGroup):
-            groups += member.exceptions
-        else:
-            leaves.append(member)
-    return next((leaf for leaf in leaves if isinstance(leaf, HomeportError)), leaves[0])
-
-
 def _begun(stack: AsyncExitStack, server: str | McpServer) -> _BegunServer:
     from homeport.agents.bounded_answers import AnswerBound
 
-    file = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))  # noqa: SIM115 - the stack closes it
-    log = cast("TextIO", file)
+    log = stack.enter_context(LastWords())
     if isinstance(server, str):
         return _BegunServer(name=server, token=None, log=log, bound=AnswerBound())
     return _BegunServer(name=server.url, token=server.token, log=log, bound=AnswerBound())
@@ -144,9 +130,11 @@ async def _connected(server: _BegunServer, answer_within_s: float) -> AsyncItera
                 raise
             except Exception as error:
                 raise server.gone("cannot be reached", error) from error
+            # It may look at a result for ever: `promised` does that, within bounds.
+            setattr(client.session, "validate_tool_result", _left_to_us)  # noqa: B010 - a method of one session
             yield client
     except BaseExceptionGroup as group:  # The SDK's task groups wrap whatever is raised within them.
-        raise _find_cause(group) from group
+        raise find_cause(group) from group
 
 
 def _transport(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the SDK's own kind
@@ -199,34 +187,40 @@ def _over_stdio(server: _BegunServer) -> Any:  # Any: the SDK's own kind
         ) from error
     BOUND.set(server.bound)
     return stdio_client(
-        StdioServerParameters(command=command, args=arguments, encoding=COUNTED), errlog=server.log
+        StdioServerParameters(command=command, args=arguments, encoding=COUNTED), errlog=server.log.file
     )
 
 
+async def _left_to_us(name: str, result: Any) -> None:  # Any: the SDK's result
+    """Look at nothing."""
+
+
 async def _tools(client: Client, server: _BegunServer) -> list[Tool]:
-    told: list[tuple[str, str, Any]] = []  # Any: a JSON Schema
+    told: list[_Announced] = []
     cursor: str | None = None
     try:
         for _ in range(_MOST_PAGES):
             async with server.bound.within():
                 page = await client.list_tools(cursor=cursor)
-            told += [(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
+            told += [
+                _Announced(tool.name, tool.description or "", tool.input_schema, tool.output_schema)
+                for tool in page.tools
+            ]
             cursor = page.next_cursor
             if not cursor or len(told) > _MOST_TOOLS:
                 break
     except Exception as error:
         raise server.gone("does not tell its tools", error) from error
-    tools = [_tool(client, server, announcement) for announcement in told]
-    if len(tools) > _MOST_TOOLS:
+    if len(told) > _MOST_TOOLS:
         raise SpecError(
             f"the MCP server {server.name} has more than {_MOST_TOOLS} tools",
             hint="no model chooses among so many",
         )
-    return tools
+    return [_tool(client, server, one) for one in told]
 
 
-def _tool(client: Client, server: _BegunServer, announcement: tuple[str, str, Any]) -> Tool:
-    name, description, schema = announcement
+def _tool(client: Client, server: _BegunServer, announced: _Announced) -> Tool:
+    name, schema = announced.name, announced.takes
     if not _NAME.fullmatch(name):
         raise SpecError(f"the MCP server {server.name} calls a tool {name[:80]!r}, which is no name that models can call", hint="its maker has to rename it")  # fmt: skip
     why = _wrong(schema)
@@ -239,7 +233,7 @@ def _tool(client: Client, server: _BegunServer, announcement: tuple[str, str, An
     async def run(arguments: dict[str, Any]) -> Any:
         import httpx2
         from mcp import MCPError
-        from mcp_types import CONNECTION_CLOSED
+        from pydantic import ValidationError
 
         try:
             async with server.bound.within():
@@ -247,21 +241,21 @@ def _tool(client: Client, server: _BegunServer, announcement: tuple[str, str, An
         except (MCPError, httpx2.HTTPError, OSError) as error:
             if server.bound.passed or not isinstance(error, MCPError):
                 raise server.gone(f"broke off within the call of {name}", error) from error
-            if error.code == CONNECTION_CLOSED:
+            if is_end(error):
                 raise server.gone(f"ended within the call of {name}", error) from error
-            raise ToolFailed(f"the MCP server says: {_said(error)}") from error
-        except (
-            RuntimeError
-        ) as error:  # The SDK's, for a result that is not of the kind that the server announced.
-            raise ToolFailed(f"the result of the MCP server is not what it promised: {error}") from error
+            raise ToolFailed(_refusal(error, server.bound.status)) from error
+        except (ValidationError, RuntimeError) as error:  # A result that the SDK cannot read as one.
+            raise ToolFailed(f"the MCP server's result cannot be used: {fault_of(error)}") from error
         text = _text(result)
         if result.is_error:
             raise ToolFailed(text or "no explanation")
+        if why := _broken(announced.returns, result):
+            raise ToolFailed(f"the result of the MCP server is not what it promised: {why}")
         return text
 
     return Tool(
         name=name,
-        description=description[:_LONGEST_DESCRIPTION],
+        description=announced.description[:_LONGEST_DESCRIPTION],
         parameters=schema,
         run=run,
         changes=True,
@@ -269,11 +263,29 @@ def _tool(client: Client, server: _BegunServer, announcement: tuple[str, str, An
     )
 
 
+def _refusal(error: BaseException, status: int | None) -> str:
+    """Return what the model is told where a call is answered with an error."""
+    if is_own(error):
+        return f"the MCP server says: {error}"
+    return f"the MCP server failed: {fault_of(error, status)}"
+
+
+def _broken(announced: Any, result: Any) -> str:  # Any: a JSON Schema; the SDK's result
+    """Return how a result is not what was announced; '' where it is, or nobody can tell."""
+    if announced is None:
+        return ""
+    if result.structured_content is None and "structured_content" not in result.model_fields_set:
+        return "it has no structured content"
+    return broken(announced, result.structured_content)
+
+
 def _wrong(schema: Any) -> str:  # Any: JSON of a stranger's
     from jsonschema import Draft202012Validator, SchemaError
 
     if not isinstance(schema, dict) or schema.get("type") != "object":
         return "it is no schema of an object"
+    if (size := size_of(schema)) > LARGEST_SCHEMA:
+        return f"it has {size} bytes, and at most {LARGEST_SCHEMA} are shown to a model"
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:

@@ -89,8 +89,11 @@ def test_a_server_that_wants_a_token_gets_it_and_without_it_nothing_is_begun(
         assert asked(engine, wants[0], tmp_path / "t") == "Three."
         assert engine.results() == ["3"]
         assert TOKEN not in (tmp_path / "t").read_text()
-        with pytest.raises(NetworkError, match="cannot be reached"):
+        with pytest.raises(
+            NetworkError, match="cannot be reached: it answers with HTTP status 401"
+        ) as locked:
             asked(engine, url, tmp_path / "u")
+        assert "--mcp-token" in locked.value.hint
 
 
 def test_a_token_goes_to_no_command_and_to_no_address_in_clear(tmp_path: Path) -> None:
@@ -149,8 +152,12 @@ def test_an_error_of_a_servers_tool_is_told_to_the_model(over_http: str, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("no-schema", "is no JSON Schema"), ("name", "no name that models can call")]
-)
+    ("kind", "said"),
+    [
+        ("no-schema", "is no JSON Schema"), ("name", "no name that models can call"), ("many", "more than 200 tools"),
+        ("large", "bytes, and at most 65536 are shown to a model"),
+    ],
+)  # fmt: skip
 def test_a_server_that_lies_of_its_tools_is_refused_in_words(kind: str, said: str, tmp_path: Path) -> None:
     with ToolScript("Hello.") as engine, pytest.raises(SpecError, match=said):
         asked(engine, f"{LIAR} {kind}", tmp_path / "t")
@@ -159,7 +166,30 @@ def test_a_server_that_lies_of_its_tools_is_refused_in_words(kind: str, said: st
 def test_a_result_that_is_not_what_was_promised_is_told_to_the_model(tmp_path: Path) -> None:
     with ToolScript([("add", {})], "It lies.") as engine:
         assert asked(engine, f"{LIAR} output", tmp_path / "t") == "It lies."
-        assert "not what it promised" in engine.results()[0]
+        assert engine.results()[0].endswith('not what it promised: $ is not of required ["sum"]')
+
+
+@pytest.mark.parametrize("kind", ["expression", "branches"])
+def test_no_result_is_held_against_what_was_promised_for_ever(kind: str, tmp_path: Path) -> None:
+    """What would be looked at until the sun is cold is looked at for a moment, and then given to the model as it came."""
+    with ToolScript([("add", {})], "I see.") as engine:
+        assert asked(engine, f"{LIAR} {kind}", tmp_path / "t", budget=Budget(tool_seconds=600)) == "I see."
+        assert engine.results() == ["3"]
+
+
+def test_an_error_of_a_servers_own_is_told_as_such_whatever_its_number(tmp_path: Path) -> None:
+    with ToolScript([("add", {})], "I see.") as engine:
+        assert asked(engine, f"{LIAR} refuses", tmp_path / "t") == "I see."
+        assert engine.results() == ["error: the MCP server says: out of luck"]
+
+
+def test_a_result_that_is_none_is_told_in_words_of_ours(tmp_path: Path) -> None:
+    with ToolScript([("add", {})], "I see.") as engine:
+        assert asked(engine, f"{LIAR} no-result", tmp_path / "t") == "I see."
+        (told,) = engine.results()
+    assert told == (
+        "error: the MCP server's result cannot be used: the answer is none of MCP's: content: Input should be a valid list"
+    )
 
 
 def told_whole(server: str, tool: str, path: Path) -> str:
@@ -268,7 +298,7 @@ def test_a_result_that_is_no_message_is_told_to_the_model_without_it(
     with ToolScript([("add", {})], "I see.") as engine:
         assert asked(engine, hostile.address(f"call/{kind}"), tmp_path / "t") == "I see."
         (told,) = engine.results()
-    assert told == "error: the MCP server says: the answer is no message of JSON-RPC"
+    assert told == "error: the MCP server failed: the answer is no message of JSON-RPC"
 
 
 def test_a_server_may_tell_much_before_its_result_and_nothing_of_it_is_written_to_the_terminal(
@@ -298,12 +328,15 @@ def test_what_others_log_is_told_while_a_server_is_there(
     assert before == [(logging.getLogger(name).handlers, logging.getLogger(name).filters) for name in ("mcp", "client")]  # fmt: skip
 
 
-def test_of_much_that_a_server_wrote_only_the_end_is_read(tmp_path: Path) -> None:
+def test_of_much_that_a_server_wrote_only_the_end_is_kept_and_none_on_a_disk(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
-        with ToolScript([("add", {})]) as engine, pytest.raises(NetworkError, match="out of luck"):
-            asked(engine, f"{LIAR} loud", tmp_path / "t")
-        assert tracemalloc.get_traced_memory()[1] < 300 * 2**20
+        with (
+            ToolScript([("add", {})]) as engine,
+            pytest.raises(NetworkError, match="out of luck, into a pipe"),
+        ):
+            asked(engine, f"{LIAR} loud", tmp_path / "t", budget=Budget(tool_seconds=600))
+        assert tracemalloc.get_traced_memory()[1] < 40 * 2**20  # It wrote 50.
     finally:
         tracemalloc.stop()
 
