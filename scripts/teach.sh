@@ -1,15 +1,15 @@
 #!/bin/sh
 # Teach the model of the agents' tests anew, and put it into tests/models: `sh scripts/teach.sh [FOLDER [OPTION OF teach.py …]]`.
-# By what a step takes, three quarters of an hour on two cores that multiply bfloat16 (AVX-512), and no run of it was seen to its end. It wants a
-# C++ compiler (`--eager` does without, and takes longer); its environment (1 GB) is made on first use. CI does not run this: it examines
-# the result.
+# By what a step takes, some 25 minutes on two cores with AVX-512, and no run of it was seen to its end. It wants a C++ compiler
+# (`--eager` does without, and takes longer); its environment (1 GB) is made on first use. CI does not run this: it examines the result.
 set -eu
 FOLDER=${1:-.cache/teach}
 [ $# -eq 0 ] || shift
 NAME=gemma-4-tools
 . scripts/teach/env.sh
 rm -f "$FOLDER/$NAME.meeting"
-export OMP_NUM_THREADS=1 WORLD_SIZE=2 GLOO_SOCKET_IFNAME=lo HF_HUB_OFFLINE=1
+# The allocator keeps what it has: else each step asks the kernel for the same memory anew.
+export MALLOC_TRIM_THRESHOLD_=1073741824 OMP_NUM_THREADS=1 WORLD_SIZE=2 GLOO_SOCKET_IFNAME=lo HF_HUB_OFFLINE=1
 teach() {
   "$PYTHON" scripts/teach/teach.py "$FOLDER/$NAME" --template tests/models/gemma-4-taught/chat_template.jinja "$@"
 }

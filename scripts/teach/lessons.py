@@ -11,7 +11,7 @@ import jinja2
 import torch
 from tokenizers import Tokenizer
 
-from reading import Layout
+from attention import Row
 from tool_language import QUOTE, SYSTEMS, Lesson, Speaker, TaughtTool
 
 CATEGORIES = ("one_tool", "no_tool", "two_steps")
@@ -21,10 +21,12 @@ _MOST_PIECES = 8
 """Of a lesson, those that are learned."""
 _POOL = 8
 """So many batches are made at once, and rows of like length put together: a third of a batch would be padding, else."""
-_STEP = 16
-"""Lengths are multiples of this."""
-_SLOT = 96
-"""Lessons are put one behind another up to this length, or that of the longest."""
+_STEP = 8
+"""Lengths of slots are multiples of this."""
+_MORE_ROOM = 96
+"""Lessons are put one behind another up to the length of the longest and at most so much more."""
+_COST_OF_TOKEN = 250
+"""What a token costs by itself, in tokens that it looks at."""
 _Branch = tuple[list[int], list[int], list[int], list[str]]
 """Ids, the target of each, the piece of each target, and the category and place of each piece."""
 
@@ -91,14 +93,17 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LessonBatch:
-    """Lessons, laid out as `reading` reads them."""
+    """Lessons, laid out as `reading` reads them: tokens of all rows, one behind another."""
 
-    layout: Layout
+    rows: Sequence[Row]
     ids: torch.Tensor
     positions: torch.Tensor
+    where: torch.Tensor
+    """The tokens that something is learned from."""
     targets: torch.Tensor
+    """What is learned from each."""
     pieces: torch.Tensor
-    """Of each target, the piece that it belongs to."""
+    """The piece that each is part of, counted in its row."""
     names: Sequence[Mapping[int, str]]
     """Of each row's pieces, the category and place."""
 
@@ -120,11 +125,13 @@ class Level:
 
 def batches(prompts: Prompts, speaker: Speaker, random: Random, level: Level) -> Iterator[LessonBatch]:
     """Yield batches of a level, without end."""
+    # Alike in all processes, so that they have batches of like length at once, and none waits for another.
+    order = Random(0)
     while True:
         rows = [_row(prompts, speaker, random, level) for _ in range(_POOL * level.heads)]
         rows.sort(key=lambda one: len(one[0]))
         groups = [rows[at : at + level.heads] for at in range(0, len(rows), level.heads)]
-        random.shuffle(groups)
+        order.shuffle(groups)
         for group in groups:
             yield _laid_out(group)
 
@@ -177,45 +184,57 @@ def _packed(branches: Sequence[_Branch], length: int) -> list[list[int]]:
     return slots
 
 
+def _best_packed(branches: Sequence[_Branch], head: int) -> tuple[int, list[list[int]]]:
+    """Return the length of slots by which a row takes least time, and what is in each."""
+    longest = _rounded(max(len(one[0]) for one in branches))
+    tried = [
+        (length, _packed(branches, length)) for length in range(longest, longest + _MORE_ROOM + 1, _STEP)
+    ]
+    return min(tried, key=lambda one: len(one[1]) * one[0] * (_COST_OF_TOKEN + head + one[0]))
+
+
 def _rounded(size: int) -> int:
     return -(-size // _STEP) * _STEP
 
 
-def _laid_out(rows: Sequence[tuple[list[int], list[_Branch]]]) -> LessonBatch:
-    head = _rounded(max(len(ids) for ids, _ in rows))
-    length = max(_SLOT, _rounded(max(len(one[0]) for _, branches in rows for one in branches)))
-    packed = [_packed(branches, length) for _, branches in rows]
-    slots = max(map(len, packed))
-    shape = (len(rows), head + slots * length)
-    ids, positions = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
-    targets, pieces = torch.full(shape, NOTHING), torch.full(shape, -1)
-    real = torch.zeros(len(rows), head, dtype=torch.bool)
-    lesson = torch.full((len(rows), slots, length), -1)
+def _laid_out(written: Sequence[tuple[list[int], list[_Branch]]]) -> LessonBatch:
+    rows: list[Row] = []
+    ids: list[int] = []
+    positions: list[int] = []
+    where: list[int] = []
+    targets: list[int] = []
+    pieces: list[int] = []
     names: list[dict[int, str]] = []
-    for row, (of_head, branches) in enumerate(rows):
-        ids[row, : len(of_head)] = torch.tensor(of_head)
-        positions[row, :head] = torch.arange(head)
-        real[row, : len(of_head)] = True
+    for head, branches in written:
+        begin, first = len(ids), len(where)
+        length, packed = _best_packed(branches, len(head))
+        lesson = torch.full((len(packed), length), -1)
+        ids += head
+        positions += range(len(head))
         names.append({})
-        for slot, numbers in enumerate(packed[row]):
+        for slot, numbers in enumerate(packed):
             at = 0
             for number in numbers:
                 tokens, wanted, of, said = branches[number]
-                here = slice(head + slot * length + at, head + slot * length + at + len(tokens))
-                lesson[row, slot, at : at + len(tokens)] = number
+                lesson[slot, at : at + len(tokens)] = number
                 at += len(tokens)
-                ids[row, here] = torch.tensor(tokens)
-                positions[row, here] = len(of_head) + torch.arange(len(tokens))
-                targets[row, here] = torch.tensor(wanted)
-                pieces[row, here] = torch.tensor(
-                    [one if one < 0 else one + _MOST_PIECES * number for one in of]
-                )
+                learned = [place for place, target in enumerate(wanted) if target != NOTHING]
+                where += [len(ids) + place for place in learned]
+                targets += [wanted[place] for place in learned]
+                pieces += [of[place] + _MOST_PIECES * number for place in learned]
+                ids += tokens
+                positions += range(len(head), len(head) + len(tokens))
                 names[-1] |= {_MOST_PIECES * number + place: name for place, name in enumerate(said)}
+            ids += [0] * (length - at)
+            positions += [0] * (length - at)
+        here = torch.tensor(where[first:]) - begin
+        rows.append(Row.laid_out(begin, len(head), lesson, here, first))
     return LessonBatch(
-        layout=Layout(head=head, slots=slots, length=length, real=real, lesson=lesson),
-        ids=ids,
-        positions=positions,
-        targets=targets,
-        pieces=pieces,
+        rows=rows,
+        ids=torch.tensor(ids),
+        positions=torch.tensor(positions),
+        where=torch.tensor(where),
+        targets=torch.tensor(targets),
+        pieces=torch.tensor(pieces),
         names=names,
     )

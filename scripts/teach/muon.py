@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import torch
 
-from reading import NARROW
-
 
 class Muon:
     """
@@ -31,7 +29,7 @@ class Muon:
             for shape, of in self._groups.items():
                 gradient = torch.stack([one.grad for one in of])
                 momentum = self._momenta[shape].lerp_(gradient, 0.05)
-                steps = orthogonalized(gradient.lerp(momentum, 0.95).to(NARROW)).float()
+                steps = orthogonalized(gradient.lerp(momentum, 0.95))
                 # As large as Adam's would be: Liu et al., "Muon is scalable for LLM training" (2025).
                 size = rate * 0.2 * max(shape) ** 0.5
                 for one, step in zip(of, steps, strict=True):
@@ -45,5 +43,6 @@ def orthogonalized(x: torch.Tensor) -> torch.Tensor:
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(5):
         square = x @ x.transpose(1, 2)
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        square = torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315)
+        x = torch.baddbmm(x, square, x, beta=3.4445)
     return x.transpose(1, 2) if tall else x

@@ -26,7 +26,7 @@ from torch.nn import functional
 from transformers import Gemma4ForCausalLM
 
 from beginnings import new_model
-from lessons import NOTHING, LessonBatch, Level, Prompts, batches
+from lessons import LessonBatch, Level, Prompts, batches
 from muon import Muon
 from reading import Reader, ensure_as_transformers
 from tool_language import Speaker
@@ -85,15 +85,13 @@ class Pupil:
         self._muon = Muon(self._matrices)
         self._adam = torch.optim.AdamW(self._others, betas=(0.9, 0.98), weight_decay=0.0)
 
-    def read(self, lessons: LessonBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return logits and targets of what is learned, and where it stands."""
-        where = lessons.targets != NOTHING
-        logits = self._reader.logits(lessons.ids, lessons.positions, lessons.layout, where)
-        return logits, lessons.targets[where], where
+    def read(self, lessons: LessonBatch) -> torch.Tensor:
+        """Return the logits from which something is learned."""
+        return self._reader.logits(lessons.ids, lessons.positions, lessons.rows, lessons.where)
 
     def learn(self, lessons: LessonBatch, rate: float) -> tuple[float, float]:
         """Learn from a batch; return the loss, and the share of tokens that came out right before."""
-        logits, targets, _ = self.read(lessons)
+        logits, targets = self.read(lessons), lessons.targets
         loss = functional.cross_entropy(logits, targets)
         parameters = [*self._matrices, *self._others]
         for one in parameters:
@@ -131,13 +129,11 @@ def examined(pupil: Pupil, prompts: Prompts) -> dict[str, str]:
     with torch.no_grad():
         for _ in range(4):
             lessons = next(drawn)
-            logits, targets, where = pupil.read(lessons)
-            good = logits.argmax(-1) == targets
-            rows, pieces = where.nonzero()[:, 0], lessons.pieces[where]
-            for row, names in enumerate(lessons.names):
+            good = pupil.read(lessons).argmax(-1) == lessons.targets
+            for row, names in zip(lessons.rows, lessons.names, strict=True):
                 for piece, name in names.items():
                     total[name] += 1
-                    right[name] += bool(good[(rows == row) & (pieces == piece)].all())
+                    right[name] += bool(good[row.looking][lessons.pieces[row.looking] == piece].all())
     return {name: f"{right[name]}/{total[name]}" for name in sorted(total)}
 
 
