@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from homeport.errors import WeightsError
-from homeport.path_rules import folded, problem, shown, unprintable
+from homeport.path_rules import folded, followed, problem, shown, unprintable
 
 __all__ = ["component", "distinct", "inside", "judge", "problem", "shown", "unprintable", "within"]
 
@@ -22,22 +22,17 @@ def within(folder: Path, name: str, *, where: str) -> Path:
     """
     judge(name, where=where)
     path = folder / name
-    root = folder.resolve()
+    root = _leads_to(folder, where)
     for parent in reversed(path.relative_to(folder).parents):
-        if not (folder / parent).resolve().is_relative_to(root):
+        if not _leads_to(folder / parent, where).is_relative_to(root):
             raise _outside(folder / parent, name, where)
     return path
 
 
 def inside(path: Path, folders: Iterable[Path], *, where: str) -> Path:
     """Return `path`, once it is sure that what it leads to lies in one of `folders`. Raises `WeightsError`."""
-    try:
-        leads_to = path.resolve()
-    except (OSError, RuntimeError) as error:  # a circle of links
-        raise WeightsError(
-            f"{path} of {where} leads nowhere: {error}", hint="put the file itself there"
-        ) from error
-    if any(leads_to.is_relative_to(folder.resolve()) for folder in folders):
+    leads_to = _leads_to(path, where)
+    if any(leads_to.is_relative_to(_leads_to(folder, where)) for folder in folders):
         return path
     raise _outside(path, path.name, where)
 
@@ -75,6 +70,15 @@ def distinct(names: Iterable[str], *, where: str) -> None:
             if above in by_folded:
                 raise WeightsError(f"{where} has {shown(by_folded[above])} as a file and as the folder of {shown(name)}", hint=_HINT)  # fmt: skip
             above = above.rpartition("/")[0]
+
+
+def _leads_to(path: Path, where: str) -> Path:
+    try:
+        return Path(followed(str(path)))
+    except OSError as error:  # a circle of links
+        raise WeightsError(
+            f"{path} of {where} leads nowhere: {error}", hint="put the file itself there"
+        ) from error
 
 
 def _outside(path: Path, name: str, where: str) -> WeightsError:

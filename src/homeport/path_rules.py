@@ -6,6 +6,8 @@ It stands alone: the script that carries weights in the cloud has it, too, and k
 
 from __future__ import annotations
 
+import errno
+import os
 import unicodedata
 
 LONGEST_NAME = 1024
@@ -17,6 +19,9 @@ FORBIDDEN = frozenset('<>:"|?*\\')
 DEVICES = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 )
+
+_NOTHING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+"""What the disk says of a path at which there is nothing."""
 
 
 def problem(name: str) -> str:
@@ -34,6 +39,28 @@ def problem(name: str) -> str:
         if why:
             return why
     return ""
+
+
+def followed(path: str) -> str:
+    """
+    Return where `path` leads, each link on the way followed; what is not there yet is taken by its name.
+
+    Raises `OSError` where nobody can tell: for a circle of links, a folder that may not be looked into, and `..` behind what is not
+    there. `os.path.realpath` and `Path.resolve` stop at a circle, and call the rest a path in the folder that they came to.
+    """
+    missing: list[str] = []
+    while True:
+        try:
+            return os.path.join(os.path.realpath(path, strict=True), *reversed(missing))  # noqa: PTH118 - paths are texts here
+        except OSError as error:
+            folder, name = os.path.split(path)
+            if error.errno not in _NOTHING or name == os.pardir or folder == path:
+                raise
+            if os.path.islink(path):  # noqa: PTH114
+                path = os.path.join(folder, os.readlink(path))  # noqa: PTH115, PTH118
+                continue
+            missing += [name] if name not in {"", os.curdir} else []
+            path = folder or os.curdir
 
 
 def part_problem(part: str) -> str:

@@ -25,6 +25,8 @@ from homeport.weights.selection import choose
 from homeport.weights.sources.gcs import BucketSource, bucket_source
 from homeport.weights.sources.registry import canonical, parse
 from homeport.weights.store import WeightsStore
+from homeport.weights.transfer import job
+from homeport.weights.transfer.http import Stop
 from hostile_names import HOSTILE
 from hub import Hub
 
@@ -88,6 +90,19 @@ def test_a_link_on_the_way_out_of_the_folder_is_not_followed(tmp_path: Path) -> 
     with pytest.raises(WeightsError, match="a link that leads out"):
         names.within(folder, "out/model.gguf", where="a source")
     assert names.within(folder, "in/model.gguf", where="a source") == folder / "in/model.gguf"
+
+
+def test_a_circle_of_links_on_the_way_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "by").symlink_to("circle/../deep")
+    for name in ("circle/model.gguf", "by/model.gguf"):
+        with pytest.raises(WeightsError, match="leads nowhere"):
+            names.within(tmp_path, name, where="a source")
+        with pytest.raises(WeightsError, match="leads nowhere"):
+            names.inside(tmp_path / name, [tmp_path], where="a source")
+        with pytest.raises(Stop, match="cannot be written"):
+            job.within(str(tmp_path), name)
+    assert job.within(str(tmp_path), "new/model.gguf") == f"{tmp_path}/new/model.gguf"
 
 
 @pytest.mark.parametrize(

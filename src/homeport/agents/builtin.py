@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 from homeport.agents.tool import Tool, ToolFailed, tool_of
 from homeport.errors import SpecError, WeightsError
 from homeport.names import within
+from homeport.own_path import looking_at
+from homeport.path_rules import followed
 
 BUILTIN = ("time", "calculator", "files")
 """What `--tool` takes by name."""
@@ -66,7 +68,8 @@ def calculate(expression: str) -> str:
 
 def files(folder: Path) -> tuple[Tool, ...]:
     """Return the tools that list and read the files below `folder`: no link out, no hidden name, nothing written."""
-    root = folder.resolve()
+    with looking_at(folder):
+        root = Path(followed(str(folder)))
     if not root.is_dir():
         raise SpecError(f"{folder} is no folder", hint="name the folder whose files may be read")
 
@@ -104,7 +107,11 @@ def text_of(folder: Path, name: str) -> str:
         raise ToolFailed(str(error)) from error
     if _is_hidden(path.relative_to(root).as_posix()):
         raise ToolFailed(f"{name!r} is hidden, and hidden files are not read")
-    if not path.resolve().is_relative_to(root):
+    try:
+        leads_to = Path(followed(str(path)))
+    except OSError as error:
+        raise ToolFailed(f"{name!r} cannot be looked at: {error.strerror or error}") from error
+    if not leads_to.is_relative_to(root):
         raise ToolFailed(f"{name!r} is a link that leads out of the folder")
     if not path.is_file():
         raise ToolFailed(f"there is no file {name!r}; list_files tells which there are")

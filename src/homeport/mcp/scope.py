@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from homeport.errors import SpecError
 from homeport.home import find_home
-from homeport.own_path import is_there
+from homeport.own_path import is_there, looking_at
+from homeport.path_rules import followed
 from homeport.targets.base import OpenOptions
 
 if TYPE_CHECKING:
@@ -33,9 +34,8 @@ class Scope:
         """Return the spec called `name`. Raises `SpecError` where it is not in this folder, whatever links say."""
         if "\x00" in name:
             raise SpecError("a file's name has no NUL in it", hint="name a homeport.toml")
-        path = Path(
-            os.path.realpath(self.folder / name)
-        )  # Path.resolve raises a RuntimeError for a circle of links.
+        with looking_at(self.folder / name):
+            path = Path(followed(str(self.folder / name)))
         if not path.is_relative_to(self.folder):
             raise SpecError(f"{name} is not in the folder of this server", hint=_OUTSIDE)
         return path

@@ -53,7 +53,19 @@ def test_files_below_the_folder_are_listed_and_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret", "/etc/passwd", ".env", "out/secret", "link", "binary", "none", "a\x00b"]
+    "name",
+    [
+        "../secret",
+        "/etc/passwd",
+        ".env",
+        "out/secret",
+        "link",
+        "binary",
+        "none",
+        "a\x00b",
+        "circle",
+        "circle/a",
+    ],
 )
 def test_nothing_else_is_read(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
@@ -62,6 +74,7 @@ def test_nothing_else_is_read(name: str, tmp_path: Path) -> None:
     (folder / ".env").write_text("KEY=secret")
     (folder / "out").symlink_to(tmp_path)
     (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "circle").symlink_to("circle")
     (folder / "binary").write_bytes(b"\x00\x01")
     with pytest.raises(ToolFailed):
         call(folder, "read_file", path=name)

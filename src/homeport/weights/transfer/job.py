@@ -31,7 +31,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from homeport.path_rules import problem, shown
+from homeport.path_rules import followed, problem, shown
 from homeport.weights.transfer.http import (
     BLOCK,
     BROKEN,
@@ -171,9 +171,12 @@ def judge(job: Mapping[str, Any]) -> None:  # Any: JSON
 
 
 def within(folder: str, name: str) -> str:
-    """Return the path of `name` in `folder`. Raise `Stop` where a link on the way leads out of it."""
-    path, root = f"{folder}/{name}", os.path.realpath(folder)
-    parent = os.path.realpath(os.path.dirname(path))  # noqa: PTH120 - paths are texts here
+    """Return the path of `name` in `folder`. Raise `Stop` where a link on the way leads out of it, or nowhere."""
+    path = f"{folder}/{name}"
+    try:
+        root, parent = followed(folder), followed(os.path.dirname(path))  # noqa: PTH120 - paths are texts here
+    except OSError as error:
+        raise Stop(DAMAGED, f"{shown(name)} cannot be written in {folder}: {error}") from error
     if os.path.commonpath((root, parent)) != root:
         raise Stop(DAMAGED, f"{shown(name)} would be written outside of {folder}, through a link on the way")
     return path
