@@ -127,6 +127,26 @@ class _Answers(BaseHTTPRequestHandler):
         self.send_header("content-length", "100")
         self.end_headers()
 
+    def _loop(self, request: dict[str, Any]) -> None:
+        """Where else it is: here."""
+        self._send_to(self.path)
+
+    def _moved(self, request: dict[str, Any]) -> None:
+        """Where else it is: at a path that answers."""
+        self._send_to("/call/json-rpc")
+
+    def _send_to(self, path: str) -> None:
+        self.send_response(307)
+        self.send_header("location", path)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def _json_rpc(self, request: dict[str, Any]) -> None:
+        """JSON under the name that the media type of JSON-RPC was once proposed to have."""
+        result = {"content": [{"type": "text", "text": "3"}]}
+        self._head(200, "application/json-rpc")
+        self.wfile.write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}).encode())
+
     def _packed(self, request: dict[str, Any]) -> None:
         self._head(200, JSON, encoding="gzip")
 

@@ -55,6 +55,13 @@ for line in sys.stdin:
         sys.exit(1)
     if "id" not in message:
         continue
+    if KIND == "latin-1" and method == "tools/call":
+        text = (
+            '{"jsonrpc": "2.0", "id": %s, "result": {"content": [{"type": "text", "text": "J\xfcrgen"}]}}\n'
+        )
+        sys.stdout.buffer.write(f"J\xfcrgen is asked\n{text % json.dumps(message['id'])}".encode("latin-1"))
+        sys.stdout.buffer.flush()
+        continue
     answer: dict[str, Any]
     if method == "initialize":
         answer = {"result": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "liar", "version": "1"}}}  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 import httpx2
 
 _CONNECTED_WITHIN_S, _WRITTEN_WITHIN_S, _TAKEN_LEAVE_WITHIN_S = 5.0, 60.0, 5.0
-_EVENTS = "text/event-stream"
-_EVENT_ENDS = (b"\n\n", b"\r\r", b"\r\n\r\n")
+_JSON, _EVENTS = "application/json", "text/event-stream"
+_EVENT_END = re.compile(rb"(?>\r\n|\r|\n){2}")
+"""The end of a line, and that of an empty one: each is any of three, and the first of them is one end and not two."""
+_MOST_SENT_ON, _SENT_ON = 5, "homeport_sent_on"
+"""So often a message is sent on to another address of its server; where it is counted."""
 LARGEST_ANSWER = 64 * 2**20
 """Bytes of one answer: of a body or of an event of a stream over HTTP, of a line over stdio."""
 
@@ -111,8 +115,8 @@ class CountedStream(httpx2.AsyncByteStream):
             length += len(piece)
             if self._events:
                 held = last + piece
-                ends = [at + len(end) for end in _EVENT_ENDS if (at := held.rfind(end)) >= 0]
-                length = len(held) - max(ends) if ends else length
+                ends = [found.end() for found in _EVENT_END.finditer(held)]
+                length = len(held) - ends[-1] if ends else length
                 last = held[-3:]
             if not self._bound.holds(length):
                 raise ServerGivenUp(self._bound.passed)
@@ -142,8 +146,8 @@ class BoundedClient(httpx2.AsyncClient):
 
     async def send(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
         """
-        Return the response. A POST that fails gives the server up, and is answered as by a server that is out of order:
-        an error would end the SDK's task group, and cancel whatever is done within it.
+        Return the response. A question that fails gives the server up; it, or whatever else is posted, is answered as by a server
+        that is out of order: an error would end the SDK's task group, and cancel whatever is done within it.
         """
         if request.method == "DELETE":
             async with asyncio.timeout(_TAKEN_LEAVE_WITHIN_S):
@@ -152,13 +156,22 @@ class BoundedClient(httpx2.AsyncClient):
                 return response
         if request.method != "POST":  # It begins a stream, which the SDK does without, or takes up again.
             return await super().send(request, **how)
+        await request.aread()  # Of one that was sent on, nobody has.
         try:
-            response = await super().send(request, **how)
+            response = await self._post(request, **how)
             await _take(request, response)
         except httpx2.HTTPError as error:
-            self._bound.give_up(str(error) or type(error).__name__)
+            if _is_question(request):
+                self._bound.give_up(str(error) or type(error).__name__)
             return httpx2.Response(502, request=request)
         return response
+
+    async def _post(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
+        """Send it, once more where no connection came to be: nothing of it was read then."""
+        try:
+            return await super().send(request, **how)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            return await super().send(request, **how)
 
 
 async def _take(request: httpx2.Request, response: httpx2.Response) -> None:
@@ -166,7 +179,7 @@ async def _take(request: httpx2.Request, response: httpx2.Response) -> None:
     try:
         if fault := _fault(request, response):
             raise httpx2.RemoteProtocolError(fault, request=request)
-        if response.next_request or (_is_answer(request, response) and _kind(response) == "application/json"):
+        if response.next_request or (_is_answer(request, response) and _is_json(response)):
             await response.aread()
     except httpx2.HTTPError:
         await response.aclose()
@@ -176,15 +189,19 @@ async def _take(request: httpx2.Request, response: httpx2.Response) -> None:
 def _fault(request: httpx2.Request, response: httpx2.Response) -> str:
     """Return why the SDK takes nothing from a response, in words of ours: its own would be told as the server's."""
     then, kind = response.next_request, _kind(response)
-    if then is not None and not _is_followed(request, then):
-        at = str(then.url.copy_with(userinfo=b"", query=None, fragment=None))
-        return f"it sends to {at[:200]}, which is not followed: give that address if that server is meant"
+    if then is not None:
+        at = str(then.url.copy_with(userinfo=b"", query=None, fragment=None))[:200]
+        if not _is_followed(request, then):
+            return f"it sends to {at}, which is not followed: give that address if that server is meant"
+        then.extensions[_SENT_ON] = request.extensions.get(_SENT_ON, 0) + 1
+        if then.extensions[_SENT_ON] > _MOST_SENT_ON:
+            return f"it sends from address to address, {_MOST_SENT_ON} times and on, and answers at none: the last is {at}"
     refused = response.status_code >= 400
     if (
         then is None
         and not refused
         and _is_answer(request, response)
-        and kind not in ("application/json", _EVENTS)
+        and not (_is_json(response) or kind == _EVENTS)
     ):
         return f"the answer is {kind[:80] or 'of no kind'}, which is neither JSON nor a stream of events"
     return ""
@@ -204,8 +221,18 @@ def _is_followed(request: httpx2.Request, then: httpx2.Request) -> bool:
 
 def _is_answer(request: httpx2.Request, response: httpx2.Response) -> bool:
     """Return whether more than a status is wanted, and comes."""
+    return response.status_code != 202 and _is_question(request)
+
+
+def _is_question(request: httpx2.Request) -> bool:
+    """Return whether a message wants an answer: neither a notification nor itself the answer to what the server asked."""
     message = json.loads(request.content)
-    return response.status_code != 202 and "method" in message and "id" in message
+    return "method" in message and "id" in message
+
+
+def _is_json(response: httpx2.Response) -> bool:
+    """Return whether the SDK reads it as one message: that of any kind of JSON whose name begins so, such as `application/json-rpc`."""
+    return _kind(response).startswith(_JSON)
 
 
 def _kind(response: httpx2.Response) -> str:

@@ -20,7 +20,9 @@ class CountedLines(codecs.BufferedIncrementalDecoder):
     """
     Decodes lines. Of one that is too long, and of what follows it, nothing more is given on: the bound then says so.
 
-    Text is given on with the end of its line, as the SDK looks through all that it keeps of a line with each piece of it.
+    Text is given on with the end of its line, as the SDK looks through all that it keeps of a line with each piece of it. What is no
+    UTF-8 is U+FFFD: an error here would end the SDK's reading, with a traceback at the end of the run, for a byte in what a program
+    wrote beside its messages, or within a text.
     """
 
     def __init__(self, errors: str = "strict") -> None:
@@ -29,7 +31,7 @@ class CountedLines(codecs.BufferedIncrementalDecoder):
         self._pieces: list[str] = []
 
     def _buffer_decode(self, input: Any, errors: str, final: bool) -> tuple[str, int]:
-        return codecs.utf_8_decode(input, errors, final)
+        return codecs.utf_8_decode(input, "replace", final)
 
     def decode(self, input: Any, final: bool = False) -> str:  # Any: the standard library's kind of bytes
         """Return the text of the next bytes."""
