@@ -217,6 +217,9 @@ class DirectConnection(asyncio.Protocol):
         answer = self._answer
         assert answer is not None
         status = self._parser.get_status_code()
+        if status == 101:
+            self._why = "it changes the protocol, which nobody asked for, by a 101"
+            raise ValueError(self._why)
         if status < 200:
             answer.raw_headers = []
             return

@@ -137,7 +137,7 @@ WHOLE = {
     "a length, and the end": OK + b"connection: close\r\ncontent-length: 2\r\n\r\nok" + CLOSE,
     "spaces after what fields say": OK + b"X: 1 \t \r\nContent-Length: 2 \r\n\r\nok",
     "a space after the coding": OK + b"Transfer-Encoding: chunked \r\n\r\n" + chunked(b"ok"),
-    "a coding of another name, until the end": OK + b"Transfer-Encoding: rechunked\r\n\r\nall" + CLOSE,
+    "no coding, until the end": OK + b"Transfer-Encoding: identity\r\n\r\nall" + CLOSE,
     "letters of another alphabet": OK + "x: ü\r\n".encode() + b"content-length: 0\r\n\r\n",
 }
 BROKEN = {
@@ -189,7 +189,7 @@ def run(play: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
-OTHERWISE = "which names chunks, but not as the last of its list"
+OTHERWISE = "which names chunks, but not once as the last of its list"
 
 
 @pytest.mark.parametrize(
@@ -206,6 +206,8 @@ OTHERWISE = "which names chunks, but not as the last of its list"
         "gzip; chunked",
         "chunked, gzip",
         "chunked\r\nTransfer-Encoding: gzip",
+        "chunked, chunked",
+        "chunked\r\nTransfer-Encoding: chunked",
     ],
 )
 @pytest.mark.parametrize("end", [b"0\r\n\r\n", CLOSE], ids=["whole", "cut short"])
@@ -220,13 +222,35 @@ def test_chunks_of_which_the_parser_would_make_text_are_refused_at_once(coding: 
 
 
 @pytest.mark.parametrize(
-    "coding", ["gzip,\tchunked", "gzip, , Chunked", "gzip\r\nTransfer-Encoding: chunked "]
+    "coding",
+    ["identity,\tchunked", "identity, , Chunked", "identity\r\nTransfer-Encoding: chunked ", ",chunked"],
 )
 def test_chunks_that_are_the_last_of_a_list_are_read_however_that_is_spelled(coding: str) -> None:
     async def play() -> None:
         head = OK + f"Transfer-Encoding: {coding}\r\n\r\n".encode()
         async with origin(head + chunked(b"o", b"k")) as one, pool(one.port) as direct:
             assert await (await direct.ask("POST", ASKED % b"POST")).read() == b"ok"
+
+    run(play)
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        "gzip",
+        "rechunked",
+        "gzip, chunked",
+        "gzip\r\nTransfer-Encoding: chunked",
+        "x-gzip;q=1",
+        "identity, br",
+    ],
+)
+def test_what_is_packed_between_two_neighbours_is_not_handed_on_as_plain(coding: str) -> None:
+    async def play() -> None:
+        head = OK + f"Transfer-Encoding: {coding}\r\n\r\n".encode()
+        async with origin(head + chunked(b"ok") + CLOSE) as one, pool(one.port) as direct:
+            with pytest.raises(aiohttp.ClientPayloadError, match="of which only chunks can be read"):
+                await (await direct.ask("POST", ASKED % b"POST")).read()
 
     run(play)
 
@@ -250,6 +274,19 @@ def test_a_head_that_is_refused_is_told_with_the_reason_and_the_next_one_with_it
                 await direct.ask("POST", ASKED % b"POST")
             with pytest.raises(aiohttp.ClientPayloadError, match="Expected HTTP/"):
                 await direct.ask("POST", ASKED % b"POST")
+
+    run(play)
+
+
+def test_an_answer_that_changes_the_protocol_is_told_as_that() -> None:
+    async def play() -> None:
+        changed = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+        for more in (b"", b"\0\0\x12\4", OK + b"content-length: 0\r\n\r\n"):
+            async with origin(changed + more) as one, pool(one.port) as direct:
+                with pytest.raises(
+                    aiohttp.ClientPayloadError, match="HTTP: it changes the protocol, which nobody"
+                ):
+                    await direct.ask("POST", ASKED % b"POST")
 
     run(play)
 
