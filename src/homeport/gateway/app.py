@@ -30,8 +30,9 @@ from homeport.gateway.usage import TokenUsage
 from homeport.gateway.verdict import Refused
 from homeport.relay.headers import as_text, onward
 from homeport.relay.messages import Receive, Scope, Send
+from homeport.relay.onward import Onward
 from homeport.relay.presence import ClientGone, hung_up, unless_gone
-from homeport.relay.upstream import UNANSWERED, Onward, UnsendableError, Upstream
+from homeport.relay.upstream import UNANSWERED, UnsendableError, Upstream
 
 OWN_PULSE = "/gateway/pulse"
 """Where the gateway tells whether the engine works, and nothing of what the engine says there of requests."""

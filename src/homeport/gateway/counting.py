@@ -20,8 +20,9 @@ from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.json_types import Json
 from homeport.relay.headers import as_text, onward
 from homeport.relay.messages import Headers, Receive, Scope, Send
+from homeport.relay.onward import NO_TRACE, Onward
 from homeport.relay.presence import WHOLE, ClientGone, hung_up, unless_gone
-from homeport.relay.upstream import UNANSWERED, Answer, Onward, UnsendableError, Upstream
+from homeport.relay.upstream import UNANSWERED, Answer, UnsendableError, Upstream
 
 _LONGEST = 4 * 2**20
 """Bytes of a whole answer that are kept to read its tokens; of a longer one they are not known."""
@@ -50,6 +51,10 @@ class CountingApp:
             return
         if scope["path"] == OWN_CALLER and scope["method"] == "GET" and self._metrics.tells_callers:
             await send_json(send, 200, {"caller": caller_of(scope["headers"])})
+            return
+        if scope["method"] == "TRACE":
+            refusal = {"message": NO_TRACE, "type": "invalid_request_error", "code": None}
+            await send_json(send, 405, {"error": refusal})
             return
         api = APIS.get(scope["path"]) if scope["method"] == "POST" else None
         asked = is_asked(scope["method"], scope["path"])

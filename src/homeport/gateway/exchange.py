@@ -27,7 +27,8 @@ from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.gateway.verdict import Reason, Refused, Side
 from homeport.json_types import Json
 from homeport.relay.messages import Send
-from homeport.relay.upstream import UNANSWERED, Answer, Onward, Upstream
+from homeport.relay.onward import Onward
+from homeport.relay.upstream import UNANSWERED, Answer, Upstream
 
 _FIRST_S = 0.25
 """The first text of a stream is screened after this time at the latest: a reader waits for it."""

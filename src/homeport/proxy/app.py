@@ -17,8 +17,9 @@ from homeport.proxy.body import Body
 from homeport.proxy.waking import Waking
 from homeport.relay.headers import onward
 from homeport.relay.messages import Headers, Message, Receive, Scope, Send
+from homeport.relay.onward import NO_TRACE, Onward
 from homeport.relay.presence import PRESENCE, WHOLE, ClientGone, unless_gone
-from homeport.relay.upstream import UNANSWERED, Answer, Onward, Upstream
+from homeport.relay.upstream import UNANSWERED, Answer, Upstream
 from homeport.secret import Secret
 
 _OURS = frozenset({b"host", b"expect", b"x-serverless-authorization", *door.SECRET_HEADERS})
@@ -79,6 +80,8 @@ class ProxyApp:
         keyless = self._keyless(scope) if not (looks and scope["path"] == answers.HEALTH) else None
         if keyless is not None:
             return keyless
+        if scope["method"] == "TRACE":
+            return answers.error(405, NO_TRACE)
         if _length(scope["headers"]) > limits().request_bytes:
             return answers.error(413, too_large())
         if looks:

@@ -47,8 +47,8 @@ class Body:
         return True
 
     def to_send(self) -> AsyncIterable[bytes] | bytes:
-        """Return it as bytes, where it came in one piece, which costs less to send than what is still on its way."""
-        return self._pieces[0] if self._whole and len(self._pieces) == 1 else self
+        """Return it as bytes, where it came in one piece or there is none, which costs less to send than what is still on its way."""
+        return b"".join(self._pieces) if self._whole and len(self._pieces) < 2 else self
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         sent = 0

@@ -1,8 +1,8 @@
 """
-Whole requests straight to one origin, over connections that are kept, on the parser of llhttp.
+Requests straight to one origin, over connections that are kept, on the parser of llhttp.
 
-It does what a proxy needs and no more: no redirect is followed, no cookie kept, nothing decoded. What a request asks for beyond
-that (a body that is still on its way, a proxy between) goes by aiohttp, see `upstream.py`, whose answers have the same face.
+It does what a proxy needs and no more: no redirect is followed, no cookie kept, nothing decoded. Where the environment names a
+proxy between, requests go by aiohttp, see `upstream.py`, whose answers have the same face.
 `bench/connection.py` is another such client: it stamps each piece and never holds one back, where here who reads sets the pace.
 """
 
@@ -12,103 +12,19 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator
-from functools import cached_property
+from collections.abc import AsyncIterable
 
 import aiohttp
 import httptools
-from multidict import CIMultiDict
 
-from homeport.relay.headers import as_text
+from homeport.relay.direct_answer import DirectAnswer
 from homeport.relay.limits import FIELD_BYTES, FIELDS, HEAD_BYTES
+from homeport.relay.messages import Headers
 from homeport.relay.transfer_coding import tells_its_end
 
-_MOST_AHEAD = 128 * 1024
-"""Bytes of a body that are read before somebody wants them."""
-_IDEMPOTENT = frozenset({"GET", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""Methods of RFC 9110 9.2.2 that may be asked twice; a HEAD does not come here."""
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""Methods of RFC 9110 9.2.2 that may be asked twice, without TRACE, which nobody sends on."""
 _ATTEMPT = re.compile(r"\[Errno (\d+)\] Connect call failed")
-
-
-class DirectAnswer:
-    """An answer, whose body may be on its way: what is used here of aiohttp's `ClientResponse`, and of its `content`."""
-
-    def __init__(self, connection: DirectConnection) -> None:
-        self._connection: DirectConnection | None = connection
-        self.status = 0
-        self.raw_headers: list[tuple[bytes, bytes]] = []
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._ended = False
-        self._error: aiohttp.ClientError | None = None
-        self._more: asyncio.Future[None] | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Tell whether it is none of refusal or failure."""
-        return self.status < 400
-
-    @cached_property
-    def headers(self) -> CIMultiDict[str]:
-        """Return the headers by any spelling of their names."""
-        return CIMultiDict((name.decode("latin-1"), as_text(value)) for name, value in self.raw_headers)
-
-    @property
-    def content(self) -> DirectAnswer:
-        """Return the body, to be read piece by piece."""
-        return self
-
-    def at_eof(self) -> bool:
-        """Tell whether all of the body was read."""
-        return self._ended and not self._pieces
-
-    async def readany(self) -> bytes:
-        """Return what is there, once something is; b'' at the end. Raises `aiohttp.ClientError` where the rest does not come."""
-        while not self._pieces:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                return b""
-            self._more = asyncio.get_running_loop().create_future()
-            try:
-                await self._more
-            finally:
-                self._more = None
-        pieces = self._pieces
-        self._pieces, self._size = [], 0
-        if self._connection is not None:
-            self._connection.resume()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes."""
-        while piece := await self.readany():
-            yield piece
-
-    async def read(self) -> bytes:
-        """Return all of the body."""
-        return b"".join([piece async for piece in self.iter_any()])
-
-    def close(self) -> None:
-        """Read no more of it: where it has not ended its connection is closed."""
-        if self._connection is not None:
-            self._connection.abort()
-
-    def feed(self, piece: bytes) -> bool:
-        """Take a piece of the body; return whether there is room for more."""
-        self._pieces.append(piece)
-        self._size += len(piece)
-        self._wake()
-        return self._size <= _MOST_AHEAD
-
-    def end(self, error: aiohttp.ClientError | None = None) -> None:
-        """Take it that no more comes, for this reason where that is none of its end."""
-        self._connection, self._ended, self._error = None, error is None, error
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._more is not None and not self._more.done():
-            self._more.set_result(None)
 
 
 class DirectConnection(asyncio.Protocol):
@@ -121,6 +37,13 @@ class DirectConnection(asyncio.Protocol):
         self._head: asyncio.Future[DirectAnswer] | None = None
         self._answer: DirectAnswer | None = None
         self._in_head, self._since_body, self._framed, self._paused = True, 0, False, False
+        self._head_alone = self._keeps = False
+        """The answer is one to a HEAD: it has no body, whatever its head says of one. What its head says of the connection."""
+        self._sending: asyncio.Task[None] | None = None
+        """Writes the body of the request, where that is still on its way."""
+        self._room = asyncio.Event()
+        """The transport takes more."""
+        self._room.set()
         self._why = ""
         """Why what came is refused here; the parser would only name the callback that did it."""
         self._timer: asyncio.TimerHandle | None = None
@@ -133,17 +56,21 @@ class DirectConnection(asyncio.Protocol):
         """Tell whether it can take a request."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, message: bytes) -> DirectAnswer:
-        """Return the answer once its head is there. Raises `aiohttp.ClientError`."""
+    async def ask(
+        self, message: bytes, more: AsyncIterable[bytes] | None = None, *, head_alone: bool = False
+    ) -> DirectAnswer:
+        """Return the answer once its head is there, be it before all of `more` has gone. Raises `aiohttp.ClientError`."""
         assert self._transport is not None
         head: asyncio.Future[DirectAnswer] = self._loop.create_future()
         answer = DirectAnswer(self)
         self._answer, self._head = answer, head
         self._in_head, self._since_body, self._framed, self.answered = True, 0, False, False
-        self.heard = self._loop.time()
+        self.heard, self._head_alone = self._loop.time(), head_alone
         if self._timer is None:
             self._timer = self._loop.call_later(self._pool.patience_s, self._look)
         self._transport.write(message)
+        if more is not None:
+            self._sending = self._loop.create_task(self._send(more))
         try:
             return await head
         except BaseException:
@@ -175,7 +102,10 @@ class DirectConnection(asyncio.Protocol):
         self.heard, self.answered = self._loop.time(), True
         self._since_body += len(data)
         try:
-            self._parser.feed_data(data)
+            if self._head_alone:
+                self._feed_head(data)
+            else:
+                self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(aiohttp.ClientPayloadError(f"what came is no answer of HTTP: {self._why or error}"))
             return
@@ -189,12 +119,22 @@ class DirectConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._sending is not None:
+            self._sending.cancel()
         if self._answer is not None and not self._in_head and not self._framed and error is None:
             answer, self._answer = self._answer, None
             answer.end()
             return
         why = f"the connection broke: {error}" if error else "the connection was closed"
         self._fail(aiohttp.ServerDisconnectedError(f"{why} before the end of the answer"))
+
+    def pause_writing(self) -> None:
+        """Let the body of the request wait."""
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        """Let it go on."""
+        self._room.set()
 
     def on_message_begin(self) -> None:
         """Refuse an answer that nobody asked for: it would be taken for that to the next request."""
@@ -224,6 +164,9 @@ class DirectConnection(asyncio.Protocol):
             answer.raw_headers = []
             return
         self._in_head, answer.status = False, status
+        self._keeps = self._parser.should_keep_alive() or (
+            self._head_alone and self._stays(answer.raw_headers)
+        )
         try:
             self._framed = tells_its_end(answer.raw_headers)
         except ValueError as error:
@@ -243,18 +186,52 @@ class DirectConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Let the connection be used again, if it may be."""
-        if self._in_head:
-            return
+        if not self._in_head and not self._head_alone:
+            self._finish(keeps=self._keeps)
+
+    def _feed_head(self, data: bytes) -> None:
+        """Parse the answer to a HEAD: line by line, since the parser would wait for the body that the head tells of."""
+        fed = 0
+        while fed < len(data) and self._in_head:
+            end = data.find(b"\n", fed) + 1 or len(data)
+            self._parser.feed_data(data[fed:end])
+            fed = end
+        if not self._in_head:
+            self._parser = httptools.HttpResponseParser(self)
+            self._finish(keeps=self._keeps and fed == len(data))
+
+    def _finish(self, *, keeps: bool) -> None:
         answer, self._answer = self._answer, None
-        keeps = self._parser.should_keep_alive()
         self.resume()
         if answer is not None:
             answer.end()
         self._in_head = True
-        if keeps:
+        if (
+            self._sending is not None
+        ):  # Answered before all was read: what is left of it would be the next request.
+            self.abort()
+        elif keeps:
             self._pool.keep(self)
         elif self._transport is not None:
             self._transport.close()
+
+    def _stays(self, headers: Headers) -> bool:
+        """Return True where the connection stays, to the parser's mind unless there is a body that ends with it."""
+        said = [value.lower() for name, value in headers if name.lower() == b"connection"]
+        return self._parser.get_http_version() == "1.1" and not any(b"close" in value for value in said)
+
+    async def _send(self, more: AsyncIterable[bytes]) -> None:
+        try:
+            async for piece in more:
+                await self._room.wait()
+                if self._transport is None:
+                    return
+                self._transport.write(piece)
+                self.heard = self._loop.time()
+        except Exception as error:  # noqa: BLE001 - whatever those raise whose body it is
+            self._fail(aiohttp.ClientConnectionError(f"the body of the request broke off: {error}"))
+        finally:
+            self._sending = None
 
     def _look(self) -> None:
         """Give an answer up of which nothing has come for too long; somebody who does not read waits for nothing."""
@@ -303,23 +280,26 @@ class DirectPool:
         """Return how many are open."""
         return len(self._open)
 
-    async def ask(self, method: str, message: bytes) -> DirectAnswer:
+    async def ask(
+        self, method: str, message: bytes, more: AsyncIterable[bytes] | None = None
+    ) -> DirectAnswer:
         """
-        Return the answer to a request, written out as it goes.
+        Return the answer to a request, written out as it goes; what is still on its way of it is `more`.
 
-        One that may be asked twice is, where a connection that was kept had been closed by then. Raises
-        `aiohttp.ClientError`.
+        One that is there as a whole and may be asked twice is, where a connection that was kept had been closed by then.
+        Raises `aiohttp.ClientError`.
         """
+        head_alone = method == "HEAD"
         while self._idle:
             kept = self._idle.pop()
             if not kept.usable():
                 continue
             try:
-                return await kept.ask(message)
+                return await kept.ask(message, more, head_alone=head_alone)
             except aiohttp.ServerDisconnectedError:
-                if kept.answered or method not in _IDEMPOTENT:
+                if kept.answered or more is not None or method not in _IDEMPOTENT:
                     raise
-        return await (await self._connected()).ask(message)
+        return await (await self._connected()).ask(message, more, head_alone=head_alone)
 
     def keep(self, connection: DirectConnection) -> None:
         """Take back a connection whose answer has ended."""

@@ -1,14 +1,13 @@
 """
 Sends requests on to an endpoint, as they came.
 
-Those that are there as a whole, which are most, go straight to it (`direct.py`); what else there is goes by aiohttp.
+They go straight to it (`direct.py`); by aiohttp where the environment names a proxy between, of which that knows more.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from io import BytesIO
 from urllib.request import getproxies, proxy_bypass
 
@@ -20,33 +19,19 @@ from homeport.addresses import is_loopback
 from homeport.catalog.cloudrun import limits
 from homeport.endpoint import Endpoint
 from homeport.endpoint.auth import AnswerHead
-from homeport.relay.direct import DirectAnswer, DirectPool
+from homeport.relay.direct import DirectPool
+from homeport.relay.direct_answer import DirectAnswer
 from homeport.relay.limits import CONNECT_S, FIELD_BYTES, FIELDS
+from homeport.relay.onward import AT_ONCE, Onward
 
 _KEPT_S = 60.0
 """A connection that nobody uses is kept for so long."""
-_AT_ONCE = 64 * 1024
-"""Bytes of a body that are written in one go; more would keep other requests waiting."""
 _UNASKED = ("accept", "accept-encoding", "content-type", "user-agent")
 """Headers that aiohttp would add of its own accord."""
 
 Answer = aiohttp.ClientResponse | DirectAnswer
 UNANSWERED = (aiohttp.ClientError, TimeoutError)
 """What is raised where there is no answer, or no end of one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Onward:
-    """A request as it goes on. What follows the origin in its address is not put together again."""
-
-    method: str
-    target: str
-    """Text as `as_text` makes it, as the headers' values are."""
-    headers: Sequence[tuple[str, str]]
-    body: AsyncIterable[bytes] | bytes | None
-    """Iterated over from its beginning for each attempt."""
-    chunked: bool
-    """Its length is not among the headers."""
 
 
 class UnsendableError(ValueError):
@@ -65,26 +50,16 @@ class Upstream:
         self._key = endpoint.api_key if endpoint.identity is None else None
         self._auth = endpoint.auth()
         tls = httpx2.create_ssl_context() if reached.scheme == "https" else None
-        self._direct = None if _is_behind_proxy(reached) else _pool(reached, tls)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S, ssl=tls or False),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=CONNECT_S, sock_read=limits().request_timeout_s
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=_UNASKED,
-            trust_env=not is_loopback(_host(reached)),
-            max_line_size=FIELD_BYTES,
-            max_field_size=FIELD_BYTES,
-            max_headers=FIELDS,
+        self._to: DirectPool | aiohttp.ClientSession = (
+            _session(tls) if _is_behind_proxy(reached) else _pool(reached, tls)
         )
 
     async def aclose(self) -> None:
         """Let the connections go."""
-        if self._direct is not None:
-            self._direct.close()
-        await self._session.close()
+        if isinstance(self._to, DirectPool):
+            self._to.close()
+        else:
+            await self._to.close()
 
     async def send(self, request: Onward) -> Answer:
         """
@@ -92,7 +67,7 @@ class Upstream:
 
         Signs the request, renews a token that is not taken, waits for a service that starts from zero, as
         `homeport.endpoint.auth` does for others. Raises one of `UNANSWERED`, or what the identity raises; `UnsendableError` for bytes
-        that are no UTF-8 in the head of a request that does not go straight.
+        that are no UTF-8 in the head of a request that goes by a proxy.
         """
         attempts = self._auth.attempts()
         token = await anext(attempts, None)
@@ -113,18 +88,37 @@ class Upstream:
     async def _sent(self, request: Onward, bearer: str) -> Answer:
         signature = [("Authorization", f"Bearer {bearer}")] if bearer else []
         headers = [("Host", self._host), *request.headers, *signature]
-        if self._direct is not None and _is_whole(request):
-            message = _written(request.method, self._path + request.target, headers, request.body)
-            return await self._direct.ask(request.method, message)
+        if isinstance(self._to, DirectPool):
+            head, content = request.head(self._path, headers), request.content()
+            if content is None:
+                return await self._to.ask(request.method, head, request.pieces())
+            return await self._to.ask(request.method, head + content)
         _ensure_utf8([request.target, *(value for _, value in headers)])
-        return await self._session.request(
+        body = request.body
+        return await self._to.request(
             request.method,
             URL(self._origin + self._path + request.target, encoded=True),  # As it is.
             headers=headers,
-            data=_in_pieces(request.body),
+            data=BytesIO(body) if isinstance(body, bytes) and len(body) > AT_ONCE else body,  # In pieces.
             chunked=True if request.chunked else None,
             allow_redirects=False,
         )
+
+
+def _session(tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S, ssl=tls or False),
+        timeout=aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_S, sock_read=limits().request_timeout_s
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=_UNASKED,
+        trust_env=True,
+        max_line_size=FIELD_BYTES,
+        max_field_size=FIELD_BYTES,
+        max_headers=FIELDS,
+    )
 
 
 def _pool(reached: httpx2.URL, tls: ssl.SSLContext | None) -> DirectPool:
@@ -149,42 +143,11 @@ def _host(url: httpx2.URL) -> str:
     return url.raw_host.decode("ascii")
 
 
-def _is_whole(request: Onward) -> bool:
-    """Return True for a request that is written in one go; to a HEAD there is an answer that has no end of its own."""
-    body = request.body
-    if body is None:
-        return request.method in {"GET", "OPTIONS"}
-    return (
-        isinstance(body, bytes) and len(body) <= _AT_ONCE and not request.chunked and request.method != "HEAD"
-    )
-
-
-def _written(method: str, target: str, headers: Sequence[tuple[str, str]], body: object) -> bytes:
-    """Return a request as it goes. Raises `aiohttp.ClientError` where its head tells another end of a line, or of it."""
-    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
-    content = body if isinstance(body, bytes) else b""
-    told = [value for name, value in headers if name.lower() == "content-length"]
-    if any((value.strip().lstrip("0") or "0") != str(len(content)) for value in told):
-        # The rest would be waited for, and taken from whatever is sent next.
-        raise aiohttp.ClientError(f"the body of the request has {len(content)} bytes, and not as told")
-    if content and not told:
-        lines.append(f"Content-Length: {len(content)}")
-    head = "\r\n".join(lines)
-    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1 or "\0" in head:
-        raise aiohttp.ClientError("a header has a line's end in it")
-    return head.encode(errors="surrogateescape") + b"\r\n\r\n" + content
-
-
 def _ensure_utf8(texts: Sequence[str]) -> None:
     """Raise `UnsendableError` for what aiohttp would leave out of a head without a word."""
     try:
         "".join(texts).encode()
     except UnicodeEncodeError as error:
         raise UnsendableError(
-            "the address or a header of the request is no UTF-8, which goes on only with a whole body of known length, of at most 64 KiB"
+            "the address or a header of the request is no UTF-8, which does not go on by the proxy that the environment names"
         ) from error
-
-
-def _in_pieces(body: AsyncIterable[bytes] | bytes | None) -> AsyncIterable[bytes] | bytes | BytesIO | None:
-    """Return a body as aiohttp writes it piece by piece where it is large, with its length all the same."""
-    return BytesIO(body) if isinstance(body, bytes) and len(body) > _AT_ONCE else body

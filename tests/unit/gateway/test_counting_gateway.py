@@ -21,9 +21,10 @@ from homeport.gateway.metric_names import NAMES
 from homeport.gateway.metrics import GatewayMetrics, MetricsApp, without_metrics
 from homeport.proxy import listen
 from homeport.relay.messages import Message
+from homeport.relay.onward import Onward
 from homeport.relay.presence import WHOLE
 from homeport.relay.served import served
-from homeport.relay.upstream import Answer, Onward, Upstream
+from homeport.relay.upstream import Answer, Upstream
 from nobody import nobody_at
 from parrot_engine import Parrot
 

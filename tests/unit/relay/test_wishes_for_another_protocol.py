@@ -16,8 +16,9 @@ from homeport.gateway.metrics import GatewayMetrics
 from homeport.proxy import listen
 from homeport.relay.headers import onward
 from homeport.relay.messages import Receive, Scope, Send
+from homeport.relay.onward import Onward
 from homeport.relay.served import served
-from homeport.relay.upstream import Onward, Upstream
+from homeport.relay.upstream import Upstream
 from parrot_engine import Parrot
 from private_service import Service, scene
 
