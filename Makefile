@@ -141,6 +141,7 @@ bench: $(STAMP) ## Print the ratios of benchmarks/ (on a busy machine: `sudo chr
 	$(BIN)/python benchmarks/apply.py
 	$(BIN)/python benchmarks/rehearsal.py
 	$(BIN)/python benchmarks/proxy.py
+	$(BIN)/python benchmarks/proxy.py --tls
 	$(BIN)/python benchmarks/capacity.py
 	$(BIN)/python benchmarks/gateway.py
 

