@@ -143,6 +143,21 @@ def test_a_body_is_read_as_it_was_sent_whenever_it_comes(
     run(play)
 
 
+def test_a_body_on_its_way_of_which_nothing_tells_the_length_ends_and_the_next_request_is_its_own() -> None:
+    async def play() -> None:
+        async with staged(EMPTY, EMPTY) as (origin, upstream):
+            body = in_pieces(b"GET / HTTP/1.1\r\n", b"x: 1\r\n\r\n")
+            request = Onward(method="POST", target="/v1/any", headers=[], body=body, chunked=False)
+            (await upstream.send(request)).close()
+            (await upstream.send(onward("GET", None))).close()
+            assert [(read, came) for read, _, came in origin.read] == [
+                ("POST", b"GET / HTTP/1.1\r\nx: 1\r\n\r\n"),
+                ("GET", b""),
+            ]
+
+    run(play)
+
+
 def test_a_header_of_any_bytes_arrives_as_it_was_sent_whenever_the_body_comes() -> None:
     async def play() -> None:
         name = ("x-name", b"J\xfcrgen".decode(errors="surrogateescape"))
