@@ -23,6 +23,11 @@ def test_who_comes_in_is_named_as_policies_name_them() -> None:
     )
     for kind in ("global", "regional"):
         assert parsed({}, edge={"kind": kind, "domain": "llm.example.com"}).access.iap == tuple(WHO)
+    internal = {"kind": "internal", "domain": "llm.example.com"}
+    own = parsed({}, edge=internal, cloudrun={"network": "n", "subnetwork": "s"})
+    regions = {"domain": "llm.example.com", "regions": ["us-central1"]}
+    several = parsed({}, edge=regions, cloudrun={"region": "europe-west4"})
+    assert own.access.iap == several.access.iap == tuple(WHO)
     with pytest.raises(SpecError, match="iap"):
         parsed({"iap": ["team@example.com"]})
 
@@ -35,22 +40,6 @@ def test_who_comes_in_is_named_as_policies_name_them() -> None:
         ({"audience": "https://a.example.com"}, {}, "whatever its audience"),
         ({"isolated": True}, {}, "not built together with access.isolated"),
         ({}, {"edge": {"kind": "api-gateway", "clients": ["a"]}}, "not built together with an API gateway"),
-        (
-            {},
-            {
-                "edge": {"kind": "internal", "domain": "llm.example.com"},
-                "cloudrun": {"network": "n", "subnetwork": "s"},
-            },
-            "not built together with an internal load balancer",
-        ),
-        (
-            {},
-            {
-                "edge": {"domain": "llm.example.com", "regions": ["us-central1"]},
-                "cloudrun": {"region": "europe-west4"},
-            },
-            "not built together with edge.regions",
-        ),
         (
             {},
             {"edge": {"domain": "llm.example.com", "backends": {"/small": "small"}}},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -13,10 +13,11 @@ from homeport.reconcile import Outputs, Resource
 from homeport.resources.base import FixedResource
 from homeport.resources.google.rest import LABEL
 from homeport.targets.cloudrun.iap import EndpointIap, entrants_left, unwanted_entrants
-from homeport.targets.cloudrun.iap_switch import at_the_end
+from homeport.targets.cloudrun.iap_switch import IapSwitch, at_the_end
+from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.label_removal import labelled, remove_label
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.service_labels import IAP_LABEL
+from homeport.targets.cloudrun.service_labels import IAP_LABEL, read_labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +98,17 @@ async def unwanted_iap(
     label = FormerIap(google=google, names=names)
     going = [replace(grant, needs=(label.id,)) for grant in entrants]
     return [*(map(at_the_end, going) if last else going), label]
+
+
+async def unwanted_ways_in(
+    google: Google,
+    names: Names,
+    callers: Collection[str],
+    iap: EndpointIap | None,
+    switch: IapSwitch | None,
+) -> list[Resource]:
+    """Return who may call a further region's service, or come in to it, and is not named any more; its own labels say whether it had the proxy."""
+    invokers = await unexpected_invokers(google, names, callers)
+    labels = await read_labels(google, names) or {}
+    entrants = await unwanted_iap(google, names, iap, labels, last=switch is not None)
+    return [*(switch.last(invokers) if switch else invokers), *entrants]

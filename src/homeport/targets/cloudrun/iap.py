@@ -91,9 +91,15 @@ class EndpointIap:
             ok("iap/proof", f"a revision is proven as {claims(token).get('iss')}, which signs for itself")
         ]
 
-    async def looked_at(self, found: Findings) -> list[PreflightFinding]:
-        """Return what can be known before anything is made, of all but a proof, and beside what was `found` already."""
-        return [*await organisation_findings(self.google, found, self.on), *await self.conditions()]
+    async def looked_at(self, found: Findings, further: Iterable[EndpointIap] = ()) -> list[PreflightFinding]:
+        """Return what can be known before anything is made, of all but a proof, beside what was `found` already, and in `further` regions, too."""
+        conditions = await self.conditions()
+        for there in further:
+            conditions += [
+                replace(one, subject=f"{one.subject} in {there.names.region}")
+                for one in await there.conditions()
+            ]
+        return [*await organisation_findings(self.google, found, self.on), *conditions]
 
     async def conditions(self) -> list[PreflightFinding]:
         """Return who comes in under a condition that somebody added to the proxy's policy, which stays as it is."""
@@ -147,6 +153,13 @@ async def entrants_left(google: Google, names: Names) -> list[Grant]:
     return _entering(google, names.name, on, live, (), ())
 
 
+async def entrants_of_service(
+    google: Google, service: str, known_as: str, needs: tuple[str, ...]
+) -> list[Grant]:
+    """Return the grants of all who may come in to a service of that full name, which go before what they need."""
+    return await _entrants(google, known_as, await resource_of(google, service), (), needs)
+
+
 async def found_entrants(google: Google, name: str, inventory: Inventory) -> tuple[list[Grant], list[Unread]]:
     """
     Return who may come in to the endpoint's services, for them to be taken out before the service goes, and what could not be read.
@@ -160,8 +173,7 @@ async def found_entrants(google: Google, name: str, inventory: Inventory) -> tup
             continue
         path = f"projects/{google.project}/locations/{thing.region}/services/{thing.name}"
         try:
-            on = await resource_of(google, path)
-            found += await _entrants(google, thing.name, on, (), (f"service/{thing.name}",))
+            found += await entrants_of_service(google, path, thing.name, (f"service/{thing.name}",))
         except HomeportError as error:
             what = f"who comes in to {thing.name} through Identity-Aware Proxy"
             unread.append(Unread(kind="grant", region=thing.region, what=what, error=error))
@@ -210,6 +222,7 @@ __all__ = [
     "EndpointIap",
     "endpoint_iap",
     "entrants_left",
+    "entrants_of_service",
     "found_entrants",
     "resource_of",
     "unwanted_entrants",

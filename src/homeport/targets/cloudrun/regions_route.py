@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeport.google import Google
-from homeport.google.credentials import GoogleIdentity
+from homeport.google.credentials import GoogleIdentity, SignedIdentity
 from homeport.targets.cloudrun.checks import ROUTE
 from homeport.targets.cloudrun.verification import outside
 from homeport.verify.check import Check
@@ -22,6 +22,8 @@ class ClientsRoute:
 
     google: Google
     address: str
+    behind_iap: bool = False
+    """Whether Identity-Aware Proxy stands before the service of each region."""
     via: str = ""
 
 
@@ -33,7 +35,9 @@ async def look_at_route(route: ClientsRoute) -> Result:
 
 async def answers_clients(route: ClientsRoute) -> Finding:
     """Check that the address lists models to a request without a header of the proof's."""
-    token = await GoogleIdentity(route.google.credentials, route.address).token()
+    credentials = route.google.credentials
+    of = SignedIdentity if route.behind_iap else GoogleIdentity
+    token = await of(credentials, route.address).token()
     async with outside(route.via) as sender:
         status, models = await sender.models(route.address, "/v1/models", token=token)
     if status != _ANSWERS or not models:

@@ -84,7 +84,12 @@ class SeveralRegions(CloudRunLifecycle):
     async def _with_route(self, report: Report, on_result: OnResult | None) -> Report:
         assert self.spec.edge is not None
         route = await look_at_route(
-            ClientsRoute(google=self.google, address=self.spec.edge.address, via=self.via)
+            ClientsRoute(
+                google=self.google,
+                address=self.spec.edge.address,
+                behind_iap=bool(self.spec.access.iap),
+                via=self.via,
+            )
         )
         if on_result is not None:
             on_result(route)

@@ -32,7 +32,7 @@ from homeport.targets.cloudrun.edge_backends import FrontEndpoint
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.encryption_fact import EncryptionFact
-from homeport.targets.cloudrun.former_iap import unwanted_iap
+from homeport.targets.cloudrun.former_iap import unwanted_iap, unwanted_ways_in
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
@@ -54,7 +54,7 @@ from homeport.targets.cloudrun.preflight import (
     RegistryImage,
     preflight,
 )
-from homeport.targets.cloudrun.region_found import before_services, unwanted_regions
+from homeport.targets.cloudrun.region_found import before_services, entrants_of, unwanted_regions
 from homeport.targets.cloudrun.regions_fact import RegionsFact
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, ROAD_LABEL, read_labels
 from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
@@ -228,7 +228,7 @@ class CloudRunTarget(CloudRunGraph):
             parts += await left_behind(self.foundations, observed=self.observing is not None)
         there = [target.names for target in self.further]
         gone = await unwanted_regions(self.foundations, [names.region for names in there], labels)
-        parts = [*before_services(parts, gone), *gone]
+        parts = [*before_services(parts, gone), *gone, *await entrants_of(self.google, self.names, gone)]
         # Where there is only no room now, a cache is still wanted, and the account that writes it stays.
         parts += await unwanted_cache(self.google, self.names, there, wanted=self.keeps is not None)
         stays = self.spec.agent is not None
@@ -244,12 +244,13 @@ class CloudRunTarget(CloudRunGraph):
         """
         Return what is to go of the further regions that are wanted, beside what is `own` to the first.
 
-        The `labels` are those of the first one's service: it has what another state of the file wanted before a further one does.
+        The `labels` are those of the first one's service: it has what another state of the file wanted before a further one does. Of
+        Identity-Aware Proxy each region's own service tells, since its label goes by itself.
         """
         gone: list[Resource] = []
         for target in self.further:
             surplus = [
-                *await unexpected_invokers(self.google, target.names, target.callers),
+                *await unwanted_ways_in(self.google, target.names, target.callers, target.iap, target.switch),
                 *target.unwanted_grants(),
                 *await unwanted_screen(target.foundations, labels),
                 *await target.warm.unwanted(),
@@ -290,7 +291,8 @@ class CloudRunTarget(CloudRunGraph):
         )
         more += await self.api_gateway.findings() if self.api_gateway else ()
         more += tuple(self.road.findings()) if self.road else ()
-        more += tuple(await self.iap.looked_at(findings)) if self.iap else ()
+        iaps = [target.iap for target in (self, *self.further) if target.iap]
+        more += tuple(await iaps[0].looked_at(findings, iaps[1:])) if iaps else ()
         return Findings((*findings.all, *more, *(self.edge.findings(front) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
