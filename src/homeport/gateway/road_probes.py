@@ -4,7 +4,8 @@ a model's other names.
 
 Each is sent to whatever the engine has, and printed where it comes through. Where the engine itself takes none of it, nothing passes
 that way; whether the road would have stopped it is not known then, and is not said. Nor is it of a picture and a sound that come
-through: there is nothing in them to stop, and they are `taken`.
+through: there is nothing in them to stop, and they are `taken`. What stands beside a picture is a text as every other: a road that
+reads a message of parts stops it, and one that passes over such a message does not.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ _OF_LONG = ("injection", "harm")
 PATIENCE_S = 300.0
 """For one answer: a long text takes a GPU a while."""
 _CHAT = "/v1/chat/completions"
+_BESIDE = "text beside a picture"
+_NOTHING_TO_STOP = "any"
+"""In the place of a filter, where no filter has anything to find."""
 _UNTOLD = ("401", "429", "no answer")
 """What says nothing of what was sent: of that it cannot be told whether the engine takes it."""
 _NOT_TAKEN = ("400", "404", "405", "413", "415", "422", "500", "501")
@@ -46,6 +50,8 @@ class GapProbe:
     sent: JsonObject
     control: JsonObject
     """The same without anything to stop, or without the picture or the sound, in which there is nothing to stop."""
+    bare: JsonObject | None = None
+    """The harmless text without the picture beside it: what the engine answers to the picture itself is told from that."""
 
 
 async def probe_gaps(
@@ -62,6 +68,7 @@ def _gaps(model: str, api: str, filters: Collection[str]) -> Iterator[GapProbe]:
     if api == _CHAT:
         yield from _media(model)
         for name in sought[:1]:
+            yield _beside_a_picture(model, name)
             yield from _other_texts(model, name)
     for name in [name for name in sought if name in _OF_LONG][:1]:
         yield GapProbe(
@@ -72,6 +79,16 @@ def _gaps(model: str, api: str, filters: Collection[str]) -> Iterator[GapProbe]:
         yield from _other_names(model, api, name)
 
 
+def _beside_a_picture(model: str, name: str) -> GapProbe:
+    picture: Json = {"type": "image_url", "image_url": {"url": png()}}
+    sent, control = (
+        {**request_of(_CHAT, model, text, streamed=False), "messages": [{"role": "user", "content": [picture, {"type": "text", "text": text}]}]}
+        for text in (PROBES[name], HARMLESS)
+    )  # fmt: skip
+    bare = request_of(_CHAT, model, HARMLESS, streamed=False)
+    return GapProbe(passes="media", place=_BESIDE, filter=name, sent=sent, control=control, bare=bare)
+
+
 def _media(model: str) -> Iterator[GapProbe]:
     control = request_of(_CHAT, model, HARMLESS, streamed=False)
     for place, part in {
@@ -80,7 +97,7 @@ def _media(model: str) -> Iterator[GapProbe]:
     }.items():
         content: list[Json] = [part, {"type": "text", "text": HARMLESS}]
         messages: list[Json] = [{"role": "user", "content": content}]
-        yield GapProbe(passes="media", place=place, filter="any", sent={**control, "messages": messages}, control=control)  # fmt: skip
+        yield GapProbe(passes="media", place=place, filter=_NOTHING_TO_STOP, sent={**control, "messages": messages}, control=control)  # fmt: skip
 
 
 def _other_texts(model: str, name: str) -> Iterator[GapProbe]:
@@ -131,13 +148,16 @@ def _other_names(model: str, api: str, name: str) -> Iterator[GapProbe]:
 async def _tried(client: httpx2.AsyncClient, api: str, gap: GapProbe) -> ProbeResult:
     begun = time.monotonic()
     outcome, reason = await _asked(client, api, gap.sent)
-    media = gap.passes == "media"
+    media = gap.filter == _NOTHING_TO_STOP
     if outcome == "passed":
         outcome = "taken" if media else "passed"
     else:
         control = await _asked(client, api, gap.control)
         read = _of_a_medium if media else _of_a_text
-        outcome, reason = read((outcome, reason), control)
+        if gap.bare is not None and control[0] != "passed":
+            outcome, reason = _of_a_medium(control, await _asked(client, api, gap.bare))
+        else:
+            outcome, reason = read((outcome, reason), control)
     return ProbeResult(
         api=api, streamed=False, place=gap.place, filter=gap.filter, outcome=outcome, reason=reason,
         seconds=round(time.monotonic() - begun, 3), passes=gap.passes,

@@ -18,7 +18,10 @@ UNSCREENED: dict[Unscreened, str] = {
         "system texts, history, reasoning, documents, response formats, and definitions, arguments and results of tools, of which no page of "
         "Google's says anything"
     ),
-    "media": "pictures and sound, of which its pages on extensions say nothing",
+    "media": (
+        "pictures and sound, and perhaps the text beside them, of which its pages on extensions say nothing: Model Armor itself reads pictures in us and eu alone, "
+        "in Preview, and templates of a region are not there"
+    ),
     "long": "texts above a filter's limit, which it skips (attacks and harm: 65,536 tokens, secrets: 130,000, addresses: the first 256)",
     "names": "requests that ask for the model by a name that the extension was not told, or by none",
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import httpx2
 import pytest
 
+from gcp_rehearsal.runtime.screened_texts import prompt_of
 from homeport.gateway.probes import PROBES, ProbeResult
 from homeport.gateway.road_probes import probe_gaps
 
@@ -21,6 +23,10 @@ def probed(passing: str, *, odd: int, usual: int = 200, is_odd: str) -> list[Pro
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(odd if is_odd in request.content.decode() else usual, json={})
 
+    return asked(passing, answer)
+
+
+def asked(passing: str, answer: Callable[[httpx2.Request], httpx2.Response]) -> list[ProbeResult]:
     async def work() -> list[ProbeResult]:
         transport = httpx2.MockTransport(answer)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -34,7 +40,8 @@ def probed(passing: str, *, odd: int, usual: int = 200, is_odd: str) -> list[Pro
 @pytest.mark.parametrize("medium", MEDIA)
 def test_a_picture_or_a_sound_that_the_engine_does_not_take_is_not_offered(medium: str, status: int) -> None:
     outcomes = [one.outcome for one in probed("media", odd=status, is_odd=medium)]
-    assert sorted(outcomes) == ["not offered", "taken"], (
+    beside = ["not offered"] if medium == "image_url" else ["passed"]
+    assert sorted(outcomes) == sorted(["not offered", "taken", *beside]), (
         "of the other nothing is known but that it came through"
     )
 
@@ -43,7 +50,8 @@ def test_a_picture_or_a_sound_that_the_engine_does_not_take_is_not_offered(mediu
 @pytest.mark.parametrize("medium", MEDIA)
 def test_what_says_nothing_of_a_picture_is_no_engine_without_pictures(medium: str, status: int) -> None:
     outcomes = [one.outcome for one in probed("media", odd=status, is_odd=medium)]
-    assert sorted(outcomes) == ["failed", "taken"]
+    beside = ["failed"] if medium == "image_url" else ["passed"]
+    assert sorted(outcomes) == sorted(["failed", "taken", *beside])
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 502, 503, 504])
@@ -56,7 +64,22 @@ def test_where_the_question_without_a_picture_gets_no_answer_either_nothing_is_t
 
 
 def test_a_picture_that_comes_through_shows_nothing_and_is_not_good() -> None:
-    assert {(one.outcome, one.good) for one in probed("media", odd=200, is_odd="m")} == {("taken", False)}
+    found = {one.place: (one.outcome, one.good) for one in probed("media", odd=200, is_odd="m")}
+    assert (found["picture"], found["sound"]) == (("taken", False), ("taken", False))
+    assert found["text beside a picture"] == ("passed", False)
+
+
+@pytest.mark.parametrize("reads_parts", [True, False])
+def test_a_text_beside_a_picture_shows_whether_the_road_reads_messages_of_parts(reads_parts: bool) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        text, _ = prompt_of(CHAT, request.content) if reads_parts else ("", "")
+        return httpx2.Response(403 if PROBES["injection"] in text else 200, json={})
+
+    found = {one.place: one for one in asked("media", answer)}
+    told = found["text beside a picture"]
+    assert (told.outcome, told.good) == (("refused", True) if reads_parts else ("passed", False))
+    assert (told.filter, told.passes) == ("injection", "media")
+    assert found["picture"].outcome == "taken"
 
 
 def test_texts_that_are_nobodys_message_are_tried_each_by_itself() -> None:
