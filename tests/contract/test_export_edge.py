@@ -70,7 +70,9 @@ class Behind:
             google=google, names=target.names, edge=edge, base=self.folder, behind=tuple(replace(one, service=SMALL) for one in named_backends(edge)),
             network=paths_of(target.preflight_input()) if edge.kind == "internal" else ("", ""),
         )  # fmt: skip
-        return replace(target, edge=EndpointEdge(parts=parts, ask=answers, prove=never)).resources()
+        isolated = self.wish.spec.access.isolated
+        made = EndpointEdge(parts=parts, ask=answers, prove=never, is_isolated=isolated)
+        return replace(target, edge=made).resources()
 
 
 def behind(folder: Path, cloudrun: dict[str, str] | None = None, **edge: object) -> Behind:

@@ -115,6 +115,7 @@ EDGES: dict[str, Table] = {
     "edge_own": OWN,
     "edge_regional": {"kind": "regional", **OTHERS, "requests_per_minute": 60},
     "edge_internal": {"kind": "internal", **OWN},
+    "edge_internal_isolated": {"kind": "internal", **OWN},
 }
 VARIANTS: dict[str, Table] = {
     **{
@@ -122,6 +123,7 @@ VARIANTS: dict[str, Table] = {
             "engine": "vllm",
             "tables": {"edge": {"domain": DOMAIN, **edge}},
             **(INTERNAL if "internal" in name else {}),
+            **({"access": {"isolated": True}} if "isolated" in name else {}),
         }
         for name, edge in EDGES.items()
     },
@@ -395,7 +397,7 @@ def test_any_text_is_the_same_text_to_terraform(tmp_path: Path) -> None:
     assert planned == {**value, "around": [f"{text}-{text}" for text in texts]}
 
 
-_NOT_UP = ("edge_own", "edge_internal")
+_NOT_UP = ("edge_own", "edge_internal", "edge_internal_isolated")
 
 
 def _plain(settings: Table) -> Table:

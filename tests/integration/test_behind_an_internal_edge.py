@@ -121,3 +121,31 @@ def test_an_endpoint_lives_behind_an_internal_load_balancer(cloud: Within) -> No
     gone = cloud.run("down", "--yes", "--purge").out
     assert "removed forwarding rule demo-edge" in gone
     assert cloud.run("down", "--yes", "--purge").out.strip().startswith("nothing of demo is there")
+
+
+def test_an_isolated_endpoint_lives_behind_one_and_a_bad_candidate_leaves_the_old_one_serving(
+    cloud: Within,
+) -> None:
+    _the_users_network(cloud)
+    proxies = {"purpose": "REGIONAL_MANAGED_PROXY", "role": "ACTIVE", "ipCidrRange": "10.21.0.0/23"}
+    place = f"/compute/v1/{REGION}/subnetworks"
+    cloud.google("compute", place, {"name": "proxies", "network": "global/networks/office", **proxies})
+    isolated = (FILE + INTERNAL).replace("[access]\n", "[access]\nisolated = true\n")
+    cloud.user.write(isolated)
+    report = cloud.run("up", "--yes", "--json").json["report"]
+    assert report["passed"], [one for one in report["results"] if one["outcome"] == "failed"]
+    cloud.is_settled()
+    came = cloud.say("What is the capital of France?")
+    assert (came.status_code, came.headers["via"]) == (200, "1.1 google"), "it went through Envoy"
+    with pytest.raises(httpx2.TransportError):
+        _At(cloud.rehearsal.url, cloud.rehearsal.id_token()).ask("/v1/models")
+
+    serving = cloud.status["traffic"]
+    (cloud.user.folder / "bad.gguf").write_bytes((cloud.user.folder / "first.gguf").read_bytes()[:100_000])
+    cloud.user.write(isolated.replace("./first.gguf", "./bad.gguf"))
+    assert cloud.run("up", "--yes", code=None).code != 0
+    assert cloud.status["traffic"] == serving
+    assert cloud.say("What is the capital of France?").status_code == 200
+    cloud.user.write(isolated)
+    gone = cloud.run("down", "--yes", "--purge").out
+    assert "removed forwarding rule demo-edge" in gone

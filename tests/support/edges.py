@@ -88,7 +88,10 @@ def behind_its_edge(target: CloudRunTarget, *behind: NamedBackend) -> CloudRunTa
         google=target.google, names=target.names, edge=edge, base=Path(), read=lambda reference, *_: f"{reference} as PEM",
         behind=behind, network=paths_of(target.preflight_input()) if edge.kind == "internal" else ("", ""),
     )  # fmt: skip
-    return replace(target, edge=EndpointEdge(parts=parts, ask=ask, prove=target.prove))
+    return replace(
+        target,
+        edge=EndpointEdge(parts=parts, ask=ask, prove=target.prove, is_isolated=target.spec.access.isolated),
+    )
 
 
 class WithEdge(Deployer):
@@ -164,5 +167,12 @@ class WithEdge(Deployer):
         )
         calls = any(one.calls_model for one in target.companions)
         kept = self.service
-        edge = EndpointEdge(parts=parts, ask=ask, prove=target.prove, service=kept or {}, keeps_address=calls)
+        edge = EndpointEdge(
+            parts=parts,
+            ask=ask,
+            prove=target.prove,
+            service=kept or {},
+            keeps_address=calls,
+            is_isolated=wanted.access.isolated,
+        )
         return replace(target, edge=edge)

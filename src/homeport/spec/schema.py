@@ -279,14 +279,15 @@ class Spec(SpecTable):
                 raise ValueError(
                     "an internal [edge] is reached from within a network of yours: name it as cloudrun.network, with cloudrun.subnetwork"
                 )
-            if self.access.isolated:
+            if self.access.isolated and self.agent is not None:
                 raise ValueError(
-                    "an internal [edge] is not built for access.isolated = true: its door takes requests of load balancers, and "
-                    "isolated says that nothing does but the network; remove one of the two"
+                    "an internal [edge] of an endpoint that is access.isolated is not built together with [agent], which calls the model at the "
+                    "address that the [edge] closes; remove one of the three"
                 )
-        if self.edge is not None and self.access.isolated:
+        elif self.edge is not None and self.access.isolated:
             raise ValueError(
-                "[edge] is a way in from the internet, and access.isolated = true says that there is none; remove one of the two"
+                '[edge] is a way in from the internet, and access.isolated = true says that there is none; set kind = "internal", within a '
+                "network of yours, or remove one of the two"
             )
         if self.edge is not None and self.edge.is_api_gateway and self.access.public:
             raise ValueError(

@@ -13,7 +13,7 @@ from homeport.export.terraform.hcl import Attribute, Code, Item, Note, attribute
 from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.load_balancer import Backend
 from homeport.resources.google.rest import RestResource
-from homeport.resources.google.traffic import BACK_DOOR, CLOSED, OPEN
+from homeport.resources.google.traffic import BACK_DOOR, OPEN, WITHIN
 
 CERTIFICATE_FILE = "edge.pem"
 """The certificate of one's own, beside the module."""
@@ -150,9 +150,10 @@ def of_service(door: ClosedDoor, had: Code) -> dict[str, Any]:  # Any: Code
     told[BACK_DOOR] = had
     said = expression(told, "  ")
     is_closed = f'{had.text} != ""'
+    ingress = WITHIN if door.is_isolated else Code(f'{is_closed} ? "{door.ingress}" : "{OPEN}"')
     return {
         "annotations": Code(f"{{ for key, value in {said} : key => value if {is_closed} }}"),
-        "ingress": Code(f'{is_closed} ? "{CLOSED}" : "{OPEN}"'),
+        "ingress": ingress,
         "defaultUriDisabled": Code(is_closed) if change["defaultUriDisabled"] else False,
     }
 

@@ -21,6 +21,7 @@ from homeport.resources.google.traffic import (  # fmt: skip
     EDGE,
     EDGE_KIND,
     OPEN,
+    WITHIN,
     Body,
     behind_text,
     edge_address_of,
@@ -58,6 +59,8 @@ class ClosedDoor(DependentResource):
     """Seconds that the edge may take to answer."""
     keeps_address: bool = False
     """Whether the service's own address stays for those within its network, such as an agent."""
+    is_isolated: bool = False
+    """Whether the service takes requests from its network alone, open or closed: an internal load balancer is in there."""
     edge_kind: str = "global"
     from_where: str = ""
     """From where it can be asked, as those are told who ask in vain; '' for everywhere."""
@@ -89,11 +92,13 @@ class ClosedDoor(DependentResource):
         """Tell whether it is closed in another way, or for another address."""
         actual = {
             "address": live.get("annotations", {}).get(EDGE, ""),
+            "ingress": live.get("ingress", ""),
             "defaultUriDisabled": bool(live.get("defaultUriDisabled")),
             "behind": live.get("annotations", {}).get(BEHIND, ""),
         }
         expected = {
             "address": self.address,
+            "ingress": self.ingress,
             "defaultUriDisabled": not self.keeps_address,
             "behind": self._behind,
         }
@@ -207,7 +212,16 @@ class ClosedDoor(DependentResource):
             BEHIND: self._behind or None,
             EDGE_KIND: self.edge_kind if self.edge_kind != "global" else None,
         }
-        return {"ingress": CLOSED, "defaultUriDisabled": not self.keeps_address, "annotations": told}
+        return {
+            "ingress": self.ingress,
+            "defaultUriDisabled": not self.keeps_address,
+            "annotations": told,
+        }
+
+    @property
+    def ingress(self) -> str:
+        """Return from where a closed service takes requests, as run.v2 names it."""
+        return WITHIN if self.is_isolated else CLOSED
 
     @property
     def told_apart(self) -> list[str]:

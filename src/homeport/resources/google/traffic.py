@@ -28,6 +28,8 @@ EDGE_KIND = "homeport/edge-kind"
 """That which says of which kind its load balancer is, where it is no global one."""
 OPEN, CLOSED = "INGRESS_TRAFFIC_ALL", "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
 """Its ingress without and with a load balancer, as run.v2 names it."""
+WITHIN = "INGRESS_TRAFFIC_INTERNAL_ONLY"
+"""That of a service that its network alone reaches. It admits internal load balancers, by Google's page on ingress settings."""
 _LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 _REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 _MOST_RECEIPTS = 20
@@ -123,7 +125,11 @@ def is_tagged(service: Body, revision: str = "") -> bool:
 
 def is_closed(service: Body) -> bool:
     """Return True if a service takes requests from its load balancer alone, and from within its network."""
-    return service.get("ingress") == CLOSED and bool(service.get("annotations", {}).get(EDGE))
+    if not service.get("annotations", {}).get(EDGE):
+        return False
+    # What takes requests from its network alone is closed once it has no address of its own there.
+    isolated = service.get("ingress") == WITHIN and bool(service.get("defaultUriDisabled"))
+    return isolated or service.get("ingress") == CLOSED
 
 
 def address_of(service: Body) -> str:

@@ -281,6 +281,8 @@ class EndpointEdge:
     """Of the service whose door it is, in a further region; None for that of the first, which all of the load balancer belongs to."""
     service: Body = field(default_factory=dict)
     """The service as it is now; {} where there is none."""
+    is_isolated: bool = False
+    """Whether the service takes requests from its network alone."""
     keeps_address: bool = False
     """Whether something within the network calls the service at its own address."""
 
@@ -332,6 +334,7 @@ class EndpointEdge:
             prove=self.prove,
             within=_MANAGED_WITHIN_S if edge.certificate is None else _OWN_WITHIN_S,
             keeps_address=self.keeps_address,
+            is_isolated=self.is_isolated,
             behind=edge.ways,
             unfound=self.parts.unfound,
             edge_kind=edge.kind,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
-from homeport.resources.google.traffic import Body
+from homeport.resources.google.traffic import WITHIN, Body
 from homeport.spec import Edge, Spec, split_way
 from homeport.targets.cloudrun.endpoints import serving_revisions
 from homeport.targets.cloudrun.front import screening_gateway
@@ -19,8 +19,6 @@ from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.preflight.finding import ok, problem, warning
 from homeport.targets.cloudrun.service_labels import ROAD_LABEL
 from homeport.targets.cloudrun.service_spec import ANNOTATION
-
-_WITHIN_ITS_NETWORK = "INGRESS_TRAFFIC_INTERNAL_ONLY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +190,7 @@ def findings(
                 ("" if is_internal else 'set kind = "global", or ') + remedy,
             )
         # "Internal" ingress admits internal Application Load Balancers, by Google's page on ingress settings.
-        elif backend.service.get("ingress") == _WITHIN_ITS_NETWORK and not is_internal:
+        elif backend.service.get("ingress") == WITHIN and not is_internal:
             yield problem(
                 subject,
                 f"{backend.endpoint} takes requests from within its network alone, which no load balancer of the internet is in",

@@ -10,7 +10,7 @@ from homeport.errors import ApiDisabled, HomeportError, NotFound
 from homeport.google import Google
 from homeport.resources.google.load_balancer import CANDIDATE_HEADER
 from homeport.resources.google.release import Prove
-from homeport.resources.google.traffic import CLOSED, OPEN, Body, is_closed, is_tagged
+from homeport.resources.google.traffic import CLOSED, OPEN, WITHIN, Body, is_closed, is_tagged
 from homeport.targets.cloudrun.api_gateway_proof import with_api_gateway
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import FrontEndpoint, NamedBackend, find_backends, misfit_of
@@ -63,6 +63,7 @@ async def with_edge(
         of=names if first else None,
         service=await _service(target.google, target.names),
         keeps_address=calls,
+        is_isolated=target.spec.access.isolated,
     )
     return replace(target, edge=endpoint_edge)
 
@@ -155,7 +156,8 @@ async def expected_at(target: CloudRunTarget, endpoint: Endpoint, service: Body,
     promise = while_proven(target, promise) if proving else promise
     if edge is None:
         return promise
-    ingress = str(service.get("ingress") or OPEN) if proving else CLOSED
+    closed = WITHIN if edge.is_isolated else CLOSED
+    ingress = str(service.get("ingress") or OPEN) if proving else closed
     # A new revision is not held to what becomes of others.
     through = at.root_url == edge.address and not is_tagged(service, revision)
     front = FrontEndpoint.of(target.spec, target.launch.model)

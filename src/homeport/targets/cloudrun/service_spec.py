@@ -15,6 +15,7 @@ from homeport.engines.base import Launch
 from homeport.fit.cold_start import ColdStart
 from homeport.json_types import JsonObject
 from homeport.reconcile import Concat, Ref
+from homeport.resources.google.traffic import OPEN, WITHIN
 from homeport.spec import Access, CloudRun, Edge, Scaling
 from homeport.targets.cloudrun.containers import CONTAINER, HttpProbe, ServiceContainer, Volume, volumes_of
 from homeport.targets.cloudrun.service_labels import CACHE_LABEL, GUARD_LABEL, IAP_LABEL, edge_labels
@@ -104,14 +105,14 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     labels |= {CACHE_LABEL: "auto"} if wanted.cache else {}
     body: dict[str, Any] = {
         **({"labels": labels} if labels else {}),
-        **({} if wanted.edge else {"ingress": ingress(access)}),
+        **({"ingress": ingress(access)} if access.isolated or not wanted.edge else {}),
         "invokerIamDisabled": access.public,
         "iapEnabled": bool(access.iap),
         "scaling": {"minInstanceCount": wanted.scaling.least(wanted.moment)},
         "template": _template(wanted),
     }
-    if wanted.keeps_address:
-        # What calls it there is told the address before the door is looked at.
+    if wanted.keeps_address or (access.isolated and not wanted.edge):
+        # What calls it there is told the address before the door is looked at. Of an isolated one nothing else tells that it was closed.
         body["defaultUriDisabled"] = False
     audiences = [
         audience for audience in (wanted.edge.address if wanted.edge else "", access.audience) if audience
@@ -127,7 +128,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
 
 def ingress(access: Access) -> str:
     """Return from where requests are let in, as Cloud Run names it."""
-    return "INGRESS_TRAFFIC_INTERNAL_ONLY" if access.isolated else "INGRESS_TRAFFIC_ALL"
+    return WITHIN if access.isolated else OPEN
 
 
 def engine_size(shape: Shape, beside: Iterable[ServiceContainer]) -> CpuAndMemory:

@@ -16,6 +16,7 @@ from gcp_rehearsal.runtime.front_end import Front
 from homeport import spec
 from homeport.catalog.prices import load
 from homeport.errors import OperationFailed, SpecError
+from homeport.resources.google.traffic import CLOSED, WITHIN
 from homeport.targets.cloudrun.edge_backends import FrontEndpoint, findings
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.preflight import PreflightVerdict
@@ -198,6 +199,34 @@ def test_an_isolated_endpoint_of_its_region_may_be_behind_it_and_of_another_regi
     assert "no load balancer of the internet" in outside.text
 
 
+def test_an_isolated_endpoint_goes_through_one_and_is_never_open_to_anything_else(
+    deployer: WithEdge,
+) -> None:
+    add_proxies(deployer)
+    before = {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)}
+    isolated = spec.parse({**internal(deployer).model_dump(exclude_none=True), "access": {"isolated": True}})
+    _, after = deployer.up(isolated)
+    assert after.pending == (), after.pending
+    service = deployer.service
+    assert (service["ingress"], service["defaultUriDisabled"]) == (WITHIN, True)
+    assert service["annotations"]["homeport/edge"] == ADDRESS
+    assert set(deployer.asked_while) == {WITHIN}, "nor while the load balancer was waited for"
+
+    plan, after = deployer.up(internal(deployer))
+    assert (after.pending, deployer.service["ingress"]) == ((), CLOSED)
+    assert [one.resource.kind for one in plan.pending if one.resource.kind == "closed door"]
+    _, after = deployer.up(isolated)
+    assert (after.pending, deployer.service["ingress"]) == ((), WITHIN)
+
+    alone = {**deployer.wanted().model_dump(), "access": {"isolated": True}}
+    _, after = deployer.up(spec.parse({**alone, "cloudrun": {"network": "office", "subnetwork": "desks"}}))
+    assert (after.pending, deployer.service["ingress"]) == ((), WITHIN)
+    assert not deployer.service.get("defaultUriDisabled")
+    assert "homeport/edge" not in deployer.service["annotations"]
+    deployer.down(isolated, purge=True)
+    assert {f"{kept.api}/{kept.name}" for kept in things(deployer.cloud)} == before
+
+
 @pytest.mark.parametrize(("internal_one", "status"), [(True, 403), (False, 404)])
 def test_the_rehearsal_lets_internal_load_balancers_alone_into_an_isolated_service(
     deployer: WithEdge, internal_one: bool, status: int
@@ -233,7 +262,14 @@ def test_the_rehearsal_lets_internal_load_balancers_alone_into_an_isolated_servi
     ("more", "says"),
     [
         ({"cloudrun": {}}, "name it as cloudrun.network"),
-        ({"access": {"isolated": True}}, "is not built for access.isolated = true"),
+        (
+            {"access": {"isolated": True}, "agent": {}},
+            "not built together with .agent., which calls the model",
+        ),
+        (
+            {"access": {"isolated": True}, "edge": {"domain": DOMAIN}},
+            'set kind = "internal", within a network',
+        ),
     ],
 )
 def test_what_it_is_not_built_for_is_refused(deployer: WithEdge, more: dict[str, Any], says: str) -> None:
