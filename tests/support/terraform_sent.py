@@ -92,7 +92,7 @@ def sent(resources: Sequence[Resource], outputs: Outputs) -> dict[Key, Any]:  # 
             made[key] = resolve(one.wanted, outputs, final=True) if isinstance(one, RestResource) else {}
         if isinstance(one, Service) and one.has_edge:
             # `up` leaves them to the door, which says both; Terraform must say them here.
-            made[key] |= {"ingress": OPEN, "defaultUriDisabled": False}
+            made[key] |= {"ingress": one.wanted.get("ingress", OPEN), "defaultUriDisabled": False}
         elif isinstance(one, Backend) and one.policy is not None:
             made[key]["securityPolicy"] = outputs[one.policy.id]["selfLink"]
         elif one.kind == ResourceKind.URL_MAP and "/regions/" in key[1] and "tests" in made[key]:
