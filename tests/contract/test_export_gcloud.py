@@ -17,9 +17,15 @@ from gcloud import NEEDS_GCLOUD
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, make_plan
+from homeport.resources.google.release import Release
+from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import RECEIPTS, Receipt
+from homeport.targets.cloudrun.iap import ACCESSOR, EndpointIap
+from proxied import AGENT as AGENT_OF_IAP
+from proxied import ROBOT, TEAM
 from second_service import AGENT
 
+WEB = f"projects/{PROJECT}/iap_web/cloud_run-{REGION}/services/{NAME}"
 _SAID = ("generation", "traffic", "annotations", "template")
 CHANGES = re.compile(r"\.(create|insert|patch|update|delete|replaceService|addVersion|batchEnable|enable)$")
 """Without `setIamPolicy`: gcloud sends a grant also where it is there already."""
@@ -70,6 +76,37 @@ def test_the_script_makes_a_second_service_too_which_knows_where_the_first_is(
         assert model.startswith("https://home-")
         assert agent.startswith("https://home-agent-")
         assert pending(here.plan(resources)) == ["create release/home: []"]
+
+
+def test_the_script_puts_identity_aware_proxy_before_the_service_and_leaves_access_levels_alone(
+    tmp_path: Path, gcloud_folder: Path
+) -> None:
+    path = f"{gcloud_folder}:{os.environ['PATH']}"
+    wish = ways.wanted("ollama", tmp_path, access={"iap": [TEAM, ROBOT]})
+
+    def resources(google: Google) -> list[Resource]:
+        target = wish.target(google, _never)
+        iap = EndpointIap(google=google, names=target.names, agent=AGENT_OF_IAP, members=(TEAM, ROBOT))
+        return replace(target, iap=iap).resources()
+
+    def ours(one: Resource) -> bool:
+        return isinstance(one, Service | Release) or one.id.startswith("grant/iap.")
+
+    with there(tmp_path, steps=ways.Carrying()) as here:
+        here.up(resources, ours)
+        here.script_of_the_rest(resources)
+        here.run("bash", "deploy.sh", PATH=path)
+        assert pending(here.plan(resources)) == ["create release/home: []"], "the proof is not gcloud's"
+        (service,) = [one.body for one in here.cloud.store.of("run") if one.name.endswith("/services/home")]
+        assert service["iapEnabled"]
+        assert here.cloud.access.policy("run", str(service["name"]))["bindings"] == [
+            {"role": "roles/run.invoker", "members": [AGENT_OF_IAP]}
+        ]
+        office = {"role": ACCESSOR, "members": [TEAM], "condition": {"title": "office", "expression": "true"}}
+        bound = [office, {"role": ACCESSOR, "members": [ROBOT]}]
+        here.cloud.access.set_policy("iap", WEB, {"version": 3, "bindings": bound})
+        here.run("bash", "deploy.sh", PATH=path)
+        assert here.cloud.access.policy("iap", WEB)["bindings"] == bound
 
 
 def test_run_again_the_script_leaves_who_serves_and_what_was_found_out(

@@ -301,23 +301,24 @@ enable() {
 
 # Grants a role, where it is not granted. $1: to whom, $2: the role, $3: gcloud's words for such things, then on which.
 # Once something was made by this run, it is granted without a look: what is there stays. $agent, where it is set: the API
-# whose service's own account this is, which Google makes once somebody asks for it.
+# whose service's own account this is, which Google makes once somebody asks for it. $conditioned, where it is set: a role under
+# a condition will do, which a grant without one would cancel, so it is always looked at.
 grant() {
   local member=$1 role=$2 group
   read -ra group <<<"$3"
   shift 3
-  if [ "$changed" -lt 0 ] && there gcloud "${group[@]}" get-iam-policy "$@" '--format=flattened[no-pad]' && granted "$member" "$role"; then return; fi
+  if [[ "$changed" -lt 0 || -n "${conditioned-}" ]] && there gcloud "${group[@]}" get-iam-policy "$@" '--format=flattened[no-pad]' && granted "$member" "$role"; then return; fi
   [ -z "${agent-}" ] || make gcloud beta services identity create "--service=$agent"
-  [ "${group[*]}" != projects ] || set -- "$@" --condition=None
+  case ${group[*]} in projects | 'beta iap web') set -- "$@" --condition=None ;; esac
   make gcloud "${group[@]}" add-iam-policy-binding "$@" "--member=$member" "--role=$role" --format=none
 }
 granted() {
-  awk -v member="$1" -v role="$2" '
+  awk -v member="$1" -v role="$2" -v anyhow="${conditioned-}" '
     { path = $0; sub(/: .*/, "", path); value = substr($0, length(path) + 3); binding = path; sub(/\].*/, "", binding) }
     path ~ /\]\.role$/ && value == role { right[binding] = 1 }
     path ~ /\]\.condition\./ { bound[binding] = 1 }
     path ~ /\]\.members\[/ && value == member { has[binding] = 1 }
-    END { for (one in right) if (one in has && !(one in bound)) exit 0; exit 1 }
+    END { for (one in right) if (one in has && (anyhow || !(one in bound))) exit 0; exit 1 }
   ' <<<"$said"
 }
 

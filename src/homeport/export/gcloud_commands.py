@@ -140,20 +140,24 @@ KNOWS: Mapping[str, Callable[[RestResource, Fields], GcloudCommands]] = {
 def bound(one: Grant) -> tuple[str, ...]:
     """Return gcloud's words for things of the kind that a grant is on, and those that name the thing."""
     steps = one.on.path.split("/")
-    last = steps[-1]
-    if one.on.api == "artifactregistry":
-        return ("artifacts repositories", last, f"--location={steps[4]}")
-    if one.on.api == "storage":
-        return ("storage buckets", f"gs://{last}")
-    if one.on.api == "secretmanager":
-        return ("secrets", last)
-    if one.on.api == "cloudresourcemanager":
-        return ("projects", last)
-    if one.on.api == "run":
-        return ("run services", last, f"--region={steps[4]}")
-    if one.on.api == "iam":
-        return ("iam service-accounts", last)
-    raise TypeError(f"no export knows grants on {one.on.api}")
+    last, place = steps[-1], steps[4] if len(steps) > 4 else ""
+    words = {
+        "artifactregistry": ("artifacts repositories", last, f"--location={place}"),
+        "storage": ("storage buckets", f"gs://{last}"),
+        "secretmanager": ("secrets", last),
+        "cloudresourcemanager": ("projects", last),
+        "run": ("run services", last, f"--region={place}"),
+        "iap": (
+            "beta iap web",
+            "--resource-type=cloud-run",
+            f"--region={place.removeprefix('cloud_run-')}",
+            f"--service={last}",
+        ),
+        "iam": ("iam service-accounts", last),
+    }
+    if one.on.api not in words:
+        raise TypeError(f"no export knows grants on {one.on.api}")
+    return words[one.on.api]
 
 
 def rule(wanted: Mapping[str, Json]) -> str:

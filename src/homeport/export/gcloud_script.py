@@ -333,6 +333,8 @@ def granted(one: Grant) -> str:
     """Return the command that makes a grant, unless it is there."""
     group, *on = gcloud_commands.bound(one)
     granting = command("grant", one.member, one.role, group, *on)
+    if one.under_any_condition:
+        return f"conditioned=yes {granting}"
     return f"agent={agents.api_of(one)} {granting}" if isinstance(one, AgentGrant) else granting
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from homeport import google
 from homeport.engines.registry import module
-from homeport.errors import GatedModel, HomeportError, NotFound, UnknownModel, Unsupported
+from homeport.errors import GatedModel, HomeportError, NotFound, UnknownModel
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
@@ -35,6 +35,7 @@ from homeport.targets.cloudrun.expected import refuse_other
 from homeport.targets.cloudrun.guard_road_target import with_road
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
+from homeport.targets.cloudrun.iap_export import ensure_exported
 from homeport.targets.cloudrun.iap_target import with_iap
 from homeport.targets.cloudrun.logs import lines_after, logs, starts
 from homeport.targets.cloudrun.managed import tables_of
@@ -135,10 +136,7 @@ class CloudRunLifecycle:
         from homeport.export import export
 
         if self.spec.access.iap:
-            raise Unsupported(
-                "access.iap is not exported: no tool's files for Identity-Aware Proxy before a service were tried",
-                hint="leave iap out for the export, and turn it on by hand: `gcloud beta run services update NAME --iap`",
-            )
+            ensure_exported(kind, behind_edge=self.spec.edge is not None)
         # What is exported must make all of it where nothing is yet, so weights that lie there already count, too.
         target = await self._with_hub_access(await self.graph(progress), stored_too=True)
         further = tuple(
