@@ -50,16 +50,21 @@ def cloud(user: User, tmp_path: Path) -> Iterator[StoppedCommands]:
         yield made
 
 
-@pytest.mark.drill
-@pytest.mark.lasts(25)
-@pytest.mark.parametrize(("graph", "how"), CASES)
-def test_what_was_stopped_goes_on_and_nothing_is_left(cloud: StoppedCommands, graph: str, how: How) -> None:
+def begin(cloud: StoppedCommands, graph: str) -> set[str]:
+    """What is there before the first command, when all is there that the file takes for granted."""
     make_key(cloud.cloud, KEY)
     if graph == "proxy":
         cloud.has_accounts()
         cloud.account = DEPLOYER
-    before = cloud.cloud.there()
     cloud.user.write(FILES[graph])
+    return cloud.cloud.there()
+
+
+@pytest.mark.drill
+@pytest.mark.lasts(25)
+@pytest.mark.parametrize(("graph", "how"), CASES)
+def test_what_was_stopped_goes_on_and_nothing_is_left(cloud: StoppedCommands, graph: str, how: How) -> None:
+    before = begin(cloud, graph)
     cloud.insists(how, "up", "--yes", every=EVERY)
     cloud.run("plan", "--detailed-exitcode", code=0)
     cloud.insists(how, "swap", "file:./second.gguf", "--yes", every=3 if ALL else 5)
@@ -76,9 +81,9 @@ def test_what_was_stopped_goes_on_and_nothing_is_left(cloud: StoppedCommands, gr
 
 @pytest.mark.drill
 @pytest.mark.lasts(20)
-def test_two_who_bring_it_up_at_once_have_one_and_nothing_twice(cloud: StoppedCommands) -> None:
-    before = cloud.cloud.there()
-    cloud.user.write(FILE)
+@pytest.mark.parametrize("graph", FILES if ALL else ["key"])
+def test_two_who_bring_it_up_at_once_have_one_and_nothing_twice(cloud: StoppedCommands, graph: str) -> None:
+    before = begin(cloud, graph)
     both = [cloud.user.begin("up", "--yes", "--on", "cloudrun", **cloud.environment()) for _ in range(2)]
     said = [process.communicate(timeout=cloud.patience_s) for process in both]
     assert "Traceback" not in str(said), said

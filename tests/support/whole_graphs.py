@@ -63,6 +63,7 @@ _LARGE: Tables = {
 _KEYED = {"kind": "api-gateway", "clients": ["alice", "bob"], "gateway_region": "europe-west1"}
 _REGIONS = {"domain": DOMAIN, "requests_per_minute": 60}
 _IN_FIRST: Tables = {"cloudrun": {"region": REGION}}
+_REGISTERED = {"tools": ["calculator"], "registry": True}
 _PROXIED: Tables = {"access": {"iap": ["group:team@example.com", "user:ann@example.com"]}}
 _ROADS: Tables = {"edge": {"kind": "regional", "domain": DOMAIN}}
 _WATCHED: Tables = {
@@ -89,6 +90,22 @@ GRAPHS: dict[str, Graph] = {
         calls=(),
         changes=("iap.",),
         works=("change",),
+    ),
+    "behind both": Graph(
+        way="ollama",
+        first={**_PROXIED, "edge": _REGIONS},
+        then={"access": _CALLERS, "edge": _REGIONS},
+        calls=("iap.", "urlMaps.insert"),
+        changes=("iap.",),
+        every=11,
+    ),
+    "registered": Graph(
+        way="ollama",
+        first={"agent": _REGISTERED},
+        then={"agent": {**_REGISTERED, "registry": False}},
+        calls=("agentregistry.",),
+        changes=("agentregistry.",),
+        every=11,
     ),
     "regions": Graph(
         way="ollama",
