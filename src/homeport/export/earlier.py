@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from homeport.errors import StateError
@@ -18,6 +19,13 @@ _EDGE = "edge.tf"
 _CLOSED_DOORS = "edge.auto.tfvars"
 _VALUES = ("image.auto.tfvars", _CLOSED_DOORS)
 _DECLARED = re.compile(r'^(resource|variable) "(\w+)"(?: "(\w+)")? \{$', re.MULTILINE)
+_DECLARED_BY_OTHERS = re.compile(r'^\s*variable\s+"?([\w-]+)"?\s*\{', re.MULTILINE)
+_OF_VALUES = re.compile(
+    r'#[^\n]*|//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|<<-?(?P<word>\w+)[ \t]*\n.*?^[ \t]*(?P=word)$'
+    r"|(?P<opens>[\[{(])|(?P<closes>[\]})])|(?P<name>[\w-]+)\s*=(?!=)",
+    re.MULTILINE | re.DOTALL,
+)
+"""Of a file of values what matters for which variables it sets; comments and texts are passed over as a whole."""
 _LOCALS = re.compile(r"^locals \{\n(.*?)^\}$", re.MULTILINE | re.DOTALL)
 _REFERRED = re.compile(r"\b(?:google_\w+|local|var)\.[a-z]\w*")
 
@@ -87,16 +95,49 @@ def _way(gone: list[str], files: Mapping[str, str], folder: Path) -> str:
 
 
 def _lines(files: Mapping[str, str], folder: Path, names: tuple[str, ...] | list[str]) -> list[str]:
-    """Return which lines to take out of files of values: those of variables that the module has not."""
-    declared = _declared(files)
+    """Return which lines to take out of files of values: those of variables that neither the module has nor a file that stays beside it."""
+    declared = _declared(files) | {f"var.{one}" for one in _variables_beside(files, folder)}
     told = []
     for name in names:
         with looking_at(folder):
             text = (folder / name).read_bytes().decode(errors="replace") if (folder / name).is_file() else ""
-        unknown = [one for one in re.findall(r"^\s*(\w+)\s*=", text, re.MULTILINE) if f"var.{one}" not in declared]  # fmt: skip
+        unknown = [one for one in _set_in(text) if f"var.{one}" not in declared]
         if unknown:
             told.append(f"take {listed(unknown)} out of {name}")
     return told
+
+
+def _set_in(text: str) -> Iterator[str]:
+    """Yield the variables that a file of values sets, and no keys within them."""
+    depth = 0
+    for token in _OF_VALUES.finditer(text):
+        depth += bool(token["opens"]) - bool(token["closes"])
+        if token["name"] and not depth:
+            yield token["name"]
+
+
+def _variables_beside(files: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """Yield the variables that files in the folder declare which no export wrote, and none writes over."""
+    head = f"# {MARK} ".encode()
+    with looking_at(folder):
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name in files or not path.name.endswith((".tf", ".tf.json")) or not path.is_file():
+                continue
+            content = path.read_bytes()
+            if path.suffix == ".json":
+                yield from _variables_of_json(content)
+            elif not content.startswith(head) or path.name == _NETWORK:
+                yield from _DECLARED_BY_OTHERS.findall(content.decode(errors="replace"))
+
+
+def _variables_of_json(content: bytes) -> Iterator[str]:
+    try:
+        table = json.loads(content)
+    except (ValueError, RecursionError):
+        return  # Terraform says so.
+    blocks = table.get("variable") if isinstance(table, dict) else None
+    for block in blocks if isinstance(blocks, list) else [blocks]:
+        yield from block if isinstance(block, dict) else ()
 
 
 def _missing(text: str, files: Mapping[str, str]) -> list[str]:
