@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
@@ -17,7 +18,7 @@ from homeport.agents.brain import EXAMPLE_MODEL
 from homeport.agents.builtin import BUILTIN
 from homeport.errors import SpecError
 from homeport.home import writing
-from homeport.own_path import looking_at
+from homeport.own_path import looking_at, mode_at
 
 FRAMEWORKS = {
     "pydantic-ai": ("pydantic-ai", "https://pydantic.dev/docs/ai/"),
@@ -62,7 +63,8 @@ def write_project(
                 hint="say an http(s) address; a server that is a command goes with `homeport agent run --mcp`",
             )
     with looking_at(folder):
-        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        mode = mode_at(folder)
+        taken = mode and (not stat.S_ISDIR(mode) or any(folder.iterdir()))
     if taken:
         raise SpecError(
             f"{folder} is there, and not empty", hint="name another folder: homeport agent init FOLDER"

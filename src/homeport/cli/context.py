@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,19 +50,19 @@ class ContextLength(click.ParamType[int]):
 def _is_there(ctx: click.Context, parameter: click.Parameter, file: Path) -> Path:
     """Raise `SpecError` where a file was named that is not there: no other endpoint is meant than its."""
     from homeport.errors import SpecError
-    from homeport.own_path import looking_at
+    from homeport.own_path import looking_at, mode_at
 
     if ctx.get_parameter_source(parameter.name or "") is ParameterSource.DEFAULT:
         return file
     with looking_at(file):
-        is_folder, is_missing = file.is_dir(), not file.exists()
-    if is_folder:
+        mode = mode_at(file)
+    if stat.S_ISDIR(mode):
         inside = file / "homeport.toml"
         raise SpecError(
             f"{file} is a folder, and a file was expected",
             hint=f"say -f {inside}" if inside.is_file() else "there is no homeport.toml in it",
         )
-    if is_missing:
+    if not mode:
         folder = file.parent
         where = (
             f"there is no {file}" if folder.is_dir() else f"there is no {file}: there is no folder {folder}"

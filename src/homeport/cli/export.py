@@ -34,7 +34,7 @@ def command(
     from homeport.errors import StateError
     from homeport.export.earlier import ensure_none_left, notes
     from homeport.home import writing
-    from homeport.own_path import looking_at
+    from homeport.own_path import looking_at, mode_at
 
     terminal = app.terminal(json_output=json_output)
     if kind in OF_METRICS:
@@ -57,7 +57,7 @@ def command(
     paths = {output / name: text for name, text in files.items()}
     with looking_at(output):
         others = [
-            path for path, text in paths.items() if path.exists() and path.read_bytes() != text.encode()
+            path for path, text in paths.items() if mode_at(path) and path.read_bytes() != text.encode()
         ]
     if others and not force:
         raise StateError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from homeport.errors import StateError
 from homeport.export.text import MARK, listed
-from homeport.own_path import looking_at
+from homeport.own_path import looking_at, mode_at
 
 _BY_FOLDER = {"terraform": "*.tf"}
 """The kinds whose tool reads all files of a folder together, and which."""
@@ -75,10 +76,10 @@ def _left(kind: str, files: Mapping[str, str], folder: Path) -> list[str]:
         return sorted(
             path.name
             # A glob passes over a folder that is closed.
-            for path in (folder.iterdir() if folder.exists() else ())
+            for path in (folder.iterdir() if mode_at(folder) else ())
             if path.match(_BY_FOLDER[kind])
             and path.name not in files
-            and path.is_file()
+            and stat.S_ISREG(mode_at(path))
             and path.read_bytes().startswith(head)
         )
 
@@ -100,7 +101,8 @@ def _lines(files: Mapping[str, str], folder: Path, names: tuple[str, ...] | list
     told = []
     for name in names:
         with looking_at(folder):
-            text = (folder / name).read_bytes().decode(errors="replace") if (folder / name).is_file() else ""
+            is_file = stat.S_ISREG(mode_at(folder / name))
+            text = (folder / name).read_bytes().decode(errors="replace") if is_file else ""
         unknown = [one for one in _set_in(text) if f"var.{one}" not in declared]
         if unknown:
             told.append(f"take {listed(unknown)} out of {name}")
@@ -120,8 +122,10 @@ def _variables_beside(files: Mapping[str, str], folder: Path) -> Iterator[str]:
     """Yield the variables that files in the folder declare which no export wrote, and none writes over."""
     head = f"# {MARK} ".encode()
     with looking_at(folder):
-        for path in folder.iterdir() if folder.exists() else ():
-            if path.name in files or not path.name.endswith((".tf", ".tf.json")) or not path.is_file():
+        for path in folder.iterdir() if mode_at(folder) else ():
+            if path.name in files or not path.name.endswith((".tf", ".tf.json")):
+                continue
+            if not stat.S_ISREG(mode_at(path)):
                 continue
             content = path.read_bytes()
             if path.suffix == ".json":

@@ -15,7 +15,7 @@ from homeport.engines.registry import module, of_files, published
 from homeport.errors import SpecError, UnknownModel, WeightsError
 from homeport.fit import Serving
 from homeport.home import find_home
-from homeport.own_path import is_there, looking_at
+from homeport.own_path import is_there, looking_at, mode_at
 from homeport.secret import Secret
 from homeport.spec import Engine
 from homeport.weights.selection import NotThisFormat
@@ -101,6 +101,7 @@ def _described(source: str, base: Path, name: str, engine_and_token: tuple[str, 
         return _either(parsed, name)
     path = parsed.path if isinstance(parsed, FileSource) else _fetched(source, base)
     with looking_at(path, WeightsError):
+        mode_at(path)  # What reads it asks `Path.is_dir`.
         return of_path(path, name=name)
 
 

@@ -88,11 +88,34 @@ def test_no_command_takes_a_path_that_is_none_for_a_mistake_of_homeports(
     assert "HOMEPORT_HOME" not in told  # Homeport's own folder is as it should be.
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("text", [CLOSED, "closed/x/y"])
+@pytest.mark.parametrize("python", ["this Python", "Python 3.14"])
+def test_a_folder_that_is_closed_is_told_as_that_and_not_as_one_that_is_not_there(
+    python: str,
+    text: str,
+    command: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if python == "Python 3.14":
+        for name, looks in {
+            "exists": os.path.exists,
+            "is_dir": os.path.isdir,
+            "is_file": os.path.isfile,
+        }.items():
+            monkeypatch.setattr(Path, name, lambda path, looks=looks: looks(path))
+    assert cli.run([part.format(text) for part in command]) not in {0, 1}
+    told = capsys.readouterr().err
+    assert "Permission denied" in told, told
+    assert "error: there is no" not in told
+
+
 @pytest.mark.parametrize(
     ("text", "do"),
     [
         (LONG, "no disk has such a name"), ("homeport.toml/x", "a file lies where a folder was expected"),
-        ("circle", "something that is no folder lies there"), ("circle/x", "its links lead in a circle"),
+        ("circle", "its links lead in a circle"), ("circle/x", "its links lead in a circle"),
         (CLOSED, "name a path that you may"),
     ],
 )  # fmt: skip
