@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from homeport.path_rules import problem
 from homeport.weights.hub_name import hub_name
 
 _AROUND = " \t'\"\u201c\u201d\u2018\u2019\u00ab\u00bb`"
@@ -22,6 +23,16 @@ _NO_OWNERS = frozenset(
 )  # fmt: skip
 """With what a page of the hub begins that is of no model."""
 _OF_FILES = frozenset({"tree", "blob", "resolve", "raw"})
+_OLLAMAS_DEFAULT = re.compile(r":latest$", re.IGNORECASE)
+"""A tag that is written though it says nothing: of a repository, Ollama takes the quantization that it likes best."""
+SCHEMES = ("hf", "gs", "wheel", "file")
+"""Those of `sources/registry.py`, which imports this."""
+_OF_KIND = {
+    "gs": re.compile(r"/{0,2}(?P<name>[a-z0-9][a-z0-9._-]+/(?P<path>[^\s:]+))"),
+    "wheel": re.compile(r"/{0,2}(?P<name>[A-Za-z0-9][\w.-]*(?:==[\w.+!-]+)?)", re.ASCII),
+    "file": re.compile(r"(?P<name>.+)"),
+}
+"""What is written behind a scheme; that of a hub has more ways, see `_REPOSITORY`."""
 _REPOSITORY = re.compile(r"(?:hf|huggingface):/{0,2}(?P<name>.+?)/?", re.IGNORECASE)
 _PATH = re.compile(r"(?:file:|\.{0,2}/|~/).+|.+\.gguf")
 _WINDOWS = re.compile(r"(?P<drive>[A-Za-z])?(?(drive):(?:[\\/]|$)|\\\\)")
@@ -53,7 +64,9 @@ def misread(text: str) -> Misread | None:
 def likely(text: str) -> Misread | None:
     """Return which source was meant by what was written in its place, if one that can be read was."""
     bare = text.strip(_AROUND)
-    meant = _of_page(bare) or _of_repository(bare) or (bare if _PATH.fullmatch(bare) else "")
+    meant = (
+        _of_page(bare) or _of_repository(bare) or _of_kind(bare) or (bare if _PATH.fullmatch(bare) else "")
+    )
     if not meant or meant == text:
         return None
     return Misread("is no path, and no source as one is written", f"did you mean {meant}?")
@@ -61,7 +74,7 @@ def likely(text: str) -> Misread | None:
 
 def _of_page(text: str) -> str:
     """Return the source that a page of the hub, or what Ollama calls a model of it, is about; '' where it is about none."""
-    page = _PAGE.fullmatch(text)
+    page = _PAGE.fullmatch(_OLLAMAS_DEFAULT.sub("", text))
     parts = [unquote(part) for part in page["path"].strip("/").split("/")] if page else []
     if len(parts) < 2 or parts[0].lower() in _NO_OWNERS:
         return ""
@@ -81,6 +94,16 @@ def _of_page(text: str) -> str:
 def _of_repository(text: str) -> str:
     match = _REPOSITORY.fullmatch(text)
     return _readable(match["name"]) if match else ""
+
+
+def _of_kind(text: str) -> str:
+    """Return the source of another kind with its scheme as it is written; '' where its own parser would not take it."""
+    written, _, rest = text.partition(":")
+    scheme = written.lower()
+    found = _OF_KIND[scheme].fullmatch(rest.strip()) if scheme in _OF_KIND else None
+    if found is None or (scheme == "gs" and problem(found["path"].rstrip("/"))):
+        return ""
+    return f"{scheme}:{'//' if scheme == 'gs' else ''}{found['name']}"
 
 
 def _readable(name: str) -> str:

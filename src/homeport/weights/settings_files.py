@@ -50,6 +50,7 @@ def ensure_whole(path: Path, size: int) -> None:
         return
     with path.open("rb") as file:
         content = file.read(other_content.MOST_BYTES)
+        _ensure_no_mark(content, path)
         begin, end = _first(file), _last(file, size)
     if begin in _ENDS and begin not in begins:
         raise _of_another_kind(path, begins)
@@ -61,8 +62,7 @@ def parsed(content: bytes, path: Path) -> Any:  # Any: JSON
     """Return what the content of `path` holds. Raises `WeightsError` for what is no JSON that a server reads."""
     if not content.strip():
         raise _refusal(path, content, "is empty")
-    if content.startswith(_MARKS):
-        raise _refusal(path, content, "begins with a byte order mark", do=_OF_EDITOR)
+    _ensure_no_mark(content, path)
     try:
         return json.loads(content.decode())
     except UnicodeDecodeError as error:
@@ -84,6 +84,11 @@ def table(content: bytes, path: Path) -> dict[str, Any]:  # Any: JSON
     if not isinstance(value, dict):
         raise _of_another_kind(path, {b"{": dict})
     return value
+
+
+def _ensure_no_mark(content: bytes, path: Path) -> None:
+    if content.startswith(_MARKS):
+        raise _refusal(path, content, "begins with a byte order mark", do=_OF_EDITOR)
 
 
 def _begins(path: Path) -> dict[bytes, type]:

