@@ -100,9 +100,8 @@ class Spans:
         parents = [value.decode("latin-1").strip() for name, value in headers if name == b"traceparent"]
         parent = _parent(parents[0]) if len(parents) == 1 else None
         trace, above, sampled = parent or (secrets.token_hex(16), "", True)
-        states = [as_text(value) for name, value in headers if name == b"tracestate"]
         span = RequestSpan(
-            trace=trace, parent=above, sampled=sampled, state=",".join(states) if parent else "",
+            trace=trace, parent=above, sampled=sampled, state=_state(headers) if parent else "",
             name=f"{api.operation} {self._model}",
         )  # fmt: skip
         span.attributes = {"gen_ai.operation.name": api.operation, "gen_ai.request.model": self._model}
@@ -166,6 +165,12 @@ class Spans:
         if not self._told:
             sys.stderr.write(f"spans are lost: {self._address}: {why}\n")
         self._told = True
+
+
+def _state(headers: Headers) -> str:
+    """Return the client's `tracestate`; '' for one with bytes that no such list has, which the standard tells to drop, and not the request."""
+    values = [value for name, value in headers if name == b"tracestate"]
+    return ",".join(map(as_text, values)) if all(value.isascii() for value in values) else ""
 
 
 def _parent(text: str) -> tuple[str, str, bool] | None:

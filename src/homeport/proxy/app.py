@@ -15,11 +15,11 @@ from homeport.proxy import answers
 from homeport.proxy.answers import ProxyAnswer
 from homeport.proxy.body import Body
 from homeport.proxy.waking import Waking
-from homeport.relay.headers import onward
+from homeport.relay.headers import as_text, onward
 from homeport.relay.messages import Headers, Message, Receive, Scope, Send
 from homeport.relay.onward import NO_TRACE, Onward
 from homeport.relay.presence import PRESENCE, WHOLE, ClientGone, unless_gone
-from homeport.relay.upstream import UNANSWERED, Answer, Upstream
+from homeport.relay.upstream import UNANSWERED, Answer, UnsendableError, Upstream
 from homeport.secret import Secret
 
 _OURS = frozenset({b"host", b"expect", b"x-serverless-authorization", *door.SECRET_HEADERS})
@@ -109,12 +109,10 @@ class ProxyApp:
 
     async def _pass(self, scope: Scope, body: Body, send: Send) -> None:
         try:
-            request = self._request(scope, body)
-        except UnicodeDecodeError:
-            await answers.error(400, "a header of the request is no text in UTF-8").send(send)
+            response = await self._waking.first_of(self._upstream.send(self._request(scope, body)))
+        except UnsendableError as error:
+            await answers.error(400, str(error)).send(send)
             return
-        try:
-            response = await self._waking.first_of(self._upstream.send(request))
         except HomeportError as error:
             self._progress.note(f"{scope['path']}: {error}")
             await answers.failure(error).send(send)
@@ -161,8 +159,8 @@ class ProxyApp:
         query = scope["query_string"]
         return Onward(
             method=scope["method"],
-            target=(scope["raw_path"] + (b"?" + query if query else b"")).decode("ascii"),
-            headers=[(name.decode("ascii"), value.decode()) for name, value in passed],
+            target=as_text(scope["raw_path"] + (b"?" + query if query else b"")),
+            headers=[(name.decode("ascii"), as_text(value)) for name, value in passed],
             body=body.to_send() if chunked or b"content-length" in names else None,
             chunked=chunked,
         )

@@ -178,6 +178,27 @@ def test_without_a_traceparent_that_is_one_a_trace_begins(given: list[str]) -> N
     assert "tracestate" not in parrot.heard[-1]
 
 
+@pytest.mark.parametrize("screened", [False, True])
+@pytest.mark.parametrize("length", [1, 100_000])
+def test_a_tracestate_with_bytes_that_none_has_is_dropped_and_the_request_is_not(
+    length: int, *, screened: bool
+) -> None:
+    taker = Taker()
+    body = asked("/v1/chat/completions", "x" * length, stream=False)
+
+    async def play(client: httpx2.AsyncClient, _: Listening) -> None:
+        for state in ([b"a=\xfc"], [b"a=1", "b=ü".encode()]):
+            headers = [
+                (b"traceparent", f"00-{TRACE}-{ABOVE}-01".encode()),
+                *((b"tracestate", one) for one in state),
+            ]
+            assert (await client.post("/v1/chat/completions", json=body, headers=headers)).status_code == 200
+
+    parrot = traced(play, taker, screened=screened)
+    assert [span["traceId"] for span in taker.spans] == [TRACE, TRACE]
+    assert not any("tracestate" in heard for heard in parrot.heard)
+
+
 def test_what_a_client_does_not_want_kept_is_passed_on_and_not_sent() -> None:
     taker = Taker()
 

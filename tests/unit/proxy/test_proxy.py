@@ -368,16 +368,28 @@ def test_a_long_body_is_not_counted_to_the_head_of_the_next_request() -> None:
     scene(play)
 
 
-def test_a_header_that_is_no_text_is_refused_and_text_passes_as_it_is() -> None:
+def test_a_header_passes_byte_by_byte_whether_it_is_text_or_not() -> None:
     async def play(service: Service, client: httpx2.AsyncClient) -> None:
         head = (
-            b"GET /v1/any HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer "
+            b" /v1/any HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer "
             + KEY.encode()
+            + b"\r\nx-name: "
         )
-        assert b" 200 " in await sent_raw(client, head + b"\r\nx-name: \xc3\xa9\r\n\r\n")
-        assert b"no text in UTF-8" in await sent_raw(client, head + b"\r\nx-name: \xe9\r\n\r\n")
+        for name in (UTF8, LATIN1):
+            for end in ENDS:
+                method = b"POST" if end.strip() else b"GET"
+                assert b" 200 " in await sent_raw(client, method + head + name + b"\r\n" + end)
 
-    assert scene(play).seen[0].header("x-name") == "é"
+    names = [value for seen in scene(play).seen for key, value in seen.headers if key == b"x-name"]
+    assert names == [UTF8] * len(ENDS) + [LATIN1] * len(ENDS)
+
+
+UTF8, LATIN1 = b"\xc3\xa9", b"\xe9"
+ENDS = (
+    b"\r\n",
+    b"content-length: 100000\r\n\r\n" + b"x" * 100_000,
+    b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+)
 
 
 async def sent_raw(client: httpx2.AsyncClient, *pieces: bytes) -> bytes:
