@@ -20,7 +20,7 @@ from gcp_rehearsal import credentials, discovery, generic, handlers, operations
 from gcp_rehearsal.apis.cloudbuild.steps import Acted
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.clock import Clock
-from gcp_rehearsal.context import PLAIN, Call, Containers, Kind, Metrics, Steps
+from gcp_rehearsal.context import PLAIN, Call, Containers, Kind, Metrics, Steps, name_of
 from gcp_rehearsal.discovery import Found
 from gcp_rehearsal.errors import ApiError, exists, info, invalid, not_found, of_status, unimplemented
 from gcp_rehearsal.faults import Fault
@@ -128,8 +128,8 @@ class Cloud:
             return await (self._struck(request, name, "", unlisted) if name else unlisted())
         if route is None:
             return self.refused("", _unknown(request))
-        api = route.document.name.partition(".")[0]
-        return await self._struck(request, route.method.id, api, lambda: self._reply(request, route))
+        name, api = route.method.id, route.document.api
+        return await self._struck(request, name, api, lambda: self._reply(request, route))
 
     async def _struck(self, request: Request, name: str, api: str, answer: _Answer) -> Reply:
         """Return the answer to a call of that method and API, with the faults that strike it."""
@@ -154,7 +154,7 @@ class Cloud:
             answer = self._done(self._understood(request, route))
             reply = answer if isinstance(answer, Reply) else _encoded(Reply(body=answer))
         except ApiError as error:
-            reply = self.refused(route.document.name.partition(".")[0], error)
+            reply = self.refused(route.document.api, error)
         self._note(request, route.method.id, reply.status)
         return reply
 
@@ -233,35 +233,33 @@ class Cloud:
         return api in ALWAYS_ON or (since is not None and since + self.delays.apis <= self.clock.now())
 
     async def _reply(self, request: Request, route: Found) -> Reply:
-        api = route.document.name.partition(".")[0]
         try:
             call = self._understood(request, route)
             answer = self._done(call)
             if call.method.action == "wait" and isinstance(answer, dict):
                 answer = await self._waited(call)
         except ApiError as error:
-            return self.refused(api, error)
+            return self.refused(route.document.api, error)
         if not isinstance(answer, Reply) and call.method.verb == "DELETE" and call.method.response is None:
-            answer = Reply(status=204) if api == "storage" else {}
+            answer = Reply(status=204) if call.api == "storage" else {}
         return _encoded(answer if isinstance(answer, Reply) else Reply(body=answer))
 
     def _understood(self, request: Request, route: Found) -> Call:
         caller = self.access.caller(request.headers)
-        check = self._checks.setdefault(route.document.name, SchemaCheck(route.document))
+        version = route.document.name
+        check = self._checks.get(version) or self._checks.setdefault(version, SchemaCheck(route.document))
         query, wrong = check.query(route.method, parse_qs(request.query, keep_blank_values=True))
-        body: JsonObject = {}
-        if not route.upload:
-            body, more = check.body(route.method, _json_of(request))
-            wrong += more
-        if wrong:
-            fields = tuple((violation.field, violation.description) for violation in wrong)
-            raise invalid("\n".join(violation.description for violation in wrong), *fields)
-        params = {name: self.by_id(value) for name, value in route.params.items()}
+        body, more = ({}, []) if route.upload else check.body(route.method, _json_of(request))
+        if wrong := [*wrong, *more]:
+            fields = [(violation.field, violation.description) for violation in wrong]
+            raise invalid("\n".join(description for _, description in fields), *fields)
+        params = {key: self.by_id(value) for key, value in route.params.items()}
+        name = self.by_id(name_of(request.path, route))
         call = Call(
-            cloud=self, request=request, document=route.document, method=route.method, params=params, query=query,
-            body=body, media=request.body if route.upload else None, caller=caller, project="",
+            cloud=self, request=request, document=route.document, method=route.method, params=params, query=query, body=body,
+            media=request.body if route.upload else None, caller=caller, name=name,
+            project=self._project_of(route.document.api, name, {**query, **params}),
         )  # fmt: skip
-        call = replace(call, project=self._project_of(call))
         self._admit(call)
         return call
 
@@ -306,18 +304,18 @@ class Cloud:
             self.clock.settle()
         return operation.body
 
-    def _project_of(self, call: Call) -> str:
-        if call.params.get("project") or call.query.get("project"):
-            return self.by_id(f"projects/{call.params.get('project') or call.query['project']}")[9:]
-        segments = call.name.split("/")
+    def _project_of(self, api: str, name: str, given: Mapping[str, Json]) -> str:
+        if given.get("project"):
+            return self.by_id(f"projects/{given['project']}")[9:]
+        segments = name.split("/")
         if segments[0] in {"projects", "namespaces"} and len(segments) > 1 and segments[1] != "-":
             return segments[1]
-        if call.api == "storage" and "bucket" in call.params:
-            bucket = self.store.get("storage", f"b/{call.params['bucket']}")
+        if api == "storage" and "bucket" in given:
+            bucket = self.store.get("storage", f"b/{given['bucket']}")
             return bucket.project if bucket else ""
-        if segments[:2] == ["projects", "-"] and "@" in call.name:
-            return call.name.partition("@")[2].partition(".iam.gserviceaccount.com")[0].partition("/")[0]
-        resource = self.store.get(call.api, call.name)
+        if segments[:2] == ["projects", "-"] and "@" in name:
+            return name.partition("@")[2].partition(".iam.gserviceaccount.com")[0].partition("/")[0]
+        resource = self.store.get(api, name)
         return resource.project if resource else ""
 
     async def _strike(self, method: str, fault: Fault, *, after: bool) -> None:

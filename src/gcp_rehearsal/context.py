@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from gcp_rehearsal.apis.cloudbuild.step import Ran, RunningStep, Step
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.clock import Clock
-from gcp_rehearsal.discovery import Document, Method
+from gcp_rehearsal.discovery import Document, Found, Method
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.iam.caller import Caller
@@ -229,19 +229,15 @@ class Call:
     media: bytes | None
     """What was uploaded, where the path is one for uploads."""
     caller: Caller
+    name: str
+    """What the path names, without version and custom verb: `projects/p/locations/l/services/s`."""
     project: str
     """The id of the project that it is about; '' where it is about none."""
 
     @property
     def api(self) -> str:
         """Return the API's name, such as `run`, whatever the version."""
-        return self.document.name.partition(".")[0]
-
-    @property
-    def name(self) -> str:
-        """Return what the path names, without version and custom verb: `projects/p/locations/l/services/s`."""
-        action = self.method.action if self.api == "compute" else ""
-        return self.cloud.by_id(_named(self.request.path, self.method.prefix, self.method.custom, action))
+        return self.document.api
 
     @property
     def mask(self) -> tuple[str, ...] | None:
@@ -257,7 +253,14 @@ class Call:
         return bool(self.query.get("validateOnly")) or bool(self.body.get("validateOnly"))
 
 
-@lru_cache(maxsize=1024)  # Each call asks for it some four times.
+def name_of(path: str, found: Found) -> str:
+    """Return what the path of a request names, as its caller wrote it."""
+    method = found.method
+    action = method.action if found.document.api == "compute" else ""
+    return _named(path, method.prefix, method.custom, action)
+
+
+@lru_cache(maxsize=1024)  # What is made is read again and again.
 def _named(path: str, prefix: str, custom: str, action: str) -> str:
     """Return what a path names; `action` is the last word of a method of Compute Engine's, '' elsewhere."""
     path = path.strip("/")

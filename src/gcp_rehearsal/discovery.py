@@ -88,6 +88,11 @@ class Document:
     parameters: Mapping[str, Mapping[str, Json]]
     """Of the query, which every method takes."""
 
+    @property
+    def api(self) -> str:
+        """Return the API's name, such as `run`, whatever the version."""
+        return self.name.partition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -107,6 +107,7 @@ class Door:
         )
 
 
+@lru_cache(maxsize=128)  # Whoever asks here asks the same few hosts.
 def split(authority: str, scheme: str = "http") -> tuple[str, int] | None:
     """Return the name, in lower case, and port of `host[:port]`; None for anything else."""
     match = _AUTHORITY.fullmatch(authority)

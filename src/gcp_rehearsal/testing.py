@@ -22,7 +22,10 @@ class Rehearsed(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Return the answer to one request. Raises what a real transport raises."""
         body = await request.aread()
-        sent_headers = request.headers.multi_items()
+        encoding = request.headers.encoding
+        sent_headers = [
+            (name.decode(encoding).lower(), value.decode(encoding)) for name, value in request.headers.raw
+        ]
         headers: dict[str, str] = {}
         for name, value in sent_headers:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value

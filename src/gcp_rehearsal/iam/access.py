@@ -122,7 +122,7 @@ class Access:
         segments = name.split("/")
         places += [(api, "/".join(segments[:end])) for end in range(1, len(segments) + 1)]
         who = {caller.member, *_EVERYONE, *caller.sets}
-        for place in places:
+        for place in filter(self._policies.__contains__, places):
             for binding in self._visible_bindings(place):
                 if not who.isdisjoint(binding["members"]):
                     yield binding["role"]

@@ -86,6 +86,7 @@ class Google:
         self._patience = Patience()
         self._slots = asyncio.Semaphore(settings.parallel)
         self._http = _http(self._base_url, transport, settings)
+        self._always = dict(self._http.headers)
 
     async def __aenter__(self) -> Self:
         return self
@@ -252,21 +253,19 @@ class Google:
     async def _tried(self, call: ApiCall, token: str) -> httpx2.Response:
         import httpx2
 
-        base = self._base_url or f"https://{call.host}"
-        headers = {"authorization": f"Bearer {token}", **call.headers}
+        url = _url(f"{self._base_url or f'https://{call.host}'}/{call.path}", call.texts)
+        headers = {**self._always, "authorization": f"Bearer {token}", **call.headers}
         if self.credentials.quota_project:
             headers["x-goog-user-project"] = self.credentials.quota_project
         seconds = self.settings.attempt + call.waits
+        # Not by the client's `request`, which puts all headers together three times over.
+        request = httpx2.Request(
+            call.verb, url, json=call.body, content=call.content, headers=headers, cookies=self._http.cookies,
+            extensions={"timeout": _patience(self.settings.connect, seconds).as_dict()},
+        )  # fmt: skip
         try:
             async with asyncio.timeout(seconds):
-                return await self._http.request(
-                    call.verb,
-                    _url(f"{base}/{call.path}", call.texts),
-                    json=call.body,
-                    content=call.content,
-                    headers=headers,
-                    timeout=_patience(self.settings, seconds),
-                )
+                return await self._http.send(request)
         except TimeoutError:
             raise Lost(f"no answer within {seconds:g} s", sent=True) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
@@ -348,7 +347,7 @@ def _http(
         http2=encrypted,
         transport=transport,
         trust_env=not base_url,
-        timeout=_patience(settings, settings.attempt),
+        timeout=_patience(settings.connect, settings.attempt),
         limits=httpx2.Limits(
             max_connections=4 * settings.parallel, max_keepalive_connections=settings.parallel
         ),
@@ -356,10 +355,11 @@ def _http(
     )
 
 
-def _patience(settings: Settings, seconds: float) -> httpx2.Timeout:
+@lru_cache(maxsize=64)
+def _patience(connect: float, seconds: float) -> httpx2.Timeout:
     import httpx2
 
-    return httpx2.Timeout(seconds, connect=settings.connect, pool=None)
+    return httpx2.Timeout(seconds, connect=connect, pool=None)
 
 
 @lru_cache(maxsize=1024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from homeport.errors import HomeportError
@@ -40,6 +41,7 @@ class Malformed(ValueError):
         self.violations = tuple(violations)
 
 
+@cache
 def by_documents() -> Validator:
     """Return a validator by Google's discovery documents. Raises `HomeportError` where they are not installed."""
     from gcp_rehearsal import discovery
@@ -57,8 +59,16 @@ class _ByDocuments:
     def __init__(self, checks: dict[str, SchemaCheck], make: type[SchemaCheck]) -> None:
         self._checks = checks
         self._make = make
+        self._without_body = lru_cache(maxsize=1024)(
+            lambda host, verb, path: tuple(self._wrong(host, verb, path, None))
+        )
 
     def __call__(self, host: str, verb: str, path: str, body: Json) -> Sequence[Violation]:
+        if body is None:  # Most only read, and many read the same again.
+            return self._without_body(host, verb, path)
+        return self._wrong(host, verb, path, body)
+
+    def _wrong(self, host: str, verb: str, path: str, body: Json) -> Sequence[Violation]:
         from urllib.parse import parse_qs
 
         from gcp_rehearsal import discovery
@@ -68,7 +78,8 @@ class _ByDocuments:
         method = discovery.find(host, verb, plain)
         if method is None:
             return (Wrong("", "there is no such method"),)
-        check = self._checks.setdefault(method.document.name, self._make(method.document))
+        name = method.document.name
+        check = self._checks.get(name) or self._checks.setdefault(name, self._make(method.document))
         parameters: Mapping[str, Sequence[str]] = parse_qs(query, keep_blank_values=True)
         _, wrong = check.query(method.method, parameters)
         if not method.upload:
