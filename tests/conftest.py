@@ -16,7 +16,7 @@ import pytest
 from httpx2._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["ended", "hub_fixtures", "longest_first", "made_wheels", "process_ban"]
+pytest_plugins = ["ended", "hub_fixtures", "imported_once", "longest_first", "made_wheels", "process_ban"]
 
 # A shell starts what is in its background without it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,6 +35,7 @@ _GUARD = Path(__file__).parent / "support" / "guard"
 sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
+from asked_lane import lane_of  # noqa: E402
 from homeport.chat_template import trial  # noqa: E402
 from matrix_table import Told, lines  # noqa: E402
 from places import FETCHED, TESTS, VLLM_CACHE, VLLM_PYTHON  # noqa: E402
@@ -64,10 +65,10 @@ def _names(lane: str, module: Path) -> bool:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out, unread, the modules that have nothing of a lane that is asked for: each worker would import them all."""
-    lane = re.fullmatch(r"(\w+)( and not \w+)*", config.option.markexpr)
-    if lane is None or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+    asked = lane_of(config.option.markexpr)
+    if not asked or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
-    return None if _names(lane[1], collection_path) else True
+    return None if _names(asked, collection_path) else True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
