@@ -90,6 +90,42 @@ def test_ctrl_c_at_a_confirmation_ends_the_run_in_one_line_and_keeps_the_transcr
         assert events[-1]["outcome"] == "interrupted"
 
 
+def test_what_cannot_be_done_is_told_before_the_model_is_asked(taught: User) -> None:
+    transcripts = taught.home / "transcripts"
+    for words, code, told in (
+        (("run", "Hello", "--allow", "nope", "--no-tools"), 10, "--allow names nope, and the agent has no such tool"),
+        (("serve", "--port", "0", "--allow", "nope"), 10, "it has current_time, calculate, list_files, read_file"),
+        (("run", " "), 64, "Say a question"),
+        (("eval", "--against", "nope"), 20, "no endpoint called nope runs here"),
+    ):  # fmt: skip
+        ran = taught.run("agent", *words, code=code)
+        assert told in ran.err
+        assert "transcript: " not in ran.err
+    assert not [*transcripts.glob("*")]
+    ran = taught.run("agent", "run", "Hello", "--mcp", "no-such-program-anywhere", code=19)
+    assert "starting the MCP server no-such-program-anywhere" in ran.err
+    assert "there is no program no-such-program-anywhere" in ran.err
+    (kept,) = transcripts.glob("*")
+    assert [json.loads(line)["event"] for line in kept.read_text().splitlines()] == ["run", "end"]
+
+
+def test_a_conversation_goes_on_after_a_question_that_was_too_long(taught: User) -> None:
+    words = ("chat", "--no-tools", "--system", "", "--temperature", "0", "--max-tokens", "16")
+    with at_terminal(taught, "agent", *words) as terminal:
+        terminal.until("\n> ")
+        terminal.type(f"{'zq ' * 1300}\n")  # Of 1024 tokens, and a line of a terminal has 4096 letters.
+        terminal.until("raise `context` of [engine]")
+        terminal.until("\n> ")
+        terminal.type("Hello\n")
+        terminal.until("step 1: ")
+        terminal.until("\n> ")
+        terminal.type("\x04")
+        assert terminal.end() == 0, terminal.seen
+    (kept,) = (taught.home / "transcripts").glob("*")
+    outcomes = [json.loads(line).get("outcome") for line in kept.read_text().splitlines()]
+    assert [outcome for outcome in outcomes if outcome] == ["failed", "answered"]
+
+
 def test_with_the_model_of_the_demo_it_says_at_once_that_it_cannot_and_which_can(user: User) -> None:
     user.run("init")
     assert "gemma-3-270m" in (user.folder / "homeport.toml").read_text()

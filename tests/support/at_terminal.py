@@ -21,7 +21,7 @@ class AtTerminal:
 
     def __init__(self, process: subprocess.Popen[bytes], terminal: int) -> None:
         self._process, self._terminal = process, terminal
-        self._seen = b""
+        self._seen, self._looked_at = b"", 0
 
     @property
     def seen(self) -> str:
@@ -29,9 +29,10 @@ class AtTerminal:
         return self._seen.decode(errors="replace").replace("\r\n", "\n")
 
     def until(self, text: str) -> None:
-        """Read until `text` is shown."""
-        while text not in self.seen:
+        """Read until `text` is shown, after what was waited for before."""
+        while (at := self.seen.find(text, self._looked_at)) < 0:
             assert self._read(), self.seen
+        self._looked_at = at + len(text)
 
     def type(self, text: str) -> None:
         """Press these keys."""

@@ -54,6 +54,11 @@ class Spent:
         """Return the US dollars of the endpoint's time; None where its price is not known."""
         return None if self.usd_per_hour is None else self.usd_per_hour * self.seconds / 3600
 
+    def in_words(self) -> str:
+        """Return the steps and calls, as `2 steps and 1 tool call`."""
+        counts = ((self.steps, "step"), (self.tool_calls, "tool call"))
+        return " and ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
+
     def as_json(self) -> dict[str, object]:
         """Return it as the transcript and `--json` show it."""
         return {

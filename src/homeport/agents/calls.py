@@ -117,11 +117,10 @@ def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
     named: dict[str, Tool] = {}
     for tool in tools:
         if tool.name in named:
-            origins = " and ".join(
-                named_tool.origin or "this program" for named_tool in (named[tool.name], tool)
-            )
+            first, second = (one.origin or "this program" for one in (named[tool.name], tool))
+            whose = f"both of {first}" if first == second else f"of {first} and of {second}"
             raise SpecError(
-                f"two tools are called {tool.name}: of {origins}", hint="leave one of them out, or rename it"
+                f"two tools are called {tool.name}, {whose}", hint="leave one of them out, or rename it"
             )
         named[tool.name] = tool
     return named

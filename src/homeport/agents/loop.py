@@ -124,6 +124,13 @@ async def answer(
     return AgentResult(answer=text, spent=used, messages=messages)
 
 
+def tell_not_begun(question: str, setup: AgentSetup, transcript: Transcript, error: BaseException) -> None:
+    """Write down a run that did not begin, since the agent was not ready for it."""
+    outcome, why = ("failed", str(error)) if isinstance(error, HomeportError) else ("interrupted",) * 2
+    transcript.add("run", version=VERSION, question=question, **setup.described())
+    transcript.add("end", outcome=outcome, error=why, spent=Spent().as_json())
+
+
 async def _within(seconds: float, work: Any) -> tuple[str, list[ModelMessage]]:  # Any: a coroutine of it
     try:
         async with asyncio.timeout(seconds) as limit:

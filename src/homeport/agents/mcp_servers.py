@@ -19,6 +19,7 @@ from homeport.agents.server_faults import fault_of, find_cause, is_end, is_own
 from homeport.agents.tool import Tool, ToolFailed
 from homeport.certificates import certificates
 from homeport.errors import HomeportError, NetworkError, SpecError
+from homeport.progress import Progress, Silent
 from homeport.secret import Secret
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class _Announced(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(servers: Sequence[str | McpServer], *, answer_within_s: float) -> AsyncIterator[list[Tool]]:
+async def opened(
+    servers: Sequence[str | McpServer], *, answer_within_s: float, progress: Progress | None = None
+) -> AsyncIterator[list[Tool]]:
     """
     Yield the tools of MCP servers, each an http(s) address or a command, for as long as they are needed.
 
@@ -84,9 +87,24 @@ async def opened(servers: Sequence[str | McpServer], *, answer_within_s: float) 
         tools: list[Tool] = []
         for server in servers:
             begun = _begun(stack, server)
-            client = await stack.enter_async_context(_connected(begun, answer_within_s))
-            tools += await _tools(client, begun)
+            with _told_of(begun.name, tools, progress or Silent()):
+                client = await stack.enter_async_context(_connected(begun, answer_within_s))
+                tools += await _tools(client, begun)
         yield tools
+
+
+@contextmanager
+def _told_of(name: str, tools: Sequence[Tool], progress: Progress) -> Iterator[None]:
+    """Tell that a server is begun, which may take long, and with how many of `tools`."""
+    key, before = f"MCP server {name}", len(tools)
+    progress.started(key, f"starting the {key}")
+    try:
+        yield
+    except BaseException:
+        progress.failed(key, "")
+        raise
+    count = len(tools) - before
+    progress.finished(key, f"{key}: {count} tool{'' if count == 1 else 's'}")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -28,7 +29,8 @@ class Transcript:
         self.last_run: list[Event] = []
         """The events of the run that was begun last: a file such as /dev/null does not tell them again."""
         with writing(path):
-            if path.exists():
+            self._was_there = path.exists()
+            if self._was_there:
                 ensure_file(path)
             elif not path.parent.exists():
                 private_folder(path.parent)
@@ -50,6 +52,9 @@ class Transcript:
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
+        if not (self.last_run or self._was_there):  # Nothing was asked: an empty file would be no transcript.
+            with suppress(OSError):
+                self.path.unlink()
 
 
 def new_path(home: Home) -> Path:

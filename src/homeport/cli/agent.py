@@ -12,6 +12,7 @@ import click
 from homeport.cli.agent_eval import command as eval_command
 from homeport.cli.agent_options import (
     budget_of,
+    ensure_allowed_are_there,
     how_options,
     own_tools,
     price_of,
@@ -59,7 +60,7 @@ def run_command(
 
     terminal = app.terminal(json_output=json_output)
     brain.ensure_installed()
-    if (question is None) == (replay is None):
+    if (question is None) == (replay is None) or (question is not None and not question.strip()):
         raise click.UsageError("Say a question, or --replay with a transcript.")
     if replay is not None:
         _replayed(terminal, replay, how)
@@ -71,7 +72,7 @@ def run_command(
 
         _tell(terminal, await answer(message, setup, transcript), transcript)
 
-    _with_agent(terminal, (file, on), how, work)
+    _with_agent(terminal, (file, on), how, work, question=message)
 
 
 @command.command("init")
@@ -120,7 +121,7 @@ def init_command(
 def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> None:  # Any: what click has read
     """Hold a conversation with the agent. The budget is that of each question."""
     from homeport.agents import brain
-    from homeport.errors import AgentStopped
+    from homeport.errors import AgentStopped, EndpointError
 
     terminal = app.terminal()
     brain.ensure_installed()
@@ -140,7 +141,8 @@ def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> None:  
                 continue
             try:
                 result = await answer(text, setup, transcript, history=history)
-            except AgentStopped as error:
+            except (AgentStopped, EndpointError) as error:
+                # Said again in other words, or shorter, it may be answered: the conversation goes on from before.
                 terminal.error(error)
                 continue
             history = result.messages
@@ -177,11 +179,11 @@ def serve_command(
 
 def _with_agent(
     terminal: Terminal, where: tuple[Path, str], how: Mapping[str, Any],
-    work: Callable[[AgentSetup, Transcript], Any],
+    work: Callable[[AgentSetup, Transcript], Any], *, question: str = "",
 ) -> None:  # fmt: skip
     """Do `work` with the agent that the options describe; its transcript is told of whatever happens."""
     from homeport import sync
-    from homeport.agents import mcp_servers
+    from homeport.agents.equipped import equipped
     from homeport.agents.loop import INSTRUCTIONS, AgentSetup
     from homeport.cli.session import agents_endpoint
 
@@ -190,26 +192,29 @@ def _with_agent(
     own, servers = own_tools(how), servers_of(how)
     transcript = _transcript(terminal, how)
 
+    setup = AgentSetup(
+        endpoint=endpoint,
+        tools=own,
+        budget=budget_of(how),
+        confirm=_confirm(terminal, how),
+        instructions=INSTRUCTIONS if how["system"] is None else how["system"],
+        temperature=how["temperature"],
+        usd_per_hour=price,
+    )
+
     async def all_of_it() -> None:
-        async with mcp_servers.opened(servers, answer_within_s=how["tool_seconds"]) as foreign:
-            await work(
-                AgentSetup(
-                    endpoint=endpoint,
-                    tools=[*own, *foreign],
-                    budget=budget_of(how),
-                    confirm=_confirm(terminal, how),
-                    instructions=INSTRUCTIONS if how["system"] is None else how["system"],
-                    temperature=how["temperature"],
-                    usd_per_hour=price,
-                ),
-                transcript,
-            )
+        async with equipped(setup, servers, transcript, question=question, progress=terminal) as agent:
+            terminal.close()
+            ensure_allowed_are_there(how, agent.tools)
+            await work(agent, transcript)
 
     with transcript:
         try:
             sync.run(all_of_it())
         finally:
-            terminal.say(f"transcript: {transcript.path}")
+            terminal.close()
+            if transcript.last_run:
+                terminal.say(f"transcript: {transcript.path}")
 
 
 def _confirm(terminal: Terminal, how: Mapping[str, Any]) -> Any:  # Any: a `Confirm`
@@ -271,6 +276,5 @@ def _tell(terminal: Terminal, result: AgentResult, transcript: Transcript) -> No
     used = result.spent
     usd = "its price is not known" if used.usd is None else f"{used.usd:.4f} USD"
     terminal.say(
-        f"{used.steps} steps, {used.tool_calls} tool calls, {used.input_tokens} + {used.output_tokens} tokens, "
-        f"{used.seconds:.1f} s, {usd}"
+        f"{used.in_words()}, {used.input_tokens} + {used.output_tokens} tokens, {used.seconds:.1f} s, {usd}"
     )

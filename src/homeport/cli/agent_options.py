@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ def own_tools(how: Mapping[str, Any]) -> list[Tool]:
     names = how["tools"] or (() if how["no_tools"] else BUILTIN)
     return [
         tool
-        for name in names
+        for name in dict.fromkeys(names)
         for tool in ((function_tool(name),) if ":" in name else builtin(name, how["folder"]))
     ]
 
@@ -86,6 +86,19 @@ def servers_of(how: Mapping[str, Any], env: Mapping[str, str] | None = None) -> 
         else address
         for address in how["mcp"]
     ]
+
+
+def ensure_allowed_are_there(how: Mapping[str, Any], tools: Sequence[Tool]) -> None:
+    """Raise `SpecError` where --allow names a tool that the agent does not have: it would be refused under its own name."""
+    from homeport.errors import SpecError
+
+    names = [tool.name for tool in tools]
+    for allowed in how["allow"]:
+        if allowed not in names:
+            raise SpecError(
+                f"--allow names {allowed}, and the agent has no such tool",
+                hint=f"it has {', '.join(names) or 'none'}",
+            )
 
 
 def budget_of(how: Mapping[str, Any]) -> Any:  # Any: `Budget`, imported when it is needed

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homeport.cli.agent_options import budget_of, own_tools, price_of, servers_of
+from homeport.cli.agent_options import budget_of, ensure_allowed_are_there, own_tools, price_of, servers_of
 
 if TYPE_CHECKING:
     from homeport.agents.service.served import ServedAgent
@@ -50,19 +50,24 @@ def serve(
     )
 
     async def served() -> None:
-        await _ensure_servers(agent)
+        await _ensure_servers(terminal, agent, how)
         await until_cancelled(agent, listening, lambda url: _greet(terminal, agent, url))
 
     with suppress(KeyboardInterrupt), listening:
         sync.run(served())
 
 
-async def _ensure_servers(agent: ServedAgent) -> None:
-    """Raise what opening the MCP servers raises, before anybody asks."""
+async def _ensure_servers(terminal: Terminal, agent: ServedAgent, how: Mapping[str, Any]) -> None:
+    """Raise what opening the MCP servers raises, and where what is allowed is not there, before anybody asks."""
     from homeport.agents import mcp_servers
+    from homeport.agents.calls import by_name
 
-    async with mcp_servers.opened(agent.mcp, answer_within_s=agent.setup.budget.tool_seconds):
-        pass
+    seconds = agent.setup.budget.tool_seconds
+    try:
+        async with mcp_servers.opened(agent.mcp, answer_within_s=seconds, progress=terminal) as foreign:
+            ensure_allowed_are_there(how, [*by_name([*agent.setup.tools, *foreign]).values()])
+    finally:
+        terminal.close()
 
 
 def _confirm(terminal: Terminal, how: Mapping[str, Any]) -> Any:  # Any: a `Confirm`

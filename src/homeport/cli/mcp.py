@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from homeport.cli.context import CliContext
 
@@ -49,7 +51,14 @@ def command(ctx: click.Context, /, http: bool, port: int, allow_changes: bool, f
         return
     from homeport import sync
 
+    if not http and ctx.get_parameter_source("port") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--port is where --http listens: say --http, too.")
     app: CliContext = ctx.obj
+    if not http and sys.stdin.isatty():
+        app.terminal().note(
+            "a client starts this, and speaks MCP on its standard input: docs/mcp.md shows how. --http listens on a port. "
+            "Ctrl-C ends it"
+        )
     server = _server()
     mcp_server = server.made(folder, allow_changes=allow_changes)
     if not http:

@@ -103,7 +103,7 @@ def agents_endpoint(terminal: Terminal, name: str | None, file: Path, on: str, *
         try:
             return await deployment.connect()
         except (NotFound, NotRunning):
-            if not anyway:
+            if not anyway and name is None:  # Of a name that nothing has, no file here says a model.
                 brain.ensure_taught(deployment.target.spec.model)
             raise
 

@@ -12,6 +12,9 @@ from homeport.errors import EndpointError
 if TYPE_CHECKING:
     pass
 
+_TOO_LONG = re.compile(r"exceeds?\b.*\bcontext|maximum (context|model) length", re.IGNORECASE)
+"""How engines say that a request is longer than their context."""
+
 
 def is_page(body: str) -> bool:
     """Return True if it is HTML: no engine answers so, but Cloud Run does."""
@@ -40,6 +43,11 @@ def refusal(status: int, body: str, *, hint: str = "") -> EndpointError:
         text = str(error.get("message", error) if isinstance(error, dict) else error)
     else:
         text = words_of(body)[:300] or "no explanation"
+    if status == 400 and _TOO_LONG.search(text):
+        hint = (
+            hint
+            or "all of it, tools and their results included, has to fit: ask for less, or raise `context` of [engine]"
+        )
     hint = hint or {
         401: "the key is not the engine's, or none was sent: `homeport env` prints the right one, or says why it cannot",
         403: "this identity may not call the endpoint",

@@ -18,7 +18,9 @@ from homeport.agents.loop import AgentResult, AgentSetup, ask
 from homeport.agents.replay import replay, same_end
 from homeport.agents.tool import Tool, tool_of
 from homeport.agents.transcript import Transcript, read
+from homeport.cli.agent_options import own_tools
 from homeport.endpoint import Endpoint
+from homeport.endpoint.refusals import refusal
 from homeport.errors import AgentStopped, ExtraMissing, HomeportError, SpecError, Unsupported
 from homeport.secret import Secret
 from homeport.sync import run
@@ -437,6 +439,26 @@ def test_without_the_extra_one_error_says_how_to_get_it(monkeypatch: pytest.Monk
 def test_two_tools_of_one_name_are_refused(asked: Asked) -> None:
     with ToolScript("Hello.") as engine, pytest.raises(SpecError, match="two tools are called weather"):
         asked(engine, WEATHER, WEATHER)
+
+
+def test_a_tool_that_is_asked_for_twice_is_there_once(tmp_path: Path) -> None:
+    how = {"tools": ("time", "calculator", "time"), "no_tools": False, "folder": tmp_path}
+    assert [tool.name for tool in own_tools(how)] == ["current_time", "calculate"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "request (32885 tokens) exceeds the available context size (1024 tokens), try increasing it",
+        "This model's maximum context length is 1024 tokens. However, your request has 32885 input tokens.",
+    ],
+    ids=["llama.cpp's", "vLLM's"],
+)
+def test_a_request_that_is_longer_than_the_context_is_told_with_what_to_do(words: str) -> None:
+    told = refusal(400, json.dumps({"error": {"message": words}}))
+    assert words in str(told)
+    assert "raise `context` of [engine]" in told.hint
+    assert "raise" not in refusal(400, json.dumps({"error": {"message": "no context is known"}})).hint
 
 
 def test_spans_say_who_was_asked_and_what_was_called_but_not_what_was_said(asked: Asked) -> None:

@@ -107,7 +107,7 @@ def test_openais_client_gets_the_answer_that_a_tool_was_called_for(service: Serv
     ((run, *_, end),) = service.runs
     assert (run["question"], end["outcome"]) == ("What is 6*7?", "answered")
     (line,) = service.told
-    assert line.startswith("answered after 2 steps and 1 tool calls")
+    assert line.startswith("answered after 2 steps and 1 tool call, ")
     for said in ("6*7", "It is 42"):  # Not 42: the line names a file by the time.
         assert said not in line, "what was said stands in the transcript alone"
 
@@ -240,6 +240,47 @@ def test_an_endpoint_that_goes_away_is_told_to_the_client_once(service: Service,
         service(service.agent(engine), ask)
     assert len(service.runs) == 1, "it was not begun again"
     assert service.runs[0][-1]["outcome"] == "failed"
+
+
+def test_of_many_clients_no_more_run_at_once_than_are_let_in(service: Service) -> None:
+    """Each run begins the MCP servers for itself, which are processes. Those who wait are answered, too."""
+    asked = threading.Condition()
+    now = most = 0
+
+    def before(_: int) -> None:
+        nonlocal now, most
+        with asked:
+            now, most = now + 1, max(most, now + 1)
+            asked.notify_all()
+            asked.wait_for(lambda: now > 2, timeout=0.5)  # Would another come meanwhile?
+            now -= 1
+
+    async def ask(at: Service) -> None:
+        async with at.client() as client:
+            await asyncio.gather(*(_all_of(client, streamed=streamed) for streamed in (False, True) * 4))
+
+    with ToolScript("Hello.", before=before) as engine:
+        service(replace(service.agent(engine), at_once=asyncio.Semaphore(2)), ask)
+    assert most <= 2
+    assert [run[-1]["outcome"] for run in service.runs] == ["answered"] * 8
+
+
+def test_a_question_whose_mcp_server_is_not_there_is_told_in_its_transcript(service: Service) -> None:
+    server = "http://127.0.0.1:9/mcp"
+
+    async def ask(at: Service) -> None:
+        async with at.client() as client:
+            with pytest.raises(openai.APIStatusError, match="cannot be reached") as refused:
+                await _all_of(client, streamed=False)
+        assert refused.value.status_code == 502
+
+    with ToolScript("never") as engine:
+        service(replace(service.agent(engine), mcp=[server]), ask)
+        assert engine.requests == []
+    ((begin, end),) = service.runs
+    assert (begin["event"], begin["question"]) == ("run", "What is 6*7?")
+    assert (end["event"], end["outcome"]) == ("end", "failed")
+    assert f"the MCP server {server} cannot be reached: " in end["error"]
 
 
 async def _all_of(client: openai.AsyncOpenAI, *, streamed: bool) -> None:

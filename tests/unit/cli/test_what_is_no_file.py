@@ -110,3 +110,14 @@ def test_a_disk_that_is_full_is_one_error() -> None:
         os.dup2(full.fileno(), written._file.fileno())
         with pytest.raises(DiskFull):
             written.add("run", question="1")
+
+
+def test_a_transcript_of_nothing_is_none_and_one_that_was_there_stays() -> None:
+    for path in (Path("new"), Path("folder", "new")):
+        with transcript.Transcript(path):
+            assert path.exists()  # It is known at once that it can be written.
+        assert not path.exists()
+    Path("old").touch()
+    with transcript.Transcript(Path("old")):
+        pass
+    assert Path("old").exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from homeport.agents import mcp_servers
+from homeport.agents.equipped import equipped
 from homeport.agents.loop import AgentResult, AgentSetup, answer
 from homeport.agents.transcript import Event, Transcript, name_of_new
 from homeport.errors import AgentStopped, HomeportError
@@ -18,6 +19,10 @@ from homeport.secret import Secret
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
+
+
+_MOST_AT_ONCE = 16
+"""Runs: each begins the MCP servers for itself, and those over stdio are processes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,8 @@ class ServedAgent:
     """Where transcripts are kept; None where none are."""
     ready: Callable[[], Awaitable[None]] | None = None
     """Waits until the model answers, before a run begins: a start from zero is no part of its budget."""
+    at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_AT_ONCE))
+    """Lets in so many runs at once; the others wait, and no time of theirs passes."""
     tell: Callable[[str], None] = field(default=lambda _: None)
     """Is given a line about each run. None of what was said is in it."""
 
@@ -60,22 +67,18 @@ async def run(agent: ServedAgent, question: AgentQuestion, listener: Callable[[E
     own, temperature = agent.setup, question.temperature
     if agent.ready is not None:
         await agent.ready()
-    async with _open_transcript(agent, listener) as transcript:
+    own = replace(
+        own,
+        budget=budget,
+        instructions="\n\n".join(filter(None, (own.instructions, question.instructions))),
+        temperature=own.temperature if temperature is None else temperature,
+    )
+    async with agent.at_once, _open_transcript(agent, listener) as transcript:
         outcome = "failed: of what nobody foresaw"
         try:
-            async with mcp_servers.opened(agent.mcp, answer_within_s=budget.tool_seconds) as foreign:
-                setup = replace(
-                    own,
-                    tools=[*own.tools, *foreign],
-                    budget=budget,
-                    instructions="\n\n".join(filter(None, (own.instructions, question.instructions))),
-                    temperature=own.temperature if temperature is None else temperature,
-                )
+            async with equipped(own, agent.mcp, transcript, question=question.text) as setup:
                 result = await answer(question.text, setup, transcript, history=question.history)
-            outcome = (
-                f"answered after {result.spent.steps} steps and {result.spent.tool_calls} tool calls, "
-                f"{result.spent.tokens} tokens, {result.spent.seconds:.1f} s"
-            )
+            outcome = f"answered after {result.spent.in_words()}, {result.spent.tokens} tokens, {result.spent.seconds:.1f} s"
         except HomeportError as error:
             outcome = f"{'stopped' if isinstance(error, AgentStopped) else 'failed'}: {error}"
             raise
