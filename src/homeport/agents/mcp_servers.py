@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What OpenAI's API takes as the name of a tool."""
-_CONNECT_WITHIN_S = 30.0
+_BEGUN_WITHIN_S = 120.0
+"""Of one server: many a command fetches it first."""
+_ANSWERS_WITHIN_S = 30.0
+"""An answer may take that long in any case, however little a call of a tool may: to the first question a server still begins."""
 _LONGEST_DESCRIPTION = 2_000
 _LOCKED = "where it wants a token, --mcp-token says where that is: --mcp-token ADDRESS=env:NAME"
 _MOST_TOOLS, _MOST_PAGES = 200, 20
@@ -140,9 +143,11 @@ async def _connected(server: _BegunServer, answer_within_s: float) -> AsyncItera
 
     try:
         async with AsyncExitStack() as stack:
-            client = Client(_transport(stack, server), read_timeout_seconds=answer_within_s)
+            client = Client(
+                _transport(stack, server), read_timeout_seconds=max(answer_within_s, _ANSWERS_WITHIN_S)
+            )
             try:
-                async with asyncio.timeout(_CONNECT_WITHIN_S), server.bound.within():
+                async with asyncio.timeout(_BEGUN_WITHIN_S), server.bound.within():
                     await stack.enter_async_context(client)
             except HomeportError:
                 raise

@@ -14,7 +14,8 @@ _TIMED_OUT = re.compile(r"Request '([^']*)' timed out")
 
 def fault_of(error: BaseException, status: int | None = None) -> str:
     """Return what an error says, in words of ours where it is the SDK's; `status` is the last that refused a message over HTTP."""
-    return _of_sdk(error, status) or str(error) or type(error).__name__
+    unsaid = "it does not answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return _of_sdk(error, status) or str(error) or unsaid
 
 
 def is_end(error: BaseException) -> bool:
