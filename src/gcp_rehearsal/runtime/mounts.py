@@ -36,7 +36,11 @@ class WrittenBucket:
     """Size and time of the files that were there, by their paths in the folder."""
 
     def save(self, cloud: Cloud) -> None:
-        """Make objects of the files that are new or changed, in the order in which they were written."""
+        """
+        Make objects of the files that are new or changed, in the order in which they were written.
+
+        Raises `ApiError` at the first that Cloud Storage refuses, such as of a bucket that is gone, or whose key is disabled, since the task began.
+        """
         changed = [
             path
             for path in _all(self.folder)

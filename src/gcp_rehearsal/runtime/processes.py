@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gcp_rehearsal import credentials
 from gcp_rehearsal.apis.run import log as run_log
 from gcp_rehearsal.apis.run.sizes import seconds
+from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.facts import cloud_run
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime import image, mount_namespace, mounts
@@ -128,11 +129,25 @@ class Engines(Willing):
         if instance.alive and not late:
             return ContainerState(again=_LOOKS_EVERY_S, real=True)
         failure = _LATE if late else instance.outcome()
-        for container in instance.containers:
-            for bucket in container.plan.place.volumes.written:
-                bucket.save(self._cloud)
+        failure = self._save(task, instance) or failure
         self._end_task(name)
         return ContainerState(failure=failure) if failure else READY
+
+    def _save(self, task: Revision, instance: Instance) -> Failure | None:
+        """
+        Make objects of what a task wrote to buckets. Returns a failure where Cloud Storage refuses one, which its log tells, too: in the
+        cloud the program hears of that when it closes the file.
+        """
+        failure: Failure | None = None
+        for container in instance.containers:
+            for written in container.plan.place.volumes.written:
+                try:
+                    written.save(self._cloud)
+                except ApiError as error:
+                    line = f"What was written to the bucket {written.bucket} could not be kept there: {error.message}"
+                    run_log.instance_failed(self._cloud, task, line)
+                    failure = failure or Failure(message=line)
+        return failure
 
     def pool(self, revision: Revision) -> Pool:
         """Return the instances of a revision: none, where all were idle for long."""

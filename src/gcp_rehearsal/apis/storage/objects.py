@@ -95,8 +95,9 @@ def shown(call: Call, kept: StoredResource) -> JsonObject:
 
 
 def put_object(cloud: Cloud, bucket: str, name: str, data: bytes, content_type: str = "") -> StoredResource:
-    """Return what other services of the cloud write. Raises `ApiError` 404 where there is no such bucket."""
+    """Return what other services of the cloud write. Raises `ApiError`: 404 where there is no such bucket, 400 or 403 where its key cannot be used."""
     holder = bucket_of(cloud, bucket)
+    of_new_object(cloud, holder)
     return place(cloud, holder, name, written(cloud, data, {}), {"contentType": content_type})
 
 
@@ -116,11 +117,15 @@ def demand(call: Call, permission: str, bucket: StoredResource) -> None:
 
 
 def overwrite(call: Call, bucket: StoredResource, name: str) -> None:
-    """Raise `ApiError`: 412 for an unmet condition of the query, 403 where the caller may not replace what is there."""
+    """
+    Raise `ApiError`: 412 for an unmet condition of the query, 403 where the caller may not replace what is there, and what the bucket's
+    key is refused with. Asked before any byte is kept.
+    """
     before = find(call.cloud, bucket.id, name)
     conditions(call.query, before)
     if before is not None:
         demand(call, "storage.objects.delete", bucket)
+    of_new_object(call.cloud, bucket)
 
 
 def unmet(query: Mapping[str, Json], kept: StoredResource | None, prefix: str = "if") -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crypto_keys import disable, make_key
 from gcp_rehearsal.apis.storage.objects import content_of, find
 from gcp_rehearsal.runtime import mount_namespace
 from patience import until
@@ -31,6 +32,7 @@ except OSError as error:
 time.sleep(float(os.environ.get("FOR", "0")))
 sys.exit(int(os.environ.get("CODE", "0")))
 """
+KEY = "projects/rehearsal/locations/us/keyRings/r/cryptoKeys/k"
 WRITER = "writer@rehearsal.iam.gserviceaccount.com"
 
 
@@ -97,6 +99,25 @@ def test_a_code_is_a_failure_and_is_tried_again(running: Running) -> None:
     operation = ended(running, begun(running, CODE="7", retries=1))
     assert "has failed to complete" in operation["error"]["message"]
     assert running.logs().count("Container called exit(7).") == 2
+
+
+def test_what_a_task_wrote_to_a_bucket_whose_key_was_disabled_meanwhile_ends_it_in_google_s_words(
+    running: Running,
+) -> None:
+    may(running, "roles/storage.objectUser")
+    make_key(running.cloud, KEY)
+    running.api("PATCH", "/storage/v1/b/kept", {"encryption": {"defaultKmsKeyName": KEY}}, host="storage")
+    disable(running.cloud, KEY)
+    operation = ended(running, begun(running))
+    assert "has failed to complete" in operation["error"]["message"]
+    refused = f"Cloud KMS error: {KEY}/cryptoKeyVersions/1 is not enabled, current state is: DISABLED."
+    assert f"What was written to the bucket kept could not be kept there: {refused}" in running.logs(), (
+        running.logs()
+    )
+    assert find(running.cloud, "kept", "run/first") is None
+    assert running.instances() == []
+    bucket = running.api("GET", "/storage/v1/b/kept", host="storage")
+    assert bucket["encryption"]["defaultKmsKeyName"] == KEY, "the rehearsal goes on answering"
 
 
 @pytest.mark.skipif(bool(mount_namespace.works()), reason="without a view of its own it owns the folder")

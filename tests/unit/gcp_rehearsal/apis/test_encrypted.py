@@ -10,7 +10,9 @@ import pytest
 
 from cloud import Answer, Raw, act, enable
 from crypto_keys import disable, grant, make_key
+from gcp_rehearsal.apis.storage.objects import put_object
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.errors import ApiError
 
 PLACE = "projects/rehearsal/locations/us-central1"
 RING = f"{PLACE}/keyRings/r"
@@ -218,6 +220,25 @@ def test_an_object_tells_its_key_and_is_neither_written_nor_read_once_that_is_di
     assert sent(cloud, "GET", f"{objects.format('')}/a").status == 200, "what it is called is not encrypted"
     grant(cloud, KEY)
     assert _answered(sent(cloud, "POST", written, content=b"abd")) == ("403", STORAGE)
+
+
+def test_what_is_refused_for_its_key_leaves_no_bytes_behind(cloud: Cloud) -> None:
+    make_key(cloud, KEY)
+    assert bucket(cloud, KEY) == ("200", "")
+    objects = "storage.googleapis.com/{}storage/v1/b/homeport-b/o"
+    upload = f"{objects.format('upload/')}?name={{}}&uploadType={{}}"
+    assert sent(cloud, "POST", upload.format("a", "media"), content=b"abc").status == 200
+    kept = sorted((cloud.folder / "objects").iterdir())
+    disable(cloud, KEY)
+    at_once = sent(cloud, "POST", upload.format("b", "media"), content=b"abd")
+    assert _answered(at_once) == ("400", f"Cloud KMS error: {OFF}")
+    assert sent(cloud, "POST", upload.format("b", "resumable"), {}).status == 400
+    with pytest.raises(ApiError, match="is not enabled"):
+        put_object(cloud, "homeport-b", "b", b"of another service")
+    sources = {"sourceObjects": [{"name": "a"}]}
+    assert sent(cloud, "POST", f"{objects.format('')}/b/compose", sources).status == 400
+    assert sent(cloud, "POST", f"{objects.format('')}/a/rewriteTo/b/homeport-b/o/b", {}).status == 400
+    assert sorted((cloud.folder / "objects").iterdir()) == kept
 
 
 def test_a_secret_is_not_read_once_its_key_is_disabled(cloud: Cloud) -> None:
