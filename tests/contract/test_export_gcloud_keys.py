@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import ways
 from crypto_keys import grant
+from deployment import google_for
 from exporting import There, Wanted, pending, there
 from gcloud import NEEDS_GCLOUD
 from homeport.google import Google
 from homeport.reconcile import Resource
 from homeport.resources.google.traffic import Receipt
+from homeport.targets.cloudrun.preflight import PreflightFinding, PreflightVerdict, preflight
+from homeport.targets.cloudrun.preflight.encryption import key_findings
+from preflights import ASKED
 
 pytestmark = NEEDS_GCLOUD
 RING = f"projects/{ways.PROJECT}/locations/{ways.REGION}/keyRings/ring"
@@ -135,3 +141,45 @@ def test_gcloud_reads_changes_and_grants_on_a_key(here: There) -> None:
     here.run(*versions, "enable", "1", "--key=own", *of_key)
     missing = here.run("gcloud", "kms", "keys", "describe", "none", *of_key, code=1)
     assert f"NOT_FOUND: CryptoKey {RING}/cryptoKeys/none not found." in missing.err
+
+
+def found_of(here: There, key: str) -> PreflightFinding:
+    """What a plan finds of a key."""
+
+    async def work() -> PreflightFinding:
+        async with google_for(here.cloud) as google:
+            asked = replace(ASKED, project=ways.PROJECT, region=ways.REGION, key=key)
+            (found,) = await key_findings(google, await preflight(google, asked), [asked])
+            return found
+
+    return asyncio.run(work())
+
+
+def followed(here: There, hint: str) -> None:
+    """Type the commands of a hint as they stand there, in a shell that ends at the first that fails."""
+    here.write({"hint.sh": "set -eu\n" + hint.replace("; ", "\n")})
+    here.run("bash", "hint.sh")
+
+
+@pytest.mark.parametrize("ring", ["ring", "another"])
+def test_with_the_commands_of_a_plan_a_key_that_was_not_there_is_made_and_may_be_used(
+    here: There, ring: str
+) -> None:
+    key = f"{RING.rpartition('/')[0]}/{ring}/cryptoKeys/new"
+    followed(here, found_of(here, key).hint)
+    assert found_of(here, key).verdict is PreflightVerdict.OK
+
+
+@pytest.mark.parametrize("state", ["DISABLED", "DESTROY_SCHEDULED", "DESTROYED", ""])
+def test_with_the_commands_of_a_plan_a_key_that_encrypts_nothing_does_again(here: There, state: str) -> None:
+    grant(here.cloud, RING, "artifactregistry", "run", "storage")
+    key, version = (here.cloud.store.get("cloudkms", name) for name in (KEY, f"{KEY}/cryptoKeyVersions/1"))
+    assert key is not None
+    assert version is not None
+    version.body |= {"state": state, "destroyTime": "2999-01-01T00:00:00Z"}
+    if not state:
+        del key.hidden["primary"]
+    found = found_of(here, KEY)
+    assert found.verdict is PreflightVerdict.PROBLEM
+    followed(here, found.hint)
+    assert found_of(here, KEY).verdict is PreflightVerdict.OK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from homeport.export.graph import Things
 from homeport.export.text import listed
-from homeport.google.encryption import AGENTS, letting_use
+from homeport.google.encryption import letting_agents_use
 from homeport.resources.google.bucket import Bucket
 from homeport.resources.google.rest import RestResource
 
@@ -26,17 +26,10 @@ def notes(things: Things) -> list[str]:
     keys = keys_of(things)
     if not keys:
         return []
-    commands = [
-        f"number=$(gcloud projects describe {things.project} --format='value(projectNumber)')",
-        f"gcloud beta services identity create --service=artifactregistry.googleapis.com --project={things.project}",
-        f"gcloud storage service-agent --project={things.project}",
-    ]
-    for key in keys:
-        commands += [letting_use(key, agent=f"service-$number@{domain}") for domain in AGENTS.values()]
     return [
         (
             f"The {'key' if len(keys) == 1 else 'keys'} {listed(keys)} must be there, and Google's own accounts for repositories, buckets and services must be let use "
             f"{'it' if len(keys) == 1 else 'each'} before. This is not done here, since {'the key' if len(keys) == 1 else 'a key'} may be somebody else's:"
         ),
-        *commands,
+        *letting_agents_use(keys, things.project),
     ]

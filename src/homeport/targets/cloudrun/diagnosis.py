@@ -16,6 +16,7 @@ from homeport.errors import EngineFailed, HomeportError, OperationFailed, PortTa
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.targets.cloudrun.containers import own_container
+from homeport.targets.cloudrun.key_values import key_facts, key_values
 from homeport.targets.cloudrun.logs import last_lines, logs
 
 __all__ = ["FailurePattern", "cause", "explain", "last_lines", "likely", "logs", "newest_explained", "rows"]
@@ -57,7 +58,7 @@ class Evidence:
     """Reasons and messages of all that failed."""
     lines: Sequence[str]
     facts: Mapping[str, str]
-    """`service`, `region`, `project`, `account`, `port`, `startup_s`."""
+    """`service`, `region`, `project`, `account`, `port`, `startup_s`, and of a key that failed `key` and `agent`, Cloud Run's own account."""
 
 
 @cache
@@ -107,11 +108,13 @@ async def explain(
         lines = await last_lines(google, name, which, _LINES) if which else []
     except HomeportError as error:
         lines, unread = [], f"its log could not be read: {error}"
+    conditions = _conditions(service, revision)
+    of_key = await key_facts(google, revision or service.get("template", {}), conditions)
     evidence = Evidence(
         engine=engine,
-        conditions=_conditions(service, revision),
+        conditions=conditions,
         lines=lines,
-        facts=_facts(google, service, revision),
+        facts={**_facts(google, service, revision), **of_key},
     )
     failure = likely(evidence)
     tail = unread or _quote(lines)
@@ -178,7 +181,8 @@ def _texts(row: FailurePattern, conditions: str, log: str) -> Iterator[str]:
 
 def _build_error(row: FailurePattern, evidence: Evidence, match: re.Match[str]) -> HomeportError:
     named = {key: value.strip() for key, value in match.groupdict().items() if value}
-    values = _Values({**evidence.facts, **named})
+    known = {**evidence.facts, **named}
+    values = _Values({**known, **key_values(known)})
     message = _UNTOLD.sub("", row.what.format_map(values))
     return row.error(message, hint=row.hint.format_map(values))
 

@@ -47,13 +47,9 @@ from homeport.targets.cloudrun.left_behind import left_behind
 from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.observe_found import settings_in_region, unwanted_observing
 from homeport.targets.cloudrun.prebuilt import PREBUILT
-from homeport.targets.cloudrun.preflight import (
-    Findings,
-    PreflightFinding,
-    PreflightInput,
-    RegistryImage,
-    preflight,
-)
+from homeport.targets.cloudrun.preflight import Findings, PreflightFinding, PreflightInput, RegistryImage
+from homeport.targets.cloudrun.preflight.encryption import key_findings
+from homeport.targets.cloudrun.preflight.run import preflight
 from homeport.targets.cloudrun.region_found import before_services, entrants_of, unwanted_regions
 from homeport.targets.cloudrun.regions_fact import RegionsFact
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, ROAD_LABEL, read_labels
@@ -280,12 +276,13 @@ class CloudRunTarget(CloudRunGraph):
 
     async def _looked(self) -> Findings:
         """Return what can be known before anything is created, of all but a proof."""
-        findings = await preflight(self.google, self.preflight_input())
-        for target in self.further:
-            there = await preflight(self.google, target.preflight_input())
-            findings = findings.and_in(target.names.region, there)
+        asked = [target.preflight_input() for target in (self, *self.further)]
+        findings = await preflight(self.google, asked[0])
+        for there in asked[1:]:
+            findings = findings.and_in(there.region, await preflight(self.google, there))
         front = FrontEndpoint.of(self.spec, self.launch.model)
         more = (*login_findings(self.settings, self.names.project),)
+        more += tuple(await key_findings(self.google, findings, asked))
         more += await template_findings(
             self.chosen.model, self.spec, module(self.chosen.engine), find_home().root
         )

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cloud import things
-from crypto_keys import disable, grant, make_key
-from gcp_rehearsal.cloud import Cloud
-from homeport.targets.cloudrun.preflight import PreflightFinding, PreflightVerdict
-from preflights import ASKED, about, looked, ready
+from cloud import act, things
+from crypto_keys import ROLE, grant, make_key
+from deployment import google_for
+from gcp_rehearsal.cloud import OWNER, Cloud
+from gcp_rehearsal.faults import parse
+from homeport.google.encryption import mending
+from homeport.json_types import Json
+from homeport.targets.cloudrun.preflight import PreflightFinding, PreflightInput, PreflightVerdict
+from homeport.targets.cloudrun.preflight.encryption import key_findings
+from preflights import ASKED, looked, ready
 from regions import FIRST, SECOND, InTwoRegions
 
 PATH = "projects/vault/locations/{region}/keyRings/r-{region}/cryptoKeys/k"
@@ -52,7 +58,7 @@ def test_revisions_with_the_keys_of_two_regions_are_told_to_be_alike(deployer: I
     assert deployer.sum_in(FIRST) == deployer.sum_in(SECOND) != ""
 
 
-def test_a_plan_says_the_key_of_each_region_and_that_nobody_looked_whether_it_may_be_used(
+def test_a_plan_says_the_key_of_each_region_and_that_nothing_is_granted_on_it(
     deployer: InTwoRegions,
 ) -> None:
     facts = {fact.key: fact.text for fact in deployer.planned(deployer.in_both()).facts}
@@ -72,11 +78,34 @@ def test_a_plan_says_the_key_of_each_region_and_that_nobody_looked_whether_it_ma
 def test_a_key_of_another_place_stands_in_the_way_and_one_of_the_region_is_told_as_not_looked_at(
     place: str, verdict: PreflightVerdict, says: str
 ) -> None:
-    asked = replace(ASKED, key=PATH.replace("{region}", place))
-    found = about(looked(ready(), asked), "encryption key")
+    found = found_of(ready(), PATH.replace("{region}", place))
     assert (found.verdict, says in found.text) == (verdict, True), found
-    assert not [one for one in looked(ready(), ASKED).all if one.subject == "encryption key"], (
-        "without a key nothing is said"
+    assert findings_of(ready(), ASKED) == [], "without a key nothing is said"
+
+
+def test_what_regions_share_is_asked_for_once(deployer: InTwoRegions) -> None:
+    for region in (FIRST, SECOND):
+        grant(deployer.cloud, PATH.replace("{region}", region))
+    wanted, keyless = deployer.in_both(), deployer.tables.pop("access")
+    before = len(deployer.cloud.log)
+    deployer.planned(deployer.in_both())
+    without = asked_of_projects(deployer.cloud, before)
+    deployer.tables["access"] = keyless
+    before = len(deployer.cloud.log)
+    plan = deployer.planned(wanted)
+    assert asked_of_projects(deployer.cloud, before) - without == Counter(
+        {("cloudresourcemanager.projects.getIamPolicy", "projects/vault"): 1}
+    )
+    told = [one.partition(":")[0] for one in plan.warnings if "do not let service-" in one]
+    assert told == ["encryption key", f"encryption key in {SECOND}"]
+
+
+def asked_of_projects(cloud: Cloud, since: int) -> Counter[tuple[str, str]]:
+    """What Resource Manager was asked, and how often."""
+    return Counter(
+        (one.method, one.name.removeprefix("/v3/").partition(":")[0])
+        for one in cloud.log[since:]
+        if one.method.startswith("cloudresourcemanager.")
     )
 
 
@@ -85,9 +114,14 @@ RING, NAMED = KEY.partition("/cryptoKeys/")[0], "--keyring=r --location=us-centr
 USERS = ("artifactregistry", "run", "storage")
 
 
-def found_of(cloud: Cloud, key: str = KEY, *, caller: str = "") -> PreflightFinding:
-    asked = replace(ASKED, key=key)
-    return about(looked(cloud, asked, caller=caller) if caller else looked(cloud, asked), "encryption key")
+def findings_of(cloud: Cloud, *asked: PreflightInput, caller: str = OWNER) -> list[PreflightFinding]:
+    google = google_for(cloud, caller=caller)
+    return act(key_findings(google, looked(cloud, asked[0], caller=caller), asked))
+
+
+def found_of(cloud: Cloud, key: str = KEY, *, caller: str = OWNER) -> PreflightFinding:
+    (found,) = findings_of(cloud, replace(ASKED, key=key), caller=caller)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -113,41 +147,95 @@ def test_whom_nobody_lets_use_the_key_is_named_with_the_command() -> None:
     assert (found.verdict, f"do not let {agent} use it" in found.text) == (PreflightVerdict.WARNING, True), (
         found
     )
-    assert found.hint == (
-        f"gcloud kms keys add-iam-policy-binding k {NAMED} --member=serviceAccount:{agent} "
-        "--role=roles/cloudkms.cryptoKeyEncrypterDecrypter"
-    )
+    assert found.hint.split("; ") == [
+        "gcloud storage service-agent --project=rehearsal",
+        f"gcloud kms keys add-iam-policy-binding k {NAMED} --member=serviceAccount:{agent} --role={ROLE}",
+    ]
 
 
-def test_a_key_that_is_not_there_stands_in_the_way_and_how_it_is_made_is_said() -> None:
+@pytest.mark.parametrize("ring", ["r", "another"])
+def test_a_key_that_is_not_there_stands_in_the_way_and_what_is_missing_is_made(ring: str) -> None:
     cloud = ready()
     make_key(cloud, KEY)
-    found = found_of(cloud, f"{KEY}-2")
+    key = f"{KEY.replace('/r/', f'/{ring}/')}-2"
+    found = found_of(cloud, key)
     assert (found.verdict, "is not there" in found.text) == (PreflightVerdict.PROBLEM, True), found
-    assert f"gcloud kms keys create k-2 {NAMED} --purpose=encryption" in found.hint
+    place = "--location=us-central1 --project=rehearsal"
+    commands = found.hint.split("; ")
+    made = [one for one in commands if " create " in one and " kms " in one]
+    rings = [] if ring == "r" else [f"gcloud kms keyrings create another {place}"]
+    assert made == [*rings, f"gcloud kms keys create k-2 --keyring={ring} {place} --purpose=encryption"]
+    assert "PROJECT_NUMBER" not in found.hint
+    assert len([one for one in commands if "serviceAccount:service-481516234200@" in one]) == 3
 
 
-@pytest.mark.parametrize(("destroyed", "verb"), [(False, "enable"), (True, "restore")])
-def test_a_key_that_encrypts_nothing_stands_in_the_way(destroyed: bool, verb: str) -> None:
+def test_where_nobody_may_see_the_ring_it_is_made_if_it_is_not_there() -> None:
     cloud = ready()
     make_key(cloud, KEY)
-    disable(cloud, KEY, destroy=destroyed)
+    cloud.faults.append(parse("cloudkms.projects.locations.keyRings.get:403:times=9"))
+    found = found_of(cloud, f"{KEY}-2")
+    assert found.hint.startswith(
+        "gcloud kms keyrings describe r --location=us-central1 --project=rehearsal --format=none || gcloud kms keyrings create r "
+    ), found.hint
+
+
+OF_KEY = f"--key=k {NAMED}"
+ANEW = [f"gcloud kms keys versions create --primary {OF_KEY}"]
+
+
+@pytest.mark.parametrize(
+    ("state", "commands"),
+    [
+        ("DISABLED", [f"gcloud kms keys versions enable 1 {OF_KEY}"]),
+        (
+            "DESTROY_SCHEDULED",
+            [f"gcloud kms keys versions {verb} 1 {OF_KEY}" for verb in ("restore", "enable")],
+        ),
+        ("DESTROYED", ANEW),
+        ("IMPORT_FAILED", ANEW),
+        ("GENERATION_FAILED", ANEW),
+        ("PENDING_GENERATION", [f"gcloud kms keys describe k {NAMED}"]),
+        ("OF_A_LATER_YEAR", [f"gcloud kms keys describe k {NAMED}"]),
+    ],
+)
+def test_a_key_that_encrypts_nothing_stands_in_the_way_with_what_mends_it(
+    state: str, commands: list[str]
+) -> None:
+    cloud = ready()
+    make_key(cloud, KEY)
+    kept = cloud.store.get("cloudkms", f"{KEY}/cryptoKeyVersions/1")
+    assert kept is not None
+    kept.body |= {
+        "state": state,
+        **({"destroyTime": "2999-01-01T00:00:00Z"} if state == "DESTROY_SCHEDULED" else {}),
+    }
     found = found_of(cloud)
-    state = "DESTROY_SCHEDULED" if destroyed else "DISABLED"
-    assert (found.verdict, f"is {state}" in found.text) == (PreflightVerdict.PROBLEM, True), found
-    assert found.hint == f"gcloud kms keys versions {verb} 1 --key=k {NAMED}"
+    assert (found.verdict, f"is {state}," in found.text) == (PreflightVerdict.PROBLEM, True), found
+    assert found.hint.split("; ") == commands
 
 
-def test_a_key_without_a_version_stands_in_the_way() -> None:
+def test_a_key_without_a_version_stands_in_the_way_with_the_command_that_makes_one() -> None:
     cloud = ready()
     make_key(cloud, KEY)
     kept = cloud.store.get("cloudkms", KEY)
     assert kept is not None
     del kept.hidden["primary"]
-    assert (found_of(cloud).verdict, "has no primary version" in found_of(cloud).text) == (
-        PreflightVerdict.PROBLEM,
-        True,
-    )
+    found = found_of(cloud)
+    assert (found.verdict, "has no primary version" in found.text) == (PreflightVerdict.PROBLEM, True)
+    assert found.hint.split("; ") == ANEW
+
+
+@pytest.mark.parametrize(
+    ("told", "begins"),
+    [
+        ({"purpose": "ASYMMETRIC_SIGN"}, "gcloud kms keys create ANOTHER_NAME "),
+        ({"importOnly": True}, "gcloud kms keys versions import "),
+        ({"versionTemplate": {"protectionLevel": "EXTERNAL"}}, f"{ANEW[0]} --external-key-uri=URI"),
+    ],
+)
+def test_a_key_that_gets_no_version_in_that_way_is_told_another(told: Json, begins: str) -> None:
+    (first, *_) = mending(KEY, {"purpose": "ENCRYPT_DECRYPT", **told})
+    assert first.startswith(begins)
 
 
 def test_what_of_the_key_may_not_be_seen_is_told_as_not_looked_at() -> None:

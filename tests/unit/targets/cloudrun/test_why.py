@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cloud import act, enable
+from crypto_keys import grant, make_key
 from deployment import google_for
 from gcp_rehearsal.apis.logging.entries import write_log
 from gcp_rehearsal.apis.run.quota import EXHAUSTED
@@ -81,7 +82,8 @@ CASES: list[tuple[str, Failure, list[str], str, str, str]] = [
     ("secret-denied", Failure(reason="SECRETS_ACCESS_CHECK_FAILED", message="spec.template.spec.containers[0].env[0].value_from.secret_key_ref.name: Permission denied on secret: projects/7/secrets/home-token/versions/1 for Revision service account run@p.iam.gserviceaccount.com. The service account used must be granted"), [], "PermissionDenied", "run@p.iam.gserviceaccount.com may not read the secret home-token", "gcloud secrets add-iam-policy-binding home-token"),
     ("secret-missing", Failure(reason="SECRETS_ACCESS_CHECK_FAILED", message="spec: Secret projects/7/secrets/home-token/versions/3 was not found"), [], "NotFound", "home-token", "token"),
     ("network-missing", Failure(reason="VPC_NETWORK_NOT_FOUND", message="VPC network projects/p/global/networks/n does not exist, or Cloud Run does not have access to it."), [], "NotFound", "networks/n", "homeport up"),
-    ("key-denied", Failure(reason="ENCRYPTION_KEY_PERMISSION_DENIED", message="no"), [], "PermissionDenied", "key", "us-central1"),
+    ("key-denied", Failure(reason="ENCRYPTION_KEY_PERMISSION_DENIED", message="no"), [], "PermissionDenied", "Cloud Run's own agent may not use the key", "--member=serviceAccount:service-481516234200@serverless-robot-prod.iam.gserviceaccount.com"),
+    ("key-unusable", Failure(reason="ENCRYPTION_KEY_CHECK_FAILED", message="no"), [], "OperationFailed", "Google does not say why", "gcloud kms keys describe"),
     ("gpu-quota", EXHAUSTED, [], "QuotaExceeded", "beside the old one", "g.co/cloudrun/gpu-quota"),
     ("capacity", Failure(message="The zone does not have enough resources available."), [], "OutOfCapacity", "us-central1", "cloudrun.region"),
     ("cache-without-volume", NOT_LISTENING, ["gcsfuse: file cache should be enabled for parallel download support"], "SpecError", "file cache", "cr-volume"),
@@ -129,6 +131,52 @@ def test_each_cause_is_told_with_what_to_change(
     assert not re.search(r"[ :=(]\?", str(found) + found.hint), "a value is missing"
     assert re.search(r"the revision home-00001-\w+ of home did not come up", str(found))
     assert all(line in str(found) for line in lines)
+
+
+KEY = "projects/rehearsal/locations/us-central1/keyRings/r/cryptoKeys/k"
+NAMED = "--keyring=r --location=us-central1 --project=rehearsal"
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "commands"),
+    [
+        ("DISABLED", "its primary version is DISABLED", [f"versions enable 1 --key=k {NAMED}"]),
+        ("DESTROY_SCHEDULED", "its primary version is DESTROY_SCHEDULED", [f"versions restore 1 --key=k {NAMED}", f"versions enable 1 --key=k {NAMED}"]),
+        ("DESTROYED", "its primary version is DESTROYED", [f"versions create --primary --key=k {NAMED}"]),
+        ("", "it has no primary version", [f"versions create --primary --key=k {NAMED}"]),
+    ],
+)  # fmt: skip
+def test_a_key_that_encrypts_nothing_is_told_with_what_mends_it_and_not_as_a_missing_grant(
+    cloud: Cloud, state: str, told: str, commands: list[str]
+) -> None:
+    make_key(cloud, KEY)
+    key, version = (cloud.store.get("cloudkms", name) for name in (KEY, f"{KEY}/cryptoKeyVersions/1"))
+    assert key is not None
+    assert version is not None
+    version.body |= {"state": state, "destroyTime": "2999-01-01T00:00:00Z"}
+    if not state:
+        del key.hidden["primary"]
+    found = failed(cloud, body(encryptionKey=KEY))
+    assert found.listed().__name__ == "OperationFailed"
+    assert f"the key {KEY} encrypts nothing: {told}" in str(found)
+    assert found.hint.split("; ")[:-1] == [f"gcloud kms keys {one}" for one in commands]
+
+
+def test_a_key_that_is_not_there_is_told_with_the_commands_that_make_it(cloud: Cloud) -> None:
+    grant(cloud, "projects/rehearsal", "run", api="cloudresourcemanager")
+    found = failed(cloud, body(encryptionKey=KEY))
+    assert f"the key {KEY} encrypts nothing: it is not there" in str(found)
+    assert f"gcloud kms keys create k {NAMED} --purpose=encryption" in found.hint
+
+
+def test_a_key_that_nobody_lets_cloud_run_use_is_told_with_the_grant(cloud: Cloud) -> None:
+    make_key(cloud, KEY, users=())
+    found = failed(cloud, body(encryptionKey=KEY))
+    assert isinstance(found, errors.PermissionDenied)
+    assert f"may not use the key {KEY}" in str(found)
+    assert found.hint.startswith(
+        f"gcloud kms keys add-iam-policy-binding k {NAMED} --member=serviceAccount:service-481516234200@serverless-robot-prod."
+    )
 
 
 def test_every_row_has_a_case() -> None:

@@ -9,9 +9,7 @@ from enum import StrEnum
 from homeport.errors import ApiDisabled, HomeportError, PermissionDenied
 from homeport.json_types import Json, JsonObject
 
-_OF_A_REGION = frozenset(
-    {"region", "quota", "bucket", "repository", "service", "subnetwork", "encryption key"}
-)
+_OF_A_REGION = frozenset({"region", "quota", "bucket", "repository", "service", "subnetwork"})
 """Subjects that are another thing in each region, though the same may be said of it."""
 
 

@@ -10,7 +10,6 @@ from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
 from homeport.targets.cloudrun.preflight import (
     availability,
-    encryption,
     hub_access,
     images,
     networks,
@@ -53,7 +52,6 @@ CHECKS = (
     PreflightCheck("bucket", availability.bucket),
     PreflightCheck("repository", availability.repository),
     PreflightCheck("service", availability.service),
-    PreflightCheck("encryption key", encryption.key),
     PreflightCheck("network", networks.network),
     PreflightCheck("subnetwork", networks.subnetwork),
     PreflightCheck("proxies", networks.proxies),
