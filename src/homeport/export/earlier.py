@@ -9,16 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from homeport.errors import StateError
+from homeport.export.terraform.file_names import BLOCKS, CLOSED_DOORS, EDGE, IMAGES, NETWORK
 from homeport.export.text import MARK, listed
 from homeport.own_path import looking_at, mode_at
 
-_BY_FOLDER = {"terraform": "*.tf"}
-"""The kinds whose tool reads all files of a folder together, and which."""
-_NETWORK = "network.tf"
-"""What a service is attached to, and Google keeps for as long as it is: in one `apply` Terraform would delete it before it moves the service."""
-_EDGE = "edge.tf"
-_CLOSED_DOORS = "edge.auto.tfvars"
-_VALUES = ("image.auto.tfvars", _CLOSED_DOORS)
+_BY_FOLDER = {"terraform": BLOCKS}
+"""The kinds whose tool reads all files of a folder together, and which. Of Terraform's network this stays: what a service is attached to
+Google keeps for as long as it is, and in one `apply` Terraform would delete it before it moves the service."""
+_VALUES = (IMAGES, CLOSED_DOORS)
 _DECLARED = re.compile(r'^(resource|variable) "(\w+)"(?: "(\w+)")? \{$', re.MULTILINE)
 _DECLARED_BY_OTHERS = re.compile(r'^\s*variable\s+"?([\w-]+)"?\s*\{', re.MULTILINE)
 _OF_VALUES = re.compile(
@@ -38,17 +36,17 @@ def ensure_none_left(kind: str, files: Mapping[str, str], folder: Path) -> None:
     Somebody's own may stay, and so may the network, which goes one `apply` after the service has left it.
     """
     left = _left(kind, files, folder)
-    if gone := [name for name in left if name != _NETWORK]:
+    if gone := [name for name in left if name != NETWORK]:
         raise StateError(
             f"{listed(str(folder / name) for name in gone)} {'is' if len(gone) == 1 else 'are'} of an earlier export and not of this "
             f"homeport.toml any more; {kind} reads all files of a folder together, and nothing was written",
             hint=_way(gone, files, folder),
         )
-    if _NETWORK in left and (
-        missing := _missing((folder / _NETWORK).read_bytes().decode(errors="replace"), files)
+    if NETWORK in left and (
+        missing := _missing((folder / NETWORK).read_bytes().decode(errors="replace"), files)
     ):
         raise StateError(
-            f"{folder / _NETWORK} is of an earlier export, and names {listed(missing)}, which this module has no more; nothing was written",
+            f"{folder / NETWORK} is of an earlier export, and names {listed(missing)}, which this module has no more; nothing was written",
             hint=f"take the blocks out of it that name {'that' if len(missing) == 1 else 'those'}, then export again with --force: what is left of it stays "
             "for one `terraform apply`",
         )
@@ -57,10 +55,10 @@ def ensure_none_left(kind: str, files: Mapping[str, str], folder: Path) -> None:
 def notes(kind: str, files: Mapping[str, str], folder: Path) -> list[str]:
     """Return what to do about what an earlier export left, once this one is written beside it."""
     told = []
-    if _NETWORK in _left(kind, files, folder):
+    if NETWORK in _left(kind, files, folder):
         told.append(
-            f"{folder / _NETWORK} is of an earlier export, and stays for one apply: Google deletes no subnetwork that the service is attached to. "
-            f"Say `terraform apply`, which moves the service; then delete {_NETWORK}, and apply again. That fails at the subnetwork while Cloud Run "
+            f"{folder / NETWORK} is of an earlier export, and stays for one apply: Google deletes no subnetwork that the service is attached to. "
+            f"Say `terraform apply`, which moves the service; then delete {NETWORK}, and apply again. That fails at the subnetwork while Cloud Run "
             "keeps addresses in it, one to two hours: apply later once more"
         )
     if kind in _BY_FOLDER:
@@ -86,7 +84,7 @@ def _left(kind: str, files: Mapping[str, str], folder: Path) -> list[str]:
 
 def _way(gone: list[str], files: Mapping[str, str], folder: Path) -> str:
     """Return the order in which all of it goes. Files that are taken away one by one would leave a module that names what it has not."""
-    whole = [_CLOSED_DOORS] if _EDGE in gone and (folder / _CLOSED_DOORS).is_file() else []
+    whole = [CLOSED_DOORS] if EDGE in gone and (folder / CLOSED_DOORS).is_file() else []
     values = [name for name in _VALUES if name not in whole]
     steps = [f"delete {listed([*gone, *whole])}", *_lines(files, folder, values), "export again with --force"]
     return (
@@ -146,7 +144,7 @@ def _variables_of_json(content: bytes) -> Iterator[str]:
 
 def _missing(text: str, files: Mapping[str, str]) -> list[str]:
     """Return what a file refers to that neither it nor the module has."""
-    return sorted(set(_REFERRED.findall(text)) - _declared({**files, _NETWORK: text}))
+    return sorted(set(_REFERRED.findall(text)) - _declared({**files, NETWORK: text}))
 
 
 def _declared(files: Mapping[str, str]) -> set[str]:

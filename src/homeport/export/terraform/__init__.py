@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from homeport.export.builds import builds
 from homeport.export.graph import ResourceKind, Things
-from homeport.export.terraform import edge, service, variables
+from homeport.export.terraform import edge, file_names, service, variables
 from homeport.export.terraform.addresses import Addresses, is_early, of_a_zone
 from homeport.export.terraform.edge_regions import ADDRESS
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
@@ -58,21 +58,21 @@ def files(things: Things) -> dict[str, str]:
     addresses = Addresses(things)
     ordered = _Ordered(things, addresses)
     parts: dict[str, list[Item]] = {
-        "main.tf": [*variables.shared(things), *ordered.blocks(set(FOUNDATIONS) - NETWORK)],
-        "network.tf": [*variables.private_domains(things), *ordered.blocks(NETWORK)],
-        "agent.tf": ordered.blocks(set(AGENT)),
-        "guard.tf": ordered.blocks(set(GUARD)),
-        "observe.tf": ordered.blocks(set(OBSERVE)),
-        "edge.tf": ordered.blocks(set(edge.KNOWS)),
-        "service.tf": [*ordered.services(), *service.callers(things, addresses)],
-        "outputs.tf": variables.outputs(things, addresses),
-        "versions.tf": variables.versions(),
+        file_names.MAIN: [*variables.shared(things), *ordered.blocks(set(FOUNDATIONS) - NETWORK)],
+        file_names.NETWORK: [*variables.private_domains(things), *ordered.blocks(NETWORK)],
+        file_names.AGENT: ordered.blocks(set(AGENT)),
+        file_names.GUARD: ordered.blocks(set(GUARD)),
+        file_names.OBSERVE: ordered.blocks(set(OBSERVE)),
+        file_names.EDGE: ordered.blocks(set(edge.KNOWS)),
+        file_names.SERVICE: [*ordered.services(), *service.callers(things, addresses)],
+        file_names.OUTPUTS: variables.outputs(things, addresses),
+        file_names.VERSIONS: variables.versions(),
     }
     for name, items in _further(things, addresses, ordered):
         parts[name] = [*parts.get(name, ()), *items]
     texts = {name: to_hcl(items) for name, items in parts.items() if items}
-    texts["variables.tf"] = to_hcl(variables.variables(things, addresses, "".join(texts.values())))
-    heads = {"main.tf": opening(things)}
+    texts[file_names.VARIABLES] = to_hcl(variables.variables(things, addresses, "".join(texts.values())))
+    heads = {file_names.MAIN: opening(things)}
     short = head("terraform")
     written = {name: f"{heads.get(name, short)}\n{text}" for name, text in sorted(texts.items())}
     note = "As `homeport up` submits it: gcloud builds submit --no-source --region={} --config={}"
@@ -93,8 +93,8 @@ def _further(things: Things, addresses: Addresses, first: _Ordered) -> Iterator[
         there = addresses.in_region(region.region)
         ordered = _Ordered(region, there, reaches=first.reaches, service_before=before)
         own = [*ordered.blocks(KNOWS - _SUBNETWORK), *ordered.services(), *service.callers(region, there)]
-        yield f"{region.region}.tf", own
-        yield "network.tf", ordered.blocks(_SUBNETWORK)
+        yield file_names.of_region(region.region), own
+        yield file_names.NETWORK, ordered.blocks(_SUBNETWORK)
         before = there.of(region.service)
 
 

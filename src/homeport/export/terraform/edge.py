@@ -18,8 +18,6 @@ from homeport.resources.google.traffic import BACK_DOOR, OPEN, WITHIN
 CERTIFICATE_FILE = "edge.pem"
 """The certificate of one's own, beside the module."""
 KEY = Code("var.edge_private_key")
-CLOSING = "edge.auto.tfvars"
-"""What Terraform reads by itself: that the service's own address is closed."""
 _MANAGERS = "//certificatemanager.googleapis.com/"
 _REPLACED = (
     "Another certificate has another name: it is there before the proxy shows it, and the old one goes then."

@@ -7,16 +7,13 @@ from textwrap import wrap
 from homeport.export import agents, encryption
 from homeport.export.builds import ExportedBuild, builds, left_behind, shell_reference
 from homeport.export.graph import ResourceKind, Things
-from homeport.export.terraform import edge
+from homeport.export.terraform.file_names import CLOSED_DOORS, IMAGES
 from homeport.export.terraform.variable_names import image_variable, suffix
 from homeport.export.text import CACHE_NOTE, WIDTH, head, listed
 from homeport.reconcile import Ref
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.startup_cache import StartupCache
 from homeport.resources.google.traffic import BACK_DOOR
-
-VALUES = "image.auto.tfvars"
-"""What Terraform reads by itself: the identities of what was built."""
 
 
 def build_file(region: Things, build: ExportedBuild) -> str:
@@ -117,7 +114,7 @@ def _steps(things: Things) -> list[tuple[str, list[str]]]:
             " let it make all of it."
         )
     serves = "The services, each of which has" if things.further else "The service, which has"
-    served = f"{serves} all traffic from its start. Keep {VALUES}: each apply needs it."
+    served = f"{serves} all traffic from its start. Keep {IMAGES}: each apply needs it."
     proof = (
         "The proof, which Terraform does not make: a model that answers. From then on traffic is bound to a revision,"
         " and a new one waits for `up` or `swap`."
@@ -150,7 +147,7 @@ def _written(things: Things) -> list[str]:
         f"printf '{name} = \"%s\"\\n' {shell_reference(region.by_id(ref.id), ref)}"
         for name, region, ref in (*values, *stored[:1])
     ]
-    return [f"{command} {'>' if place == 0 else '>>'} {VALUES}" for place, command in enumerate(commands)]
+    return [f"{command} {'>' if place == 0 else '>>'} {IMAGES}" for place, command in enumerate(commands)]
 
 
 def _closing(things: Things) -> list[tuple[str, list[str]]]:
@@ -161,8 +158,8 @@ def _closing(things: Things) -> list[tuple[str, list[str]]]:
     when = (
         f"Once {door.address}/v1/models answers (the output dns says which records the domain wants; a new load balancer takes some "
         f"minutes): {own} closed. Not before, since Terraform does not ask. To open it again: "
-        f"remove {edge.CLOSING} and apply. Where nothing is written the service tells no address, since `up` "
-        f"has closed it: its annotation {BACK_DOOR} has the one that {edge.CLOSING} wants."
+        f"remove {CLOSED_DOORS} and apply. Where nothing is written the service tells no address, since `up` "
+        f"has closed it: its annotation {BACK_DOOR} has the one that {CLOSED_DOORS} wants."
     )
     ends = [suffix(each) for each in things.regions]
     # An empty one would open what is closed.
@@ -171,7 +168,7 @@ def _closing(things: Things) -> list[tuple[str, list[str]]]:
         "".join(f'back_door{end} = "%s"\\n' for end in ends),
         " ".join(f'"$url{end}"' for end in ends),
     )
-    told = f"{asked} && printf '{lines}' {urls} > {edge.CLOSING}"
+    told = f"{asked} && printf '{lines}' {urls} > {CLOSED_DOORS}"
     return [(when, [f"{told} && terraform apply"])]
 
 

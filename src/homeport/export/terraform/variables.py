@@ -13,6 +13,7 @@ from homeport.export.terraform.addresses import (
     WEIGHTS,
     Addresses,
 )
+from homeport.export.terraform.file_names import IMAGES, MAIN
 from homeport.export.terraform.foundations import domains
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
 from homeport.export.terraform.service import named_callers
@@ -189,17 +190,17 @@ def _image(things: Things, image: ContainerImage | MirroredImage) -> Block:
     known = things.known(Ref(image.id, "reference")) or None
     where = f" in {things.region}" if things.is_further else ""
     description = (
-        f"The image that serves{where}, by digest; see image.auto.tfvars in main.tf. Until it is set, all is made but the "
+        f"The image that serves{where}, by digest; see {IMAGES} in {MAIN}. Until it is set, all is made but the "
         "service: the build needs the rest first."
     )
     if isinstance(image, MirroredImage):
         description = (
-            f"The image that serves{where}, {image.source}, by digest; see image.auto.tfvars in main.tf. Until it is set, all is "
+            f"The image that serves{where}, {image.source}, by digest; see {IMAGES} in {MAIN}. Until it is set, all is "
             "made but the service: what tells the digest is made with the rest."
         )
     if name != f"image{suffix(things)}":
         description = (
-            f"The image {image.package}{where}, by digest; see image.auto.tfvars in main.tf. Until it is set, the services that "
+            f"The image {image.package}{where}, by digest; see {IMAGES} in {MAIN}. Until it is set, the services that "
             "are made of it are not made."
         )
     valid = block(
