@@ -17,11 +17,13 @@ from crypto_keys import grant
 from deployment import google_for
 from exporting import There, Wanted, pending, there
 from gcloud import NEEDS_GCLOUD
+from gcp_rehearsal.cloud import OWNER
 from homeport.google import Google
+from homeport.google.encryption import showing
 from homeport.reconcile import Resource
 from homeport.resources.google.traffic import Receipt
 from homeport.targets.cloudrun.preflight import PreflightFinding, PreflightVerdict, preflight
-from homeport.targets.cloudrun.preflight.encryption import key_findings
+from homeport.targets.cloudrun.preflight.encryption import LOOKS, key_findings
 from preflights import ASKED
 
 pytestmark = NEEDS_GCLOUD
@@ -143,11 +145,11 @@ def test_gcloud_reads_changes_and_grants_on_a_key(here: There) -> None:
     assert f"NOT_FOUND: CryptoKey {RING}/cryptoKeys/none not found." in missing.err
 
 
-def found_of(here: There, key: str) -> PreflightFinding:
+def found_of(here: There, key: str, caller: str = OWNER) -> PreflightFinding:
     """What a plan finds of a key."""
 
     async def work() -> PreflightFinding:
-        async with google_for(here.cloud) as google:
+        async with google_for(here.cloud, caller=caller) as google:
             asked = replace(ASKED, project=ways.PROJECT, region=ways.REGION, key=key)
             (found,) = await key_findings(google, await preflight(google, asked), [asked])
             return found
@@ -183,3 +185,17 @@ def test_with_the_commands_of_a_plan_a_key_that_encrypts_nothing_does_again(here
     assert found.verdict is PreflightVerdict.PROBLEM
     followed(here, found.hint)
     assert found_of(here, KEY).verdict is PreflightVerdict.OK
+
+
+def test_with_the_commands_for_who_plans_a_key_of_somebody_elses_is_looked_at(here: There) -> None:
+    grant(here.cloud, RING, "artifactregistry", "run", "storage")
+    friend = "friend@example.com"
+    shown = {"role": "roles/browser", "members": [f"user:{friend}"]}
+    before = here.cloud.access.policy("cloudresourcemanager", "projects/rehearsal")["bindings"]
+    here.cloud.access.set_policy(
+        "cloudresourcemanager", "projects/rehearsal", {"bindings": [*before, shown]}, at_once=True
+    )
+    assert found_of(here, KEY, friend).verdict is PreflightVerdict.NOT_CHECKED
+    commands = showing(KEY, member=f"user:{friend}", role_id="homeport.home.keys", permissions=LOOKS)
+    followed(here, "; ".join(commands))
+    assert found_of(here, KEY, friend).verdict is PreflightVerdict.OK

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from cloud import act, enable
+from crypto_keys import grant, make_key
 from deployment import google_for
 from exporting import There, there
 from gcloud import needs_gcloud
@@ -33,6 +34,8 @@ from homeport.export.deployer import bounds, deployer, planner, reads, roles
 from homeport.export.graph import Things
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, make_plan
+from homeport.targets.cloudrun.preflight import PreflightVerdict
+from homeport.targets.cloudrun.preflight.encryption import LOOKS
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.target import CloudRunTarget
 from pipelines import chosen, target
@@ -44,6 +47,8 @@ TOKEN = "hf_of_the_users"
 CONNECTION = "projects/rehearsal/locations/europe-west4/connections/ours"
 LINK = f"{CONNECTION}/repositories/app"
 PACKAGE = "homeport[local,cloudrun] @ git+https://example.com/it's?a=1&b=2|3"
+RING = "projects/rehearsal/locations/europe-west4/keyRings/r"
+KEY = f"{RING}/cryptoKeys/k"
 
 
 FILES: tuple[tuple[bool, Json], ...] = (
@@ -52,6 +57,7 @@ FILES: tuple[tuple[bool, Json], ...] = (
     (True, {"guard": {}, "observe": {"alerts": ["mailto:ops@example.com"]}}),
     (False, {"edge": {"domain": "llm.example.com", "requests_per_minute": 60}}),
     (False, {"edge": {"domain": "llm.example.com", "requests_per_minute": 60, "kind": "regional"}}),
+    (False, {"access": {"encryption_key": KEY}}),
 )
 """Whether it is isolated, and its further tables."""
 
@@ -61,6 +67,13 @@ def wanted(
 ) -> CloudRunTarget:
     google = google_for(cloud, caller=caller)
     return target(google, chosen("vllm", at_hub=False), token=token, isolated=isolated, tables=tables)
+
+
+def with_keys(cloud: Cloud) -> Cloud:
+    """The cloud with the key that a file may name, which may be used by who may use any of its ring."""
+    make_key(cloud, KEY, users=())
+    grant(cloud, RING, "artifactregistry", "run", "storage")
+    return cloud
 
 
 def things(token: str = TOKEN) -> list[Resource]:
@@ -229,7 +242,7 @@ def test_every_role_of_the_account_that_deploys_is_needed_and_nothing_of_up_is_m
 
 @pytest.mark.parametrize(("isolated", "tables"), FILES)
 def test_the_account_that_deploys_can_do_all_of_up_in_an_empty_project(isolated: bool, tables: Json) -> None:
-    cloud = Cloud(delays=AT_ONCE)
+    cloud = with_keys(Cloud(delays=AT_ONCE))
     parts = Things.of(wanted(cloud, isolated=isolated, tables=tables).resources())
     mine = wanted(cloud, deployer(parts).email, isolated=isolated, tables=tables)
 
@@ -245,7 +258,7 @@ def test_the_account_that_deploys_can_do_all_of_up_in_an_empty_project(isolated:
 
 @pytest.mark.parametrize(("isolated", "tables"), FILES)
 def test_the_account_that_plans_sees_all_of_it_and_may_change_nothing(isolated: bool, tables: Json) -> None:
-    cloud = Cloud(delays=AT_ONCE)
+    cloud = with_keys(Cloud(delays=AT_ONCE))
     owners = wanted(cloud, isolated=isolated, tables=tables)
     parts = Things.of(owners.resources())
     mine = wanted(cloud, planner(parts).email, isolated=isolated, tables=tables)
@@ -258,8 +271,10 @@ def test_the_account_that_plans_sees_all_of_it_and_may_change_nothing(isolated: 
         await _granted(cloud, planner(parts).id, "projects/rehearsal/roles/homeport.home.plan", *contents)
         enable(cloud, "cloudquotas", "orgpolicy")
         before = len(cloud.log)
-        plan, _ = await mine.plan()
+        plan, findings = await mine.plan()
         assert not plan.pending
+        of_key = [one.verdict for one in findings.all if one.subject == "encryption key"]
+        assert of_key == [PreflightVerdict.OK] * ("access" in tables)
         asked = [one for one in cloud.log[before:] if one.caller == planner(parts).email]
         assert {one.method for one in asked if one.status == 403} <= {"cloudbilling.projects.getBillingInfo"}
         used = {permission for one in asked for permission in required(one.method)}
@@ -268,6 +283,24 @@ def test_the_account_that_plans_sees_all_of_it_and_may_change_nothing(isolated: 
     act(work())
     changing = {"create", "update", "delete", "setIamPolicy", "actAs", "enable", "add", "destroy", "invoke"}
     assert not {one.rpartition(".")[2] for one in reads(parts)} & changing
+
+
+@pytest.mark.parametrize("kind", ["trigger", "github"])
+def test_a_key_of_another_project_is_shown_to_who_plans_by_commands_that_the_head_names(kind: str) -> None:
+    def text_for(key: str) -> str:
+        resources = wanted(Cloud(delays=AT_ONCE), tables={"access": {"encryption_key": key}}).resources()
+        files = export(kind, resources)
+        text = files["trigger-setup.sh" if kind == "trigger" else ".github/workflows/homeport.yml"]
+        return re.sub(r" \\\n#\s+", " ", text)
+
+    others = text_for(KEY.replace("/rehearsal/", "/vault/"))
+    member = "--member=serviceAccount:home-plan@rehearsal.iam.gserviceaccount.com"
+    assert "gcloud iam roles create homeport.home.keys --project=vault" in others
+    assert f"{member} --role=projects/vault/roles/homeport.home.keys" in others
+    assert "homeport.home.keys" not in text_for(KEY)
+    parts = Things.of(wanted(Cloud(delays=AT_ONCE), tables={"access": {"encryption_key": KEY}}).resources())
+    assert set(LOOKS) <= set(reads(parts))
+    assert not set(LOOKS) & set(reads(Things.of(things())))
 
 
 SHIM = """#!/bin/bash

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from homeport.errors import HomeportError
+from homeport.export.encryption import own_keys
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.shell import command
 from homeport.export.text import comment
@@ -19,6 +20,7 @@ from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.startup_cache import StartupCache
 from homeport.targets.cloudrun.names import fitted
+from homeport.targets.cloudrun.preflight.encryption import LOOKS
 from homeport.targets.cloudrun.preflight.permissions import needs
 
 KNOWS: frozenset[str] = frozenset(ResourceKind)
@@ -128,6 +130,8 @@ def reads(things: Things) -> tuple[str, ...]:
     kinds = things.kinds()
     opened = ResourceKind.NETWORK in kinds and ResourceKind.FIREWALL not in kinds
     more |= {"compute.firewalls.list"} if opened else set()
+    # A key of another project is shown by its owner: `export.encryption.looks`.
+    more |= set(LOOKS) if own_keys(things) else set()
     # Which secrets the agent's revisions were given.
     more |= {"run.revisions.list"} if things.by_id("image/agent") is not None else set()
     return tuple(sorted({permission for permission in every if not permission.startswith(_NOT_PLANS)} | more))

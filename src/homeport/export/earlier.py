@@ -128,7 +128,7 @@ def _variables_beside(files: Mapping[str, str], folder: Path) -> Iterator[str]:
             content = path.read_bytes()
             if path.suffix == ".json":
                 yield from _variables_of_json(content)
-            elif not content.startswith(head) or path.name == _NETWORK:
+            elif not content.startswith(head) or path.name == NETWORK:
                 yield from _DECLARED_BY_OTHERS.findall(content.decode(errors="replace"))
 
 

@@ -160,7 +160,9 @@ def _head(things: Things) -> str:
         ),
         f"It runs where one of {', '.join(WATCHED)} or this file changes: add there whatever else your homeport.toml names.",
     ]
-    return head("github", *notes, *encryption.notes(things))
+    return head(
+        "github", *notes, *encryption.notes(things), *encryption.looks(things, planner(things).member)
+    )
 
 
 def _set_up(things: Things) -> str:

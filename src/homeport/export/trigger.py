@@ -151,7 +151,11 @@ def _set_up(things: Things) -> str:
             f"{TOKEN} is the secret that `up` itself keeps the hub's token in: run `homeport up --on cloudrun` once from a machine that has "
             f"the token before the triggers can; cloudrun.hub_token must be env:{TOKEN}."
         )
-    return script(things.project, head("trigger", *notes, *encryption.notes(things)), lines)
+    return script(
+        things.project,
+        head("trigger", *notes, *encryption.notes(things), *encryption.looks(things, planner(things).member)),
+        lines,
+    )
 
 
 def _logs(things: Things, account: DeployerAccount) -> str:

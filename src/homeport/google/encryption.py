@@ -113,6 +113,15 @@ def letting_agents_use(
     return [*ask, *made, *(letting_use(key, agent=agent) for key in keys for agent in agents)]
 
 
+def showing(key: str, *, member: str, role_id: str, permissions: Iterable[str]) -> list[str]:
+    """Return the commands that let somebody look at a key and its ring: by a role of its project, since none of Google's shows policies and no more."""
+    known = CryptoKeyName.of(key)
+    return [
+        f"gcloud iam roles create {role_id} --project={known.project} --quiet --title={role_id} --permissions={','.join(permissions)}",
+        f"gcloud kms keyrings add-iam-policy-binding {known.ring} {known.place} --member={member} --role=projects/{known.project}/roles/{role_id}",
+    ]
+
+
 def making(key: str, *, ring: Literal["there", "missing", "unknown"]) -> list[str]:
     """Return the commands that make a key, and what is missing of its `ring`, which there can be one of alone."""
     known = CryptoKeyName.of(key)
@@ -169,4 +178,5 @@ __all__ = [
     "looking_at",
     "making",
     "mending",
+    "showing",
 ]

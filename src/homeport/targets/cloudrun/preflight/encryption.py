@@ -34,10 +34,9 @@ from homeport.targets.cloudrun.preflight.request import PreflightInput
 LOOKS = (
     "cloudkms.cryptoKeys.get",
     "cloudkms.cryptoKeys.getIamPolicy",
-    "cloudkms.keyRings.get",
     "cloudkms.keyRings.getIamPolicy",
 )
-"""By which permissions a key is looked at. Who lacks them is told that it was not, and deploys all the same."""
+"""By which permissions on its ring a key is looked at. Who lacks them is told that it was not, and deploys all the same."""
 _SUBJECT = "encryption key"
 _GRANTED = (ROLE, *WIDER)
 _EACH_S = 60.0
@@ -48,7 +47,7 @@ async def key_findings(
     google: Google, found: Findings, asked: Sequence[PreflightInput]
 ) -> list[PreflightFinding]:
     """
-    Return of each region that has a key whether that can encrypt what lies there, by what was `found` of the project.
+    Return whether the key of each region that has one can encrypt what lies there, by what was `found` of the project.
 
     What Google does not show is told as not looked at. What regions share, such as the policy of a project, is read once.
     """
