@@ -18,7 +18,7 @@ from homeport.gateway.settings import OWN_CALLER, OWN_HEALTH
 from homeport.gateway.spans import RequestSpan, Spans
 from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.json_types import Json
-from homeport.relay.headers import as_text, onward
+from homeport.relay.headers import answered, as_text, onward
 from homeport.relay.messages import Headers, Receive, Scope, Send
 from homeport.relay.onward import NO_TRACE, Onward
 from homeport.relay.presence import WHOLE, ClientGone, hung_up, unless_gone
@@ -90,7 +90,7 @@ class CountingApp:
             return
         try:
             count.answers(response)
-            headers = onward([(name.lower(), value) for name, value in response.raw_headers])
+            headers = answered(response.status, response.raw_headers)
             await send({"type": "http.response.start", "status": response.status, "headers": headers})
             async for piece in response.content.iter_any():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})

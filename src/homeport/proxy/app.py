@@ -15,7 +15,7 @@ from homeport.proxy import answers
 from homeport.proxy.answers import ProxyAnswer
 from homeport.proxy.body import Body
 from homeport.proxy.waking import Waking
-from homeport.relay.headers import as_text, onward
+from homeport.relay.headers import answered, as_text, onward
 from homeport.relay.messages import Headers, Message, Receive, Scope, Send
 from homeport.relay.onward import NO_TRACE, Onward
 from homeport.relay.presence import PRESENCE, WHOLE, ClientGone, unless_gone
@@ -176,7 +176,7 @@ def _head(response: Answer) -> Message:
     return {
         "type": "http.response.start",
         "status": response.status,
-        "headers": onward([(name.lower(), value) for name, value in response.raw_headers]),
+        "headers": answered(response.status, response.raw_headers),
     }
 
 

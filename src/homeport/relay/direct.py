@@ -163,6 +163,9 @@ class DirectConnection(asyncio.Protocol):
         if status < 200:
             answer.raw_headers = []
             return
+        if status > 599:
+            self._why = f"its status is {status}, and there is none above 599"
+            raise ValueError(self._why)
         self._in_head, answer.status = False, status
         self._keeps = self._parser.should_keep_alive() or (
             self._head_alone and self._stays(answer.raw_headers)

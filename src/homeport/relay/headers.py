@@ -20,6 +20,17 @@ def as_text(value: bytes) -> str:
     return value.decode(errors="surrogateescape")
 
 
+def answered(status: int, headers: Headers) -> list[tuple[bytes, bytes]]:
+    """
+    Return the headers of an answer that go on, in lower case.
+
+    Without a length where there is no body whatever it tells: of 204 none may be told, of 304 it is that of what was not sent, and
+    the server that answers here would miss as many bytes, and close.
+    """
+    dropped = _FRAMING if status in {204, 304} else frozenset()
+    return onward([(name.lower(), value) for name, value in headers], dropped)
+
+
 def onward(headers: Headers, but: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
     """Return the headers that go on: all except those of this connection, and `but`."""
     dropped = _HOP | but

@@ -82,6 +82,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self._why = "this is no proxy for other addresses: ask for a path, such as /v1/models"
             raise ValueError(self._why)
+        if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
+            self._why = "a body may come in chunks, and in no other coding of its transfer"
+            raise ValueError(self._why)
         self.scope["state"][PRESENCE] = self._presence
         super().on_headers_complete()
         self._newest = self.cycle
