@@ -297,6 +297,9 @@ class DirectPool:
             kept = self._idle.pop()
             if not kept.usable():
                 continue
+            if self.loop.time() - kept.heard > self._kept_s:  # Who is late to sweep is late to read of its end, too.
+                kept.abort()
+                continue
             try:
                 return await kept.ask(message, more, head_alone=head_alone)
             except aiohttp.ServerDisconnectedError:

@@ -14,7 +14,9 @@ from homeport.relay.presence import PRESENCE, WHOLE, Presence
 
 _HEAD_BYTES = 64 * 1024
 """What h11 takes for a request's head, too; llhttp knows no limit."""
-
+_HEAD_S = 60.0
+"""So long may one take to come, as nginx has it; uvicorn waits for ever."""
+_TOO_SLOW = b"the head of a request may take %d s" % _HEAD_S
 
 _WAITING = 4
 """So many requests behind one that is answered are read ahead; with more nothing is read, and so nobody is seen to leave."""
@@ -41,14 +43,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._presence = Presence()
         self._answered: RequestResponseCycle | None = None
         self._newest: RequestResponseCycle | None = None
+        self._slow: asyncio.TimerHandle | None = None
+        """Ends the wait for a head that does not come, or not to its end."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with a connection, whose answers' heads go out with what is there of their bodies."""
         super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the work for a client that hung up."""
         super().connection_lost(exc)
+        self._have_head()
         # uvicorn has told the newest request alone.
         if self._answered is not None and not self._answered.response_complete:
             self._answered.disconnected = True
@@ -70,6 +76,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         if self._head_bytes > _HEAD_BYTES:
             self.send_400_response("the head of a request may have 64 KiB")
+        elif self._head_bytes > 0 and self._slow is None:
+            self._await_head()
 
     def on_headers_complete(self) -> None:
         """Begin with the request. Raises `ValueError`, which ends in a 400, for a target that is no path."""
@@ -79,6 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 raise ValueError(self._why)
             return  # It comes again, see `_parse`.
         self._in_head = False
+        self._have_head()
         if not self.url.startswith(b"/"):
             self._why = "this is no proxy for other addresses: ask for a path, such as /v1/models"
             raise ValueError(self._why)
@@ -139,6 +148,27 @@ class BoundedProtocol(HttpToolsProtocol):
             *(name + b": " + value for name, value in self.headers if name != b"upgrade"),
         ]
         return b"\r\n".join([*lines, b"", b""])
+
+    def _await_head(self) -> None:
+        self._slow = self.loop.call_later(_HEAD_S, self._give_up)
+
+    def _have_head(self) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
+
+    def _give_up(self) -> None:
+        """Close a connection that holds on to half a head, or to none; while another request is answered it may."""
+        self._slow = None
+        if self._answered is not None and not self._answered.response_complete:
+            self._await_head()
+        elif not self.transport.is_closing():
+            if self._head_bytes > 0:
+                fields = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+                self.transport.write(
+                    b"HTTP/1.1 408 Request Timeout\r\n" + fields % len(_TOO_SLOW) + _TOO_SLOW
+                )
+            self.transport.close()
 
     def _is_refusing(self) -> bool:
         return self._refusal is not None

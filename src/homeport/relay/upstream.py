@@ -24,8 +24,9 @@ from homeport.relay.direct_answer import DirectAnswer
 from homeport.relay.limits import CONNECT_S, FIELD_BYTES, FIELDS
 from homeport.relay.onward import AT_ONCE, Onward
 
-_KEPT_S = 60.0
-"""A connection that nobody uses is kept for so long."""
+_KEPT_S, _KEPT_HERE_S = 60.0, 4.0
+"""A connection that nobody uses is kept for so long; on this machine, where a new one costs little, for less than the 5 s after which
+uvicorn and llama.cpp's server close theirs: what is asked in that moment is lost, and only some of it may be asked again."""
 _UNASKED = ("accept", "accept-encoding", "content-type", "user-agent")
 """Headers that aiohttp would add of its own accord."""
 
@@ -128,7 +129,7 @@ def _pool(reached: httpx2.URL, tls: ssl.SSLContext | None) -> DirectPool:
         tls,
         connect_s=CONNECT_S,
         patience_s=limits().request_timeout_s,
-        kept_s=_KEPT_S,
+        kept_s=_KEPT_HERE_S if is_loopback(_host(reached)) else _KEPT_S,
     )
 
 

@@ -395,6 +395,24 @@ def test_a_connection_that_nobody_uses_is_closed() -> None:
     run(play)
 
 
+@pytest.mark.parametrize(("idle_s", "connections"), [(3, 1), (4.5, 2)])
+def test_a_connection_on_this_machine_is_not_used_at_the_moment_at_which_engines_close_theirs(
+    idle_s: float, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        now = 0.0
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+        async with origin(EMPTY, EMPTY) as one:
+            upstream = Upstream(Endpoint(name="home", base_url=f"http://127.0.0.1:{one.port}/v1", model="m"))
+            await (await upstream.send(onward())).read()
+            now += idle_s
+            await (await upstream.send(onward())).read()
+            assert one.connections == connections
+            await upstream.aclose()
+
+    run(play)
+
+
 def test_who_gives_up_before_the_head_closes_the_connection() -> None:
     async def play() -> None:
         async with origin(b"", EMPTY) as one, pool(one.port) as direct:

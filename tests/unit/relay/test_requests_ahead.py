@@ -196,3 +196,72 @@ def test_a_body_that_cannot_be_read_is_refused_where_its_answer_has_not_begun() 
         await until(lambda: app.left == 1)
 
     play(work)
+
+
+async def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let the loop's clock jump, and what is due by then be done."""
+    clock = asyncio.get_running_loop().time
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock() + seconds)
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+TOO_SLOW = b"the head of a request may take 60 s"
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["first", "behind an answer"])
+@pytest.mark.parametrize("size", [1, 20, len(REQUEST) - 1])
+def test_who_holds_a_connection_with_half_a_head_is_told_and_let_go(
+    size: int, *, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(app: Watching, line: Line, protocol: BoundedProtocol) -> None:
+        app.may.set()
+        if before:
+            protocol.data_received(REQUEST)
+            await until(lambda: b"204" in line.written)
+        answered = len(line.written)
+        protocol.data_received(REQUEST[:size])
+        await later(monkeypatch, 50)
+        assert not line.closed
+        protocol.data_received(REQUEST[size : size + 1][: len(REQUEST) - 1 - size])
+        await later(monkeypatch, 10)
+        assert line.closed
+        assert line.written[answered:].startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        assert line.written.endswith(TOO_SLOW)
+
+    play(work)
+
+
+def test_who_connects_and_says_nothing_is_let_go_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(app: Watching, line: Line, protocol: BoundedProtocol) -> None:
+        await later(monkeypatch, 60)
+        assert (line.closed, line.written) == (True, b"")
+
+    play(work)
+
+
+def test_who_waits_for_an_answer_may_hold_half_a_head_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(app: Watching, line: Line, protocol: BoundedProtocol) -> None:
+        protocol.data_received(REQUEST + REQUEST[:9])
+        await until(lambda: app.begun == 1)
+        for _ in range(5):
+            await later(monkeypatch, 60)
+        assert (line.closed, line.written) == (False, b"")
+        app.may.set()
+        await until(lambda: line.written.count(b"204") == 1)
+        protocol.data_received(REQUEST[9:])
+        await until(lambda: line.written.count(b"204") == 2)
+        assert not line.closed
+
+    play(work)
+
+
+def test_a_body_may_take_longer_than_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(app: Watching, line: Line, protocol: BoundedProtocol) -> None:
+        app.may.set()
+        protocol.data_received(b"POST /any HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{")
+        await until(lambda: app.begun == 1)
+        await later(monkeypatch, 600)
+        assert b"408" not in line.written
+
+    play(work)
