@@ -297,7 +297,9 @@ class DirectPool:
             kept = self._idle.pop()
             if not kept.usable():
                 continue
-            if self.loop.time() - kept.heard > self._kept_s:  # Who is late to sweep is late to read of its end, too.
+            if (
+                self.loop.time() - kept.heard > self._kept_s
+            ):  # Who is late to sweep is late to read of its end, too.
                 kept.abort()
                 continue
             try:
