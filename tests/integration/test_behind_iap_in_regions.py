@@ -1,4 +1,4 @@
-"""Rehearsed endpoints behind Identity-Aware Proxy and a load balancer over two regions, or within a network, by commands from up to down."""
+"""Rehearsed endpoints behind Identity-Aware Proxy and a load balancer over two regions, before two endpoints, or within a network, by commands from up to down."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class AtTheDomain(ThroughIap):
 
     patience_s = 1200.0
 
-    def met(self, url: str, token: str = "", host: str = DOMAIN) -> int:
-        headers = {"host": host, **({"authorization": f"Bearer {token}"} if token else {})}
+    def met(self, url: str, token: str = "", path: str = "/v1/models") -> int:
+        headers = {"host": DOMAIN, **({"authorization": f"Bearer {token}"} if token else {})}
         with httpx2.Client(base_url=url, trust_env=False, verify=False, timeout=300) as client:
-            return client.get("/v1/models", headers=headers).status_code
+            return client.get(path, headers=headers).status_code
 
     def entering(self, region: str) -> list[str]:
         web = f"iap.googleapis.com/v1/projects/481516234200/iap_web/cloud_run-{region}/services/demo"
@@ -108,6 +108,32 @@ def test_in_two_regions_one_token_opens_each_and_the_proxy_leaves_both(cloud: At
     friend = cloud.rehearsal.id_token("friend@example.com")
     assert until(lambda: cloud.met(url, friend), lambda came: came != 403) == 200
     assert cloud.run("down", "--yes", "--purge").out.count("removed service demo") == 2
+
+
+@pytest.mark.long
+def test_two_endpoints_behind_one_address_both_stand_behind_it_and_one_alone_is_refused(
+    cloud: AtTheDomain,
+) -> None:
+    small = LET_IN.replace('name = "demo"', 'name = "small"')
+    both = LET_IN + EDGE + 'backends = { "/small" = "small" }\n'
+    cloud.user.write(small)
+    cloud.run("up", "--yes")
+    cloud.user.write(FILE + EDGE + 'backends = { "/small" = "small" }\n')
+    (told,) = [one for one in cloud.run("plan", "--json").json["problems"] if "small" in one]
+    assert "stands behind Identity-Aware Proxy, which does not take the ID tokens" in told
+    cloud.user.write(both)
+    report = cloud.run("up", "--yes", "--json").json["report"]
+    assert report["passed"], [one for one in report["results"] if one["outcome"] == "failed"]
+    verified = cloud.run("verify", "--json").json
+    assert verified["passed"], [one for one in verified["results"] if one["outcome"] == "failed"]
+    assert {one["name"]: one["outcome"] for one in verified["results"]}["behind"] == "passed"
+    url, token = cloud.rehearsal.url, cloud.signed(DEPLOYER, f"{AT}/*")
+    for path in ("/v1/models", "/small/v1/models"):
+        assert (cloud.met(url, token, path=path), cloud.met(url, path=path)) == (200, 302), path
+        assert cloud.met(url, cloud.signed(PROGRAM, f"{AT}/*"), path=path) == 403, path
+    cloud.run("down", "--yes", "--purge")
+    cloud.user.write(small)
+    cloud.run("down", "--yes", "--purge")
 
 
 @pytest.mark.edge

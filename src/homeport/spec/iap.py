@@ -18,8 +18,6 @@ def iap_refusal(spec: Any) -> str:  # Any: the spec, whose module imports this o
         "access.iap is not built together with access.isolated = true; remove one of the two": access.isolated,
         "access.iap is not built together with an API gateway, which calls by an ID token, and Identity-Aware Proxy takes none; remove iap, or let "
         'the [edge] be of kind = "global" or "regional"': edge and edge.is_api_gateway,
-        "access.iap is not built together with edge.backends and edge.shares: whom Identity-Aware Proxy lets in here comes to the others without "
-        "an ID token, by which those are called; remove iap, or the others": edge and (edge.backends or edge.shares),
         "access.iap is not built together with a guard.where other than \"gateway\": whether Google's road sees a request before Identity-Aware Proxy "
         'does no page says; set where = "gateway", or remove iap': spec.guard is not None and not spec.guard.in_gateway,
         "access.iap is not built together with [agent], which calls the model by an ID token, and Identity-Aware Proxy takes none; "

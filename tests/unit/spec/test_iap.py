@@ -27,7 +27,10 @@ def test_who_comes_in_is_named_as_policies_name_them() -> None:
     own = parsed({}, edge=internal, cloudrun={"network": "n", "subnetwork": "s"})
     regions = {"domain": "llm.example.com", "regions": ["us-central1"]}
     several = parsed({}, edge=regions, cloudrun={"region": "europe-west4"})
-    assert own.access.iap == several.access.iap == tuple(WHO)
+    others = parsed(
+        {}, edge={"domain": "llm.example.com", "backends": {"/small": "small"}, "shares": {"next": 10}}
+    )
+    assert own.access.iap == several.access.iap == others.access.iap == tuple(WHO)
     with pytest.raises(SpecError, match="iap"):
         parsed({"iap": ["team@example.com"]})
 
@@ -40,16 +43,6 @@ def test_who_comes_in_is_named_as_policies_name_them() -> None:
         ({"audience": "https://a.example.com"}, {}, "whatever its audience"),
         ({"isolated": True}, {}, "not built together with access.isolated"),
         ({}, {"edge": {"kind": "api-gateway", "clients": ["a"]}}, "not built together with an API gateway"),
-        (
-            {},
-            {"edge": {"domain": "llm.example.com", "backends": {"/small": "small"}}},
-            "not built together with edge.backends",
-        ),
-        (
-            {},
-            {"edge": {"domain": "llm.example.com", "shares": {"next": 10}}},
-            "edge.backends and edge.shares",
-        ),
         ({}, {"agent": {}}, r"not built together with \[agent\]"),
         ({}, {"observe": {"uptime": True}, "scaling": {"min": 1}}, "observe.uptime asks by an ID token"),
         ({}, {"observe": {"callers": True}}, "observe.callers goes by the tokens"),

@@ -144,11 +144,18 @@ class FrontEndpoint:
     """What it serves, by the name that clients say."""
     public: bool
     """Whether it takes requests without a token."""
+    behind_iap: bool = False
+    """Whether Identity-Aware Proxy stands before its service: programs sign for the address then, and ID tokens are taken nowhere."""
 
     @classmethod
     def of(cls, spec: Spec, model: str) -> FrontEndpoint:
         """Return what a file says, by which `model` is served."""
-        return cls(guarded=spec.guard is not None, model=model, public=spec.access.public)
+        return cls(
+            guarded=spec.guard is not None,
+            model=model,
+            public=spec.access.public,
+            behind_iap=bool(spec.access.iap),
+        )
 
 
 class Misfit(NamedTuple):
@@ -196,9 +203,13 @@ def findings(
                 f"{backend.endpoint} takes requests from within its network alone, which no load balancer of the internet is in",
                 f"remove isolated from [access] in the file of {backend.endpoint}, or {remedy}",
             )
-        elif backend.service.get("iapEnabled"):
-            yield problem(subject, *_behind_iap(backend))
-        elif address not in backend.service.get("customAudiences", ()) and not backend.public:
+        elif other_credentials := _other_credentials(backend, front):
+            yield problem(subject, *other_credentials)
+        elif (
+            not front.behind_iap
+            and address not in backend.service.get("customAudiences", ())
+            and not backend.public
+        ):
             yield problem(
                 subject,
                 f"{backend.endpoint} would refuse tokens that are made for {address}: they are not for its own address",
@@ -220,8 +231,16 @@ def _past_its_screen(backend: NamedBackend) -> tuple[str, str]:
     )
 
 
-def _behind_iap(backend: NamedBackend) -> tuple[str, str]:
+def _other_credentials(backend: NamedBackend, front: FrontEndpoint) -> tuple[str, str] | None:
+    """Return that one of the two stands behind Identity-Aware Proxy and the other does not, so that what opens one is refused by the other; None for alike."""
     name = backend.endpoint
+    if bool(backend.service.get("iapEnabled")) is front.behind_iap:
+        return None
+    if front.behind_iap:
+        return (
+            f"{name} does not stand behind Identity-Aware Proxy as this endpoint does, and takes none of what is signed for this address",
+            f"let iap take the place of callers and audience in the [access] of the file of {name}, and say `homeport up --on cloudrun` with it, or take {backend.key}",
+        )
     return (
         f"{name} stands behind Identity-Aware Proxy, which does not take the ID tokens by which callers come to this address",
         f"let callers take the place of iap in the [access] of the file of {name}, and say `homeport up --on cloudrun` with it, or take {backend.key}",
@@ -229,11 +248,11 @@ def _behind_iap(backend: NamedBackend) -> tuple[str, str]:
 
 
 def misfit_of(backend: NamedBackend, front: FrontEndpoint) -> Misfit | None:
-    """Return why an endpoint that was found may not be led to: past its screen, behind Identity-Aware Proxy, or where it shares and differs; None for nothing."""
+    """Return why an endpoint that was found may not be led to: past its screen, behind Identity-Aware Proxy where this one is not or the other way round, or where it shares and differs; None for nothing."""
     if backend.past_its_screen:
         return Misfit(*_past_its_screen(backend))
-    if backend.service.get("iapEnabled"):
-        return Misfit(*_behind_iap(backend))
+    if other_credentials := _other_credentials(backend, front):
+        return Misfit(*other_credentials)
     return _unlike(backend, front) if backend.percent else None
 
 

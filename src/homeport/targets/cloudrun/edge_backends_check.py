@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from homeport.json_types import Json
 from homeport.targets.cloudrun.observed_deployment import ObservedDeployment, OtherEndpoint
@@ -61,14 +62,33 @@ async def _ask_other(deployed: ObservedDeployment, other: OtherEndpoint) -> tupl
     details = {"status": status, "models": list(models), "without_token": bare}
     if other.misfit:
         return other.misfit, details
+    if deployed.service.get("iapEnabled"):
+        wrong = _through_iap(deployed, other, (status, bare), meets_iap=meets_iap)
     # By Google's questions and answers the proxy refuses with 401 who does not say that it takes pages.
-    if meets_iap and (status == 401 or bare in _REDIRECTED):
+    elif meets_iap and (status == 401 or bare in _REDIRECTED):
         return _behind_iap(deployed, other), {**details, "iap": True}
-    if wrong := _wrong_status(deployed, other, status, bare):
+    else:
+        wrong = _wrong_status(deployed, other, status, bare)
+    if wrong:
         return wrong, details
     if status == 200 and other.model:
         return await _other_models(deployed, other, models), details
     return "", details
+
+
+def _through_iap(
+    deployed: ObservedDeployment, other: OtherEndpoint, statuses: tuple[int, int], *, meets_iap: bool
+) -> str:
+    """Return what is wrong where all behind the address stand behind Identity-Aware Proxy; '' for nothing."""
+    status, bare = statuses
+    if not meets_iap:
+        return (
+            f"{other.name} does not stand behind Identity-Aware Proxy as this endpoint does: {other.way} is answered with {bare} without a token: let iap "
+            "take the place of callers in the [access] of its file, and say `homeport up --on cloudrun` with it"
+        )
+    if bare in _REDIRECTED:
+        bare = 401
+    return _wrong_status(deployed, replace(other, public=False), status, bare)
 
 
 def _wrong_status(deployed: ObservedDeployment, other: OtherEndpoint, status: int, bare: int) -> str:

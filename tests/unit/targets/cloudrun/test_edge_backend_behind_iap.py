@@ -21,8 +21,10 @@ from late_iap import HOST, asking, cloud_of
 OTHER = OtherEndpoint(way="x-tier: large", name="other", model="first")
 
 
-def found(cloud: Cloud, other: OtherEndpoint, shown: list[bool] | None = None) -> Finding:
-    """What is found; of each request it is noted in `shown` whether it had a token."""
+def found(
+    cloud: Cloud, other: OtherEndpoint, shown: list[bool] | None = None, *, front: bool = False
+) -> Finding:
+    """What is found by one that stands behind the proxy itself with `front`; of each request it is noted in `shown` whether it had a token."""
 
     async def note(request: httpx2.Request) -> None:
         if shown is not None:
@@ -33,7 +35,7 @@ def found(cloud: Cloud, other: OtherEndpoint, shown: list[bool] | None = None) -
         async with asking(cloud) as sender:
             sender.client.event_hooks["request"].append(note)
             deployed = ObservedDeployment(
-                service={"urls": [f"https://{HOST}"]},
+                service={"urls": [f"https://{HOST}"], "iapEnabled": front},
                 revision={},
                 policy={},
                 planned=ExpectedDeployment(
@@ -63,3 +65,15 @@ def test_one_without_it_that_does_not_take_the_token_is_told_so_as_before() -> N
     told = found(cloud_of(0, enabled=False), OTHER)
     assert told.outcome is Outcome.FAILED
     assert "does not take tokens" in told.detail
+
+
+def test_behind_the_proxy_itself_one_that_is_behind_it_too_is_what_was_planned() -> None:
+    told = found(cloud_of(0, enabled=True), OTHER, front=True)
+    assert "does not take tokens that are made for" in told.detail, "an ID token is none of what is signed"
+    assert told.evidence["x-tier: large"]["without_token"] == 302
+
+
+def test_behind_the_proxy_itself_one_that_is_not_is_told_as_that() -> None:
+    told = found(cloud_of(0, enabled=False), OTHER, front=True)
+    assert told.outcome is Outcome.FAILED
+    assert told.detail.startswith("other does not stand behind Identity-Aware Proxy as this endpoint does")

@@ -73,7 +73,17 @@ def test_nothing_is_led_to_an_endpoint_behind_identity_aware_proxy(
     misfit = misfit_of(backend, FRONT)
     assert (found.verdict.value, misfit is not None) == ("problem", True)
     assert "stands behind Identity-Aware Proxy" in found.text
+    assert misfit_of(backend, replace(FRONT, behind_iap=True)) is None, "all behind one address are, or none"
+    assert (
+        next(findings((backend,), "https://other.example.com", replace(FRONT, behind_iap=True))).verdict.value
+        == "ok"
+    )
     open_one = replace(backend, service={**service, "iapEnabled": False})
+    (bare,) = findings((open_one,), ADDRESS, replace(FRONT, behind_iap=True))
+    assert (bare.verdict.value, "does not stand behind Identity-Aware Proxy" in bare.text) == (
+        "problem",
+        True,
+    )
     assert (misfit_of(open_one, FRONT), next(findings((open_one,), ADDRESS, FRONT)).verdict.value) == (
         None,
         "ok",
