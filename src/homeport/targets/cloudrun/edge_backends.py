@@ -198,11 +198,7 @@ def findings(
             )
         # "Internal" ingress admits internal Application Load Balancers, by Google's page on ingress settings.
         elif backend.service.get("ingress") == WITHIN and not is_internal:
-            yield problem(
-                subject,
-                f"{backend.endpoint} takes requests from within its network alone, which no load balancer of the internet is in",
-                f"remove isolated from [access] in the file of {backend.endpoint}, or {remedy}",
-            )
+            yield problem(subject, *_within_its_network(backend))
         elif other_credentials := _other_credentials(backend, front):
             yield problem(subject, *other_credentials)
         elif (
@@ -221,6 +217,14 @@ def findings(
             yield _unscreened(subject, backend)
         else:
             yield ok(subject, f"{backend.endpoint} is there, in {backend.region}")
+
+
+def _within_its_network(backend: NamedBackend) -> tuple[str, str]:
+    name = backend.endpoint
+    return (
+        f"{name} takes requests from within its network alone, which no load balancer of the internet is in",
+        f"remove isolated from [access] in the file of {name}, or take {backend.key}",
+    )
 
 
 def _past_its_screen(backend: NamedBackend) -> tuple[str, str]:
