@@ -222,10 +222,10 @@ def test_who_holds_a_connection_with_half_a_head_is_told_and_let_go(
         answered = len(line.written)
         protocol.data_received(REQUEST[:size])
         await later(monkeypatch, 50)
-        assert not line.closed
+        open_until_then = not line.closed
         protocol.data_received(REQUEST[size : size + 1][: len(REQUEST) - 1 - size])
         await later(monkeypatch, 10)
-        assert line.closed
+        assert (open_until_then, line.closed) == (True, True)
         assert line.written[answered:].startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         assert line.written.endswith(TOO_SLOW)
 
