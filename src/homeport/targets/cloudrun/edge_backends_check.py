@@ -27,21 +27,36 @@ async def behind(deployed: ObservedDeployment) -> Finding:
     wrong = [why for why, _ in results if why]
     if wrong:
         return failed("; ".join(wrong), **evidence)
-    unseen = [
-        other.listed
-        for other, (_, details) in zip(others, results, strict=True)
-        if details["status"] in _REFUSED
-    ]
-    if unseen:
-        return skipped(
-            f"not checked: who asks from here may not call what is behind {', '.join(unseen)}", **evidence
-        )
-    unknown = [
-        f"which model should answer {_at(other)}: {other.why_no_model}" for other in others if not other.model
-    ] + [other.untold for other in others if other.untold]
-    if unknown:
-        return skipped(f"not checked: {'; '.join(unknown)}", **evidence)
+    doubts = _doubts(deployed, evidence)
+    if doubts:
+        return skipped(f"not checked: {'; '.join(doubts)}", **evidence)
     return passed(", ".join(f"{other.way} is {other.name}" for other in others), **evidence)
+
+
+def _doubts(deployed: ObservedDeployment, evidence: Mapping[str, Mapping[str, Json]]) -> list[str]:
+    """Return what could not be told of ways of which nothing is known to be wrong."""
+    others = deployed.planned.behind
+    unseen = [other.listed for other in others if evidence[other.listed]["status"] in _REFUSED]
+    failing = [
+        f"{_at(other)} with {evidence[other.listed]['without_token']}"
+        for other in others
+        if _is_guarded(deployed, other) and _says_nothing(evidence[other.listed]["without_token"])
+    ]
+    return [
+        *([f"who asks from here may not call what is behind {', '.join(unseen)}"] if unseen else []),
+        *([f"a request without a token is answered {', '.join(failing)}"] if failing else []),
+        *(
+            f"which model should answer {_at(other)}: {other.why_no_model}"
+            for other in others
+            if not other.model
+        ),
+        *(other.untold for other in others if other.untold),
+    ]
+
+
+def _is_guarded(deployed: ObservedDeployment, other: OtherEndpoint) -> bool:
+    """Tell whether nobody is to be let in without a token: behind the proxy not even to what is public."""
+    return not other.public or bool(deployed.service.get("iapEnabled"))
 
 
 def _at(other: OtherEndpoint) -> str:
@@ -81,19 +96,24 @@ def _through_iap(
 ) -> str:
     """Return what is wrong where all behind the address stand behind Identity-Aware Proxy; '' for nothing."""
     status, bare = statuses
-    if not meets_iap:
+    if not meets_iap and (bare == 200 or bare in _REFUSED):
         return (
             f"{other.name} does not stand behind Identity-Aware Proxy as this endpoint does: {other.way} is answered with {bare} without a token: let iap "
             "take the place of callers in the [access] of its file, and say `homeport up --on cloudrun` with it"
         )
-    if bare in _REDIRECTED:
+    if meets_iap and bare in _REDIRECTED:
         bare = 401
     return _wrong_status(deployed, replace(other, public=False), status, bare)
 
 
+def _says_nothing(status: int) -> bool:
+    """Tell whether a status leaves open who is let in: one of too many requests, or of a failure."""
+    return status == 429 or status >= 500
+
+
 def _wrong_status(deployed: ObservedDeployment, other: OtherEndpoint, status: int, bare: int) -> str:
     """Return what is wrong with how it answers with a token, and with `bare` without one; '' for nothing."""
-    if not other.public and bare not in _REFUSED:
+    if not other.public and bare not in _REFUSED and not _says_nothing(bare):
         return f"{other.way} is answered with {bare} without a token"
     if status == 401:
         return f"{other.name} does not take tokens that are made for {deployed.front} (401)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx2
+import pytest
 
 from cloud import act
 from gcp_rehearsal.apis.iam.tokens import id_token
@@ -22,18 +23,33 @@ OTHER = OtherEndpoint(way="x-tier: large", name="other", model="first")
 
 
 def found(
-    cloud: Cloud, other: OtherEndpoint, shown: list[bool] | None = None, *, front: bool = False
+    cloud: Cloud,
+    other: OtherEndpoint,
+    shown: list[bool] | None = None,
+    *,
+    front: bool = False,
+    answers: tuple[int, int] = (0, 0),
 ) -> Finding:
-    """What is found by one that stands behind the proxy itself with `front`; of each request it is noted in `shown` whether it had a token."""
+    """
+    What is found by one that stands behind the proxy itself with `front`; of each request it is noted in `shown` whether it had a token.
+
+    With `answers` something else answers in the front end's place: with the first status to who shows a token, with the second to who does not.
+    """
 
     async def note(request: httpx2.Request) -> None:
         if shown is not None:
             shown.append("authorization" in request.headers)
 
+    async def instead(answer: httpx2.Response) -> None:
+        answer.status_code = answers[0 if "authorization" in answer.request.headers else 1]
+        answer.headers = httpx2.Headers()
+
     async def look() -> Finding:
         token = Secret(id_token(cloud, OWNER, "https://llm.example.com"))
         async with asking(cloud) as sender:
             sender.client.event_hooks["request"].append(note)
+            if any(answers):
+                sender.client.event_hooks["response"].append(instead)
             deployed = ObservedDeployment(
                 service={"urls": [f"https://{HOST}"], "iapEnabled": front},
                 revision={},
@@ -77,3 +93,37 @@ def test_behind_the_proxy_itself_one_that_is_not_is_told_as_that() -> None:
     told = found(cloud_of(0, enabled=False), OTHER, front=True)
     assert told.outcome is Outcome.FAILED
     assert told.detail.startswith("other does not stand behind Identity-Aware Proxy as this endpoint does")
+
+
+@pytest.mark.parametrize("bare", [200, 401, 403])
+def test_behind_the_proxy_itself_one_that_lets_in_or_refuses_by_itself_stands_not_behind_it(
+    bare: int,
+) -> None:
+    told = found(cloud_of(0, enabled=False), OTHER, front=True, answers=(401, bare))
+    assert told.outcome is Outcome.FAILED
+    assert "does not stand behind Identity-Aware Proxy" in told.detail
+
+
+@pytest.mark.parametrize("front", [True, False])
+@pytest.mark.parametrize("bare", [302, 404])
+def test_one_that_answers_otherwise_without_a_token_is_told_with_that_and_no_remedy(
+    bare: int, *, front: bool
+) -> None:
+    told = found(cloud_of(0, enabled=False), OTHER, front=front, answers=(403, bare))
+    assert told.outcome is Outcome.FAILED
+    assert told.detail == f"x-tier: large is answered with {bare} without a token"
+
+
+@pytest.mark.parametrize("front", [True, False])
+@pytest.mark.parametrize("bare", [429, 500, 503])
+def test_one_that_is_too_busy_or_fails_without_a_token_is_not_checked(bare: int, *, front: bool) -> None:
+    told = found(cloud_of(0, enabled=False), OTHER, front=front, answers=(403, bare))
+    assert told.outcome is Outcome.SKIPPED
+    assert told.detail.startswith("not checked: ")
+    assert told.detail.endswith(f"; a request without a token is answered to x-tier: large with {bare}")
+
+
+def test_one_that_is_too_busy_without_a_token_and_does_not_take_one_is_told_with_the_latter() -> None:
+    told = found(cloud_of(0, enabled=False), OTHER, front=True, answers=(401, 503))
+    assert told.outcome is Outcome.FAILED
+    assert "does not take tokens" in told.detail

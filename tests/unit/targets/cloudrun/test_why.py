@@ -13,11 +13,12 @@ from crypto_keys import grant, make_key
 from deployment import google_for
 from gcp_rehearsal.apis.logging.entries import write_log
 from gcp_rehearsal.apis.run.quota import EXHAUSTED
-from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.runtime.container_state import Failure, not_listening
 from homeport import errors
 from homeport.errors import HomeportError
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.targets.cloudrun.diagnosis import explain, rows
 
 PARENT = "v2/projects/rehearsal/locations/us-central1/services"
@@ -35,9 +36,13 @@ def body(**more: Any) -> dict[str, Any]:  # Any: JSON
 
 
 def failed(
-    cloud: Cloud, service: Mapping[str, Any], lines: Sequence[str] = (), engine: str = "vllm"
-) -> HomeportError:  # Any: JSON
-    """What is explained of a service that was deployed, and whose revision said `lines`."""
+    cloud: Cloud,
+    service: Mapping[str, Any],  # Any: JSON
+    lines: Sequence[str] = (),
+    engine: str = "vllm",
+    caller: str = OWNER,
+) -> HomeportError:
+    """What is explained to a caller of a service that was deployed, and whose revision said `lines`."""
 
     async def work() -> HomeportError:
         google = google_for(cloud)
@@ -47,7 +52,7 @@ def failed(
         live = await google.get("run", f"{PARENT}/home")
         revision = await google.get("run", f"v2/{live['latestCreatedRevision']}")
         say(cloud, revision["name"].rpartition("/")[2], lines)
-        return await explain(google, live, revision, engine)
+        return await explain(google_for(cloud, caller=caller), live, revision, engine)
 
     return act(work())
 
@@ -84,6 +89,7 @@ CASES: list[tuple[str, Failure, list[str], str, str, str]] = [
     ("network-missing", Failure(reason="VPC_NETWORK_NOT_FOUND", message="VPC network projects/p/global/networks/n does not exist, or Cloud Run does not have access to it."), [], "NotFound", "networks/n", "homeport up"),
     ("key-denied", Failure(reason="ENCRYPTION_KEY_PERMISSION_DENIED", message="no"), [], "PermissionDenied", "Cloud Run's own agent may not use the key", "--member=serviceAccount:service-481516234200@serverless-robot-prod.iam.gserviceaccount.com"),
     ("key-unusable", Failure(reason="ENCRYPTION_KEY_CHECK_FAILED", message="no"), [], "OperationFailed", "Google does not say why", "gcloud kms keys describe"),
+    ("key-unusable", Failure(reason="ENCRYPTION_KEY_CHECK_FAILED", message="cryptoKeys/k is odd.\nA template was not found."), [], "OperationFailed", "Google does not say why", "gcloud kms keys describe"),
     ("gpu-quota", EXHAUSTED, [], "QuotaExceeded", "beside the old one", "g.co/cloudrun/gpu-quota"),
     ("capacity", Failure(message="The zone does not have enough resources available."), [], "OutOfCapacity", "us-central1", "cloudrun.region"),
     ("cache-without-volume", NOT_LISTENING, ["gcsfuse: file cache should be enabled for parallel download support"], "SpecError", "file cache", "cr-volume"),
@@ -167,6 +173,72 @@ def test_a_key_that_is_not_there_is_told_with_the_commands_that_make_it(cloud: C
     found = failed(cloud, body(encryptionKey=KEY))
     assert f"the key {KEY} encrypts nothing: it is not there" in str(found)
     assert f"gcloud kms keys create k {NAMED} --purpose=encryption" in found.hint
+
+
+NOBODY = "nobody@example.com"
+LOOK = f"gcloud kms keys describe k {NAMED}"
+
+
+@pytest.mark.parametrize(
+    ("shape", "told", "commands"),
+    [
+        ({"purpose": "MAC"}, "its purpose is MAC", [f"create ANOTHER_NAME {NAMED} --purpose=encryption"]),
+        ({"importOnly": True}, "it has no primary version", [f"versions import --key=k {NAMED} --import-job=JOB", f"set-primary-version k {NAMED}"]),
+        ({"versionTemplate": {"protectionLevel": "EXTERNAL"}}, "it has no primary version", [f"versions create --primary --key=k {NAMED} --external-key-uri=URI"]),
+    ],
+)  # fmt: skip
+def test_a_key_of_another_kind_is_told_with_what_mends_that_kind(
+    cloud: Cloud, shape: dict[str, Json], told: str, commands: list[str]
+) -> None:
+    make_key(cloud, KEY)
+    key = cloud.store.get("cloudkms", KEY)
+    assert key is not None
+    key.body |= shape
+    del key.hidden["primary"]
+    found = failed(cloud, body(encryptionKey=KEY))
+    assert f"encrypts nothing: {told}" in str(found)
+    said = found.hint.split("; ")
+    assert all(
+        one.startswith(f"gcloud kms keys {want}") for one, want in zip(said, commands, strict=False)
+    ), found.hint
+    assert ("name that key in access.encryption_key" in said) is ("purpose" in shape)
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "command"),
+    [
+        ("DISABLED", "its primary version is DISABLED", f"versions enable 1 --key=k {NAMED}"),
+        ("", "it has no primary version", f"versions create --primary --key=k {NAMED}"),
+    ],
+)
+def test_a_key_that_may_not_be_seen_is_to_be_looked_at_before_it_is_mended_by_googles_words(
+    cloud: Cloud, state: str, told: str, command: str
+) -> None:
+    make_key(cloud, KEY)
+    key, version = (cloud.store.get("cloudkms", name) for name in (KEY, f"{KEY}/cryptoKeyVersions/1"))
+    assert key is not None
+    assert version is not None
+    version.body["state"] = state
+    if not state:
+        del key.hidden["primary"]
+    found = failed(cloud, body(encryptionKey=KEY), caller=NOBODY)
+    assert f"encrypts nothing: {told}" in str(found)
+    assert found.hint.split("; ")[:-1] == [LOOK, f"gcloud kms keys {command}"]
+
+
+def test_a_key_that_is_not_there_is_told_so_by_googles_words_to_who_may_not_look(cloud: Cloud) -> None:
+    grant(cloud, "projects/rehearsal", "run", api="cloudresourcemanager")
+    found = failed(cloud, body(encryptionKey=KEY), caller=NOBODY)
+    assert f"the key {KEY} encrypts nothing: it is not there" in str(found)
+    assert f"gcloud kms keys create k {NAMED} --purpose=encryption" in found.hint
+
+
+def test_a_key_that_encrypts_by_now_is_told_by_googles_words_and_is_to_be_looked_at(cloud: Cloud) -> None:
+    make_key(cloud, KEY)
+    failing(cloud, Failure(reason="ENCRYPTION_KEY_CHECK_FAILED", message="no"))
+    found = failed(cloud, body(encryptionKey=KEY))
+    assert "encrypts nothing: Google does not say why" in str(found)
+    assert found.hint.startswith(f"{LOOK}; then ")
 
 
 def test_a_key_that_nobody_lets_cloud_run_use_is_told_with_the_grant(cloud: Cloud) -> None:
