@@ -9,7 +9,7 @@ from pathlib import Path
 from cloud import Raw, act
 from deployers import Deployer
 from deployment import google_for
-from gcp_rehearsal.cloud import OWNER
+from gcp_rehearsal.cloud import OWNER, Cloud
 from homeport import spec
 from homeport.google import Binding, IamResource, policy
 from homeport.home import find_home
@@ -78,20 +78,25 @@ class Proxied(Deployer):
 
     def allow(self, caller: str, rights: Iterable[str]) -> None:
         """Let an account have these rights on the project, too."""
-        name = f"r{len(self.cloud.log)}"
-
-        async def grant() -> None:
-            roles = "iam.googleapis.com/v1/projects/rehearsal/roles"
-            role = {"title": name, "includedPermissions": sorted(rights), "stage": "GA"}
-            made = await Raw(self.cloud).send("POST", roles, {"roleId": name, "role": role})
-            assert made.status == 200, made.body
-            async with google_for(self.cloud) as google:
-                project = IamResource(api="cloudresourcemanager", path="v3/projects/rehearsal")
-                binding = Binding(role=f"projects/rehearsal/roles/{name}", members=(f"user:{caller}",))
-                await policy.grant(google, project, [binding])
-
-        act(grant())
+        allow(self.cloud, caller, rights)
 
     def rights_asked_for(self, wanted: spec.Spec) -> frozenset[str]:
         """The permissions that a plan of that file wants of whoever deploys it, as things are now."""
         return self.looked_by(OWNER, wanted)[2]
+
+
+def allow(cloud: Cloud, caller: str, rights: Iterable[str]) -> None:
+    """Let an account have these rights on a cloud's project, too."""
+    name = f"r{len(cloud.log)}"
+
+    async def grant() -> None:
+        roles = "iam.googleapis.com/v1/projects/rehearsal/roles"
+        role = {"title": name, "includedPermissions": sorted(rights), "stage": "GA"}
+        made = await Raw(cloud).send("POST", roles, {"roleId": name, "role": role})
+        assert made.status == 200, made.body
+        async with google_for(cloud) as google:
+            project = IamResource(api="cloudresourcemanager", path="v3/projects/rehearsal")
+            binding = Binding(role=f"projects/rehearsal/roles/{name}", members=(f"user:{caller}",))
+            await policy.grant(google, project, [binding])
+
+    act(grant())

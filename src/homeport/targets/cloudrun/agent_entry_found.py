@@ -16,7 +16,7 @@ from homeport.resources.google.service import ServiceRole
 from homeport.targets.cloudrun.inventory import Thing
 from homeport.targets.cloudrun.label_removal import remove_label
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.preflight.request import FormerEntryState
+from homeport.targets.cloudrun.preflight.request import FormerState
 from homeport.targets.cloudrun.service_labels import REGISTRY_LABEL, labels_of_service
 
 MAKE: Mapping[str, Callable[[Google, str, Thing], RestResource]] = {
@@ -54,7 +54,7 @@ class FormerEntry(RestResource):
         return self.seen is not None and RestResource.is_managed(self, self.seen)
 
     @property
-    def state(self) -> FormerEntryState:
+    def state(self) -> FormerState:
         """Return whether there is anything to unmake but the label, as far as that is known."""
         return "unknown" if self.unknown else "there" if self.is_there else ""
 

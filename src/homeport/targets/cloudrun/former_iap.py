@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,12 +11,16 @@ from homeport.google import Google
 from homeport.progress import Progress
 from homeport.reconcile import Outputs, Resource
 from homeport.resources.base import FixedResource
-from homeport.resources.google.rest import LABEL
-from homeport.targets.cloudrun.iap import EndpointIap, entrants_left, unwanted_entrants
+from homeport.resources.google.iam_binding import Grant
+from homeport.resources.google.rest import LABEL, RestResource
+from homeport.targets.cloudrun.iap import EndpointIap, entrants_left, entrants_of_service, unwanted_entrants
 from homeport.targets.cloudrun.iap_switch import IapSwitch, at_the_end
+from homeport.targets.cloudrun.in_region import surplus_in
+from homeport.targets.cloudrun.inventory import SERVICES
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.label_removal import labelled, remove_label
 from homeport.targets.cloudrun.names import Names
+from homeport.targets.cloudrun.preflight.request import FormerState
 from homeport.targets.cloudrun.service_labels import IAP_LABEL, read_labels
 
 
@@ -33,6 +37,8 @@ class FormerIap(FixedResource):
     names: Names
     unknown: str = ""
     """Why it is not known who comes in by the policy; '' where it is."""
+    goes: bool = False
+    """Whether the service goes all the same, and its label with it."""
     needs: ClassVar[tuple[str, ...]] = ()
     kind: ClassVar[str] = "label"
 
@@ -46,9 +52,16 @@ class FormerIap(FixedResource):
         """Return what the reader of a plan should know of it; '' for nothing."""
         if not self.unknown:
             return ""
+        names = self.names
+        look = f"gcloud beta iap web get-iam-policy --resource-type=cloud-run --region={names.region} --service={names.name} --project={names.project}"
+        stays = (
+            f"which stays when the service goes: one of that name there would let them in again, and no plan looks for it any more; see `{look}`"
+            if self.goes
+            else "so that stays as it is, and lets them in if the proxy is turned on by hand"
+        )
         return (
-            f"it is not known who may still come in to the service {self.names.name} by Identity-Aware Proxy's policy, so that stays as it is, "
-            f"and lets them in if the proxy is turned on by hand: {self.unknown}"
+            f"it is not known who may still come in to the service {names.name} in {names.region} by Identity-Aware Proxy's policy, "
+            f"{stays}: {self.unknown}"
         )
 
     async def read(self) -> Any | None:  # Any: JSON
@@ -90,12 +103,10 @@ async def unwanted_iap(
         return [*await unwanted_entrants(iap)]
     if IAP_LABEL not in labels:
         return []
-    try:
-        entrants = await entrants_left(google, names)
-    except (ApiDisabled, PermissionDenied) as error:
-        told = f"{error}; {error.hint}" if error.hint else str(error)
-        return [FormerIap(google=google, names=names, unknown=told)]
-    label = FormerIap(google=google, names=names)
+    entrants, unknown = await _seen(entrants_left(google, names))
+    label = FormerIap(google=google, names=names, unknown=unknown)
+    if unknown:
+        return [label]
     going = [replace(grant, needs=(label.id,)) for grant in entrants]
     return [*(map(at_the_end, going) if last else going), label]
 
@@ -112,3 +123,43 @@ async def unwanted_ways_in(
     labels = await read_labels(google, names) or {}
     entrants = await unwanted_iap(google, names, iap, labels, last=switch is not None)
     return [*(switch.last(invokers) if switch else invokers), *entrants]
+
+
+async def entrants_of(google: Google, names: Names, leftovers: Iterable[RestResource]) -> list[Resource]:
+    """
+    Return who may come in through Identity-Aware Proxy to services of `leftovers`, which they go before: a service of that name would let them in again.
+
+    Where nobody can tell, that is said in their place: the service is led to by nothing any more, and goes.
+    """
+    gone: list[Resource] = []
+    for resource in leftovers:
+        if resource.kind != SERVICES.kind:
+            continue
+        path = resource.address.path.removeprefix("v2/")
+        there = replace(names, region=path.split("/")[3])
+        if IAP_LABEL not in (await read_labels(google, there) or {}):
+            continue
+        known_as = f"{names.name} in {there.region}"
+        entrants, unknown = await _seen(entrants_of_service(google, path, known_as, (resource.id,)))
+        label = FormerIap(google=google, names=there, unknown=unknown, goes=True)
+        gone += [*entrants, *(surplus_in(there.region, [label], ()) if unknown else ())]
+    return gone
+
+
+async def state_of_entrants(google: Google, names: Names, labels: Mapping[str, str]) -> FormerState:
+    """Return whether anybody may come in by the proxy's policy for a service whose file has no proxy, as far as that is known; '' where its `labels` tell of none."""
+    if IAP_LABEL not in labels:
+        return ""
+    entrants, unknown = await _seen(entrants_left(google, names))
+    return "unknown" if unknown else "there" if entrants else ""
+
+
+async def _seen(looking: Awaitable[list[Grant]]) -> tuple[list[Grant], str]:
+    """Return who was found to come in, and why that is not known; '' where it is."""
+    try:
+        return await looking, ""
+    except (ApiDisabled, PermissionDenied) as error:
+        return [], f"{error}; {error.hint}" if error.hint else str(error)
+
+
+__all__ = ["FormerIap", "entrants_of", "state_of_entrants", "unwanted_iap", "unwanted_ways_in"]

@@ -93,13 +93,20 @@ class EndpointIap:
 
     async def looked_at(self, found: Findings, further: Iterable[EndpointIap] = ()) -> list[PreflightFinding]:
         """Return what can be known before anything is made, of all but a proof, beside what was `found` already, and in `further` regions, too."""
+        logs_in = await organisation_findings(self.google, found, self.on)
         conditions = await self.conditions()
+        known = {(one.subject, one.text) for one in logs_in}
         for there in further:
-            conditions += [
-                replace(one, subject=f"{one.subject} in {there.names.region}")
-                for one in await there.conditions()
-            ]
-        return [*await organisation_findings(self.google, found, self.on), *conditions]
+            # What a region's settings have, or its service's, another's do not; what is so of both alike is told once.
+            seen = await organisation_findings(there.google, found, there.on)
+            own = [one for one in seen if (one.subject, one.text) not in known]
+            logs_in += [there.placed(one) for one in own]
+            conditions += [there.placed(one) for one in await there.conditions()]
+        return [*logs_in, *conditions]
+
+    def placed(self, finding: PreflightFinding) -> PreflightFinding:
+        """Return a finding of a further region, which says so."""
+        return replace(finding, subject=f"{finding.subject} in {self.names.region}")
 
     async def conditions(self) -> list[PreflightFinding]:
         """Return who comes in under a condition that somebody added to the proxy's policy, which stays as it is."""
@@ -140,24 +147,32 @@ async def endpoint_iap(google: Google, names: Names, members: tuple[str, ...]) -
 
 async def unwanted_entrants(iap: EndpointIap) -> list[Grant]:
     """Return the grants of those who may come in and are not named any more."""
-    return await _entrants(iap.google, iap.names.name, iap.on, iap.members, ())
+    try:
+        live = await policy.read(iap.google, iap.on)
+    except (NotFound, ApiDisabled):  # As before the first `up`, which turns the API on.
+        return []
+    return _entering(iap.google, iap.names.name, iap.on, live, iap.members, ())
 
 
 async def entrants_left(google: Google, names: Names) -> list[Grant]:
     """Return the grants of all who may come in to the endpoint's service. Raises what keeps the proxy's policy from being read."""
-    on = await resource_of(google, names.service)
-    try:
-        live = await policy.read(google, on)
-    except NotFound:
-        return []
-    return _entering(google, names.name, on, live, (), ())
+    return await entrants_of_service(google, names.service, names.name, ())
 
 
 async def entrants_of_service(
     google: Google, service: str, known_as: str, needs: tuple[str, ...]
 ) -> list[Grant]:
-    """Return the grants of all who may come in to a service of that full name, which go before what they need."""
-    return await _entrants(google, known_as, await resource_of(google, service), (), needs)
+    """
+    Return the grants of all who may come in to a service of that full name, which go before what they need.
+
+    Raises what keeps the proxy's policy from being read, an API that is off among it: that has no say in who is in the policy.
+    """
+    on = await resource_of(google, service)
+    try:
+        live = await policy.read(google, on)
+    except NotFound:
+        return []
+    return _entering(google, known_as, on, live, (), needs)
 
 
 async def found_entrants(google: Google, name: str, inventory: Inventory) -> tuple[list[Grant], list[Unread]]:
@@ -178,16 +193,6 @@ async def found_entrants(google: Google, name: str, inventory: Inventory) -> tup
             what = f"who comes in to {thing.name} through Identity-Aware Proxy"
             unread.append(Unread(kind="grant", region=thing.region, what=what, error=error))
     return found, unread
-
-
-async def _entrants(
-    google: Google, name: str, on: IamResource, named: Collection[str], needs: tuple[str, ...]
-) -> list[Grant]:
-    try:
-        live = await policy.read(google, on)
-    except (NotFound, ApiDisabled):
-        return []
-    return _entering(google, name, on, live, named, needs)
 
 
 def _entering(

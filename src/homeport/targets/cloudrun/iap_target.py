@@ -11,6 +11,7 @@ from homeport.resources.google.service_agent import IAP, agent
 from homeport.resources.google.traffic import receipts, shares
 from homeport.targets.cloudrun.agent_entry_found import former_entry
 from homeport.targets.cloudrun.checks import EVERYBODY
+from homeport.targets.cloudrun.former_iap import state_of_entrants
 from homeport.targets.cloudrun.iap import endpoint_iap
 from homeport.targets.cloudrun.iap_switch import IapSwitch
 from homeport.targets.cloudrun.invokers import unexpected_invokers
@@ -33,7 +34,8 @@ async def with_iap(target: CloudRunTarget, *, changing: bool) -> CloudRunTarget:
     # A further region has no agent.
     registers = target.spec.registers_agent or target.names.further
     former = await former_entry(target.google, target.names, labels, wanted=registers)
-    target = replace(target, labels=labels or {}, former_entry=former)
+    left = "" if members else await state_of_entrants(target.google, target.names, labels or {})
+    target = replace(target, former_iap=left, former_entry=former)
     if live is None:
         return target
     if not _serves_without(live, bool(members)):

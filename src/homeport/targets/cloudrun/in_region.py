@@ -16,6 +16,7 @@ from homeport.progress import Progress
 from homeport.reconcile import Change, Outputs, Resource
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.rest import RestResource
+from homeport.targets.cloudrun.doubts import Doubtful
 
 _ALONE = frozenset({"APIs", "secret version"})
 """Kinds of which an endpoint has one thing, whatever the region."""
@@ -56,6 +57,12 @@ class InRegion:
     def goes_first(self) -> bool:
         """Tell what the thing does."""
         return self.thing.goes_first
+
+    @property
+    def doubt(self) -> str:
+        """Return what a plan does not know of the thing, and where; '' for nothing."""
+        doubt = self.thing.doubt if isinstance(self.thing, Doubtful) else ""
+        return doubt if not doubt or self.region in doubt else f"{self.region}: {doubt}"
 
     async def read(self) -> Any | None:  # Any: the thing's own
         """Return what is live."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from homeport.google import Google
 from homeport.reconcile import Resource
 from homeport.resources.google.dns import record
-from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.model_armor import ENDPOINT, host
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.scheduled_job import scheduled_job
 from homeport.targets.cloudrun.foundations import DOMAINS, Foundations
 from homeport.targets.cloudrun.guard_kinds import GUARD_KINDS
-from homeport.targets.cloudrun.iap import entrants_of_service
 from homeport.targets.cloudrun.inventory import KINDS, SERVICES, Thing, refuse_incomplete, take_inventory
 from homeport.targets.cloudrun.listed_kind import ListedKind
 from homeport.targets.cloudrun.managed import MAKE
@@ -23,10 +21,8 @@ from homeport.targets.cloudrun.observing import configuration
 from homeport.targets.cloudrun.service_labels import (
     CACHE_LABEL,
     GUARD_LABEL,
-    IAP_LABEL,
     OBSERVE_LABEL,
     further_regions_of,
-    read_labels,
     repeats,
 )
 from homeport.targets.cloudrun.startup_cache_kinds import CACHE_KINDS, JOB
@@ -81,20 +77,6 @@ def before_services(parts: Sequence[Resource], leftovers: Sequence[RestResource]
     ]
 
 
-async def entrants_of(google: Google, names: Names, leftovers: Iterable[RestResource]) -> list[Grant]:
-    """Return who may come in through Identity-Aware Proxy to services of `leftovers`, which they go before: a service of that name would let them in again."""
-    gone: list[Grant] = []
-    for resource in leftovers:
-        if resource.kind != SERVICES.kind:
-            continue
-        path = resource.address.path.removeprefix("v2/")
-        region = path.split("/")[3]
-        labels = await read_labels(google, replace(names, region=region)) or {}
-        if IAP_LABEL in labels:
-            gone += await entrants_of_service(google, path, f"{names.name} in {region}", (resource.id,))
-    return gone
-
-
 async def _kinds(google: Google, names: Names, labels: Mapping[str, str]) -> tuple[ListedKind, ...]:
     """Return what is looked for: of tables that the endpoint never had nobody needs a permission."""
     scheduled = await WarmSchedule(google=google, names=names, hours=None).exists()
@@ -136,4 +118,4 @@ def _resource(google: Google, name: str, thing: Thing, region: str) -> RestResou
     return replace(made, id=f"{made.id} in {region}", wanted={})
 
 
-__all__ = ["before_services", "entrants_of", "unwanted_regions"]
+__all__ = ["before_services", "unwanted_regions"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import load as load_prices
@@ -32,7 +32,7 @@ from homeport.targets.cloudrun.edge_backends import FrontEndpoint
 from homeport.targets.cloudrun.edge_found import unwanted_parts
 from homeport.targets.cloudrun.edge_names import EdgeNames
 from homeport.targets.cloudrun.encryption_fact import EncryptionFact
-from homeport.targets.cloudrun.former_iap import unwanted_iap, unwanted_ways_in
+from homeport.targets.cloudrun.former_iap import entrants_of, unwanted_iap, unwanted_ways_in
 from homeport.targets.cloudrun.graph import CloudRunGraph
 from homeport.targets.cloudrun.guard import armored
 from homeport.targets.cloudrun.guard_found import unwanted_screen
@@ -49,8 +49,9 @@ from homeport.targets.cloudrun.observe_found import settings_in_region, unwanted
 from homeport.targets.cloudrun.prebuilt import PREBUILT
 from homeport.targets.cloudrun.preflight import Findings, PreflightFinding, PreflightInput, RegistryImage
 from homeport.targets.cloudrun.preflight.encryption import key_findings
+from homeport.targets.cloudrun.preflight.request import FormerState
 from homeport.targets.cloudrun.preflight.run import preflight
-from homeport.targets.cloudrun.region_found import before_services, entrants_of, unwanted_regions
+from homeport.targets.cloudrun.region_found import before_services, unwanted_regions
 from homeport.targets.cloudrun.regions_fact import RegionsFact
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, ROAD_LABEL, read_labels
 from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
@@ -71,8 +72,8 @@ class CloudRunTarget(CloudRunGraph):
     """What takes clients' keys before the service, which stays as it is without one."""
     iap: EndpointIap | None = None
     """Identity-Aware Proxy before the service."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    """All labels of the service that is there; some tell what it had once, so that what is left of that is looked for."""
+    former_iap: FormerState = ""
+    """Whether anybody may still come in through Identity-Aware Proxy, which the file wants no more; '' for nobody."""
     former_entry: FormerEntry | None = None
     """The agent's entry in Agent Registry that the file wants no more, where a service says that there was one."""
     switch: IapSwitch | None = None
@@ -379,7 +380,7 @@ class CloudRunTarget(CloudRunGraph):
             iap=self.iap is not None,
             registered=self.spec.registers_agent,
             former_entry=self.former_entry.state if self.former_entry else "",
-            labels=frozenset(self.labels),
+            former_iap=self.former_iap,
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
             secret=self.token is not None,

@@ -79,6 +79,20 @@ def test_who_may_see_who_comes_in_and_not_change_it_is_told_so_before(deployer: 
     assert change in found["permissions/iap.admin"].text
 
 
+def test_where_nobody_comes_in_any_more_the_right_to_change_that_is_not_wanted(deployer: Proxied) -> None:
+    deployer.deployed(deployer.through(TEAM))
+    without = deployer.through()
+    rights = deployer.rights_asked_for(without)
+    assert "iap.webServices.setIamPolicy" in rights
+    deployer.cloud.access.set_policy("iap", WEB, {"bindings": []})
+    deployer.allow(DEPLOYER, rights - {"iap.webServices.setIamPolicy"})
+    _, found, asked = deployer.looked_by(DEPLOYER, without, up=True)
+    assert not [one for one in found.values() if one.verdict is PreflightVerdict.PROBLEM]
+    assert "permissions/iap.admin" not in found
+    assert LOOK not in asked
+    assert IAP_LABEL not in deployer.service["labels"]
+
+
 def test_who_may_not_see_who_comes_in_deploys_all_the_same_and_is_told_what_stays(deployer: Proxied) -> None:
     deployer.deployed(deployer.through(TEAM))
     without = deployer.through()

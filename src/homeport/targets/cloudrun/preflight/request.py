@@ -9,9 +9,9 @@ from typing import Literal
 from homeport.catalog.cloudrun import Shape
 from homeport.catalog.cpu_and_memory import NOTHING, CpuAndMemory
 from homeport.secret import Secret
-from homeport.targets.cloudrun.service_labels import IAP_LABEL
 
-FormerEntryState = Literal["there", "unknown", ""]
+FormerState = Literal["there", "unknown", ""]
+"""What was seen of a thing that the file wants no more; '' for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +83,10 @@ class PreflightInput:
     """Whether Identity-Aware Proxy stands before it."""
     registered: bool = False
     """Whether its agent's card stands in Agent Registry."""
-    former_entry: FormerEntryState = ""
+    former_entry: FormerState = ""
     """Whether an entry stands there that the file wants no more; '' for none, or none of ours."""
-    labels: frozenset[str] = frozenset()
-    """Labels of the service that is there, by name; some tell what it had once, so that what is left of that is looked for."""
+    former_iap: FormerState = ""
+    """Whether anybody may come in by the proxy's policy, where the file wants it no more; '' for nobody."""
     uptime: bool = False
     """Whether it is asked from outside."""
     callers: tuple[str, ...] = ()
@@ -113,7 +113,7 @@ class PreflightInput:
             "api-gateway": self.edge == "api-gateway",
             "observe": self.observed,
             "uptime": self.uptime,
-            "iap": self.iap or IAP_LABEL in self.labels,
+            "iap": self.iap or bool(self.former_iap),
             "agent-registry": self.registered,
             "agent-registry-former": bool(self.former_entry),
             "screen": self.screened or self.road,
@@ -148,7 +148,7 @@ class PreflightInput:
         """
         looks = {
             "agent-registry-former": "" if self.former_entry == "unknown" else "agentregistry.services.get",
-            "iap": "iap.webServices.getIamPolicy",
+            "iap": "" if self.former_iap == "unknown" else "iap.webServices.getIamPolicy",
         }
         return {name: looks[name] for name in self.unwanted}
 
