@@ -17,10 +17,10 @@ from collections.abc import AsyncIterable
 import aiohttp
 import httptools
 
+from homeport.relay.answer_head import INTERIM, judge, no_answer
 from homeport.relay.direct_answer import DirectAnswer
 from homeport.relay.limits import FIELD_BYTES, FIELDS, HEAD_BYTES
 from homeport.relay.messages import Headers
-from homeport.relay.transfer_coding import tells_its_end
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods of RFC 9110 9.2.2 that may be asked twice, without TRACE, which nobody sends on."""
@@ -107,7 +107,7 @@ class DirectConnection(asyncio.Protocol):
             else:
                 self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(aiohttp.ClientPayloadError(f"what came is no answer of HTTP: {self._why or error}"))
+            self._fail(no_answer(self._why or error))
             return
         if self._since_body > HEAD_BYTES:
             self._fail(aiohttp.ClientPayloadError("the head of an answer is longer than 1 MiB"))
@@ -157,24 +157,18 @@ class DirectConnection(asyncio.Protocol):
         answer = self._answer
         assert answer is not None
         status = self._parser.get_status_code()
-        if status == 101:
-            self._why = "it changes the protocol, which nobody asked for, by a 101"
-            raise ValueError(self._why)
-        if status < 200:
+        if status in INTERIM:
             answer.raw_headers = []
             return
-        if status > 599:
-            self._why = f"its status is {status}, and there is none above 599"
-            raise ValueError(self._why)
+        try:
+            self._framed = judge(status, answer.raw_headers)
+        except ValueError as error:
+            self._why = str(error)
+            raise
         self._in_head, answer.status = False, status
         self._keeps = self._parser.should_keep_alive() or (
             self._head_alone and self._stays(answer.raw_headers)
         )
-        try:
-            self._framed = tells_its_end(answer.raw_headers)
-        except ValueError as error:
-            self._why = str(error)
-            raise
         answer.raw_headers = [(name, value.rstrip(b" \t")) for name, value in answer.raw_headers]
         if self._head is not None and not self._head.done():
             self._head.set_result(answer)

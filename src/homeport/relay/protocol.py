@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import httptools
@@ -11,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from homeport.relay.joined_writes import JoinedWrites
 from homeport.relay.presence import PRESENCE, WHOLE, Presence
+from homeport.relay.transfer_coding import tells_its_end
 
 _HEAD_BYTES = 64 * 1024
 """What h11 takes for a request's head, too; llhttp knows no limit."""
@@ -91,9 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             self._why = "this is no proxy for other addresses: ask for a path, such as /v1/models"
             raise ValueError(self._why)
-        if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
-            self._why = "a body may come in chunks, and in no other coding of its transfer"
-            raise ValueError(self._why)
+        self._ensure_plain_body()
         self.scope["state"][PRESENCE] = self._presence
         super().on_headers_complete()
         self._newest = self.cycle
@@ -141,6 +141,15 @@ class BoundedProtocol(HttpToolsProtocol):
                 data = self._head_without_wish() + data[wish.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # As uvicorn has it.
+
+    def _ensure_plain_body(self) -> None:
+        """Raise `ValueError` where there is another coding than that into chunks, or none that tells the end of a request."""
+        if any(name == b"transfer-encoding" for name, _ in self.headers):
+            with suppress(ValueError):
+                if tells_its_end(self.headers):
+                    return
+            self._why = "a body may come in chunks, and in no other coding of its transfer"
+            raise ValueError(self._why)
 
     def _head_without_wish(self) -> bytes:
         lines = [

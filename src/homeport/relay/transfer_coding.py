@@ -1,4 +1,4 @@
-"""What the head of an answer tells of its end."""
+"""What the head of an answer, or of a request, tells of the end of its body."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNKED, _NONE = b"chunked", b"identity"
 
 def tells_its_end(headers: Headers) -> bool:
     """
-    Return True where an answer is not whole before its own end has come; of another the end is that of the connection.
+    Return True where what has that head is not whole before its own end has come; of another answer the end is that of the connection.
 
     Raises `ValueError` where chunks are named in another way than once, as the last of a list: the parser passes that over, and would
     hand on sizes for text. And where there is another coding, which is between two neighbours as chunks are: nobody asked for one, and

@@ -19,6 +19,7 @@ from homeport.addresses import is_loopback
 from homeport.catalog.cloudrun import limits
 from homeport.endpoint import Endpoint
 from homeport.endpoint.auth import AnswerHead
+from homeport.relay.answer_head import judge, no_answer
 from homeport.relay.direct import DirectPool
 from homeport.relay.direct_answer import DirectAnswer
 from homeport.relay.limits import CONNECT_S, FIELD_BYTES, FIELDS
@@ -96,7 +97,7 @@ class Upstream:
             return await self._to.ask(request.method, head + content)
         _ensure_utf8([request.target, *(value for _, value in headers)])
         body = request.body
-        return await self._to.request(
+        response = await self._to.request(
             request.method,
             URL(self._origin + self._path + request.target, encoded=True),  # As it is.
             headers=headers,
@@ -104,6 +105,12 @@ class Upstream:
             chunked=True if request.chunked else None,
             allow_redirects=False,
         )
+        try:
+            judge(response.status, response.raw_headers)  # The pool does so before it keeps a connection.
+        except ValueError as error:
+            response.close()
+            raise no_answer(error) from None
+        return response
 
 
 def _session(tls: ssl.SSLContext | None) -> aiohttp.ClientSession:

@@ -86,11 +86,30 @@ async def read(reader: asyncio.StreamReader, judge: h11.Connection) -> Seen | No
             return None
 
 
-def answers(between: str, answer: bytes, *, requests: int = 2, more: bytes = b"") -> list[Seen | None]:
+Road = Callable[[str], str]
+"""The address of an endpoint whose requests go to that of an engine."""
+
+
+@pytest.fixture(params=["straight", "by a proxy"])
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Road:
+    """The engine by its own address, or in the place of a proxy that the environment names."""
+
+    def by_proxy(engine: str) -> str:
+        monkeypatch.setenv("http_proxy", engine)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        return "http://service.invalid"
+
+    return by_proxy if request.param == "by a proxy" else str
+
+
+def answers(
+    between: str, answer: bytes, *, road: Road = str, requests: int = 2, more: bytes = b""
+) -> list[Seen | None]:
     """What a client reads that asks again and again over one connection."""
 
     async def play() -> list[Seen | None]:
-        async with engine(answer) as (address, _), BETWEEN[between](address) as url:
+        async with engine(answer) as (address, _), BETWEEN[between](road(address)) as url:
             reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
             judge, seen = h11.Connection(h11.CLIENT), []
             for _ in range(requests):
@@ -125,12 +144,52 @@ def test_an_answer_that_has_no_body_is_one_and_the_connection_serves_on(
 
 
 @pytest.mark.parametrize("between", BETWEEN)
-@pytest.mark.parametrize("status", [600, 999])
-def test_a_status_that_there_is_not_is_told_as_one_of_no_answer(between: str, status: int) -> None:
-    first, second = answers(between, b"HTTP/1.1 %d X\r\ncontent-length: 2\r\n\r\nhi" % status)
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 099 X\r\ncontent-length: 2\r\n\r\nhi", b"there is none below 100"),
+        (b"HTTP/1.1 600 X\r\ncontent-length: 2\r\n\r\nhi", b"there is none above 599"),
+        (b"HTTP/1.1 999 X\r\ncontent-length: 2\r\n\r\nhi", b"there is none above 599"),
+        (b"HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n", b"it changes the protocol"),
+        (OK + b"transfer-encoding: gzip\r\n\r\npacked", b"of which only chunks can be read"),
+        (OK + b"transfer-encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"of which only chunks can be read"),
+        (OK + b"transfer-encoding: chunked, gzip\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"not once as the last"),
+        (OK + b"transfer-encoding: chunked, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"not once as the last"),
+    ],
+    ids=["099", "600", "999", "101", "packed", "packed, in chunks", "chunks, packed", "chunks in chunks"],
+)  # fmt: skip
+def test_what_is_no_answer_is_told_as_that_on_every_road(
+    between: str, answer: bytes, why: bytes, road: Road
+) -> None:
+    first, second = answers(between, answer, road=road)
     assert first is not None
     assert first[0] == 502
-    assert b"there is none above 599" in first[1]
+    assert why in first[1]
+    assert second is not None
+    assert second[:2] == (200, b"next")
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("interim", [100, 103])
+def test_what_comes_before_an_answer_is_passed_over_on_every_road(
+    between: str, interim: int, road: Road
+) -> None:
+    first, second = answers(between, b"HTTP/1.1 %d X\r\nlink: x\r\n\r\n" % interim + NEXT, road=road)
+    assert first is not None
+    assert (first[0], first[1], b"link" in first[2]) == (200, b"next", False)
+    assert second is not None
+    assert second[:2] == (200, b"next")
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("coding", [b"chunked ", b", chunked"])
+def test_chunks_are_read_however_they_are_spelled_on_every_road(
+    between: str, coding: bytes, road: Road
+) -> None:
+    told = OK + b"transfer-encoding: " + coding + b"\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n"
+    first, second = answers(between, told, road=road)
+    assert first is not None
+    assert first[:2] == (200, b"hi")
     assert second is not None
     assert second[:2] == (200, b"next")
 
@@ -170,6 +229,25 @@ def test_a_body_that_is_packed_for_its_transfer_is_not_handed_on_as_if_it_were_n
                 coding != b"chunked, chunked"
             )  # The parser's.
             assert asked == []
+            writer.close()
+
+    asyncio.run(asyncio.wait_for(play(), 300))
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize(
+    "coding", [b"Chunked", b"chunked ", b", chunked", b" , ,chunked", b"identity, chunked"]
+)
+def test_a_body_in_chunks_goes_on_however_that_is_spelled(between: str, coding: bytes) -> None:
+    async def play() -> None:
+        async with engine(NEXT) as (address, asked), BETWEEN[between](address) as url:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            head = b"POST /v1/any HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: %s\r\n\r\n" % coding
+            writer.write(head + b"2\r\n{}\r\n0\r\n\r\n")
+            seen = await read(reader, h11.Connection(h11.CLIENT))
+            assert seen is not None
+            assert seen[:2] == (200, b"next")
+            assert len(asked) == 1
             writer.close()
 
     asyncio.run(asyncio.wait_for(play(), 300))
