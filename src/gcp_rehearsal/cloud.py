@@ -54,7 +54,7 @@ class Logged:
 
 
 class Dropped(Exception):
-    """A fault drops the connection: there is no answer."""
+    """A fault drops the connection, or who asked has gone: there is no answer."""
 
 
 @dataclass(kw_only=True)

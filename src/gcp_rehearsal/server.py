@@ -306,6 +306,8 @@ async def _request(
     pieces = []
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Dropped  # Half a body asks for nothing: that of a policy would take away what all may do.
         pieces.append(message.get("body", b""))
         if not message.get("more_body"):
             break
