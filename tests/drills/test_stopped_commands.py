@@ -38,7 +38,7 @@ FILES = {
 ALL = os.environ.get("CHAOS") == "all"
 HOWS: tuple[How, ...] = ("killed", "ctrl-c", "ctrl-c twice")
 CASES = [(graph, how) for graph in FILES for how in HOWS] if ALL else [("key", "killed")]
-EVERY = 12 if ALL else 45
+EVERY = 12 if ALL else 10
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def begin(cloud: StoppedCommands, graph: str) -> set[str]:
 
 
 @pytest.mark.drill
-@pytest.mark.lasts(25)
+@pytest.mark.lasts(60)
 @pytest.mark.parametrize(("graph", "how"), CASES)
 def test_what_was_stopped_goes_on_and_nothing_is_left(cloud: StoppedCommands, graph: str, how: How) -> None:
     before = begin(cloud, graph)
     cloud.insists(how, "up", "--yes", every=EVERY)
     cloud.run("plan", "--detailed-exitcode", code=0)
-    cloud.insists(how, "swap", "file:./second.gguf", "--yes", every=3 if ALL else 5)
+    cloud.insists(how, "swap", "file:./second.gguf", "--yes", every=3 if ALL else 2)
     cloud.run("plan", "--detailed-exitcode", code=0)
     assert cloud.status["model"] == "second"
     if graph == "road":

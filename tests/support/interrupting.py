@@ -35,6 +35,8 @@ ENDS: dict[How, set[int]] = {
 _NO_CHANGE = ("iamcredentials.", "modelarmor.projects.locations.templates.sanitize")
 """What a command that begins again does again: tokens, and what is screened while it proves."""
 _MOST = 60
+_LEAST: dict[How, int] = {"killed": 2, "ctrl-c": 1, "ctrl-c twice": 1}
+"""How often a command must have been stopped. One that is told to stop by Ctrl-C may come to its end the first time."""
 
 
 @dataclass(kw_only=True)
@@ -52,7 +54,8 @@ class Interrupting(Cloud):
         """The answer, with what happens to the victim meanwhile."""
         found = find(request.host, request.verb, request.path)
         method = found.method.id if found is not None else "iamcredentials."
-        if self.victim is None or is_read(request.verb, method) or method.startswith(_NO_CHANGE):
+        waits = method.endswith("perations.wait")  # How many there are is chance.
+        if self.victim is None or waits or is_read(request.verb, method) or method.startswith(_NO_CHANGE):
             return await super().handle(request)
         self.nth -= 1
         if self.nth:
@@ -97,11 +100,17 @@ class StoppedCommands(ThroughIap):
         return stopped and process.returncode != 0
 
     def insists(self, how: How, *arguments: str, every: int) -> None:
-        """Type a command until it comes to its end, stopped each time at a call that changes something, the `every`-th at first."""
-        times = 0
+        """
+        Type a command until it comes to its end, stopped each time at a call that changes something, the `every`-th at first.
+
+        It must have been stopped, and where it was killed, both before and after what it called for.
+        """
+        times, known = 0, len(self.cloud.struck)
         while self.stopped(how, *arguments, nth=every + times // 8, after=bool(times % 2)):
             times += 1
             assert times < _MOST, self.cloud.struck
+        struck = self.cloud.struck[known:]
+        assert len(struck) >= _LEAST[how], f"{arguments[0]} was stopped too seldom to tell anything: {struck}"
 
 
 @contextmanager
