@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import time
 from typing import Any
 
 KIND = sys.argv[1]
@@ -32,6 +33,12 @@ elif KIND == "branches":
     TOOL["outputSchema"] = {
         "type": "object", "properties": {"total": {"$ref": "#/$defs/a0"}}, "$defs": {**ways, "a60": {"type": "string"}},
     }  # fmt: skip
+elif KIND == "circle":
+    TOOL["outputSchema"] = {"type": "object", "$ref": "#"}
+elif KIND == "large-result":
+    TOOL["outputSchema"] = {"type": "object", "description": "x" * 70_000}
+elif KIND == "no-schema-result":
+    TOOL["outputSchema"] = {"type": "object", "properties": {"a": {"type": "nonsense"}}}
 elif KIND == "output":
     TOOL["outputSchema"] = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
 
@@ -63,6 +70,10 @@ for line in sys.stdin:
         sys.stdout.buffer.flush()
         continue
     answer: dict[str, Any]
+    if KIND == "late" and method == "tools/list":
+        continue
+    if KIND == "late":
+        time.sleep(1)
     if method == "initialize":
         answer = {"result": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "liar", "version": "1"}}}  # fmt: skip
     elif method == "tools/list":

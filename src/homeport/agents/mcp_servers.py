@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from homeport.addresses import is_loopback
 from homeport.agents.last_words import LastWords
-from homeport.agents.promised import LARGEST_SCHEMA, broken, size_of
+from homeport.agents.promised import Promise, fault_of_schema
 from homeport.agents.server_faults import fault_of, find_cause, is_end, is_own
 from homeport.agents.tool import Tool, ToolFailed
 from homeport.certificates import certificates
@@ -32,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BEGUN_WITHIN_S = 120.0
 """Of one server: many a command fetches it first."""
 _ANSWERS_WITHIN_S = 30.0
-"""An answer may take that long in any case, however little a call of a tool may: to the first question a server still begins."""
+"""What it has may take that long to tell in any case, however little a call of a tool may."""
 _LONGEST_DESCRIPTION = 2_000
 _LOCKED = "where it wants a token, --mcp-token says where that is: --mcp-token ADDRESS=env:NAME"
 _MOST_TOOLS, _MOST_PAGES = 200, 20
@@ -92,7 +92,7 @@ async def opened(
             begun = _begun(stack, server)
             with _told_of(begun.name, tools, progress or Silent()):
                 client = await stack.enter_async_context(_connected(begun, answer_within_s))
-                tools += await _tools(client, begun)
+                tools += await _tools(client, begun, max(answer_within_s, _ANSWERS_WITHIN_S))
         yield tools
 
 
@@ -143,8 +143,9 @@ async def _connected(server: _BegunServer, answer_within_s: float) -> AsyncItera
 
     try:
         async with AsyncExitStack() as stack:
+            # To the first question a server still begins; what others may take is bounded where they are asked.
             client = Client(
-                _transport(stack, server), read_timeout_seconds=max(answer_within_s, _ANSWERS_WITHIN_S)
+                _transport(stack, server), read_timeout_seconds=max(answer_within_s, _BEGUN_WITHIN_S)
             )
             try:
                 async with asyncio.timeout(_BEGUN_WITHIN_S), server.bound.within():
@@ -218,12 +219,12 @@ async def _left_to_us(name: str, result: Any) -> None:  # Any: the SDK's result
     """Look at nothing."""
 
 
-async def _tools(client: Client, server: _BegunServer) -> list[Tool]:
+async def _tools(client: Client, server: _BegunServer, within_s: float) -> list[Tool]:
     told: list[_Announced] = []
     cursor: str | None = None
     try:
         for _ in range(_MOST_PAGES):
-            async with server.bound.within():
+            async with asyncio.timeout(within_s), server.bound.within():
                 page = await client.list_tools(cursor=cursor)
             told += [
                 _Announced(tool.name, tool.description or "", tool.input_schema, tool.output_schema)
@@ -239,19 +240,32 @@ async def _tools(client: Client, server: _BegunServer) -> list[Tool]:
             f"the MCP server {server.name} has more than {_MOST_TOOLS} tools",
             hint="no model chooses among so many",
         )
-    return [_tool(client, server, one) for one in told]
+    tools = []
+    for one in told:
+        await asyncio.sleep(0)  # Many large schemas take long, and Ctrl-C is looked at only here.
+        tools.append(_tool(client, server, one))
+    return tools
+
+
+def _ensure_described(server: _BegunServer, announced: _Announced) -> None:
+    name = announced.name
+    if not _NAME.fullmatch(name):
+        raise SpecError(f"the MCP server {server.name} calls a tool {name[:80]!r}, which is no name that models can call", hint="its maker has to rename it")  # fmt: skip
+    for of, why in (
+        ("arguments", _wrong(announced.takes)),
+        ("result", "" if announced.returns is None else fault_of_schema(announced.returns)),
+    ):
+        if why:
+            raise SpecError(
+                f"the MCP server {server.name} describes the {of} of {name} wrongly: {why}",
+                hint="leave the server out, and tell its maker",
+            )
 
 
 def _tool(client: Client, server: _BegunServer, announced: _Announced) -> Tool:
-    name, schema = announced.name, announced.takes
-    if not _NAME.fullmatch(name):
-        raise SpecError(f"the MCP server {server.name} calls a tool {name[:80]!r}, which is no name that models can call", hint="its maker has to rename it")  # fmt: skip
-    why = _wrong(schema)
-    if why:
-        raise SpecError(
-            f"the MCP server {server.name} describes the arguments of {name} wrongly: {why}",
-            hint="leave the server out, and tell its maker",
-        )
+    name = announced.name
+    _ensure_described(server, announced)
+    promise = None if announced.returns is None else Promise(announced.returns)
 
     async def run(arguments: dict[str, Any]) -> Any:
         import httpx2
@@ -272,14 +286,14 @@ def _tool(client: Client, server: _BegunServer, announced: _Announced) -> Tool:
         text = _text(result)
         if result.is_error:
             raise ToolFailed(text or "no explanation")
-        if why := _broken(announced.returns, result):
+        if why := _broken(promise, result):
             raise ToolFailed(f"the result of the MCP server is not what it promised: {why}")
         return text
 
     return Tool(
         name=name,
         description=announced.description[:_LONGEST_DESCRIPTION],
-        parameters=schema,
+        parameters=announced.takes,
         run=run,
         changes=True,
         origin=server.name,
@@ -293,27 +307,19 @@ def _refusal(error: BaseException, status: int | None) -> str:
     return f"the MCP server failed: {fault_of(error, status)}"
 
 
-def _broken(announced: Any, result: Any) -> str:  # Any: a JSON Schema; the SDK's result
-    """Return how a result is not what was announced; '' where it is, or nobody can tell."""
-    if announced is None:
+def _broken(promise: Promise | None, result: Any) -> str:  # Any: the SDK's result
+    """Return how a result is not what was promised; '' where it is, or nobody can tell."""
+    if promise is None:
         return ""
     if result.structured_content is None and "structured_content" not in result.model_fields_set:
         return "it has no structured content"
-    return broken(announced, result.structured_content)
+    return promise.broken(result.structured_content)
 
 
 def _wrong(schema: Any) -> str:  # Any: JSON of a stranger's
-    from jsonschema import Draft202012Validator, SchemaError
-
     if not isinstance(schema, dict) or schema.get("type") != "object":
         return "it is no schema of an object"
-    if (size := size_of(schema)) > LARGEST_SCHEMA:
-        return f"it has {size} bytes, and at most {LARGEST_SCHEMA} are shown to a model"
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        return f"it is no JSON Schema: {error.message[:200]}"
-    return ""
+    return fault_of_schema(schema)
 
 
 def _text(result: Any) -> str:  # Any: the SDK's result

@@ -12,9 +12,19 @@ from typing import Any
 
 LARGEST_SCHEMA = 64 * 1024
 """Bytes of a schema of a tool, as JSON: it is a page that a model could not keep in mind."""
+MOST_STEPS = 150_000
+"""
+Looks at a schema until it is known to be one. Counted and not timed, so that it is refused everywhere or nowhere: 2,000
+properties take two thirds of it, and all of it a second or so.
+"""
 _LARGEST_VALUE = 256 * 1024
 _LOOKED_AT_S = 0.5
 """Seconds of the processor."""
+_DEEPEST, _DEEPEST_OF_SCHEMA = 100, 150
+"""
+Rules within rules; five of those of a dialect are a level of a schema. Python ends at a few times that many, and where it does within the library's own Rust that is no exception
+which anybody catches.
+"""
 _UNBOUNDED = ("pattern", "patternProperties", "uniqueItems", "unevaluatedItems", "unevaluatedProperties")
 """What Python does in one piece, a regular expression above all, or what is looked through by ways of its own."""
 
@@ -23,52 +33,133 @@ class _LookedAtLongEnough(Exception):
     """Raised where the moment is over."""
 
 
+class _Moment:
+    """How long and how deep a look goes."""
+
+    def __init__(self, *, deepest: int, seconds: float = float("inf"), steps: float = float("inf")) -> None:
+        self._until = time.thread_time() + seconds
+        self._steps = steps
+        self._deepest = deepest
+        self.depth = 0
+
+    def step(self) -> None:
+        """Raise `_LookedAtLongEnough` where there is no further one."""
+        self._steps -= 1
+        if self._steps < 0 or self.depth > self._deepest or time.thread_time() > self._until:
+            raise _LookedAtLongEnough
+
+
+class Promise:
+    """What a tool's results are, in the words of its output schema."""
+
+    def __init__(
+        self, schema: Any
+    ) -> None:  # Any: JSON of a stranger's, which `fault_of_schema` finds no fault with
+        self._schema = schema
+        self._moment = _Moment(deepest=_DEEPEST)
+        self._kind = _bounded(_dialect(schema), lambda: self._moment)
+
+    def broken(self, value: Any) -> str:  # Any: JSON of a stranger's
+        """
+        Return how `value` is not what was promised, in one line.
+
+        '' where it is, and where nobody can tell: without a connection, in half a second, without `_UNBOUNDED`, and by
+        references and numbers with which the library can do nothing.
+        """
+        from referencing import Registry
+
+        self._moment = _Moment(deepest=_DEEPEST, seconds=_LOOKED_AT_S)
+        try:
+            if size_of(value) > _LARGEST_VALUE:
+                return ""
+            error = next(self._kind(self._schema, registry=Registry()).iter_errors(value), None)
+            if error is None:
+                return ""
+            return (
+                f"{error.json_path} is not of {error.validator} {_short(json.dumps(error.validator_value))}"
+            )
+        except Exception:  # noqa: BLE001 - a stranger's schema makes the library raise whatever it likes, and the tool has acted
+            return ""
+
+
 def size_of(schema: Any) -> int:  # Any: JSON
     """Return how many bytes it has as JSON."""
     return len(json.dumps(schema))
 
 
-def broken(schema: Any, value: Any) -> str:  # Any: JSON of a stranger's
-    """
-    Return how `value` is not what `schema` says, in one line.
-
-    '' where it is, and where nobody can tell within bounds: without a connection, half a second, and `_UNBOUNDED`.
-    """
-    from jsonschema import SchemaError
+def fault_of_schema(schema: Any) -> str:  # Any: JSON of a stranger's
+    """Return why a tool with this schema is not taken, in one line; '' where it is."""
     from referencing import Registry
-    from referencing.exceptions import Unresolvable
 
-    if size_of(schema) > LARGEST_SCHEMA or size_of(value) > _LARGEST_VALUE:
-        return ""
-    kind = _bounded(time.thread_time() + _LOOKED_AT_S)
+    moment = _Moment(deepest=_DEEPEST_OF_SCHEMA, steps=MOST_STEPS)
     try:
-        kind.check_schema(schema)
-        error = next(kind(schema, registry=Registry()).iter_errors(value), None)
-    except SchemaError as wrong:
-        return f"what it announced is no JSON Schema: {_short(wrong.message)}"
-    except (_LookedAtLongEnough, RecursionError, Unresolvable):
-        return ""
-    if error is None:
-        return ""
-    return f"{error.json_path} is not of {error.validator} {_short(json.dumps(error.validator_value))}"
+        if (size := size_of(schema)) > LARGEST_SCHEMA:
+            return f"it has {size} bytes, and at most {LARGEST_SCHEMA} are shown to a model"
+        meta = _bounded(_dialect(schema), lambda: moment, but=("pattern",))  # Those are the dialect's own.
+        # Without formats: a `pattern` is JavaScript's, and what Python cannot read may be one.
+        error = next(meta(meta.META_SCHEMA, registry=Registry()).iter_errors(schema), None)
+    except (_LookedAtLongEnough, RecursionError):
+        return "it is deeper, or has more parts, than is looked at"
+    return f"it is no JSON Schema: {_short(error.message)}" if error else ""
 
 
-def _bounded(until: float) -> Any:  # Any: the library's kind of a class
-    """Return what looks at values until the processor has worked so long for this thread."""
+def _dialect(schema: Any) -> Any:  # Any: JSON of a stranger's; the library's kind of a class
+    """Return what looks at values by the words of that JSON Schema in which `schema` is written: the newest, unless it says."""
     from jsonschema import Draft202012Validator, validators
+
+    said = schema.get("$schema") if isinstance(schema, dict) else None
+    try:
+        return validators.validator_for({"$schema": str(said)}, default=Draft202012Validator)
+    except ValueError:  # No address.
+        return Draft202012Validator
+
+
+def _bounded(
+    dialect: Any, moment: Callable[[], _Moment], *, but: tuple[str, ...] = ()
+) -> Any:  # Any: as above
+    """Return what looks as `dialect` does until the moment is over; `_UNBOUNDED` does not count, `but` some of it."""
+    from jsonschema import validators
 
     def counted(look: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
         def looked(*what: Any) -> Iterator[Any]:
-            if time.thread_time() > until:
-                raise _LookedAtLongEnough
-            yield from look(*what) or ()
+            now = moment()
+            now.depth += 1
+            try:
+                now.step()
+                yield from look(*what) or ()
+            finally:
+                now.depth -= 1
 
         return looked
 
-    looks = {name: counted(look) for name, look in Draft202012Validator.VALIDATORS.items()}
-    return validators.extend(
-        Draft202012Validator, {**looks, **dict.fromkeys(_UNBOUNDED, lambda *_: iter(()))}
+    def additional(look: Callable[..., Any]) -> Callable[..., Any]:
+        # What is left over when expressions are matched, all at once.
+        return lambda *what: () if "patternProperties" in what[3] else look(*what)
+
+    looks = {name: counted(look) for name, look in dialect.VALIDATORS.items()}
+    if "additionalProperties" in looks and "patternProperties" not in but:
+        looks["additionalProperties"] = additional(looks["additionalProperties"])
+    kind: Any = validators.extend(
+        dialect, {**looks, **{name: _nothing for name in _UNBOUNDED if name not in but}}
     )
+
+    its_own = kind.evolve
+
+    def evolve(self: Any, **changes: Any) -> Any:
+        moment().step()
+        part = changes.get("schema", self.schema)
+        if isinstance(
+            part, dict
+        ):  # By its `$schema` the library would take another kind, which knows no bounds.
+            part = {name: value for name, value in part.items() if name != "$schema"}
+        return its_own(self, **{**changes, "schema": part})
+
+    kind.evolve = evolve
+    return kind
+
+
+def _nothing(*_: Any) -> Iterator[Any]:
+    return iter(())
 
 
 def _short(text: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -34,14 +36,21 @@ class Transcript:
                 ensure_file(path)
             elif not path.parent.exists():
                 private_folder(path.parent)
-            # Unbuffered: what a full disk refuses once is not tried again where the file is closed.
-            self._file = open(path, "ab", buffering=0, opener=private_opener)  # noqa: SIM115 - closed by __exit__
+            self._open()
+
+    def _open(self) -> None:
+        # Unbuffered: what a full disk refuses once is not tried again where the file is closed.
+        self._file = open(self.path, "ab", buffering=0, opener=private_opener)  # noqa: SIM115 - closed by __exit__
 
     def add(self, event: str, **facts: Any) -> None:
         """Write one event, and show it."""
         line = redacted_json({"event": event, **facts})
         rest = json.dumps(line).encode() + b"\n"
         with writing(self.path):
+            if not (self.last_run or os.fstat(self._file.fileno()).st_nlink):
+                # Another run that began it asked nothing, and took it away.
+                self._file.close()
+                self._open()
             while rest:
                 rest = rest[self._file.write(rest) :]
         self.last_run = [line] if event == "run" else [*self.last_run, line]
@@ -51,10 +60,16 @@ class Transcript:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
         if not (self.last_run or self._was_there):  # Nothing was asked: an empty file would be no transcript.
             with suppress(OSError):
-                self.path.unlink()
+                self._take_away()
+        self._file.close()
+
+    def _take_away(self) -> None:
+        # What another run has written meanwhile stays, and so does a link.
+        mine, there = os.fstat(self._file.fileno()), self.path.lstat()
+        if os.path.samestat(mine, there) and stat.S_ISREG(mine.st_mode) and mine.st_size == 0:
+            self.path.unlink()
 
 
 def new_path(home: Home) -> Path:

@@ -118,13 +118,15 @@ def init_command(
 @file_option
 @on_option
 @click.pass_obj
-def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> None:  # Any: what click has read
+def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> int:  # Any: what click has read
     """Hold a conversation with the agent. The budget is that of each question."""
     from homeport.agents import brain
-    from homeport.errors import AgentStopped, EndpointError
+    from homeport.endpoint.refusals import OF_WHAT_WAS_SAID
+    from homeport.errors import AgentStopped, EndpointError, HomeportError
 
     terminal = app.terminal()
     brain.ensure_installed()
+    failed: list[HomeportError] = []
 
     async def work(setup: AgentSetup, transcript: Transcript) -> None:
         from homeport.agents.loop import answer
@@ -142,13 +144,18 @@ def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> None:  
             try:
                 result = await answer(text, setup, transcript, history=history)
             except (AgentStopped, EndpointError) as error:
+                if isinstance(error, EndpointError) and error.status not in OF_WHAT_WAS_SAID:
+                    raise
                 # Said again in other words, or shorter, it may be answered: the conversation goes on from before.
                 terminal.error(error)
+                failed.append(error)
                 continue
             history = result.messages
             terminal.result(result.answer)
 
     _with_agent(terminal, (file, on), how, work)
+    # A person has read it. A script has the exit code.
+    return failed[-1].exit_code if failed and not terminal.interactive else 0
 
 
 @command.command("serve")

@@ -12,6 +12,8 @@ from homeport.errors import EndpointError
 if TYPE_CHECKING:
     pass
 
+OF_WHAT_WAS_SAID = frozenset({400, 413, 422})
+"""Refusals that other words, or fewer, may mend."""
 _TOO_LONG = re.compile(r"exceeds?\b.*\bcontext|maximum (context|model) length", re.IGNORECASE)
 """How engines say that a request is longer than their context."""
 

@@ -156,6 +156,8 @@ def test_an_error_of_a_servers_tool_is_told_to_the_model(over_http: str, tmp_pat
     [
         ("no-schema", "is no JSON Schema"), ("name", "no name that models can call"), ("many", "more than 200 tools"),
         ("large", "bytes, and at most 65536 are shown to a model"),
+        ("large-result", "the result of add wrongly: it has 70037 bytes, and at most 65536"),
+        ("no-schema-result", "the result of add wrongly: it is no JSON Schema"),
     ],
 )  # fmt: skip
 def test_a_server_that_lies_of_its_tools_is_refused_in_words(kind: str, said: str, tmp_path: Path) -> None:
@@ -169,12 +171,26 @@ def test_a_result_that_is_not_what_was_promised_is_told_to_the_model(tmp_path: P
         assert engine.results()[0].endswith('not what it promised: $ is not of required ["sum"]')
 
 
-@pytest.mark.parametrize("kind", ["expression", "branches"])
+@pytest.mark.parametrize("kind", ["expression", "branches", "circle"])
 def test_no_result_is_held_against_what_was_promised_for_ever(kind: str, tmp_path: Path) -> None:
     """What would be looked at until the sun is cold is looked at for a moment, and then given to the model as it came."""
     with ToolScript([("add", {})], "I see.") as engine:
         assert asked(engine, f"{LIAR} {kind}", tmp_path / "t", budget=Budget(tool_seconds=600)) == "I see."
         assert engine.results() == ["3"]
+
+
+def test_a_server_may_be_longer_in_beginning_than_in_any_other_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a second to begin, and never tells its tools: by the bound of an answer neither would be waited for."""
+    monkeypatch.setattr(mcp_servers, "_ANSWERS_WITHIN_S", 0.5)
+
+    async def work() -> None:
+        async with mcp_servers.opened([f"{LIAR} late"], answer_within_s=0.5):
+            raise AssertionError("it has told no tools")
+
+    with pytest.raises(NetworkError, match="does not tell its tools: it does not answer in time"):
+        run(work())
 
 
 def test_an_error_of_a_servers_own_is_told_as_such_whatever_its_number(tmp_path: Path) -> None:

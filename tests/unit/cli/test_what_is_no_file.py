@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,30 @@ def test_a_disk_that_is_full_is_one_error() -> None:
         os.dup2(full.fileno(), written._file.fileno())
         with pytest.raises(DiskFull):
             written.add("run", question="1")
+
+
+@pytest.mark.parametrize("asked_first", [True, False])
+def test_what_another_run_writes_to_the_same_transcript_stays(asked_first: bool) -> None:
+    """A conversation in which nothing is asked began the file: it takes away its own, and no more."""
+    path = Path("shared")
+    with ExitStack() as other:
+        with transcript.Transcript(path):
+            run = other.enter_context(transcript.Transcript(path))
+            if asked_first:
+                run.add("run", version=transcript.VERSION, question="1")
+        assert path.exists() is asked_first
+        if not asked_first:
+            run.add("run", version=transcript.VERSION, question="1")
+        run.add("end", outcome="answered")
+    assert [event["event"] for event in transcript.read(path)] == ["run", "end"]
+
+
+def test_a_link_to_a_transcript_of_nothing_stays() -> None:
+    link = Path("link")
+    link.symlink_to("target")
+    with transcript.Transcript(link):
+        pass
+    assert link.is_symlink()
 
 
 def test_a_transcript_of_nothing_is_none_and_one_that_was_there_stays() -> None:
