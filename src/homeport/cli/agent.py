@@ -121,7 +121,7 @@ def init_command(
 def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> int:  # Any: what click has read
     """Hold a conversation with the agent. The budget is that of each question."""
     from homeport.agents import brain
-    from homeport.endpoint.refusals import OF_WHAT_WAS_SAID
+    from homeport.endpoint.refusals import FOR_GOOD, OF_WHAT_WAS_SAID
     from homeport.errors import AgentStopped, EndpointError, HomeportError
 
     terminal = app.terminal()
@@ -144,9 +144,14 @@ def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> int:  #
             try:
                 result = await answer(text, setup, transcript, history=history)
             except (AgentStopped, EndpointError) as error:
-                if isinstance(error, EndpointError) and error.status not in OF_WHAT_WAS_SAID:
+                # Said again in other words, or shorter, it may be answered, and a person may say it later: then the
+                # conversation goes on from before.
+                if (
+                    isinstance(error, EndpointError)
+                    and error.status not in OF_WHAT_WAS_SAID
+                    and (error.status in FOR_GOOD or not terminal.interactive)
+                ):
                     raise
-                # Said again in other words, or shorter, it may be answered: the conversation goes on from before.
                 terminal.error(error)
                 failed.append(error)
                 continue

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
 
 from homeport.endpoint.identity import too_large
 from homeport.errors import EndpointError
 
-if TYPE_CHECKING:
-    pass
-
 OF_WHAT_WAS_SAID = frozenset({400, 413, 422})
 """Refusals that other words, or fewer, may mend."""
+FOR_GOOD = frozenset({401, 403, 404})
+"""Refusals that neither other words nor a while mend."""
 _TOO_LONG = re.compile(r"exceeds?\b.*\bcontext|maximum (context|model) length", re.IGNORECASE)
 """How engines say that a request is longer than their context."""
 

@@ -56,11 +56,27 @@ def test_after_what_other_words_mend_it_goes_on_and_a_script_is_told_all_the_sam
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
-def test_what_no_words_mend_ends_it(
+def test_what_no_words_mend_ends_a_scripts_conversation(
     status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert chatted(monkeypatch, status, 0) == (22, ["failed"])
     assert capsys.readouterr().err.count(f"the endpoint refused ({status})") == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_person_keeps_the_conversation_over_what_a_while_mends(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Terminal, "interactive", True)
+    assert chatted(monkeypatch, status, 0) == (0, ["failed", "answered"])
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_nothing_mends_ends_a_persons_conversation_too(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Terminal, "interactive", True)
+    assert chatted(monkeypatch, status, 0) == (22, ["failed"])
 
 
 def test_a_person_who_has_read_an_error_ends_it_well(monkeypatch: pytest.MonkeyPatch) -> None:
