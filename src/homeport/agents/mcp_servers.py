@@ -220,6 +220,8 @@ async def _left_to_us(name: str, result: Any) -> None:  # Any: the SDK's result
 
 
 async def _tools(client: Client, server: _BegunServer, within_s: float) -> list[Tool]:
+    from anyio.lowlevel import checkpoint
+
     told: list[_Announced] = []
     cursor: str | None = None
     try:
@@ -242,7 +244,7 @@ async def _tools(client: Client, server: _BegunServer, within_s: float) -> list[
         )
     tools = []
     for one in told:
-        await asyncio.sleep(0)  # Many large schemas take long, and Ctrl-C is looked at only here.
+        await checkpoint()  # Many large schemas take long, and Ctrl-C is looked at only here.
         tools.append(_tool(client, server, one))
     return tools
 

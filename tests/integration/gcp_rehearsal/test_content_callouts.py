@@ -105,6 +105,7 @@ def test_other_texts_and_long_ones_pass_pictures_are_taken_and_other_names_by_on
 ) -> None:
     expected = {
         "picture": ("taken", "media"),
+        "text beside a picture": ("refused", "media"),
         "sound": ("taken", "media"),
         **dict.fromkeys(TEXTS, ("passed", "texts")),
         "long text": ("passed", "long"),
