@@ -84,6 +84,7 @@ def cloud(user: User, tmp_path: Path) -> Iterator[AtTheDomain]:
 
 
 @pytest.mark.long
+@pytest.mark.lasts(100)
 def test_in_two_regions_one_token_opens_each_and_the_proxy_leaves_both(cloud: AtTheDomain) -> None:
     cloud.user.write(LET_IN + REGIONS)
     report = cloud.run("up", "--yes", "--json").json["report"]
@@ -111,6 +112,7 @@ def test_in_two_regions_one_token_opens_each_and_the_proxy_leaves_both(cloud: At
 
 
 @pytest.mark.long
+@pytest.mark.lasts(100)
 def test_two_endpoints_behind_one_address_both_stand_behind_it_and_one_alone_is_refused(
     cloud: AtTheDomain,
 ) -> None:
