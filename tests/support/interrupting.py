@@ -19,9 +19,8 @@ from gcp_rehearsal.cloud import Cloud, Project
 from gcp_rehearsal.discovery import find
 from gcp_rehearsal.runtime.build.steps import Worked
 from gcp_rehearsal.runtime.processes import Engines
-from gcp_rehearsal.server import App, listen
 from homeport.cli.rehearse_programs import programs
-from rehearsed import answering
+from rehearsed import running_engines
 from through_iap import ThroughIap
 
 How = Literal["killed", "ctrl-c", "ctrl-c twice"]
@@ -121,11 +120,7 @@ def interrupting(folder: Path) -> Iterator[tuple[Interrupting, Served]]:
         projects=(Project(id="rehearsal", default_network=True),), containers=engines, clock=Clock(speed=600)
     )
     with ExitStack() as stack:
-        stack.callback(engines.shutdown)
-        inside = stack.enter_context(listen(0))
-        inside_port = inside.getsockname()[1]
-        port = stack.enter_context(answering(App(cloud, inside=inside_port), inside))
-        engines.url, engines.inside = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{inside_port}"
+        stack.enter_context(running_engines(cloud, engines))
         steps = Worked(url=engines.url, env={"HOMEPORT_GOOGLE_URL": engines.url}, programs=programs())
         stack.callback(steps.close)
         cloud.steps = steps

@@ -156,17 +156,25 @@ def answering(app: App, *more: socket.socket) -> Iterator[int]:
 
 
 @contextmanager
-def rehearsing() -> Iterator[Running]:
-    """A rehearsal on a free port; when it ends, nothing that it started is left."""
-    engines = Engines(programs())
-    cloud = Cloud(delays=AT_ONCE, containers=engines, clock=Clock(speed=60))
-    enable(cloud, "run", "secretmanager")
+def running_engines(cloud: Cloud, engines: Engines) -> Iterator[int]:
+    """Yield the port at which a cloud answers whose services are these engines', which also have a way in from within."""
     with ExitStack() as stack:
         stack.callback(engines.shutdown)
         inside = stack.enter_context(listen(0))
         inside_port = inside.getsockname()[1]
         port = stack.enter_context(answering(App(cloud, inside=inside_port), inside))
         engines.url, engines.inside = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{inside_port}"
+        yield port
+
+
+@contextmanager
+def rehearsing() -> Iterator[Running]:
+    """A rehearsal on a free port; when it ends, nothing that it started is left."""
+    engines = Engines(programs())
+    cloud = Cloud(delays=AT_ONCE, containers=engines, clock=Clock(speed=60))
+    enable(cloud, "run", "secretmanager")
+    with ExitStack() as stack:
+        port = stack.enter_context(running_engines(cloud, engines))
         running = Running(cloud, port)
         stack.callback(running.client.close)
         yield running

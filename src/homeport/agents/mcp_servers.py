@@ -254,7 +254,7 @@ def _ensure_described(server: _BegunServer, announced: _Announced) -> None:
     if not _NAME.fullmatch(name):
         raise SpecError(f"the MCP server {server.name} calls a tool {name[:80]!r}, which is no name that models can call", hint="its maker has to rename it")  # fmt: skip
     for of, why in (
-        ("arguments", _wrong(announced.takes)),
+        ("arguments", fault_of_schema(announced.takes)),
         ("result", "" if announced.returns is None else fault_of_schema(announced.returns)),
     ):
         if why:
@@ -316,12 +316,6 @@ def _broken(promise: Promise | None, result: Any) -> str:  # Any: the SDK's resu
     if result.structured_content is None and "structured_content" not in result.model_fields_set:
         return "it has no structured content"
     return promise.broken(result.structured_content)
-
-
-def _wrong(schema: Any) -> str:  # Any: JSON of a stranger's
-    if not isinstance(schema, dict) or schema.get("type") != "object":
-        return "it is no schema of an object"
-    return fault_of_schema(schema)
 
 
 def _text(result: Any) -> str:  # Any: the SDK's result

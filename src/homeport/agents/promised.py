@@ -22,8 +22,8 @@ _LOOKED_AT_S = 0.5
 """Seconds of the processor."""
 _DEEPEST, _DEEPEST_OF_SCHEMA = 100, 150
 """
-Rules within rules; five of those of a dialect are a level of a schema. Python ends at a few times that many, and where it does within the library's own Rust that is no exception
-which anybody catches.
+Rules within rules; five of those of a dialect are a level of a schema. Python ends at a few times that many, and where it
+does within the library's own Rust that is no exception which anybody catches.
 """
 _UNBOUNDED = ("pattern", "patternProperties", "uniqueItems", "unevaluatedItems", "unevaluatedProperties")
 """What Python does in one piece, a regular expression above all, or what is looked through by ways of its own."""
