@@ -35,6 +35,7 @@ params.hostnames, params.port = ["127.0.0.1"], port
 params.n_ctx, params.n_parallel = 16384, 4
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = int(sys.argv[3])
 params.warmup = False
+params.fit_params = sys.argv[4] == "fits"
 server = xllamacpp.Server(params)
 threading.Event().wait()
 """
@@ -66,13 +67,20 @@ def as_installed() -> dict[str, str]:
 
 
 @contextmanager
-def bare_engine(gguf: Path, **environment: str) -> Iterator[str]:
-    """Yield the address of a llama.cpp that was started without homeport, with `environment` added."""
+def bare_engine(
+    gguf: Path, environment: Mapping[str, str] | None = None, *, fits: bool = False
+) -> Iterator[str]:
+    """
+    Yield the address of a llama.cpp that was started without homeport, with `environment` added.
+
+    Where it `fits` it reads the model once more to place it, as it does unless it is told not to; homeport tells it on a
+    machine without a GPU, where there is nothing to place.
+    """
     port = free_port()
     threads = str(len(os.sched_getaffinity(0)))
     log = subprocess.DEVNULL
-    command = [sys.executable, "-c", BARE, str(gguf), str(port), threads]
-    process = subprocess.Popen(command, stdout=log, stderr=log, env={**as_installed(), **environment})
+    command = [sys.executable, "-c", BARE, str(gguf), str(port), threads, "fits" if fits else ""]
+    process = subprocess.Popen(command, stdout=log, stderr=log, env={**as_installed(), **(environment or {})})
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -72,7 +72,7 @@ def main() -> None:
     header()
     with (
         workspace() as (folder, env, gguf),
-        bare_engine(gguf, **SPIN) as bare,
+        bare_engine(gguf, SPIN) as bare,
         bare_engine(gguf) as spinning,
     ):
         await_token(bare)

@@ -30,19 +30,27 @@ TOLERANCE = 0.02
 
 def reported(weights: Path, *arguments: str) -> dict[str, float]:
     """MiB of the buffers that a real llama.cpp reports, summed by their kind."""
+    buffers: dict[str, float] = {}
+    for line in told(weights, *arguments):
+        found = re.search(r"(model|KV|compute|output) buffer size = +([\d.]+) MiB", line)
+        if found:
+            buffers[found[1]] = buffers.get(found[1], 0) + float(found[2])
+    return buffers
+
+
+def told(weights: Path, *arguments: str) -> list[str]:
+    """Return the lines of a real llama.cpp until it has loaded the model."""
     command = [sys.executable, str(SERVER), "--model", str(weights), "--alias", "a", "--host", "127.0.0.1"]
     command += ["--port", str(free_port("127.0.0.1")), "--threads", "2", "--set", "verbosity=4", *arguments]
-    buffers: dict[str, float] = {}
+    lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         assert server.stdout is not None
         for line in server.stdout:
-            found = re.search(r"(model|KV|compute|output) buffer size = +([\d.]+) MiB", line)
-            if found:
-                buffers[found[1]] = buffers.get(found[1], 0) + float(found[2])
+            lines.append(line)
             if "initializing, n_slots" in line:
                 break
         server.kill()
-    return buffers
+    return lines
 
 
 def sizing(weights: Path, **settings: object) -> Sizing:
@@ -98,3 +106,12 @@ def test_on_a_gpu_the_embeddings_of_every_layer_stay_beside_it() -> None:
     budget = memory.footprint(on_gpu)
     assert budget is not None
     assert budget.weights == parts.total - parts.per_layer_embedding
+
+
+def test_a_model_is_read_once_where_there_is_nothing_but_a_processor(
+    real_weights: Mapping[str, Path],
+) -> None:
+    lines = told(real_weights["gemma-3-270m-pt"], "--context", "512", "--parallel", "1")
+
+    assert any("loading model" in line for line in lines)
+    assert not [line for line in lines if "fitting params" in line]

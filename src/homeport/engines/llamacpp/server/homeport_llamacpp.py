@@ -36,6 +36,7 @@ def main() -> None:
     params.warmup = False
     # Gemma 4's template thinks unless it is told not to, and vLLM's default is not to: the same in both.
     params.enable_reasoning = 0
+    params.fit_params = _may_have_to_place(xllamacpp)
     params.ui = False
     # Otherwise every web page that the user visits may ask the engine through their browser.
     params.cors_origins = ""
@@ -91,6 +92,17 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="any of its parameters"
     )
     return parser
+
+
+def _may_have_to_place(xllamacpp: Any) -> bool:  # Any: xllamacpp has no types
+    """
+    Return False where there is nothing but a processor, on which llama.cpp finds no layers to place and leaves a context that was said as it is.
+
+    To find that out it reads the model once more: for one of a large vocabulary half of the time until it serves.
+    """
+    kinds = xllamacpp.ggml_backend_dev_type
+    without_memory = {kinds.GGML_BACKEND_DEVICE_TYPE_CPU, kinds.GGML_BACKEND_DEVICE_TYPE_ACCEL}
+    return any(device["type"] not in without_memory for device in xllamacpp.get_device_info())
 
 
 def _sampling(params: Any, arguments: argparse.Namespace) -> None:  # Any: xllamacpp has no types
