@@ -44,6 +44,7 @@ RESOURCES = (
     "google_project_iam_custom_role",
     "google_cloud_scheduler_job",
     "google_service_account_iam_member",
+    "google_iap_web_cloud_run_service_iam_member",
     "google_model_armor_template",
     "google_network_connectivity_regional_endpoint",
     "google_network_security_authz_policy",

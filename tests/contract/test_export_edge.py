@@ -17,6 +17,9 @@ from deployment import google_for
 from edges import DOMAIN, write_certificate
 from exporting import There, pending, there
 from gcloud import NEEDS_GCLOUD
+from gcp_rehearsal.apis.iam.signing import claims_of
+from gcp_rehearsal.cloud import OWNER
+from homeport.export import gcloud_edge
 from homeport.export.graph import OF_EDGE
 from homeport.google import Google
 from homeport.reconcile import Resource
@@ -25,6 +28,7 @@ from homeport.resources.google.traffic import Body, Receipt
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import named_backends
 from homeport.targets.cloudrun.preflight.networks import paths_of
+from proxied import ROBOT, TEAM, behind_iap
 
 CHANGES = re.compile(r"\.(create|insert|patch|update|delete|replaceService|set[A-Z]\w+|\w+Rule)$")
 pytestmark = NEEDS_GCLOUD
@@ -72,11 +76,14 @@ class Behind:
         )  # fmt: skip
         isolated = self.wish.spec.access.isolated
         made = EndpointEdge(parts=parts, ask=answers, prove=never, is_isolated=isolated)
-        return replace(target, edge=made).resources()
+        return behind_iap(replace(target, edge=made)).resources()
 
 
-def behind(folder: Path, cloudrun: dict[str, str] | None = None, **edge: object) -> Behind:
-    sections = {"cloudrun": cloudrun} if cloudrun else {}
+def behind(
+    folder: Path, cloudrun: dict[str, str] | None = None, iap: tuple[str, ...] = (), **edge: object
+) -> Behind:
+    sections: dict[str, Any] = {"cloudrun": cloudrun} if cloudrun else {}  # Any: values of homeport.toml
+    sections |= {"access": {"iap": list(iap)}} if iap else {}
     return Behind(ways.wanted("vllm", folder, edge={"domain": DOMAIN, **edge}, **sections), folder)
 
 
@@ -97,6 +104,17 @@ def door_of(here: There) -> dict[str, object]:
     (kept,) = [one.body for one in here.cloud.store.of("run") if one.name.endswith("/services/home")]
     told = kept.get("annotations", {}).get("homeport/edge")
     return {"ingress": kept["ingress"], "defaultUriDisabled": bool(kept.get("defaultUriDisabled")), "homeport/edge": told}  # fmt: skip
+
+
+def logs_in(here: There) -> None:
+    """Give the proxy an OAuth client, without which it answers nobody: the project is in no organisation."""
+
+    async def client() -> None:
+        google = google_for(here.cloud)
+        settings = {"accessSettings": {"oauthSettings": {"clientId": "c1", "clientSecret": "s3"}}}
+        await google.patch("iap", "v1/projects/481516234200:iapSettings", settings)
+
+    act(client())
 
 
 @pytest.fixture
@@ -194,6 +212,45 @@ def test_one_of_a_region_with_a_certificate_of_ones_own_goes_on_after_it_was_sto
     assert door_of(here) == CLOSED
     assert pending(here.plan(wanted)) == ["create release/home: []"], "the proof is not gcloud's"
     assert here.down(wanted.wish.spec) == set()
+
+
+def test_behind_identity_aware_proxy_the_door_is_closed_once_the_proxy_answers_at_the_domain(
+    here: There, tmp_path: Path
+) -> None:
+    wanted = behind(tmp_path, iap=(TEAM, ROBOT), **own(tmp_path))
+    key: dict[str, Any] = {"TLS_KEY_FILE": f"{DOMAIN}.key"}  # Any: text
+    here.up(wanted, of_edge)
+    here.script_of_the_rest(wanted)
+    script = tmp_path / "deploy.sh"
+    whole = script.read_text()
+    script.write_text(whole.replace(" 1200 https://", " 1 https://"))
+    silent = here.run("bash", "deploy.sh", code=1, **key).err
+    assert f"error: https://{DOMAIN} says 502; the service is reached as before" in silent
+    assert door_of(here) == OPEN
+
+    logs_in(here)
+    here.run("bash", "deploy.sh", **key)
+    assert door_of(here) == CLOSED
+    assert pending(here.plan(wanted)) == ["create release/home: []"], "the proof is not gcloud's"
+
+
+def test_a_service_account_shows_the_proxy_a_jwt_that_it_signs_for_the_domain(
+    here: There, tmp_path: Path
+) -> None:
+    email = f"program@{ways.PROJECT}.iam.gserviceaccount.com"
+    enable(here.cloud, "iam", "iamcredentials")
+    here.run("gcloud", "iam", "service-accounts", "create", "program")
+    may = (f"--member=user:{OWNER}", "--role=roles/iam.serviceAccountTokenCreator")
+    here.run("gcloud", "iam", "service-accounts", "add-iam-policy-binding", email, *may)
+    here.write({"shown.sh": "\n".join((*gcloud_edge.functions(), 'proxied=yes shown "$1"', ""))})
+    person = here.run("bash", "shown.sh", f"https://{DOMAIN}")
+    assert person.out == "", "a person signs nothing"
+
+    account: dict[str, Any] = {"CLOUDSDK_CORE_ACCOUNT": email}  # Any: text
+    claims = claims_of(here.run("bash", "shown.sh", f"https://{DOMAIN}", **account).out.strip())
+    assert claims is not None
+    assert (claims["iss"], claims["sub"], claims["aud"]) == (email, email, f"https://{DOMAIN}/*")
+    assert claims["exp"] - claims["iat"] == 600
 
 
 def test_an_internal_one_is_made_in_the_users_network_and_says_from_where_it_answers(

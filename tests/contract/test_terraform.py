@@ -37,6 +37,7 @@ from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
 from observed import fully_observed
+from proxied import ROBOT, TEAM, behind_iap
 from second_service import AGENT
 from terraform_sent import address_of, behind_a_door, ensure_in_order, sent, told_of
 from terraformed import (
@@ -90,7 +91,7 @@ class Variant:
         edge = self._spec.edge
         others = [replace(one, service=SMALL) for one in named_backends(edge)] if edge else []
         whole = with_agent(with_gateway(fully_observed(behind_its_edge(made, *others))))
-        return screened_at_its_edge(whole).resources()
+        return behind_iap(screened_at_its_edge(whole)).resources()
 
     def up(self) -> Outputs:
         """Bring it up in a rehearsal: what everything turned out to be."""
@@ -110,6 +111,7 @@ OTHERS: Table = {"backends": {"/small": "small", "x-engine: vllm": "small"}, "sh
 
 OWN = {"certificate": "file:own.pem", "private_key": "file:own.key"}
 INTERNAL = {"network": "default", "subnetwork": "default"}
+THROUGH: Table = {"iap": [TEAM, ROBOT], "callers": []}
 EDGES: dict[str, Table] = {
     "edge": {**OTHERS, "requests_per_minute": 60, "preview": True},
     "edge_own": OWN,
@@ -140,6 +142,23 @@ VARIANTS: dict[str, Table] = {
             "edge": {"domain": DOMAIN, "kind": "regional"},
             "guard": {"where": "authz-extension", "unscreened": ALL_PASSES},
         },
+    },
+    "iap": {"engine": "ollama", "access": THROUGH},
+    "edge_iap": {
+        "engine": "vllm",
+        "access": THROUGH,
+        "tables": {"edge": {"domain": DOMAIN, "requests_per_minute": 60, **OTHERS}, "guard": {}},
+    },
+    "edge_regional_iap": {
+        "engine": "ollama",
+        "access": THROUGH,
+        "tables": {"edge": {"domain": DOMAIN, "kind": "regional"}},
+    },
+    "edge_internal_iap": {
+        "engine": "vllm",
+        "access": THROUGH,
+        "tables": {"edge": {"domain": DOMAIN, "kind": "internal", **OWN}},
+        **INTERNAL,
     },
     "long_name": {"engine": "vllm", "name": "longer-than-an-account-or-a-bucket-likes"},
     "ollama": {"engine": "ollama"},
@@ -397,7 +416,7 @@ def test_any_text_is_the_same_text_to_terraform(tmp_path: Path) -> None:
     assert planned == {**value, "around": [f"{text}-{text}" for text in texts]}
 
 
-_NOT_UP = ("edge_own", "edge_internal", "edge_internal_isolated")
+_NOT_UP = ("edge_own", "edge_internal", "edge_internal_isolated", "edge_internal_iap")
 
 
 def _plain(settings: Table) -> Table:

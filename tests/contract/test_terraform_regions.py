@@ -22,6 +22,7 @@ from homeport.resources.google.load_balancer import Backend
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import Service
 from homeport.targets.cloudrun.in_region import InRegion
+from proxied import ROBOT, TEAM, behind_iap
 from regions import FIRST, SECOND, InTwoRegions
 from terraform_sent import address_of, ensure_in_order, sent, told_of
 from terraformed import READY, REASON, Folder, Key, Planned, requests, root_of, unordered
@@ -38,6 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {  # Any: values of homeport.toml
         "agent": {"tools": ["calculator"]},
         "observe": {"alerts": ["mailto:ops@example.com"]},
     },
+    "iap": {"access": {"iap": [TEAM, ROBOT]}},
     "warm": {"scaling": {"warm": ["Mon-Fri 08:00-18:00 Europe/Berlin"]}},
 }
 """By their tables beside `[edge]`."""
@@ -65,7 +67,7 @@ class Regions:
         self.deployer.tables = {**self.tables, **({"access": access} if access else {})}
         wanted = self.deployer.in_both(SECOND, THIRD)
         chosen = self.deployer._choose(wanted)
-        return self.deployer.target(google_for(self.deployer.cloud), chosen, wanted).resources()
+        return behind_iap(self.deployer.target(google_for(self.deployer.cloud), chosen, wanted)).resources()
 
     def outputs(self) -> Outputs:
         """What everything turned out to be in a rehearsal. A key encrypts there nothing, and is not looked for."""
@@ -216,7 +218,7 @@ def test_a_service_waits_for_that_of_the_region_before_and_who_leads_clients_for
         assert earlier in before[later]
         assert later not in before[earlier]
     backend = "google_compute_backend_service.edge"
-    callers = {each for each in before if ".callers" in each}
+    callers = {each for each in before if ".callers" in each or ".entrants" in each}
     assert len(chain) == len(callers) == 3
     assert {*chain, *callers} <= before[backend]
     # Nothing else of a region waits for another one: repositories and buckets are there before any image is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from cloud import Raw, act
@@ -15,6 +16,7 @@ from homeport.google import Binding, IamResource, policy
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply
+from homeport.targets.cloudrun.iap import EndpointIap
 from homeport.targets.cloudrun.iap_target import with_iap
 from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.preflight import PreflightFinding
@@ -25,6 +27,15 @@ TEAM, ROBOT = "group:team@example.com", "serviceAccount:robot@p.iam.gserviceacco
 AGENT = "serviceAccount:service-481516234200@gcp-sa-iap.iam.gserviceaccount.com"
 SERVICE = "projects/rehearsal/locations/europe-west4/services/home"
 WEB = "projects/rehearsal/iap_web/cloud_run-europe-west4/services/home"
+
+
+def behind_iap(target: CloudRunTarget) -> CloudRunTarget:
+    """The target with the proxy of its file, whose account nobody is asked for; as it is where the file wants none."""
+    members = target.spec.access.iap
+    if not members:
+        return target
+    iap = EndpointIap(google=target.google, names=target.names, agent=AGENT, members=members)
+    return replace(target, iap=iap, further=tuple(behind_iap(there) for there in target.further))
 
 
 class Proxied(Deployer):

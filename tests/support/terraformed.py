@@ -23,7 +23,7 @@ _ENV = ROOT / ".venv-terraform"
 TERRAFORM = shutil.which("terraform") or shutil.which("terraform", path=str(_ENV / "bin"))
 REASON = "there is no Terraform, or no provider for it: `make test-terraform` makes both"
 READY = TERRAFORM is not None and (_ENV / "homeport-stamp").is_file()
-PROJECT, ACCOUNT = "rehearsal", "012345-6789AB-CDEF01"
+PROJECT, NUMBER, ACCOUNT = "rehearsal", "481516234200", "012345-6789AB-CDEF01"
 ADDRESS = "34.120.0.10"
 _RUN = discovery.load("run.v2").schemas
 
@@ -627,6 +627,12 @@ def _grant(api: str, path: Callable[[Values], str]) -> Callable[[Values], tuple[
     return read
 
 
+def _web_of(values: Values) -> str:
+    """Where IAP has the policy for a service. The provider sends the project's id, which stands for its number."""
+    place = f"cloud_run-{values.take('location')}"
+    return f"v1/projects/{NUMBER}/iap_web/{place}/services/{values.take('cloud_run_service_name')}"
+
+
 def _located(values: Values, name: str, collection: str) -> str:
     return f"projects/{PROJECT}/locations/{values.take('location')}/{collection}/{values.take(name)}"
 
@@ -639,6 +645,7 @@ _READERS: Mapping[str, Callable[[Values], tuple[Key, Json]]] = {
     ),
     "google_cloud_run_v2_service": _service,
     "google_cloud_run_v2_service_iam_member": _grant("run", lambda values: f"v2/{_located(values, 'name', 'services')}"),
+    "google_iap_web_cloud_run_service_iam_member": _grant("iap", _web_of),
     **{
         f"google_compute_{place}{kind}": _part(kind)
         for kind in _PARTS

@@ -51,16 +51,44 @@ rules() {
   done < <(sed -nE 's/^rules\[[0-9]+\]\.priority: //p' <<<"$said")
 }
 
+# Prints what is shown to the edge by the one who runs this: an ID token, or where Identity-Aware Proxy stands behind it a JWT that a
+# service account signs for itself; nothing where there is none. $1: the edge's address.
+shown() {
+  if [ -z "${proxied-}" ]; then
+    gcloud auth print-identity-token "--audiences=$1" 2>/dev/null || gcloud auth print-identity-token 2>/dev/null || true
+    return
+  fi
+  local who
+  who=$(gcloud config get-value auth/impersonate_service_account 2>/dev/null || true)
+  [ -n "$who" ] || who=$(gcloud config get-value account 2>/dev/null || true)
+  # A person signs nothing.
+  [[ $who == *.gserviceaccount.com ]] || return 0
+  printf '{"iss": "%s", "sub": "%s", "aud": "%s/*", "iat": %d, "exp": %d}' "$who" "$who" "$1" "$(date +%s)" "$(($(date +%s) + 600))" |
+    gcloud iam service-accounts sign-jwt /dev/stdin - "--iam-account=$who" 2>/dev/null || true
+}
+
 # Asks the edge for its models, at each path and with each header, as the one who runs this, and says what came instead of an
-# answer. That Cloud Run itself refuses somebody shows that the way to it is there. $1: the edge's address, then paths and headers.
+# answer. That Cloud Run itself refuses somebody shows that the way to it is there; where $proxied is set, that Identity-Aware Proxy
+# does, by the header that it alone says. $1: the edge's address, then paths and headers.
 ask() {
   local was=$-
   { set +x +a; } 2>/dev/null
   local token code=0
-  token=$(gcloud auth print-identity-token "--audiences=$1" 2>/dev/null) || token=$(gcloud auth print-identity-token 2>/dev/null) || token=''
-  python3 -c '
+  token=$(shown "$1")
+  PROXIED="${proxied-}" python3 -c '
 import http.client, os, sys, urllib.request as web
 
+# A login is an answer here, and not the way to another.
+class Stay(web.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+def came(status, headers):
+    refusals = (302, 401, 403) if proxied else (401, 403)
+    own = headers.get("x-goog-iap-generated-response", "").lower() == "true"
+    return status == 200 or status in refusals and (own or not proxied)
+
+proxied, asked = os.environ["PROXIED"], web.build_opener(Stay).open
 token, (address, *ways) = sys.stdin.read().strip(), sys.argv[1:]
 head = {"Host": address.partition("//")[2], **({"Authorization": "Bearer " + token} if token else {})}
 base = (os.environ.get("HOMEPORT_GOOGLE_URL") or address).rstrip("/")
@@ -68,15 +96,16 @@ for way in ["", *ways]:
     path = way if way.startswith("/") else ""
     more = dict([way.split(": ", 1)]) if way and not path else {}
     try:
-        with web.urlopen(web.Request(base + path + "/v1/models", headers={**head, **more}), timeout=60) as answer:
-            status = answer.status
+        with asked(web.Request(base + path + "/v1/models", headers={**head, **more}), timeout=60) as answer:
+            status, told = answer.status, answer.headers
             answer.read()  # One that breaks off is no answer.
     except web.HTTPError as error:
-        status = error.code
+        status, told = error.code, error.headers
     except (OSError, http.client.HTTPException) as error:
         sys.exit(print("%s%s: %s" % (address, path or way and " with " + way, getattr(error, "reason", error))))
-    if status not in (200, 401, 403):
-        sys.exit(print("%s%s says %d" % (address, path or way and " with " + way, status)))
+    if not came(status, told):
+        who = ", and Identity-Aware Proxy has not said that" if proxied and status in (302, 401, 403) else ""
+        sys.exit(print("%s%s says %d%s" % (address, path or way and " with " + way, status, who)))
 ' "$@" <<<"$token" || code=$?
   as_before "$was"
   return "$code"

@@ -280,11 +280,13 @@ def door(things: Things, one: ClosedDoor) -> tuple[Lines, dict[str, str]]:
     compared = {**change, "annotations": {key: value or "" for key, value in told.items()}}
     # In a further region it has been said.
     records = [] if things.is_further else _records(things, one)
+    proxied = "proxied=yes " if things.service.wanted.get("iapEnabled") else ""
     lines = [
         *(['say "the domain\'s DNS must say:"'] if records else []),
         *(f"say {record}" for record in records),
         *([command("say", one.from_where)] if one.from_where else []),
-        command("door", f"/{one.path}", file, str(round(one.within)), one.address, *one.told_apart)
+        proxied
+        + command("door", f"/{one.path}", file, str(round(one.within)), one.address, *one.told_apart)
         + " <<'END'",
         *values(compared),
         "END",

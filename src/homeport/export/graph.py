@@ -226,6 +226,11 @@ class Things:
             if grant.on.api == "run" and grant.on.path == service.address.path
         ]
 
+    def entrants_of(self, service: Service) -> list[Grant]:
+        """Return the grants by which somebody comes in to a service through Identity-Aware Proxy."""
+        end = f"/cloud_run-{service.region}/services/{service.own_name}"
+        return [grant for grant in self.all(Grant) if grant.on.api == "iap" and grant.on.path.endswith(end)]
+
     @property
     def images(self) -> list[ContainerImage | MirroredImage]:
         """Return all images, those that are built and those that are taken as they are."""

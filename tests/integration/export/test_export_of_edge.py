@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -22,17 +27,20 @@ from homeport.progress import Silent
 from homeport.reconcile import Resource
 from homeport.resources.google.closed_door import ClosedDoor
 from homeport.targets.cloudrun.model_selection import choose
+from proxied import TEAM, behind_iap
 
 DOMAIN = "llm.example.com"
 OWN = {"certificate": "file:own.pem", "private_key": "file:own.key"}
 KEY = "file:own.key as PEM"
 
 
-def resources(**edge: Any) -> list[Resource]:  # Any: values of homeport.toml
+def resources(through: Sequence[str] = (), **edge: Any) -> list[Resource]:  # Any: values of homeport.toml
     deployer = Deployer("vllm")
-    wanted = spec.parse({**deployer.wanted().model_dump(), "edge": {"domain": DOMAIN, **edge}})
+    access = {"access": {"iap": list(through)}} if through else {}
+    wanted = spec.parse({**deployer.wanted().model_dump(), "edge": {"domain": DOMAIN, **edge}, **access})
     chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
-    return behind_its_edge(deployer.target(google_for(deployer.cloud), chosen, wanted)).resources()
+    target = deployer.target(google_for(deployer.cloud), chosen, wanted)
+    return behind_iap(behind_its_edge(target)).resources()
 
 
 @pytest.mark.parametrize("kind", ["gcloud", "terraform", "cloudbuild", "trigger", "github"])
@@ -101,6 +109,77 @@ def test_terraforms_closing_command_opens_nothing_where_no_address_is_told(
     assert (file.read_text() if file.exists() else "") == after
     closes = says.startswith("https")
     assert (tmp_path / "applied").exists() is closes, "an apply without the file would open the service"
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Says the status that the path's first part names, and headers as the query has them."""
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        self.send_response(int(path.split("/")[1]))
+        for name, value in parse_qsl(query.partition("/v1/models")[0]):
+            self.send_header(name, value)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def answering() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+LOGIN = "location=https://accounts.google.com/o/oauth2/v2/auth"
+PROXY = "x-goog-iap-generated-response=true"
+
+
+@pytest.mark.parametrize(
+    ("answer", "proxied", "told"),
+    [
+        ("200?", "", ""),
+        ("403?", "", ""),
+        ("404?", "", "says 404"),
+        (f"302?{LOGIN}", "", "says 302"),
+        ("200?", "yes", ""),
+        (f"302?{LOGIN}&{PROXY}", "yes", ""),
+        (f"401?{PROXY}", "yes", ""),
+        (f"403?{PROXY}", "yes", ""),
+        ("403?", "yes", "says 403, and Identity-Aware Proxy has not said that"),
+        (f"502?{PROXY}", "yes", "says 502"),
+        ("404?", "yes", "says 404"),
+    ],
+)
+def test_an_edge_has_answered_where_what_stands_behind_it_says_so_itself(
+    tmp_path: Path, answering: str, answer: str, proxied: str, told: str
+) -> None:
+    stub = tmp_path / "gcloud"
+    stub.write_text("#!/bin/sh\nexit 1\n")
+    stub.chmod(0o755)
+    begin = re.split(r"\n# \d+ APIs", export("gcloud", resources())["deploy.sh"])[0]
+    asks = f"{begin}\nproxied={proxied} ask https://{DOMAIN}\n"
+    status, _, headers = answer.partition("?")
+    env = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOMEPORT_GOOGLE_URL": f"{answering}/{status}?{headers}",
+    }
+    said = subprocess.run(
+        ["bash", "-c", asks], env=env, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert said.stdout.removeprefix(f"https://{DOMAIN} ").strip() == told
+
+
+def test_the_door_of_a_service_behind_identity_aware_proxy_is_closed_by_what_the_proxy_answers() -> None:
+    for proxied in (resources(), resources(through=[TEAM])):
+        lines = export("gcloud", proxied)["deploy.sh"].splitlines()
+        (door,) = [line for line in lines if "door /v2/" in line]
+        expected = any(one.id.startswith("grant/iap.") for one in proxied)
+        assert door.startswith("proxied=yes door ") is expected
 
 
 def test_who_calls_the_model_from_within_leaves_it_its_address() -> None:

@@ -13,7 +13,7 @@ from homeport.export.terraform.edge_regions import ADDRESS
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import FoundationBlocks
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
-from homeport.export.terraform.service import named_callers
+from homeport.export.terraform.service import let_in
 from homeport.export.terraform.steps import build_file, opening
 from homeport.export.terraform.tables import AGENT, GUARD, OBSERVE
 from homeport.export.terraform.tables import KNOWS as TABLES
@@ -46,7 +46,7 @@ NETWORK: frozenset[str] = frozenset(
     )
 )
 _SUBNETWORK: frozenset[str] = frozenset((ResourceKind.SUBNETWORK,))
-_CALLERS = "google_cloud_run_v2_service_iam_member."
+_CALLERS = ("google_cloud_run_v2_service_iam_member.", "google_iap_web_cloud_run_service_iam_member.")
 _GRANTED = "Nothing refers to a grant, and without it the first instance would not start."
 _CALLS = "Nothing refers to a grant, and without it the first call of another service would be refused."
 _CALLED = "Clients are led to a region once those whom the file names may call it."
@@ -136,7 +136,7 @@ class _Ordered:
         for resource in things.own:
             kind = resource.kind
             if (kind in FOUNDATIONS or kind in TABLES) and not (
-                isinstance(resource, Grant) and resource.on.api == "run"
+                isinstance(resource, Grant) and resource.on.api in {"run", "iap"}
             ):
                 for block in known.blocks(resource):
                     self._blocks[addresses.of(resource)] = (
@@ -169,7 +169,7 @@ class _Ordered:
         }
         if isinstance(resource, Backend) and any(each.startswith(_CALLERS) for each in needed):
             # Of a further region `up` makes them before; the first one's, only as its service is released.
-            needed |= {self._addresses.of(each) for each in named_callers(self._things, self._things.service)}
+            needed |= {self._addresses.of(each) for each in let_in(self._things, self._things.service)}
         if self._service_before and resource is self._things.service:
             needed.add(self._service_before)
         wanting = sorted(needed - reached)

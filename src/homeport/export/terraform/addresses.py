@@ -21,6 +21,7 @@ from homeport.resources.google.release import Release
 from homeport.resources.google.rest import LABEL, RestResource
 from homeport.resources.google.secret import SecretVersion
 from homeport.resources.google.service import Service
+from homeport.resources.google.service_agent import AgentGrant
 from homeport.resources.google.startup_cache import StartupCache
 
 WEIGHTS = Code("var.weights_digest")
@@ -89,6 +90,7 @@ _GRANTED_ON: Mapping[str, str] = {
     "artifactregistry": "google_artifact_registry_repository_iam_member",
     "cloudresourcemanager": "google_project_iam_member",
     "iam": "google_service_account_iam_member",
+    "iap": "google_iap_web_cloud_run_service_iam_member",
     "run": "google_cloud_run_v2_service_iam_member",
     "secretmanager": "google_secret_manager_secret_iam_member",
     "storage": "google_storage_bucket_iam_member",
@@ -109,7 +111,8 @@ _ATTRIBUTES: Mapping[tuple[str, str], str] = {
 """What a reference of the graph's reads, and Terraform's attribute for it."""
 
 
-CALLERS = "callers"
+CALLERS, ENTRANTS = "callers", "entrants"
+"""Whom the file lets call a service, and whom it lets in through Identity-Aware Proxy."""
 _SHARED: Mapping[str, str] = {ResourceKind.APIS: "apis", ResourceKind.ZONE: "private"}
 
 
@@ -131,8 +134,8 @@ class Addresses:
         self._of = {id_: _placed(address, things) for id_, address in named.items()}
         shared = {*_SHARED, ResourceKind.RECORD}
         own = [named[one.id] for one in things.own if one.id in named and one.kind not in shared]
-        # One block makes all whom the file lets call a service.
-        twice = {address for address in own if own.count(address) > 1 and not address.endswith(f"{CALLERS}")}
+        # One block makes all whom the file lets call a service, and one all whom it lets in.
+        twice = {each for each in own if own.count(each) > 1 and not each.endswith((CALLERS, ENTRANTS))}
         if twice:
             raise TypeError(f"two things would be {', '.join(sorted(twice))} in Terraform")
         if first is not None:
@@ -349,11 +352,15 @@ def of_a_zone(things: Things, record: RecordSet) -> bool:
 def _granted(things: Things, grant: Grant) -> str:
     """Return a name for a grant: who has it, and what it is."""
     who = grant.member.partition(":")[2].partition("@")[0]
+    called = _short(things, grant.on.path.rpartition("/")[2])
+    if grant.on.api == "iap":
+        return ENTRANTS if called == "main" else f"{called}_{ENTRANTS}"
+    if isinstance(grant, AgentGrant) and grant.on.api == "run":
+        return word(f"{grant.agent_of}_calls_{called}")
     if grant.on.api == "run" and not is_ours(things, grant.member):
-        called = _short(things, grant.on.path.rpartition("/")[2])
         return CALLERS if called == "main" else f"{called}_{CALLERS}"
     if grant.on.api == "run" and grant.role.startswith("roles/"):
-        return word(f"{_short(things, who)}_calls_{_short(things, grant.on.path.rpartition('/')[2])}")
+        return word(f"{_short(things, who)}_calls_{called}")
     caches = any(grant.on.path.endswith(f"/{cache.bucket}") for cache in things.all(StartupCache))
     where = "_of_caches" if caches else ""
     return word(f"{_short(things, who)}_{snake(grant.role.rpartition('.')[2])}{where}")

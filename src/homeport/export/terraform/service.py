@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform.addresses import (
@@ -18,6 +20,12 @@ from homeport.export.text import listed
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import DEADLINE_S, Service
+from homeport.resources.google.service_agent import AgentGrant
+
+_UNCONDITIONED = (
+    "Whoever has this role under a condition of somebody's, such as an access level, comes in without it from then on: take them out of "
+    "the variable, since Terraform cannot look."
+)
 
 
 def service(things: Things, one: Service, addresses: Addresses) -> Block:
@@ -89,25 +97,15 @@ def _staged(stage: str) -> list[Item]:
 
 
 def callers(things: Things, addresses: Addresses) -> list[Block]:
-    """Return who may call the services: of each, one block for those whom the file names, and one for each account of ours."""
+    """Return who may call the services, and who comes in to them: one block for those whom the file names, and one for each account of ours."""
     return [block for service in things.services for block in _callers(things, service, addresses)]
 
 
 def _callers(things: Things, service: Service, addresses: Addresses) -> list[Block]:
-    called = addresses.of(service)
-    where = {"name": Code(f"{called}[0].name"), "location": addresses.place(service.region)}
-    blocks = []
-    members = named_callers(things, service)
-    if members:
-        roles = {grant.role for grant in members}
-        if len(roles) != 1:
-            raise TypeError(f"callers have several roles: {', '.join(sorted(roles))}")
-        variable, label = addresses.variable(members[0]), addresses.label(members[0])
-        each = Attribute(
-            "for_each", Code(f"{_not_yet(things, service, members[0])} ? toset([]) : var.{variable}")
-        )
-        arguments = attributes({**where, "role": members[0].role, "member": Code("each.value")})
-        blocks.append(block("resource", type_of(members[0]), label, body=[each, *arguments]))
+    name = Code(f"{addresses.of(service)}[0].name")
+    where = {"name": name, "location": addresses.place(service.region)}
+    members, entrants = named_callers(things, service), things.entrants_of(service)
+    blocks = _of_file(things, service, addresses, members, where)
     for grant in things.callers_of(service):
         if grant not in members:
             arguments = attributes(
@@ -115,7 +113,28 @@ def _callers(things: Things, service: Service, addresses: Addresses) -> list[Blo
             )
             count = Attribute("count", Code(f"{_not_yet(things, service, grant)} ? 0 : 1"))
             blocks.append(block("resource", type_of(grant), addresses.label(grant), body=[count, *arguments]))
-    return blocks
+    through = {"cloud_run_service_name": name, "location": addresses.place(service.region)}
+    return [*blocks, *_of_file(things, service, addresses, entrants, through, Note(_UNCONDITIONED))]
+
+
+def _of_file(
+    things: Things,
+    service: Service,
+    addresses: Addresses,
+    grants: Sequence[Grant],
+    where: Mapping[str, Code | str],
+    *notes: Note,
+) -> list[Block]:
+    """Return the block for those whom the file names; none where it names nobody."""
+    if not grants:
+        return []
+    first, roles = grants[0], {grant.role for grant in grants}
+    if len(roles) != 1:
+        raise TypeError(f"{addresses.label(first)} have several roles: {', '.join(sorted(roles))}")
+    none = f"{_not_yet(things, service, first)} ? toset([]) : var.{addresses.variable(first)}"
+    arguments = attributes({**where, "role": first.role, "member": Code("each.value")})
+    body = [Attribute("for_each", Code(none)), *notes, *arguments]
+    return [block("resource", type_of(first), addresses.label(first), body=body)]
 
 
 def _not_yet(things: Things, service: Service, grant: Grant) -> str:
@@ -125,5 +144,15 @@ def _not_yet(things: Things, service: Service, grant: Grant) -> str:
 
 
 def named_callers(things: Things, one: Service) -> list[Grant]:
-    """Return the grants on a service of those whom the file names, who are none of our accounts."""
-    return [grant for grant in things.callers_of(one) if not is_ours(things, grant.member)]
+    """Return the grants on a service of those whom the file names, who are neither our accounts nor Google's own services."""
+    return [
+        grant
+        for grant in things.callers_of(one)
+        if not isinstance(grant, AgentGrant) and not is_ours(things, grant.member)
+    ]
+
+
+def let_in(things: Things, one: Service) -> list[Grant]:
+    """Return the grants without which nobody whom the file names is answered by a service."""
+    agents = [grant for grant in things.callers_of(one) if isinstance(grant, AgentGrant)]
+    return [*named_callers(things, one), *agents, *things.entrants_of(one)]

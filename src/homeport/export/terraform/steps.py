@@ -59,6 +59,7 @@ def _notes(things: Things) -> list[str]:
             "replacing it: say `terraform untaint 'ADDRESS'` with the address that it names, mend the cause, and apply again."
         ),
         *_regions_notes(things),
+        *_proxy_notes(things),
         *_network_notes(things),
         *encryption.notes(things.everywhere),
         *agents.notes(things.everywhere),
@@ -76,6 +77,18 @@ def _regions_notes(things: Things) -> list[str]:
             "stay as they are; all else is in no order of regions, since Terraform has none. Nothing proves a region before the next one "
             "changes, nor before clients are led to it. The load balancer is made once the first region's images are named; to a further region it "
             "leads from that one's own on, so that one that is added leaves what serves as it is."
+        )
+    ]
+
+
+def _proxy_notes(things: Things) -> list[str]:
+    if not things.entrants_of(things.service):
+        return []
+    return [
+        (
+            "Identity-Aware Proxy takes JWTs and logins, and no ID tokens. Turned on or off before a service that serves, it is so for all callers at "
+            "once, and Terraform lets in who comes next after that: let `homeport up --on cloudrun` do it, which lets them in before. What it "
+            "needs in a project without an organisation, an OAuth client of yours, no module makes: `homeport plan --on cloudrun` tells."
         )
     ]
 
@@ -155,8 +168,9 @@ def _closing(things: Things) -> list[tuple[str, list[str]]]:
     if door is None:
         return []
     own = "the services' own addresses are" if things.further else "the service's own address is"
+    answers = "sends a browser to Google's login" if things.service.wanted.get("iapEnabled") else "answers"
     when = (
-        f"Once {door.address}/v1/models answers (the output dns says which records the domain wants; a new load balancer takes some "
+        f"Once {door.address}/v1/models {answers} (the output dns says which records the domain wants; a new load balancer takes some "
         f"minutes): {own} closed. Not before, since Terraform does not ask. To open it again: "
         f"remove {CLOSED_DOORS} and apply. Where nothing is written the service tells no address, since `up` "
         f"has closed it: its annotation {BACK_DOOR} has the one that {CLOSED_DOORS} wants."

@@ -82,12 +82,7 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
     for secret in things.secrets:
         blocks += _secret(addresses.label(secret), secret)
     for service in things.services:
-        grants = named_callers(things, service)
-        members = sorted(grant.member for grant in grants)
-        if members:
-            which = "the service" if service is things.service else f"the service {service.own_name}"
-            who = f"Who may call {which}, as IAM names them."
-            blocks.append(_variable(addresses.label(grants[0]), who, kind="set(string)", default=members))
+        blocks += _let_in(things, service, addresses)
     protected = (
         "Whether Terraform may not take the service away. Set it to false, and apply, before a destroy."
     )
@@ -107,6 +102,25 @@ def variables(things: Things, addresses: Addresses, used: str) -> list[Item]:
         description = f"The billing account: gcloud billing projects describe {things.project} --format='value(billingAccountName)'"
         blocks.append(block("variable", "billing_account", body=_describe(description, "string")))
     return list(blocks)
+
+
+def _let_in(things: Things, service: Service, addresses: Addresses) -> list[Block]:
+    """Return the variables for those whom the file names: who may call a service, and who comes in to it through Identity-Aware Proxy."""
+    which = "the service" if service is things.service else f"the service {service.own_name}"
+    named = (
+        (named_callers(things, service), f"Who may call {which}, as IAM names them."),
+        (things.entrants_of(service), "Who comes in through Identity-Aware Proxy, as IAM names them."),
+    )
+    return [
+        _variable(
+            addresses.label(grants[0]),
+            who,
+            kind="set(string)",
+            default=sorted(grant.member for grant in grants),
+        )
+        for grants, who in named
+        if grants
+    ]
 
 
 def shared(things: Things) -> list[Item]:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from homeport.errors import Unsupported
 
-_KIND = "gcloud"
-"""The one whose files the real tool was seen to carry out."""
+_KINDS = ("gcloud", "terraform")
+"""Those whose files the real tool was seen to carry out, or to plan as `up` does."""
 
 
-def ensure_exported(kind: str, *, behind_edge: bool) -> None:
+def ensure_exported(kind: str) -> None:
     """Raise `Unsupported` where files of a kind do not make Identity-Aware Proxy before a service."""
-    if kind != _KIND:
+    if kind not in _KINDS:
         raise Unsupported(
             f"access.iap is not exported as {kind}: such files for Identity-Aware Proxy before a service were not tried",
-            hint=f"it is exported as {_KIND}; `homeport up --on cloudrun` makes it, too",
-        )
-    if behind_edge:
-        raise Unsupported(
-            f"access.iap together with an [edge] is not exported as {kind}: before it closes the service's own address the script asks the load "
-            "balancer by an ID token, and Identity-Aware Proxy takes none",
-            hint="`homeport up --on cloudrun` makes both; a file with one of the two is exported",
+            hint=f"it is exported as {' and '.join(_KINDS)}; `homeport up --on cloudrun` makes it, too",
         )
 
 

@@ -136,7 +136,7 @@ class CloudRunLifecycle:
         from homeport.export import export
 
         if self.spec.access.iap:
-            ensure_exported(kind, behind_edge=self.spec.edge is not None)
+            ensure_exported(kind)
         # What is exported must make all of it where nothing is yet, so weights that lie there already count, too.
         target = await self._with_hub_access(await self.graph(progress), stored_too=True)
         further = tuple(

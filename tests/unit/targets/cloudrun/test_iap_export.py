@@ -9,15 +9,13 @@ from homeport.export import KINDS
 from homeport.targets.cloudrun.iap_export import ensure_exported
 
 
-def test_the_script_for_gcloud_makes_it_where_no_load_balancer_is_to_be_asked() -> None:
-    ensure_exported("gcloud", behind_edge=False)
-    with pytest.raises(Unsupported, match=r"together with an \[edge\] is not exported as gcloud"):
-        ensure_exported("gcloud", behind_edge=True)
+@pytest.mark.parametrize("kind", ["gcloud", "terraform"])
+def test_the_script_for_gcloud_and_terraforms_module_make_it(kind: str) -> None:
+    ensure_exported(kind)
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"gcloud"}))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"gcloud", "terraform"}))
 def test_every_other_kind_is_refused_by_its_name(kind: str) -> None:
-    for behind_edge in (False, True):
-        with pytest.raises(Unsupported, match=f"is not exported as {kind}: such files") as refused:
-            ensure_exported(kind, behind_edge=behind_edge)
-        assert "it is exported as gcloud" in str(refused.value.hint)
+    with pytest.raises(Unsupported, match=f"is not exported as {kind}: such files") as refused:
+        ensure_exported(kind)
+    assert "it is exported as gcloud and terraform" in str(refused.value.hint)
