@@ -78,12 +78,8 @@ test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf, guidellm a
 ifeq ($(BENCH),sample)
 	BENCH=sample $(BIN)/python -m pytest -n 2 -m bench tests/integration/test_capacity_paced.py tests/integration/test_capacity_from_a_bench.py $(ARGS)
 else
-	sh scripts/again.sh $(PYTHON) scripts/vllm_env.py $(VLLM_VENV)
-	@PYTHON=$(PYTHON) sh scripts/bench_env.sh .cache/judges
-	$(VLLM_VENV)/bin/python scripts/gguf_to_safetensors.py \
-	  "$$(HOMEPORT_HOME=$(TEST_HOME) $(BIN)/homeport --quiet weights fetch smollm2-135m)"/*.gguf \
-	  $(SAFETENSORS)/smollm2-135m-safetensors
-	HOMEPORT_REHEARSAL_VLLM=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -m bench $(ARGS)
+	@PYTHON=$(PYTHON) $(BIN)/python benchmarks/ratios.py --prepare
+	$(BIN)/python -m pytest -m bench $(ARGS)
 endif
 
 CLIENTS ?= openai openai-npm vercel-ai pydantic-ai adk openai-agents langchain llama-index instructor smolagents litellm llm aider ollama ollama-npm
@@ -134,16 +130,9 @@ format: $(STAMP) ## Format, and mend what the linter can.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## Print the ratios of benchmarks/ (on a busy machine: `sudo chrt -r 5 make bench`).
-	@PYTHON=$(PYTHON) sh scripts/locked_env.sh .cache/envoy locks/envoy.txt
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/direct.py
-	$(BIN)/python benchmarks/apply.py
-	$(BIN)/python benchmarks/rehearsal.py
-	$(BIN)/python benchmarks/proxy.py
-	$(BIN)/python benchmarks/proxy.py --tls
-	$(BIN)/python benchmarks/capacity.py
-	$(BIN)/python benchmarks/gateway.py
+PARTS ?=
+bench: $(STAMP) ## Print every ratio that is promised beside what was measured; PARTS="proxy gateway" runs some (on a busy machine: `sudo chrt -r 5 make bench`).
+	@PYTHON=$(PYTHON) $(BIN)/python benchmarks/ratios.py $(PARTS) $(if $(WRITE),--write)
 
 schema: $(STAMP) ## Write the JSON Schema and the generated pages anew.
 	$(BIN)/python scripts/generate.py
@@ -156,4 +145,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv on the PATH).
 	  --extra local --extra rehearse --extra agents --group dev pyproject.toml -o locks/dev.txt
 
 clean: ## Remove what was set up here; weights and endpoints stay.
-	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/bfcl .cache/inspector .cache/judges .cache/export-judges .cache/envoy .cache/rotel .cache/clients .cache/uv .cache/vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(VLLM_VENV) $(TERRAFORM_VENV) .cache/adk .cache/bfcl .cache/inspector .cache/judges .cache/export-judges .cache/envoy .cache/inference-lab .cache/rotel .cache/clients .cache/uv .cache/vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -20,8 +20,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
-from common import ROOT, header, report
+from common import ROOT
+from scoreboard import Scoreboard, board
 
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
@@ -47,7 +49,6 @@ E2B_BYTES = {"ollama": 7_200_000_000, "vllm": 10_200_000_000}
 """Of the lab's model, Gemma 4 E2B, as each engine takes it."""
 LAB_S: Mapping[Way, float] = {"ollama": 15 * 60, "vllm": (2 + 20) * 60}
 """The lower ends of what its video says: Ollama's build; the download, then vLLM's build and deployment."""
-DELIVERY = {"ollama": "baked", "vllm": "stream"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,26 +72,25 @@ class Published(Carrying):
 
 
 def main() -> None:
-    header()
-    with tempfile.TemporaryDirectory() as folder:
+    """Deploy, and tell how long it took."""
+    with board("apply") as told, tempfile.TemporaryDirectory() as folder:
         os.environ["HOMEPORT_HOME"] = folder
-        wish = wanted("vllm", Path(folder))
-        _measure(wish)
-        for way in LAB_S:
-            _measure_published(way, DELIVERY[way], wanted(way, Path(folder)))
-        _measure_published("ollama", "prebuilt", _prebuilt())
+        _measure(told, wanted("vllm", Path(folder)))
+        _measure_published(told, "vllm", "vllm", "stream", wanted("vllm", Path(folder)))
+        _measure_published(told, "baked", "ollama", "baked", wanted("ollama", Path(folder)))
+        _measure_published(told, "prebuilt", "ollama", "prebuilt", _prebuilt())
 
 
-def _measure(wish: Wanted) -> None:
+def _measure(told: Scoreboard, wish: Wanted) -> None:
     begun = time.perf_counter()
     cloud = Cloud(steps=Carrying())
     taken, outcome, resources = act(_applied(cloud, wish))
     longest = _critical_path(resources, outcome.seconds)
-    report(f"apply of {len(resources)} things", [taken], [longest], against="the critical path", limit=1.15)
-    report("the same", [taken], [sum(outcome.seconds.values())], against="one after the other")
+    things = f"{len(resources)} things"
+    told.measured("path", taken / longest, note=things)
+    told.measured("sequence", taken / sum(outcome.seconds.values()), note=things)
     planned = [act(_planned(cloud, wish)) for _ in range(3)]
-    report(f"a plan of {len(resources)} things that changes nothing", planned, [PLAN_CALL_S],
-           against="one call", limit=4)  # fmt: skip
+    told.measured("plan", median(planned) / PLAN_CALL_S, note=things)
     print(f"    (seconds of a clock that jumps; the processor took {time.perf_counter() - begun:.1f} s)")
 
 
@@ -100,7 +100,7 @@ def _prebuilt() -> Wanted:
     return Wanted(spec=wish, chosen=asyncio.run(choose(wish, SPEC_FILE, find_home(), Silent())))
 
 
-def _measure_published(way: Way, delivery: str, wish: Wanted) -> None:
+def _measure_published(told: Scoreboard, id_: str, way: Way, delivery: str, wish: Wanted) -> None:
     containers = Willing()
     cloud = Cloud(steps=Published(way=way), containers=containers)
     size = wish.chosen.published.size if delivery == "prebuilt" else E2B_BYTES[way]
@@ -108,9 +108,8 @@ def _measure_published(way: Way, delivery: str, wish: Wanted) -> None:
     containers.seconds["/revisions/"] = start.likely
     taken, outcome, resources = act(_applied(cloud, wish))
     path = _critical_path(resources, outcome.seconds)
-    what = f"apply by {way}, {delivery}, with published durations"
-    report(what, [taken], [path], against="the critical path", limit=1.15)
-    report(what, [taken], [LAB_S[way]], against="the lab's sequence", limit=0.5)
+    told.measured(f"{id_}-path", taken / path)
+    told.measured(f"{id_}-lab", taken / LAB_S[way])
 
 
 def _resources(wish: Wanted, google: Google) -> list[Resource]:

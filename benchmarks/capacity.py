@@ -11,12 +11,12 @@ from __future__ import annotations
 import sys
 import time
 
-from common import header
 from homeport.capacity.replica import BatchLimits
 from homeport.capacity.request_table import RequestTable, request_table
 from homeport.capacity.scaled_service import ScaledService, ServiceSettings
 from homeport.capacity.step_time import StepTime
 from homeport.traffic import Arrival, Lengths, poisson
+from scoreboard import Scoreboard, board
 
 STEPS = StepTime(
     overhead_s=0.005,
@@ -28,7 +28,6 @@ STEPS = StepTime(
     how="about what an L4 does with a model of 4 billion parameters",
 )
 LIMITS = BatchLimits(sequences=16, step_tokens=2048, cache_tokens=10**6)
-GOAL_S = 60
 
 
 def requests(rate: float, seconds: float) -> RequestTable:
@@ -37,27 +36,25 @@ def requests(rate: float, seconds: float) -> RequestTable:
     return request_table(Arrival(at, *next(lengths)) for at in poisson(rate, seconds))
 
 
-def measure(title: str, table: RequestTable, settings: ServiceSettings) -> float:
-    """Print and return the processor seconds that the simulation of `table` takes."""
+def measure(told: Scoreboard, id_: str, table: RequestTable, settings: ServiceSettings, share: float) -> None:
+    """Tell the processor seconds that the simulation of `table` takes; of a share of the traffic, what all of it would."""
     begun = time.process_time()
     run = ScaledService(table, settings, STEPS, LIMITS).run()
     took = time.process_time() - begun
     each = took / len(table) * 1e6
-    print(
-        f"{title}: {took:.1f} s of one core for {len(table):,} requests, {each:.0f} µs each (goal {GOAL_S} s);"
-    )
-    print(f"    {run.refused:,} turned away, {run.peak} instances at most")
-    return took
+    note = f"{len(table):,} requests, {each:.0f} µs each; {run.refused:,} turned away"
+    scaled = "" if share == 1 else f"worked out from a share of {share:g}"
+    told.measured(id_, took / share, note=note, unclear=scaled)
 
 
 def main() -> None:
-    """Print both; with a share as argument, such as 0.1, of so much less traffic."""
+    """Measure both; with a share as argument, such as 0.1, of so much less traffic."""
     share = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
-    header()
     one = ServiceSettings(concurrency=16, least=1, most=1, scales=False, start_s=1e9)
-    measure("one engine, 16 at once", requests(1.0, 1e6 * share), one)
     fleet = ServiceSettings(concurrency=16, least=50, most=50, start_s=60)
-    measure("50 instances at 20 requests a second", requests(20.0, 86_400 * share), fleet)
+    with board("simulation") as told:
+        measure(told, "million", requests(1.0, 1e6 * share), one, share)
+        measure(told, "day", requests(20.0, 86_400 * share), fleet, share)
 
 
 if __name__ == "__main__":

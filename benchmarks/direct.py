@@ -14,11 +14,13 @@ import time
 
 import httpx2
 
-from common import HOMEPORT, await_token, bare_engine, header, workspace
+from common import HOMEPORT, await_token, bare_engine, workspace
+from scoreboard import Scoreboard, board
 
 ROUNDS, TOKENS, STREAMS = 16, 48, 4
 SPIN = {"GOMP_SPINCOUNT": "1000"}
 """As homeport sets it: see engines/llamacpp.py."""
+BARE_ENGINE = "the bare engine"
 PROMPT = "Write down the names of the months, one after the other, and then those of the days of a week: "
 
 
@@ -49,11 +51,11 @@ async def throughput(client: httpx2.AsyncClient, url: str) -> float:
     return float(tokens / (time.perf_counter() - begun))
 
 
-async def measure(ours: str, key: str, others: dict[str, str]) -> None:
-    """Print the ratios of the medians, with the range of the middle half. All are sent the key that ours wants."""
+async def measure(told: Scoreboard, ours: str, key: str, others: dict[str, str]) -> None:
+    """Tell the ratios of the medians, with the range of the middle half. All are sent the key that ours wants."""
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(headers=headers, timeout=120, trust_env=False) as client:
-        for label, sample in (("time to first token", first_token), ("throughput", throughput)):
+        for id_, sample in (("first", first_token), ("throughput", throughput)):
             ratios: dict[str, list[float]] = {name: [] for name in others}
             for round_ in range(ROUNDS):
                 urls = [ours, *others.values()]
@@ -62,15 +64,17 @@ async def measure(ours: str, key: str, others: dict[str, str]) -> None:
                     ratios[name].append(seen[ours] / seen[url])
             for name, found in ratios.items():
                 low, middle, high = statistics.quantiles(found, n=4)
-                print(
-                    f"{label}: {middle:.2f} × {name} (half of {ROUNDS} pairs between {low:.2f} and {high:.2f})"
-                )
+                half = f"half of {ROUNDS} pairs between {low:.2f} and {high:.2f}"
+                if name == BARE_ENGINE:
+                    told.measured(id_, middle, note=half)
+                else:
+                    print(f"    {id_}: {middle:.2f} × {name} ({half})")
 
 
 def main() -> None:
     """Start them, measure, end them."""
-    header()
     with (
+        board("direct") as told,
         workspace() as (folder, env, gguf),
         bare_engine(gguf, SPIN) as bare,
         bare_engine(gguf) as spinning,
@@ -86,8 +90,8 @@ def main() -> None:
             )
             variables = json.loads(listing.stdout)
             url = variables["OPENAI_BASE_URL"].removesuffix("/v1")
-            others = {"the bare engine": bare, "the bare engine with OpenMP's default spinning": spinning}
-            asyncio.run(measure(url, variables["OPENAI_API_KEY"], others))
+            others = {BARE_ENGINE: bare, "the bare engine with OpenMP's default spinning": spinning}
+            asyncio.run(measure(told, url, variables["OPENAI_API_KEY"], others))
         finally:
             subprocess.run([*HOMEPORT, "down", "--yes"], cwd=folder, env=env, check=True, capture_output=True)
 

@@ -14,10 +14,11 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from common import free_port, header
+from common import free_port
 from ext_proc import envoy_with_processor
 from homeport.gateway.settings import GatewaySettings
 from proxy import InTheWay, envoy, envoy_config, measure, pinned, started, stay_apart
+from scoreboard import board
 
 OFF = GatewaySettings(screen="local", prompts=False, answers=False, tool_results=False)
 LOCAL = GatewaySettings(screen="local")
@@ -32,9 +33,8 @@ def gateway(port: int, to: str, settings: GatewaySettings | None) -> list[str]:
 
 def main() -> None:
     """Start them, measure, end them."""
-    header()
-    stay_apart()
-    with ExitStack() as stack:
+    with board("gateway") as told, ExitStack() as stack:
+        stay_apart()
         service, counting, off, local, plain, asking, processor = (free_port() for _ in range(7))
         here = Path(__file__).parent
         begun = [sys.executable, str(here / "proxy.py"), "service", f"{service}"]
@@ -51,7 +51,7 @@ def main() -> None:
             ways["Envoy that asks"] = InTheWay(one.port, (*one.pids, *judge.pids))
         if (one := stack.enter_context(envoy(plain, envoy_config(plain, service)))) is not None:
             ways["plain Envoy"] = one
-        measure(ways, ours="without a screen", rival="Envoy that asks", least=0.0, added_ms=3)
+        measure(told, ways, ours="without a screen", rival="Envoy that asks")
 
 
 if __name__ == "__main__":

@@ -3,99 +3,59 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterator
-from itertools import islice
 from statistics import mean, stdev
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from closed_forms import (
+    MEAN_S,
+    QUEUES,
+    STEP_S,
+    drawn,
+    erlang_c,
+    expected_wait,
+    lost,
+    mean_wait,
+    queue,
+    recursion,
+    served,
+    stays,
+    waited,
+)
 from homeport.capacity.replica import BatchLimits, Replica
 from homeport.capacity.request_table import RequestTable, request_table
 from homeport.capacity.scaled_service import (
     PENDING_LEAST_S,
     PENDING_STARTS,
     ScaledService,
-    ServiceRun,
     ServiceSettings,
 )
 from homeport.capacity.step_time import StepTime, paced
 from homeport.errors import SpecError
 from homeport.traffic import Arrival
 
-STEP_S = 0.01
-ONE = BatchLimits(sequences=1, step_tokens=2048, cache_tokens=10**9)
-
-
-def drawn(count: int, rate: float, tokens: float, *, fixed: bool = False, seed: int = 7) -> RequestTable:
-    """Return Poisson traffic with answers of `tokens` tokens, or geometric ones of that mean."""
-    chance = random.Random(seed)
-
-    def arrivals() -> Iterator[Arrival]:
-        now = 0.0
-        while True:
-            now += chance.expovariate(rate)
-            length = 1 + int(math.log(1 - chance.random()) / math.log(1 - 1 / tokens))
-            yield Arrival(now, 1, int(tokens) if fixed else length)
-
-    return request_table(islice(arrivals(), count))
-
-
-def served(traffic: RequestTable, instances: int, *, start_s: float = 1e9) -> ServiceRun:
-    wanted = ServiceSettings(concurrency=1, least=instances, most=instances, scales=False, start_s=start_s)
-    return ScaledService(traffic, wanted, paced(STEP_S), ONE).run()
-
-
-def mean_wait(run: ServiceRun) -> float:
-    table = run.traffic
-    waits = [table.ended[one] - table.arrived[one] - table.outputs[one] * STEP_S for one in range(len(table))]
-    return sum(waits) / len(waits)
-
-
-def waited(run: ServiceRun) -> float:
-    """Return the share of requests whose first step did not begin when they came."""
-    table = run.traffic
-    late = sum(table.first[one] - table.arrived[one] > STEP_S + 1e-9 for one in range(len(table)))
-    return late / len(table)
-
-
-def erlang_c(servers: int, load: float) -> float:
-    """Return the chance that a request waits in M/M/c, at `load` = arrival rate x mean service time."""
-    last = load**servers / math.factorial(servers) * servers / (servers - load)
-    return last / (sum(load**count / math.factorial(count) for count in range(servers)) + last)
-
-
-m_m_c = pytest.mark.parametrize(
-    ("servers", "utilization"), [(1, 0.3), (1, 0.5), (1, 0.8), (2, 0.8), (4, 0.6), (8, 0.6), (16, 0.8)]
-)
+m_m_c = pytest.mark.parametrize(("servers", "utilization"), QUEUES)
 
 
 @m_m_c
 def test_one_request_at_once_waits_as_in_m_m_c(servers: int, utilization: float) -> None:
-    mean_s = 2.0
-    load = servers * utilization
-    run = served(drawn(20_000, load / mean_s, mean_s / STEP_S), servers)
-    chance, expected = erlang_c(servers, load), erlang_c(servers, load) * mean_s / (servers - load)
+    load, run = servers * utilization, queue(servers, utilization)
+    chance, expected = erlang_c(servers, load), expected_wait(servers, load)
     there = run.in_service_s / run.until
     off = mean_wait(run) / expected - 1
     print(f"M/M/{servers} at {utilization}: mean wait {off:+.1%}, chance {waited(run):.3f} for {chance:.3f}")
     assert off == pytest.approx(0, abs=0.1)
     assert waited(run) == pytest.approx(chance, abs=0.01)
-    assert there == pytest.approx(load / mean_s * (expected + mean_s), rel=0.03)
+    assert there == pytest.approx(load / MEAN_S * (expected + MEAN_S), rel=0.03)
 
 
 @pytest.mark.long
 @m_m_c
 def test_over_many_seeds_the_mean_wait_is_that_of_m_m_c(servers: int, utilization: float) -> None:
-    mean_s = 2.0
-    load = servers * utilization
-    expected = erlang_c(servers, load) * mean_s / (servers - load)
-    off = [
-        mean_wait(served(drawn(20_000, load / mean_s, mean_s / STEP_S, seed=seed), servers)) / expected - 1
-        for seed in range(20)
-    ]
+    expected = expected_wait(servers, servers * utilization)
+    off = [mean_wait(queue(servers, utilization, seed)) / expected - 1 for seed in range(20)]
     error = stdev(off) / math.sqrt(len(off))
     print(f"M/M/{servers} at {utilization}: mean wait {mean(off):+.1%}, standard error {error:.1%}")
     assert abs(mean(off)) < 3 * error
@@ -104,13 +64,7 @@ def test_over_many_seeds_the_mean_wait_is_that_of_m_m_c(servers: int, utilizatio
 @pytest.mark.parametrize("servers", [1, 3])
 def test_each_request_waits_as_kiefer_and_wolfowitz_say(servers: int) -> None:
     """Who comes is served by the server that is free first: the exact waits, request by request."""
-    run = served(drawn(2000, servers * 0.9, 100), servers)
-    table, free = run.traffic, [0.0] * servers
-    for number in range(len(table)):
-        begins = max(table.arrived[number], min(free))
-        ends = begins + table.outputs[number] * STEP_S
-        free[free.index(min(free))] = ends
-        assert table.ended[number] == pytest.approx(ends, abs=1e-6)
+    assert recursion(served(drawn(2000, servers * 0.9, 100), servers), servers) < 1e-6
 
 
 def test_answers_of_one_length_wait_half_as_long_as_in_m_m_1() -> None:
@@ -123,25 +77,18 @@ def test_answers_of_one_length_wait_half_as_long_as_in_m_m_1() -> None:
 def test_littles_law_holds_exactly() -> None:
     """The area below the number of requests that are there is the sum of their stays."""
     run = served(drawn(5000, 0.9, 100), 1)
-    table = run.traffic
-    stays = sum(table.ended[one] - table.arrived[one] for one in range(len(table)))
-    assert run.in_service_s == pytest.approx(stays, rel=1e-9)
+    assert run.in_service_s == pytest.approx(stays(run), rel=1e-9)
 
 
 def test_a_request_that_finds_no_room_in_time_is_turned_away_and_counts() -> None:
     run = served(drawn(2000, 2.0, 100), 1, start_s=0.0)
-    done = sum(end >= 0 for end in run.traffic.ended)
     assert run.refused > 500
-    assert done + run.refused == 2000
+    assert lost(run) == 0
     longest = max(
         first - at for first, at in zip(run.traffic.first, run.traffic.arrived, strict=True) if first >= 0
     )
     assert longest <= 10.0 + STEP_S + 1e-6
-    table = run.traffic
-    stays = sum(
-        end - at if end >= 0 else PENDING_LEAST_S for at, end in zip(table.arrived, table.ended, strict=True)
-    )
-    assert run.in_service_s == pytest.approx(stays, rel=1e-9)
+    assert run.in_service_s == pytest.approx(stays(run), rel=1e-9)
 
 
 def test_the_work_that_is_done_is_the_work_that_came() -> None:
@@ -284,9 +231,9 @@ def test_no_request_and_no_second_is_lost_and_no_instance_is_billed_for_less_tha
     done = [number for number in range(len(table)) if table.ended[number] >= 0]
     assert len(done) + run.refused == len(table)
     assert all(table.arrived[one] < table.first[one] <= table.ended[one] for one in done)
-    stays = sum(table.ended[one] - table.arrived[one] for one in done)
+    answered = sum(table.ended[one] - table.arrived[one] for one in done)
     patience = max(PENDING_STARTS * start_s, PENDING_LEAST_S)
-    assert run.in_service_s == pytest.approx(stays + run.refused * patience, rel=1e-9)
+    assert run.in_service_s == pytest.approx(answered + run.refused * patience, rel=1e-9)
     assert least <= run.peak <= most
     assert len(run.lives) == run.starts
     assert all(end - start >= wanted.billed_minimum_s - 1e-9 for start, end in run.lives)

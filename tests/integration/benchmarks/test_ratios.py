@@ -1,0 +1,95 @@
+"""One table of all parts: what a part did not come to is told as not measured, however it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import ratios
+from promises import PARTS, Part, Promise
+from ratio_table import BEGIN, END, draw, kept, summary, write
+from scoreboard import Verdict
+
+BEGINS = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(ratios.__file__).parent)!r})
+import promises, scoreboard
+promises.PARTS["one"] = promises.Part(title="One", command=(), minutes=1, promises={{
+    name: promises.Promise(what=name, most=1) for name in ("early", "late")}})
+scoreboard.others_at_work = lambda: 0.0
+with scoreboard.board("one") as told:
+    told.measured("early", 0.5)
+"""
+WHOLE = '    told.measured("late", 2.0)\n'
+KILLED = "    os.kill(os.getpid(), signal.SIGKILL)\n"
+INTERRUPTED = "    os.kill(os.getppid(), signal.SIGINT)\n    raise KeyboardInterrupt\n"
+
+
+@pytest.fixture(autouse=True)
+def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ratios, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(ratios, "others_at_work", lambda: 0.0)
+
+
+def part(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, ends: str, prepare: str = "true"
+) -> None:
+    script = tmp_path / f"{name}.py"
+    script.write_text(BEGINS + ends)
+    promised = {one: Promise(what=one, most=1) for one in ("early", "late")}
+    made = Part(title=name, command=(str(script),), minutes=1, promises=promised, prepare=((prepare,),))
+    monkeypatch.setitem(PARTS, name, made)
+
+
+def verdicts(*names: str) -> list[list[tuple[Verdict, str]]]:
+    return [[(one.verdict, one.note) for one in found.ratios] for found in ratios.measured(names)]
+
+
+KEPT, BROKEN, UNMEASURED = Verdict.KEPT, Verdict.BROKEN, Verdict.UNMEASURED
+
+
+def test_each_part_has_its_figures_in_the_table_and_on_the_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part(monkeypatch, tmp_path, "whole", WHOLE)
+    found = ratios.measured(["whole"])
+    assert [one.verdict for one in found[0].ratios] == [KEPT, BROKEN]
+    capsys.readouterr()
+    draw(found)
+    drawn = capsys.readouterr().out
+    assert "late   2.00 ×  at most 1 ×  BROKEN" in drawn
+    assert drawn.rstrip().endswith("2 promises: 1 kept, 1 BROKEN")
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}of another day\n{END}after\n")
+    write(kept(tmp_path / "kept"), page)
+    assert "late   2.00 ×" in page.read_text()
+    assert "of another day" not in page.read_text()
+    assert page.read_text().startswith("before\n")
+    assert page.read_text().endswith("after\n")
+
+
+def test_what_a_killed_part_did_not_come_to_is_not_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    part(monkeypatch, tmp_path, "killed", KILLED)
+    assert verdicts("killed") == [[(KEPT, ""), (UNMEASURED, "killed.py ended with -9")]]
+
+
+def test_after_ctrl_c_nothing_more_is_measured_and_all_of_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    part(monkeypatch, tmp_path, "stopped", INTERRUPTED)
+    part(monkeypatch, tmp_path, "next", WHOLE)
+    before = UNMEASURED, "interrupted before it began"
+    assert verdicts("stopped", "next") == [[(KEPT, ""), (UNMEASURED, "interrupted")], [before, before]]
+    assert summary([one for found in ratios.measured(["next"]) for one in found.ratios]).startswith("2 prom")
+
+
+def test_a_part_that_lacks_what_it_needs_is_not_measured_and_the_next_one_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    part(monkeypatch, tmp_path, "lacking", WHOLE, prepare="no-such-program")
+    part(monkeypatch, tmp_path, "next", WHOLE)
+    lacks = UNMEASURED, "no-such-program: No such file or directory"
+    assert verdicts("lacking", "next") == [[lacks, lacks], [(KEPT, ""), (BROKEN, "")]]

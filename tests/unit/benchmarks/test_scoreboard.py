@@ -1,0 +1,137 @@
+"""What becomes of a promise by a figure, and that what was not measured is told as that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+import scoreboard
+from promises import PARTS, Others, Part, Promise
+from scoreboard import RESULTS, Ratio, Scoreboard, Verdict, board, exit_code, judged
+
+TWICE = Promise(what="time, to Envoy's", most=2)
+THIRD = Promise(what="requests a second, to Envoy's", least=1 / 3)
+CLOSE = Promise(what="what is simulated, to what is", most=0.05, least=-0.05, unit="%")
+PART = "a part of this test"
+OTHERS_AT_WORK = scoreboard.others_at_work
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    promises = {
+        "first": Promise(what="first", most=1.0, unit="s", others=Others.LENGTHEN),
+        "ratio": Promise(what="ratio", most=1.0, others=Others.MOVE),
+        "told": Promise(what="told"),
+    }
+    monkeypatch.setitem(PARTS, PART, Part(title="A part", command=("none.py",), minutes=1, promises=promises))
+    at_work(monkeypatch, 0.0)
+
+
+def at_work(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    monkeypatch.setattr(scoreboard, "others_at_work", lambda: share)
+
+
+@pytest.mark.parametrize(
+    ("promise", "value", "noise", "verdict"),
+    [
+        (TWICE, 2.0, 0.0, Verdict.KEPT),
+        (TWICE, 2.01, 0.0, Verdict.BROKEN),
+        (TWICE, 2.01, 0.1, Verdict.UNCLEAR),
+        (TWICE, 1.0, 2.1, Verdict.UNCLEAR),
+        (THIRD, 0.34, 0.0, Verdict.KEPT),
+        (THIRD, 0.33, 0.0, Verdict.BROKEN),
+        (CLOSE, -0.05, 0.01, Verdict.KEPT),
+        (CLOSE, -0.2, 0.01, Verdict.BROKEN),
+        (CLOSE, -0.2, 0.06, Verdict.UNCLEAR),
+        (Promise(what="told"), 100.0, 0.0, Verdict.NO_PROMISE),
+    ],
+)
+def test_a_promise_is_kept_broken_or_cannot_be_told(
+    promise: Promise, value: float, noise: float, verdict: Verdict
+) -> None:
+    assert judged(promise, value, noise) is verdict
+
+
+def test_beside_others_what_can_only_get_longer_is_kept_where_it_is_short_and_nothing_else_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_work(monkeypatch, 0.9)
+    told = Scoreboard(PART)
+    assert told.measured("first", 0.9).verdict is Verdict.KEPT
+    long = told.measured("first", 1.1)
+    assert (long.verdict, long.note) == (Verdict.UNCLEAR, "other programs had 90% of the processors")
+    assert told.measured("ratio", 0.5).verdict is Verdict.UNCLEAR
+    assert told.measured("told", 7.0).verdict is Verdict.NO_PROMISE
+
+
+def test_others_that_come_or_go_while_it_is_measured_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work(monkeypatch, 0.9)
+    told = Scoreboard(PART)
+    at_work(monkeypatch, 0.0)
+    assert told.measured("ratio", 0.5).verdict is Verdict.UNCLEAR
+    told = Scoreboard(PART)
+    assert told.measured("ratio", 0.5).verdict is Verdict.KEPT
+    at_work(monkeypatch, 0.9)
+    assert told.measured("ratio", 0.5).verdict is Verdict.UNCLEAR
+
+
+def test_what_a_part_leaves_out_is_not_measured_and_no_success() -> None:
+    with pytest.raises(SystemExit) as ended, board(PART) as told:
+        told.measured("first", 0.5)
+    assert ended.value.code == 3
+    assert told.ratios["ratio"].verdict is Verdict.UNMEASURED
+
+
+def test_what_an_error_leaves_out_is_not_measured_for_that_error_and_what_was_told_before_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    monkeypatch.setenv(RESULTS, str(results))
+
+    def fails() -> None:
+        with board(PART) as told:
+            told.measured("first", 0.5)
+            assert json.loads(results.read_text())["value"] == 0.5
+            raise OSError("no port")
+
+    with pytest.raises(OSError, match="no port"):
+        fails()
+    found = {one.id: one for one in map(Ratio.from_line, results.read_text().splitlines())}
+    assert found["first"].verdict is Verdict.KEPT
+    assert found["ratio"].verdict is found["told"].verdict is Verdict.UNMEASURED
+    assert "no port" in found["ratio"].note
+
+
+def test_a_broken_promise_weighs_more_than_one_that_was_not_measured() -> None:
+    def one(verdict: Verdict) -> Ratio:
+        return Ratio(id="one", value=None, verdict=verdict)
+
+    assert exit_code([one(Verdict.KEPT), one(Verdict.NO_PROMISE)]) == 0
+    assert exit_code([one(Verdict.KEPT), one(Verdict.UNCLEAR)]) == 3
+    assert exit_code([one(Verdict.UNMEASURED), one(Verdict.BROKEN)]) == 1
+
+
+def test_a_figure_without_a_promise_of_that_name_is_a_mistake() -> None:
+    with pytest.raises(KeyError):
+        Scoreboard(PART).measured("another", 1.0)
+
+
+def test_each_part_is_a_script_that_is_there() -> None:
+    folder = Path(scoreboard.__file__).parent
+    assert [
+        name for name, part in PARTS.items() if name != PART and not (folder / part.command[0]).exists()
+    ] == []
+
+
+def test_who_goes_before_all_others_is_not_kept_from_telling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoreboard, "others_at_work", OTHERS_AT_WORK)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda _: 90.0)
+    monkeypatch.setattr(scoreboard, "goes_first", lambda: False)
+    assert scoreboard.others_at_work() == 0.9
+    assert scoreboard.FIRST not in scoreboard.machine()
+    monkeypatch.setattr(scoreboard, "goes_first", lambda: True)
+    assert scoreboard.others_at_work() == 0.0
+    assert scoreboard.FIRST in scoreboard.machine()
