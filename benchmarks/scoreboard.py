@@ -93,10 +93,10 @@ def goes_first() -> bool:
 def machine() -> str:
     """Return the machine and the day: figures mean nothing without."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    day = datetime.now(UTC).date()
-    return (
-        f"{platform.machine()}, {cores} cores, {platform.system()}, Python {platform.python_version()}, {day}"
-    )
+    first = [FIRST] if goes_first() else []
+    day = f"{datetime.now(UTC).date()}"
+    parts = [platform.machine(), f"{cores} cores", platform.system(), f"Python {platform.python_version()}"]
+    return ", ".join([*parts, *first, day])
 
 
 def exit_code(ratios: Sequence[Ratio]) -> int:
