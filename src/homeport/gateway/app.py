@@ -32,7 +32,7 @@ from homeport.relay.headers import as_text, onward
 from homeport.relay.messages import Receive, Scope, Send
 from homeport.relay.onward import Onward
 from homeport.relay.presence import ClientGone, hung_up, unless_gone
-from homeport.relay.upstream import UNANSWERED, UnsendableError, Upstream
+from homeport.relay.upstream import UNANSWERED, Upstream
 
 OWN_PULSE = "/gateway/pulse"
 """Where the gateway tells whether the engine works, and nothing of what the engine says there of requests."""
@@ -148,9 +148,6 @@ class GatewayApp:
             self._metrics.begun()
         try:
             await exchange.run(body, headers)
-        except UnsendableError as error:
-            exchange.error = "400"
-            await self._turn_away(api, TurnedAway(400, str(error)), exchange.send)
         except asyncio.CancelledError:
             exchange.error = exchange.error or "client_gone"
             raise

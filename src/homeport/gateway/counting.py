@@ -18,11 +18,12 @@ from homeport.gateway.settings import OWN_CALLER, OWN_HEALTH
 from homeport.gateway.spans import RequestSpan, Spans
 from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.json_types import Json
+from homeport.relay.direct_answer import DirectAnswer
 from homeport.relay.headers import answered, as_text, onward
 from homeport.relay.messages import Headers, Receive, Scope, Send
 from homeport.relay.onward import NO_TRACE, Onward
 from homeport.relay.presence import WHOLE, ClientGone, hung_up, unless_gone
-from homeport.relay.upstream import UNANSWERED, Answer, UnsendableError, Upstream
+from homeport.relay.upstream import UNANSWERED, Upstream
 
 _LONGEST = 4 * 2**20
 """Bytes of a whole answer that are kept to read its tokens; of a longer one they are not known."""
@@ -75,11 +76,6 @@ class CountingApp:
     async def _exchange(self, scope: Scope, coming: _Coming, send: Send, count: _Count) -> None:
         try:
             response = await self._upstream.send(await _request(scope, coming, count.span))
-        except UnsendableError as error:
-            count.error = "400"
-            refusal = {"message": str(error), "type": "invalid_request_error", "code": None}
-            await send_json(send, 400, {"error": refusal})
-            return
         except (*UNANSWERED, ConnectionResetError) as error:
             if coming.is_gone:
                 count.error = "client_gone"
@@ -182,7 +178,7 @@ class _Count:
             self.metrics.begun()
             self.span = self.spans.begin(scope["headers"], self.api) if self.spans else None
 
-    def answers(self, response: Answer) -> None:
+    def answers(self, response: DirectAnswer) -> None:
         """Take the head of its answer."""
         if not self.asked:
             return

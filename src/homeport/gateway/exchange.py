@@ -26,9 +26,10 @@ from homeport.gateway.screener import Screener
 from homeport.gateway.usage import TokenUsage, has_text, tells_error
 from homeport.gateway.verdict import Reason, Refused, Side
 from homeport.json_types import Json
+from homeport.relay.direct_answer import DirectAnswer
 from homeport.relay.messages import Send
 from homeport.relay.onward import Onward
-from homeport.relay.upstream import UNANSWERED, Answer, Upstream
+from homeport.relay.upstream import UNANSWERED, Upstream
 
 _FIRST_S = 0.25
 """The first text of a stream is screened after this time at the latest: a reader waits for it."""
@@ -121,7 +122,7 @@ class ScreenedExchange:
         if screened.calls and self.metrics:
             self.metrics.screened(Side.PROMPT.value, self._now - before)
 
-    async def _answer(self, response: Answer) -> None:
+    async def _answer(self, response: DirectAnswer) -> None:
         if response.status >= 400:
             self.error = str(response.status)
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -143,7 +144,7 @@ class ScreenedExchange:
         )
         await self._streamed(response, PARSERS[kind]())
 
-    async def _whole_answer(self, response: Answer, headers: list[tuple[bytes, bytes]]) -> None:
+    async def _whole_answer(self, response: DirectAnswer, headers: list[tuple[bytes, bytes]]) -> None:
         try:
             data = await self._data(response)
         except Refused as refused:
@@ -177,7 +178,7 @@ class ScreenedExchange:
     def _left_out_header(self) -> list[tuple[bytes, bytes]]:
         return [(LEFT_OUT_HEADER, ", ".join(self._left_out).encode())] if self._left_out else []
 
-    async def _data(self, response: Answer) -> bytes:
+    async def _data(self, response: DirectAnswer) -> bytes:
         data = bytearray()
         async for piece in response.content.iter_any():
             self.room.grow(len(piece))
@@ -186,7 +187,7 @@ class ScreenedExchange:
                 raise Refused(Reason.TOO_LONG, "the answer is too long to be screened")
         return bytes(data)
 
-    async def _streamed(self, response: Answer, parser: Parser) -> None:
+    async def _streamed(self, response: DirectAnswer, parser: Parser) -> None:
         holding, state = Holding(), StreamState({}, set())
         try:
             async for events, over in self._batches(response, parser, holding):
@@ -258,7 +259,7 @@ class ScreenedExchange:
     _waiting_since: float = 0.0
 
     async def _batches(
-        self, response: Answer, parser: Parser, holding: Holding
+        self, response: DirectAnswer, parser: Parser, holding: Holding
     ) -> AsyncIterator[tuple[list[Event], bool]]:
         """Yield events as they come, with whether they are the last; none where held text has waited for long enough."""
         reading: asyncio.Future[bytes] | None = None

@@ -15,11 +15,12 @@ from homeport.proxy import answers
 from homeport.proxy.answers import ProxyAnswer
 from homeport.proxy.body import Body
 from homeport.proxy.waking import Waking
+from homeport.relay.direct_answer import DirectAnswer
 from homeport.relay.headers import answered, as_text, onward
 from homeport.relay.messages import Headers, Message, Receive, Scope, Send
 from homeport.relay.onward import NO_TRACE, Onward
 from homeport.relay.presence import PRESENCE, WHOLE, ClientGone, unless_gone
-from homeport.relay.upstream import UNANSWERED, Answer, UnsendableError, Upstream
+from homeport.relay.upstream import UNANSWERED, Upstream
 from homeport.secret import Secret
 
 _OURS = frozenset({b"host", b"expect", b"x-serverless-authorization", *door.SECRET_HEADERS})
@@ -110,9 +111,6 @@ class ProxyApp:
     async def _pass(self, scope: Scope, body: Body, send: Send) -> None:
         try:
             response = await self._waking.first_of(self._upstream.send(self._request(scope, body)))
-        except UnsendableError as error:
-            await answers.error(400, str(error)).send(send)
-            return
         except HomeportError as error:
             self._progress.note(f"{scope['path']}: {error}")
             await answers.failure(error).send(send)
@@ -139,7 +137,7 @@ class ProxyApp:
         finally:
             response.close()
 
-    async def _explain(self, response: Answer, send: Send) -> None:
+    async def _explain(self, response: DirectAnswer, send: Send) -> None:
         text = (await response.read()).decode(errors="replace")
         answer = await answers.explained(self._endpoint, response.status, text)
         self._progress.note(answer.body["error"]["message"])
@@ -172,7 +170,7 @@ def _length(headers: Headers) -> int:
     )
 
 
-def _head(response: Answer) -> Message:
+def _head(response: DirectAnswer) -> Message:
     return {
         "type": "http.response.start",
         "status": response.status,
@@ -180,7 +178,7 @@ def _head(response: Answer) -> Message:
     }
 
 
-def _is_fronts(response: Answer) -> bool:
+def _is_fronts(response: DirectAnswer) -> bool:
     """Return True if it is Cloud Run that refuses, not the engine: some engines have no JSON either for what they lack."""
     kind = response.headers.get("content-type", "")
     if response.status == 404:

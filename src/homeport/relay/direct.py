@@ -2,7 +2,7 @@
 Requests straight to one origin, over connections that are kept, on the parser of llhttp.
 
 It does what a proxy needs and no more: no redirect is followed, no cookie kept, nothing decoded. Where the environment names a
-proxy between, requests go by aiohttp, see `upstream.py`, whose answers have the same face.
+proxy between, the connections go through that (`forward_proxy.py`).
 `bench/connection.py` is another such client: it stamps each piece and never holds one back, where here who reads sets the pace.
 """
 
@@ -19,6 +19,7 @@ import httptools
 
 from homeport.relay.answer_head import INTERIM, judge, no_answer
 from homeport.relay.direct_answer import DirectAnswer
+from homeport.relay.forward_proxy import ForwardProxy, tunnel
 from homeport.relay.limits import FIELD_BYTES, FIELDS, HEAD_BYTES
 from homeport.relay.messages import Headers
 
@@ -253,7 +254,7 @@ class DirectConnection(asyncio.Protocol):
 class DirectPool:
     """The connections to one origin."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where to, and how long for what
         self,
         host: str,
         port: int,
@@ -262,11 +263,17 @@ class DirectPool:
         connect_s: float,
         patience_s: float,
         kept_s: float,
+        via: ForwardProxy | None = None,
     ) -> None:
-        """Open none yet; needs a running event loop."""
+        """
+        Open none yet; needs a running event loop.
+
+        They go by the proxy `via`: with TLS through it, without to it, so that a request's target has to be a whole address.
+        """
         self.loop = asyncio.get_running_loop()
         self.patience_s = patience_s
         self._where, self._tls, self._connect_s, self._kept_s = (host, port), tls, connect_s, kept_s
+        self._via = via
         self._idle: list[DirectConnection] = []
         self._open: set[DirectConnection] = set()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -329,20 +336,31 @@ class DirectPool:
     async def _connected(self) -> DirectConnection:
         host, port = self._where
         self._refuse_if_closed()
+        connection = DirectConnection(self)
+        by = f" by {self._via}" if self._via else ""
         try:
             async with asyncio.timeout(self._connect_s):
-                _, connection = await self.loop.create_connection(
-                    lambda: DirectConnection(self), host, port, ssl=self._tls, happy_eyeballs_delay=0.25
-                )
+                await self._connect(connection)
         except TimeoutError as error:
-            raise aiohttp.ServerTimeoutError(f"no connection within {self._connect_s:g} s") from error
+            raise aiohttp.ServerTimeoutError(f"no connection within {self._connect_s:g} s{by}") from error
+        except aiohttp.ClientError:
+            raise
         except (OSError, UnicodeError) as error:
-            raise aiohttp.ClientOSError(f"no connection to {host}:{port}: {_reason(error)}") from error
+            raise aiohttp.ClientOSError(f"no connection to {host}:{port}{by}: {_reason(error)}") from error
         self._open.add(connection)
         if self._closed:
             connection.abort()
         self._refuse_if_closed()
         return connection
+
+    async def _connect(self, connection: DirectConnection) -> None:
+        host, port, tls = *self._where, self._tls
+        if self._via is not None and tls is not None:
+            await tunnel(self._via, host, port, tls, connection)
+            return
+        if self._via is not None:
+            host, port, tls = self._via.host, self._via.port, self._via.tls
+        await self.loop.create_connection(lambda: connection, host, port, ssl=tls, happy_eyeballs_delay=0.25)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

@@ -20,11 +20,12 @@ from homeport.gateway.counting import CountingApp
 from homeport.gateway.metric_names import NAMES
 from homeport.gateway.metrics import GatewayMetrics, MetricsApp, without_metrics
 from homeport.proxy import listen
+from homeport.relay.direct_answer import DirectAnswer
 from homeport.relay.messages import Message
 from homeport.relay.onward import Onward
 from homeport.relay.presence import WHOLE
 from homeport.relay.served import served
-from homeport.relay.upstream import Answer, Upstream
+from homeport.relay.upstream import Upstream
 from nobody import nobody_at
 from parrot_engine import Parrot
 
@@ -102,7 +103,9 @@ def test_what_has_come_as_a_whole_goes_on_in_one_and_what_is_on_its_way_as_it_co
         for pieces in ([head + body], [head, body]):
             begun = asyncio.Event()
 
-            async def noted(upstream: Upstream, request: Onward, begun: asyncio.Event = begun) -> Answer:
+            async def noted(
+                upstream: Upstream, request: Onward, begun: asyncio.Event = begun
+            ) -> DirectAnswer:
                 sent.append(request.body)
                 begun.set()
                 return await send(upstream, request)

@@ -7,7 +7,6 @@ import asyncio
 import httpx2
 import pytest
 
-from homeport.relay import upstream
 from private_service import KEY, Passport, Service, id_token, scene
 
 HEAD = b"host: localhost\r\nauthorization: Bearer " + KEY.encode() + b"\r\n"
@@ -35,14 +34,7 @@ def test_a_request_without_a_body_goes_on_without_one(method: str, *, told: bool
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "POST"])
 @pytest.mark.parametrize("late", [False, True])
-def test_no_request_goes_by_aiohttp_where_no_proxy_is_named(
-    method: str, *, late: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(tls: object) -> None:
-        raise AssertionError("a session of aiohttp")
-
-    monkeypatch.setattr(upstream, "_session", refused)
-
+def test_a_request_goes_on_before_all_of_its_body_is_there(method: str, *, late: bool) -> None:
     async def play(service: Service, client: httpx2.AsyncClient) -> None:
         reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
         length = b"content-length: 4\r\n" if late else b""

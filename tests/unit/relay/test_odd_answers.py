@@ -155,8 +155,12 @@ def test_an_answer_that_has_no_body_is_one_and_the_connection_serves_on(
         (OK + b"transfer-encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"of which only chunks can be read"),
         (OK + b"transfer-encoding: chunked, gzip\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"not once as the last"),
         (OK + b"transfer-encoding: chunked, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"not once as the last"),
+        (OK + b"transfer-encoding: chunked\t\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"not once as the last"),
+        (OK + b"transfer-encoding: identity, chunked \t \r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"not once as the last"),
+        (OK + b"transfer-encoding: chunked\r\n \r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"no answer of HTTP"),
     ],
-    ids=["099", "600", "999", "101", "packed", "packed, in chunks", "chunks, packed", "chunks in chunks"],
+    ids=["099", "600", "999", "101", "packed", "packed, in chunks", "chunks, packed", "chunks in chunks", "a tab behind",
+         "blanks behind", "a line folded"],
 )  # fmt: skip
 def test_what_is_no_answer_is_told_as_that_on_every_road(
     between: str, answer: bytes, why: bytes, road: Road
