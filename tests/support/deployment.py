@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gcp_rehearsal.cloud import OWNER, Cloud
-from gcp_rehearsal.testing import Rehearsed
 from homeport.google import Google, IamResource, Settings
 from homeport.google.credentials import from_access_token
 from homeport.google.validation import by_documents
@@ -23,6 +22,7 @@ from homeport.resources.google.secret import SecretVersion, secret
 from homeport.resources.google.service import ServiceIdentity, service
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
+from straight import Straight
 
 NAME, REGION, PROJECT = "home", "us-central1", "rehearsal"
 APIS = (
@@ -38,7 +38,7 @@ def google_for(
     return Google(
         from_access_token(cloud.token(caller), caller),
         project=PROJECT,
-        transport=Rehearsed(cloud, latency=latency),
+        transport=Straight(cloud, latency=latency),
         settings=settings or Settings(),
         validator=by_documents(),
     )

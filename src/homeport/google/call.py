@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from homeport.json_types import Json
 
 if TYPE_CHECKING:
-    import httpx2
-
     from homeport.google.credentials import Credentials
+    from homeport.google.wire import WireAnswer
 
 _WITHOUT_ID = frozenset(
     ("addRule", "getHealth", "patchRule", "preview", "removeRule", "setIamPolicy", "setLabels", "testIamPermissions",
@@ -106,7 +105,7 @@ class ApiClient(Protocol):
     def project(self) -> str:
         """Return the id of the project that is worked on."""
 
-    async def send(self, call: ApiCall) -> httpx2.Response:
+    async def send(self, call: ApiCall) -> WireAnswer:
         """Send one call, with all its tries."""
 
     async def get(self, api: str, path: str, **query: Any) -> Any:  # Any: JSON; see ApiCall.query

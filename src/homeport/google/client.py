@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import logging
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,10 +26,11 @@ from homeport.google.call import ApiCall, with_request_id
 from homeport.google.credentials import Credentials, find
 from homeport.google.error_kinds import GoogleAlreadyExists
 from homeport.google.errors import AFTER_RETRY, ANSWER_LOST, RequestContext, error_of
-from homeport.google.exchange import module, user_agent
+from homeport.google.exchange import user_agent
 from homeport.google.refusal import read
 from homeport.google.retry import Again, Lost, Pace, Patience, Tries, TryRefused, repeated, wait_of
 from homeport.google.validation import Malformed, Validator, by_documents
+from homeport.google.wire import HttpWire, Wire, WireAnswer, WireRequest
 from homeport.json_types import Json
 from homeport.progress import Progress, Silent
 
@@ -61,8 +61,8 @@ class Google:
     """
     Google's APIs for the owner of `credentials`. `api` is the first word of a host (`run`), `path` what follows it.
 
-    With a `base_url` everything goes there instead, with the API's own name as Host. `validator`
-    is asked about each request before it is sent.
+    With a `base_url` everything goes there instead, with the API's own name as Host. `transport` is
+    httpx2's, or a way of its own instead of HTTP. `validator` is asked about each request before it is sent.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Google:
         credentials: Credentials,
         *,
         project: str = "",
-        transport: httpx2.AsyncBaseTransport | None = None,
+        transport: httpx2.AsyncBaseTransport | Wire | None = None,
         base_url: str = "",
         settings: Settings = Settings(),
         validator: Validator | None = None,
@@ -85,8 +85,12 @@ class Google:
         self._validator = validator
         self._patience = Patience()
         self._slots = asyncio.Semaphore(settings.parallel)
-        self._http = _http(self._base_url, transport, settings)
-        self._always = dict(self._http.headers)
+        self._always = {"user-agent": user_agent(), "accept": "application/json"}
+        self._wire = (
+            transport
+            if isinstance(transport, Wire)
+            else HttpWire(self._base_url, transport, connect=settings.connect, parallel=settings.parallel)
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,7 +100,7 @@ class Google:
 
     async def aclose(self) -> None:
         """Let the connections go."""
-        await self._http.aclose()
+        await self._wire.aclose()
 
     def patient(self, seconds: float = 0.0, *, apis: float = 0.0, accounts: float = 0.0) -> Self:
         """
@@ -202,7 +206,7 @@ class Google:
         """Ask Google to give an operation up; what it has done stays done."""
         await operations.cancel(self, api, operation)
 
-    async def send(self, call: ApiCall) -> httpx2.Response:
+    async def send(self, call: ApiCall) -> WireAnswer:
         """Return the answer to a call, sent as often as need be. Raises the errors of `homeport.errors`."""
         self._validate(call)
         call = with_request_id(call)
@@ -231,7 +235,7 @@ class Google:
         if wrong:
             raise Malformed(f"{call.verb} {call.host}/{path}", wrong)
 
-    async def _once(self, call: ApiCall) -> httpx2.Response:
+    async def _once(self, call: ApiCall) -> WireAnswer:
         token = await self.credentials.token()
         answer = await self._sent(call, token.reveal())
         if answer.status_code == 401:
@@ -243,35 +247,34 @@ class Google:
         wait = wait_of(answer.headers.get("retry-after", ""), answer.headers.get("date", ""))
         raise TryRefused(refusal, refusal.delay if wait is None else wait)
 
-    async def _sent(self, call: ApiCall, token: str) -> httpx2.Response:
+    async def _sent(self, call: ApiCall, token: str) -> WireAnswer:
         if call.waits:
             # Sixteen that wait for an operation must not keep others from reading.
             return await self._tried(call, token)
         async with self._slots:
             return await self._tried(call, token)
 
-    async def _tried(self, call: ApiCall, token: str) -> httpx2.Response:
-        import httpx2
-
-        url = _url(f"{self._base_url or f'https://{call.host}'}/{call.path}", call.texts)
-        headers = {**self._always, "authorization": f"Bearer {token}", **call.headers}
+    async def _tried(self, call: ApiCall, token: str) -> WireAnswer:
+        headers = {**self._always, "authorization": f"Bearer {token}"}
+        content = call.content
+        if content is None and call.body is not None:
+            content, headers["content-type"] = _encoded(call.body), "application/json"
         if self.credentials.quota_project:
             headers["x-goog-user-project"] = self.credentials.quota_project
         seconds = self.settings.attempt + call.waits
-        # Not by the client's `request`, which puts all headers together three times over.
-        request = httpx2.Request(
-            call.verb, url, json=call.body, content=call.content, headers=headers, cookies=self._http.cookies,
-            extensions={"timeout": _patience(self.settings.connect, seconds).as_dict()},
-        )  # fmt: skip
+        request = WireRequest(
+            verb=call.verb,
+            address=f"{self._base_url or f'https://{call.host}'}/{call.path}",
+            query=call.texts,
+            headers={**headers, **call.headers},
+            content=content,
+            seconds=seconds,
+        )
         try:
             async with asyncio.timeout(seconds):
-                return await self._http.send(request)
+                return await self._wire.carry(request)
         except TimeoutError:
             raise Lost(f"no answer within {seconds:g} s", sent=True) from None
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise Lost(f"no connection: {error}", sent=False) from error
-        except httpx2.RequestError as error:
-            raise Lost(f"the connection broke: {str(error) or type(error).__name__}", sent=True) from error
 
     async def _error(self, call: ApiCall, refused: TryRefused, tries: Tries) -> HomeportError:
         request = self._context(call)
@@ -333,41 +336,8 @@ def project_of(env: Mapping[str, str]) -> str:
     return command.project() if command else named
 
 
-def _http(
-    base_url: str, transport: httpx2.AsyncBaseTransport | None, settings: Settings
-) -> httpx2.AsyncClient:
-    import httpx2
-
-    encrypted = transport is None and not base_url.startswith("http:")
-    if encrypted:
-        module("h2")
-    # At DEBUG HTTP/2 writes every header block, tokens and all.
-    logging.getLogger("hpack").setLevel(logging.INFO)
-    return httpx2.AsyncClient(
-        http2=encrypted,
-        transport=transport,
-        trust_env=not base_url,
-        timeout=_patience(settings.connect, settings.attempt),
-        limits=httpx2.Limits(
-            max_connections=4 * settings.parallel, max_keepalive_connections=settings.parallel
-        ),
-        headers={"user-agent": user_agent(), "accept": "application/json"},
-    )
-
-
-@lru_cache(maxsize=64)
-def _patience(connect: float, seconds: float) -> httpx2.Timeout:
-    import httpx2
-
-    return httpx2.Timeout(seconds, connect=connect, pool=None)
-
-
-@lru_cache(maxsize=1024)
-def _url(address: str, query: tuple[tuple[str, str], ...]) -> httpx2.URL:
-    """Return an address, taken apart once: what is waited for is asked for again and again."""
-    import httpx2
-
-    return httpx2.URL(address, params=list(query)) if query else httpx2.URL(address)
+def _encoded(body: Json) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _late(call: ApiCall, tries: Tries, seconds: float) -> NetworkError:
@@ -392,5 +362,5 @@ def _lost(call: ApiCall, lost: Lost, tries: Tries) -> HomeportError:
     )
 
 
-def _json(answer: httpx2.Response) -> Json:
+def _json(answer: WireAnswer) -> Json:
     return answer.json() if answer.content else {}

@@ -18,6 +18,7 @@ from homeport.errors import GoogleError, NetworkError
 from homeport.google import ANSWER_LOST, Google, Settings
 from homeport.google.credentials import from_access_token
 from homeport.google.retry import Pace
+from homeport.google.wire import HttpWire
 
 QUICK = Settings(pace=Pace(first_wait=0.01), attempt=5)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -168,7 +169,8 @@ def test_forty_reads_share_one_connection_of_http2_and_the_token_stays_out_of_it
 def test_google_itself_is_spoken_to_in_http2() -> None:
     async def work() -> bool:
         async with Google(from_access_token(TOKEN)) as google:
-            transport = google._http._transport
+            assert isinstance(google._wire, HttpWire)
+            transport = google._wire._http._transport
             assert isinstance(transport, httpx2.AsyncHTTPTransport)
             return bool(vars(transport._pool)["_http2"])
 
