@@ -152,15 +152,20 @@ class EndpointError(HomeportError):
     """
     The endpoint answered a request with an error.
 
-    `status` is its HTTP status, `body` the first kilobyte of its answer.
+    `status` is its HTTP status, `body` the first kilobyte of its answer. `reason` is OpenAI's code for why, where the answer
+    tells it in one engine's words or another's, and `retry_after` when it may be asked again, as it said; '' where it did not.
     """
 
     exit_code = 22
 
-    def __init__(self, message: str, *, status: int, body: str, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, status: int, body: str, hint: str = "", reason: str = "", retry_after: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.body = redacted(body)
+        self.reason = reason
+        self.retry_after = retry_after
 
 
 class WrongKey(EndpointError):

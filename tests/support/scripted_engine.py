@@ -15,7 +15,7 @@ import socket
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -157,7 +157,7 @@ class Defect(StrEnum):
 
 
 @dataclass(frozen=True)
-class _Reply:
+class EngineReply:
     status: int
     content: Any = None
     """JSON, or bytes as they are."""
@@ -165,6 +165,7 @@ class _Reply:
     stream: tuple[str, ...] = ()
     broken: bool = False
     """Whether the connection breaks before the stream has ended."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 _OF_VECTORS = (Defect.VECTORS_501, Defect.VECTORS_GIVEN)
@@ -216,13 +217,13 @@ class Engine:
     def has(self, *defects: Defect) -> bool:
         return self._defect in defects
 
-    def reply(self, method: str, path: str, authorization: str, request: Any) -> _Reply:
+    def reply(self, method: str, path: str, authorization: str, request: Any) -> EngineReply:
         if path == "/health":
-            return _Reply(200, {"status": "ok"})
+            return EngineReply(200, {"status": "ok"})
         if not self._let_in(path, authorization):
-            return _Reply(302 if self.has(Defect.REDIRECTED) else 401, _error("Invalid API key"))
+            return EngineReply(302 if self.has(Defect.REDIRECTED) else 401, _error("Invalid API key"))
         if self.refuses:
-            return _Reply(self.refuses, _error("try again later"))
+            return EngineReply(self.refuses, _error("try again later"))
         if method == "GET":
             return self._shown(path)
         answers = {
@@ -233,7 +234,7 @@ class Engine:
             **({"/v1/embeddings": self._vectors} if self.has(*_OF_VECTORS) else {}),
             **({} if self.has(Defect.RESPONSES_ABSENT) else {"/v1/responses": self._response}),
         }
-        return answers[path](request) if path in answers else _Reply(404, _error("not found"))
+        return answers[path](request) if path in answers else EngineReply(404, _error("not found"))
 
     def _let_in(self, path: str, authorization: str) -> bool:
         return (
@@ -243,33 +244,35 @@ class Engine:
             or (self.has(Defect.INVOCATIONS_OPEN) and path == "/invocations" and authorization != "")
         )
 
-    def _vectors(self, _: Any) -> _Reply:
+    def _vectors(self, _: Any) -> EngineReply:
         if self.has(Defect.VECTORS_GIVEN):
-            return _Reply(200, {"object": "list", "data": [{"index": 0, "embedding": [1.0]}]})
-        return _Reply(501, _error("This server does not support embeddings. Start it with `--embeddings`"))
+            return EngineReply(200, {"object": "list", "data": [{"index": 0, "embedding": [1.0]}]})
+        return EngineReply(
+            501, _error("This server does not support embeddings. Start it with `--embeddings`")
+        )
 
-    def _shown(self, path: str) -> _Reply:
+    def _shown(self, path: str) -> EngineReply:
         weights = "/weights/other.gguf" if self.has(Defect.WRONG_WEIGHTS) else WEIGHTS
         if path == "/v1/models" and self.has(Defect.LIST_BROKEN):
-            return _Reply(500, _error("the list is on fire"))
+            return EngineReply(500, _error("the list is on fire"))
         if path == "/v1/models":
             name = "other" if self.has(Defect.WRONG_MODEL) else MODEL
             listed = [{"id": name, "object": "model", "root": weights}]
             if not self.has(Defect.ADAPTER_UNLISTED):
                 listed.append({"id": ADAPTER, "object": "model", "root": "/adapters/tone"})
-            return _Reply(200, {"object": "list", "data": listed})
+            return EngineReply(200, {"object": "list", "data": listed})
         if path == f"/v1/models/{MODEL}" and not self.has(Defect.MODEL_UNTOLD):
             name = ADAPTER if self.has(Defect.MODEL_OTHER) else MODEL
-            return _Reply(200, {"id": name, "object": "model", "root": weights})
+            return EngineReply(200, {"id": name, "object": "model", "root": weights})
         if path == "/props":
-            return _Reply(200, {"model_path": weights})
+            return EngineReply(200, {"model_path": weights})
         if path == "/metrics":
-            return _Reply(200, b"requests_total 1\n", "text/plain")
-        return _Reply(404, _error("not found"))
+            return EngineReply(200, b"requests_total 1\n", "text/plain")
+        return EngineReply(404, _error("not found"))
 
-    def _chat(self, request: Any) -> _Reply:
+    def _chat(self, request: Any) -> EngineReply:
         if "messages" not in request:
-            return _Reply(400, _error("messages: field required"))
+            return EngineReply(400, _error("messages: field required"))
         prompt = str(request["messages"][-1]["content"])
         odd = self._odd_answer(prompt) or self._unable(request) or self._refused(request)
         if odd is not None:
@@ -279,35 +282,35 @@ class Engine:
             return self._streamed(said, usage="stream_options" in request)
         choice = {"index": 0, "message": said.message, "finish_reason": said.reason}
         usage = {} if self.has(Defect.NO_USAGE) else {"usage": said.usage}
-        return _Reply(200, {"id": "chat-1", "object": "chat.completion", "choices": [choice], **usage})
+        return EngineReply(200, {"id": "chat-1", "object": "chat.completion", "choices": [choice], **usage})
 
-    def _unable(self, request: Any) -> _Reply | None:
+    def _unable(self, request: Any) -> EngineReply | None:
         """What is said to what it cannot do and should, or None."""
         if _patterned(request) and self.has(Defect.PATTERN_500):
-            return _Reply(500, _error("failed to parse grammar"))
+            return EngineReply(500, _error("failed to parse grammar"))
         return None
 
-    def _refused(self, request: Any) -> _Reply | None:
+    def _refused(self, request: Any) -> EngineReply | None:
         """What is said to a request that asks for what there is not, or None."""
         pictured = _holds(request, "image_url") and not self.has(Defect.PICTURE_UNSEEN, Defect.PICTURE_TAKEN)
         if pictured and (not self.has(Defect.PICTURE_SEEN) or ",AAAA" in str(request)):
-            return _Reply(500 if self.has(Defect.PICTURE_500) else 400, _error("it sees no images"))
+            return EngineReply(500 if self.has(Defect.PICTURE_500) else 400, _error("it sees no images"))
         voiced = _holds(request, "input_audio") and not self.has(Defect.SOUND_UNHEARD, Defect.SOUND_TAKEN)
         if voiced and (not self.has(Defect.SOUND_HEARD) or _NO_SOUND in str(request)):
-            return _Reply(500 if self.has(Defect.SOUND_500) else 400, _error("it hears nothing"))
+            return EngineReply(500 if self.has(Defect.SOUND_500) else 400, _error("it hears nothing"))
         mistake = "" if self.has(Defect.MISTAKE_TAKEN) else _mistake(request)
         if mistake:
-            return _Reply(500 if self.has(Defect.MISTAKE_500) else 400, _error(mistake))
+            return EngineReply(500 if self.has(Defect.MISTAKE_500) else 400, _error(mistake))
         if request.get("model") not in {MODEL, ADAPTER, None} and not self.has(Defect.ANY_MODEL):
-            return _Reply(500 if self.has(Defect.MODEL_500) else 404, _error("no such model"))
+            return EngineReply(500 if self.has(Defect.MODEL_500) else 404, _error("no such model"))
         if isinstance(request.get("tool_choice"), dict) and self.has(Defect.CHOICE_REFUSED):
-            return _Reply(400, _error("tool_choice by name is not supported"))
+            return EngineReply(400, _error("tool_choice by name is not supported"))
         return None
 
-    def _response(self, request: Any) -> _Reply:
+    def _response(self, request: Any) -> EngineReply:
         """`/v1/responses`."""
         if "input" not in request:
-            return _Reply(400, _error("input: field required"))
+            return EngineReply(400, _error("input: field required"))
         asked = asked_in_responses(request)
         if self.has(Defect.RESPONSES_LOOP):
             asked["messages"] = asked["messages"][:1]
@@ -316,73 +319,73 @@ class Engine:
         if self.has(Defect.RESPONSES_UNCALLED):
             asked.pop("tools", None)
         said = self._answered(asked)
-        if isinstance(said, _Reply):
+        if isinstance(said, EngineReply):
             return said
         response = as_response(said.message, cut=said.reason == "length")
         if not request.get("stream"):
-            return _Reply(200, response)
+            return EngineReply(200, response)
         events = list(response_events(response))
         if self.has(Defect.RESPONSES_UNENDED):
             events.pop()
         if self.has(Defect.RESPONSES_ERROR):
             events[1:] = [_event({"type": "response.failed", "response": _error("out of memory")})]
-        return _Reply(200, kind="text/event-stream", stream=tuple(events))
+        return EngineReply(200, kind="text/event-stream", stream=tuple(events))
 
-    def _native(self, request: Any) -> _Reply:
+    def _native(self, request: Any) -> EngineReply:
         """Ollama's `/api/chat`."""
         if request["model"] != MODEL:
-            return _Reply(404, {"error": f"model {request['model']!r} not found"})
+            return EngineReply(404, {"error": f"model {request['model']!r} not found"})
         asked = asked_natively(request)
         if self.has(Defect.NATIVE_LOOP):
             asked["messages"] = asked["messages"][:1]
         streamed = request.get("stream", True)
         said = self._answered({**asked, **({"stream": True} if streamed else {})})
-        if isinstance(said, _Reply):
+        if isinstance(said, EngineReply):
             return said
         answer = natively(said.message, cut=said.reason == "length")
         if not streamed:
-            return _Reply(200, answer)
+            return EngineReply(200, answer)
         lines = list(native_lines(answer))
         if self.has(Defect.NATIVE_UNENDED):
             lines.pop()
         if self.has(Defect.NATIVE_ERROR):
             lines[1:] = ['{"error": "out of memory"}']
-        return _Reply(200, kind=LINES, stream=tuple(lines))
+        return EngineReply(200, kind=LINES, stream=tuple(lines))
 
-    def _answered(self, request: Any) -> _Said | _Reply:
+    def _answered(self, request: Any) -> _Said | EngineReply:
         """What comes for a request to chat completions that another API made, or what comes instead."""
         prompt = str(request["messages"][-1]["content"])
         return self._odd_answer(prompt) or self._said(request, prompt, _answer(prompt) or self.says)
 
-    def _odd_answer(self, prompt: str) -> _Reply | None:
+    def _odd_answer(self, prompt: str) -> EngineReply | None:
         """What comes instead of a completion."""
         instead = {
-            Defect.HTML: _Reply(200, b"<html><body>Welcome</body></html>", "text/html"),
-            Defect.ERROR_AS_SUCCESS: _Reply(200, _error("out of memory")),
-            Defect.LIST: _Reply(200, []),
+            Defect.HTML: EngineReply(200, b"<html><body>Welcome</body></html>", "text/html"),
+            Defect.ERROR_AS_SUCCESS: EngineReply(200, _error("out of memory")),
+            Defect.LIST: EngineReply(200, []),
         }
         if self._defect in instead:
             return instead[self._defect]
         if self.has(Defect.BUSY) and prompt.endswith("number 3."):
-            return _Reply(503, _error("busy, try again later"))
+            return EngineReply(503, _error("busy, try again later"))
         tokens = _TEMPLATE_TOKENS + len(prompt.split())
         if tokens <= CONTEXT or self.has(Defect.PROMPT_CUT, Defect.PROMPT_CUT_AT_CONTEXT):
             return None
         if self.has(Defect.TOO_LONG_UNSAID):
-            return _Reply(400, _error("Bad Request"))
+            return EngineReply(400, _error("Bad Request"))
         why = f"the prompt has {tokens} tokens, the context {CONTEXT}"
-        return _Reply(500 if self.has(Defect.TOO_LONG_500) else 400, _error(why))
+        return EngineReply(500 if self.has(Defect.TOO_LONG_500) else 400, _error(why))
 
-    def _completion(self, request: Any) -> _Reply:
+    def _completion(self, request: Any) -> EngineReply:
         if "prompt" not in request:
-            return _Reply(400, _error("prompt: field required"))
+            return EngineReply(400, _error("prompt: field required"))
         adapted = request["model"] == ADAPTER and not self.has(
             Defect.ADAPTER_UNTRAINED, Defect.ADAPTER_IGNORED
         )
         said = self._said(request, request["prompt"], " otherwise" if adapted else f" {_COUNTED}")
         choice = {"index": 0, "text": said.message["content"], "finish_reason": said.reason}
         model = MODEL if self.has(Defect.ADAPTER_IGNORED) else request["model"]
-        return _Reply(200, {"id": "text-1", "model": model, "choices": [choice], "usage": said.usage})
+        return EngineReply(200, {"id": "text-1", "model": model, "choices": [choice], "usage": said.usage})
 
     def _said(self, request: Any, prompt: str, text: str) -> _Said:
         """What comes out for a prompt, as a message."""
@@ -503,7 +506,7 @@ class Engine:
         content = "" if self.has(Defect.EMPTY_TEXT_SPOILS) else None
         return {"role": "assistant", "content": content, "tool_calls": [call]}, reason
 
-    def _streamed(self, said: _Said, *, usage: bool) -> _Reply:
+    def _streamed(self, said: _Said, *, usage: bool) -> EngineReply:
         chunks = [_chunk(delta) for delta in _deltas(said.message)]
         if self.has(Defect.STREAM_NO_TEXT):
             chunks = chunks[:1] if "tool_calls" not in said.message else chunks
@@ -525,7 +528,9 @@ class Engine:
         if self.has(Defect.STREAM_AFTER_DONE):
             lines.append(_event(_chunk({"content": "PS"})))
         kind = "text/event-stream"
-        return _Reply(200, kind=kind, stream=(": a comment", *lines), broken=self.has(Defect.STREAM_BROKEN))
+        return EngineReply(
+            200, kind=kind, stream=(": a comment", *lines), broken=self.has(Defect.STREAM_BROKEN)
+        )
 
     def _last(self, said: _Said, *, usage: bool) -> Iterator[dict[str, Any]]:
         """The chunks after the text."""
@@ -639,6 +644,8 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.engine.reply(self.command, self.path, authorization, json.loads(body or b"{}"))
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.kind)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
         if reply.stream:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()

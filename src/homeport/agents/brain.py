@@ -94,7 +94,9 @@ def _find_cause(error: ModelAPIError) -> BaseException:
         import json
 
         body = error.body if isinstance(error.body, str) else json.dumps(error.body)
-        return refusal(error.status_code, body)
+        answer = getattr(error.__cause__, "response", None)
+        again = "" if answer is None else answer.headers.get("retry-after", "")
+        return refusal(error.status_code, body, retry_after=again)
     from homeport.errors import NetworkError
 
     return NetworkError(

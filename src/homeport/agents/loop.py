@@ -15,6 +15,7 @@ from homeport.agents.budget import Budget, Spent, spent
 from homeport.agents.calls import CallOutcome, Calls, Confirm, by_name, refuse
 from homeport.agents.tool import Tool
 from homeport.agents.transcript import VERSION, Transcript
+from homeport.endpoint.refusals import withheld
 from homeport.errors import AgentStopped, HomeportError
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ async def _steps(
     opened: AbstractAsyncContextManager[LoopModel],
 ) -> tuple[str, list[ModelMessage]]:
     from pydantic_ai import Agent
-    from pydantic_ai.exceptions import UnexpectedModelBehavior
+    from pydantic_ai.exceptions import ContentFilterError, UnexpectedModelBehavior
     from pydantic_ai.models.instrumented import InstrumentationSettings
     from pydantic_ai.settings import ModelSettings
     from pydantic_ai.usage import UsageLimits
@@ -185,6 +186,8 @@ async def _steps(
                         _tell_step(node.model_response, calls, time.monotonic() - began)
                 assert run.result is not None
                 return str(run.result.output), list(run.result.all_messages())
+        except ContentFilterError as error:
+            raise withheld() from error
         except UnexpectedModelBehavior as error:
             raise AgentStopped(
                 f"the model does not come to an answer: {error}",

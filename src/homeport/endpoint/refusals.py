@@ -12,8 +12,14 @@ OF_WHAT_WAS_SAID = frozenset({400, 413, 422})
 """Refusals that other words, or fewer, may mend."""
 FOR_GOOD = frozenset({401, 403, 404})
 """Refusals that neither other words nor a while mend."""
-_TOO_LONG = re.compile(r"exceeds?\b.*\bcontext|maximum (context|model) length", re.IGNORECASE)
+TOO_LONG, FILTERED = "context_length_exceeded", "content_filter"
+"""OpenAI's codes for what other words, or fewer, may mend."""
+_TOO_LONG = re.compile(
+    r"exceeds?\b.*\bcontext|maximum (context|model) length|context length is only", re.IGNORECASE
+)
 """How engines say that a request is longer than their context."""
+_CODES = {TOO_LONG: TOO_LONG, "exceed_context_size_error": TOO_LONG, FILTERED: FILTERED}
+"""What stands as the code or the type of an error."""
 
 
 def is_page(body: str) -> bool:
@@ -29,21 +35,22 @@ def words_of(body: str) -> str:
     return " ".join(title[1].split()) if title else "a page, and no explanation"
 
 
-def refusal(status: int, body: str, *, hint: str = "") -> EndpointError:
+def refusal(status: int, body: str, *, hint: str = "", retry_after: str = "") -> EndpointError:
     """
     Return the error that says what an engine's error answer says, in one line; with a `hint`, if there is a
-    better one.
+    better one, and with what its header Retry-After says.
     """
     try:
         parsed = json.loads(body)
     except ValueError:
         parsed = None
+    error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
     if isinstance(parsed, dict):
-        error = parsed.get("error", parsed)
         text = str(error.get("message", error) if isinstance(error, dict) else error)
     else:
         text = words_of(body)[:300] or "no explanation"
-    if status == 400 and _TOO_LONG.search(text):
+    reason = _reason(status, error, text)
+    if reason == TOO_LONG:
         hint = (
             hint
             or "all of it, tools and their results included, has to fit: ask for less, or raise `context` of [engine]"
@@ -54,5 +61,30 @@ def refusal(status: int, body: str, *, hint: str = "") -> EndpointError:
         413: too_large(),
     }.get(status, "`homeport logs` shows the engine's side")
     return EndpointError(
-        f"the endpoint refused ({status}): {text}", status=status, body=body[:1024], hint=hint
+        f"the endpoint refused ({status}): {text}",
+        status=status,
+        body=body[:1024],
+        hint=hint,
+        reason=reason,
+        retry_after=retry_after,
     )
+
+
+def withheld() -> EndpointError:
+    """Return the error for an answer of which a filter left nothing."""
+    return EndpointError(
+        "a filter withheld the model's answer",
+        status=400,
+        body="",
+        hint="other words may be answered: `homeport guard try TEXT` tells what the screen of [guard] finds",
+        reason=FILTERED,
+    )
+
+
+def _reason(status: int, error: object, text: str) -> str:
+    """Return OpenAI's code for why a request with these words was refused; '' for any other refusal."""
+    if status not in OF_WHAT_WAS_SAID:
+        return ""
+    said = [error.get("code"), error.get("type")] if isinstance(error, dict) else []
+    code = next((_CODES[word] for word in said if isinstance(word, str) and word in _CODES), "")
+    return code or (TOO_LONG if _TOO_LONG.search(text) else "")

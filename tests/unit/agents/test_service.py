@@ -25,6 +25,7 @@ from homeport.agents.service.served import ServedAgent
 from homeport.agents.tool import tool_of
 from homeport.agents.transcript import read
 from homeport.secret import Secret
+from scripted_engine import EngineReply
 from tool_script import ToolScript
 
 KEY = "hp-test"
@@ -240,6 +241,134 @@ def test_an_endpoint_that_goes_away_is_told_to_the_client_once(service: Service,
         service(service.agent(engine), ask)
     assert len(service.runs) == 1, "it was not begun again"
     assert service.runs[0][-1]["outcome"] == "failed"
+
+
+LLAMACPP = {
+    "code": 400,
+    "message": "request (7007 tokens) exceeds the available context size (4096 tokens), try increasing it",
+    "type": "exceed_context_size_error",
+    "n_prompt_tokens": 7007,
+    "n_ctx": 4096,
+}
+VLLM = {
+    "message": "You passed 2049 input tokens and requested 0 output tokens. However, the model's context length is only "
+    "2048 tokens, resulting in a maximum input length of 2048 tokens. Please reduce the length of the input prompt.",
+    "type": "BadRequestError",
+    "param": "input_tokens",
+    "code": 400,
+}
+OLDER_VLLM = {
+    "message": "This model's maximum context length is 4096 tokens. However, you requested 6616 tokens.",
+    "type": "BadRequestError",
+    "param": None,
+    "code": 400,
+}
+GUARD = {
+    "message": "a prompt matches (refused by the gateway: match)",
+    "type": "invalid_request_error",
+    "param": None,
+    "code": "content_filter",
+}
+PLAIN = {"message": "no", "type": "error", "code": None}
+
+
+class Refusing(ToolScript):
+    """Refuses each question in words of its own."""
+
+    def __init__(self, status: int, error: Any, headers: dict[str, str] | None = None) -> None:
+        super().__init__("never")
+        self._reply = EngineReply(status, {"error": error}, headers=headers or {})
+
+    def _chat(self, request: Any) -> EngineReply:
+        super()._chat(request)
+        return self._reply
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("status", "error", "told", "code"),
+    [
+        (400, LLAMACPP, 400, "context_length_exceeded"),
+        (400, VLLM, 400, "context_length_exceeded"),
+        (400, OLDER_VLLM, 400, "context_length_exceeded"),
+        (413, PLAIN, 413, 413),
+        (400, GUARD, 400, "content_filter"),
+        (400, PLAIN, 400, 400),
+        (422, PLAIN, 400, 400),
+        (429, PLAIN, 429, 429),
+        (503, PLAIN, 503, 503),
+        (401, PLAIN, 502, 502),
+        (403, PLAIN, 502, 502),
+        (404, PLAIN, 502, 502),
+        (500, PLAIN, 502, 502),
+    ],
+    ids=[
+        *("too long for llama.cpp", "too long for vLLM", "too long for an older vLLM", "too large"),
+        *("screened", "refused", "not processable", "too many", "busy", "a wrong key", "not allowed"),
+        *("not there", "broken"),
+    ],
+)
+def test_a_refusal_of_the_model_is_the_clients_where_other_words_mend_it_and_else_the_agents(
+    service: Service, status: int, error: Any, told: int, code: int | str, *, streamed: bool
+) -> None:
+    async def ask(at: Service) -> None:
+        body = {"model": "helper", "messages": ASKED, "stream": streamed}
+        answer = await at.sent("/v1/chat/completions", body)
+        if not streamed:
+            assert answer.status_code == told
+            assert answer.headers["x-should-retry"] == "false"
+        last = answer.text.strip().split("data: ")[-1] if streamed else answer.text
+        assert json.loads(last)["error"]["code"] == code
+        assert error["message"] in json.loads(last)["error"]["message"]
+
+    with Refusing(status, error) as engine:
+        service(service.agent(engine), ask)
+        assert len(engine.requests) == 1, "it was not asked again"
+
+
+@pytest.mark.parametrize(("status", "told"), [(429, "17"), (503, "17"), (500, None)])
+def test_the_client_hears_how_long_the_model_wants_to_be_left_alone(
+    service: Service, status: int, told: str | None
+) -> None:
+    async def ask(at: Service) -> None:
+        answer = await at.sent("/v1/chat/completions", {"model": "helper", "messages": ASKED})
+        assert answer.headers.get("retry-after") == told
+
+    with Refusing(status, PLAIN, {"Retry-After": "17"}) as engine:
+        service(service.agent(engine), ask)
+
+
+def test_an_answer_that_a_filter_withholds_is_refused_and_one_that_it_cuts_says_so(service: Service) -> None:
+    class Screened(ToolScript):
+        def _called(self, *, streamed: bool) -> tuple[dict[str, Any], str]:
+            message, _ = super()._called(streamed=streamed)
+            return message, "content_filter"
+
+    async def ask(at: Service) -> None:
+        async with at.client() as client:
+            cut = await client.chat.completions.create(model="helper", messages=ASKED)
+            assert (cut.choices[0].message.content, cut.choices[0].finish_reason) == (
+                "It is",
+                "content_filter",
+            )
+            with pytest.raises(openai.BadRequestError, match="a filter withheld") as withheld:
+                await client.chat.completions.create(model="helper", messages=ASKED)
+        assert withheld.value.code == "content_filter"
+
+    with Screened("It is", "") as engine:
+        service(service.agent(engine), ask)
+
+
+@pytest.mark.parametrize(("status", "error", "code"), [(400, LLAMACPP, -32602), (401, PLAIN, -32603)])
+def test_another_agent_hears_whether_its_message_or_the_agent_is_wrong(
+    service: Service, status: int, error: Any, code: int
+) -> None:
+    async def ask(at: Service) -> None:
+        answer = await at.sent("/a2a", sent())
+        assert answer.json()["error"]["code"] == code
+
+    with Refusing(status, error) as engine:
+        service(service.agent(engine), ask)
 
 
 def test_of_many_clients_no_more_run_at_once_than_are_let_in(service: Service) -> None:

@@ -113,9 +113,9 @@ class SentMessage:
         }
         return {"jsonrpc": "2.0", "id": self._id, "result": {"message": message}}
 
-    def failed(self, message: str) -> dict[str, Any]:
-        """Return what is said where there is no answer: JSON, so Any."""
-        return RpcError(INTERNAL_ERROR, message, self._id).body()
+    def failed(self, message: str, *, of_the_message: bool) -> dict[str, Any]:
+        """Return what is said where there is no answer, for a reason of the message itself or not: JSON, so Any."""
+        return RpcError(INVALID_PARAMS if of_the_message else INTERNAL_ERROR, message, self._id).body()
 
 
 def sent_message(body: bytes, protocol: str | None) -> SentMessage:

@@ -19,7 +19,8 @@ from starlette.routing import Route
 from homeport import door
 from homeport.agents.service import a2a, chat
 from homeport.agents.service.card import CARD, PATH, card
-from homeport.agents.service.served import ServedAgent, run, status_of
+from homeport.agents.service.fault import RunFault, fault_of_run
+from homeport.agents.service.served import ServedAgent, run
 from homeport.agents.transcript import Event
 from homeport.errors import HomeportError
 from homeport.relay.presence import ClientGone, hung_up, unless_gone
@@ -118,7 +119,7 @@ class _Pages:
         except ClientGone:
             return Response(status_code=499)
         except HomeportError as error:
-            return _error(status_of(error), f"{error}{f' ({error.hint})' if error.hint else ''}")
+            return fault_of_run(error).response()
         return JSONResponse(completion.whole(result, reason))
 
     async def a2a(self, request: Request) -> Response:
@@ -133,7 +134,7 @@ class _Pages:
         except ClientGone:
             return Response(status_code=499)
         except HomeportError as error:
-            return JSONResponse(sent.failed(str(error)))
+            return JSONResponse(sent.failed(str(error), of_the_message=fault_of_run(error).of_what_was_said))
         return JSONResponse(sent.answered(result))
 
     def _model(self) -> dict[str, Any]:  # Any: JSON
@@ -184,8 +185,7 @@ class _Stream(Response):
         try:
             result = running.result()
         except HomeportError as error:
-            text = f"{error}{f' ({error.hint})' if error.hint else ''}"
-            await self._piece(send, _event(_error_body(status_of(error), text)))
+            await self._piece(send, _event(fault_of_run(error).body()))
             return
         await self._piece(send, _event(self._completion.chunk({"content": result.answer})))
         await self._piece(send, _event(self._completion.chunk({}, self._reason)))
@@ -242,20 +242,8 @@ def _event(body: Any) -> str:  # Any: JSON
     return f"data: {json.dumps(body)}\n\n"
 
 
-def _error_body(status: int, message: str) -> dict[str, Any]:  # Any: JSON
-    kind = {
-        401: "authentication_error",
-        403: "permission_error",
-        404: "not_found_error",
-        422: "agent_stopped",
-    }
-    default = "invalid_request_error" if status < 500 else "api_error"
-    return {"error": {"message": message, "type": kind.get(status, default), "param": None, "code": status}}
-
-
 def _error(status: int, message: str) -> JSONResponse:
-    # A run that failed has spent its budget: OpenAI's clients would begin it again, twice.
-    return JSONResponse(_error_body(status, message), status_code=status, headers={"x-should-retry": "false"})
+    return RunFault(status=status, message=message).response()
 
 
 async def _bad_request(_: Request, error: Exception) -> Response:

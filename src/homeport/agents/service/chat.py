@@ -169,7 +169,8 @@ def reason_of(event: Event, before: str) -> str:
     """Return why the answer ended, as OpenAI's API has it, once `event` is known."""
     if event["event"] != "step":
         return before
-    return "length" if event["finish_reason"] == "length" else "stop"
+    said = event["finish_reason"]
+    return str(said) if said in {"length", "content_filter"} else "stop"
 
 
 def _usage(result: AgentResult) -> dict[str, int]:

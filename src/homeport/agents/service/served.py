@@ -92,11 +92,6 @@ async def run(agent: ServedAgent, question: AgentQuestion, listener: Callable[[E
             agent.tell(f"{outcome}{where}")
 
 
-def status_of(error: HomeportError) -> int:
-    """Return the HTTP status of an error: the question's (its budget is spent), or that of what the agent needs."""
-    return 422 if isinstance(error, AgentStopped) else 502
-
-
 @asynccontextmanager
 async def _open_transcript(
     agent: ServedAgent, listener: Callable[[Event], None]

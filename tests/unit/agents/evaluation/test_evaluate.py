@@ -21,7 +21,7 @@ from homeport.agents.evaluation.words import labels, notes
 from homeport.errors import EndpointError, HomeportError, NotRunning, SpecError
 from homeport.home import find_home
 from homeport.shapes import schema
-from scripted_engine import Defect, _Reply
+from scripted_engine import Defect, EngineReply
 from tool_script import ToolScript
 
 TOOL: dict[str, Any] = {
@@ -204,7 +204,7 @@ class Refusing(ToolScript):
     def _chat(self, request: Any) -> Any:
         if self._times:
             self._times -= 1
-            return _Reply(self._status, {"error": {"message": "cannot parse the output"}})
+            return EngineReply(self._status, {"error": {"message": "cannot parse the output"}})
         return super()._chat(request)
 
 
