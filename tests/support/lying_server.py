@@ -78,7 +78,13 @@ for line in sys.stdin:
         answer = {"result": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "liar", "version": "1"}}}  # fmt: skip
     elif method == "tools/list":
         many = [{**TOOL, "name": f"add{number}"} for number in range(201)]
-        answer = {"result": {"tools": many if KIND == "many" else [TOOL]}}
+        if KIND == "long-together":
+            wide = {f"a{number}": {"type": "integer"} for number in range(1_000)}
+            many = [{**one, "inputSchema": {"type": "object", "properties": wide}} for one in many[:100]]
+        answer = {"result": {"tools": many if KIND in {"many", "long-together"} else [TOOL]}}
+        if KIND == "endless-pages":
+            time.sleep(0.2)
+            answer["result"]["nextCursor"] = "on"
     elif method == "tools/call" and KIND == "refuses":
         answer = {
             "error": {"code": -32000, "message": "out of luck"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from homeport.addresses import is_loopback
 from homeport.agents.last_words import LastWords
-from homeport.agents.promised import Promise, fault_of_schema
+from homeport.agents.promised import Promise, SchemasLook
 from homeport.agents.server_faults import fault_of, find_cause, is_end, is_own
 from homeport.agents.tool import Tool, ToolFailed
 from homeport.certificates import certificates
@@ -225,16 +225,16 @@ async def _tools(client: Client, server: _BegunServer, within_s: float) -> list[
     told: list[_Announced] = []
     cursor: str | None = None
     try:
-        for _ in range(_MOST_PAGES):
-            async with asyncio.timeout(within_s), server.bound.within():
+        async with asyncio.timeout(within_s), server.bound.within():
+            for _ in range(_MOST_PAGES):
                 page = await client.list_tools(cursor=cursor)
-            told += [
-                _Announced(tool.name, tool.description or "", tool.input_schema, tool.output_schema)
-                for tool in page.tools
-            ]
-            cursor = page.next_cursor
-            if not cursor or len(told) > _MOST_TOOLS:
-                break
+                told += [
+                    _Announced(tool.name, tool.description or "", tool.input_schema, tool.output_schema)
+                    for tool in page.tools
+                ]
+                cursor = page.next_cursor
+                if not cursor or len(told) > _MOST_TOOLS:
+                    break
     except Exception as error:
         raise server.gone("does not tell its tools", error) from error
     if len(told) > _MOST_TOOLS:
@@ -242,21 +242,26 @@ async def _tools(client: Client, server: _BegunServer, within_s: float) -> list[
             f"the MCP server {server.name} has more than {_MOST_TOOLS} tools",
             hint="no model chooses among so many",
         )
-    tools = []
+    look = SchemasLook()
     for one in told:
-        await checkpoint()  # Many large schemas take long, and Ctrl-C is looked at only here.
-        tools.append(_tool(client, server, one))
-    return tools
+        await checkpoint()  # Large schemas take long, and Ctrl-C is looked at only here.
+        _ensure_described(server, one, look)
+    return [_tool(client, server, one) for one in told]
 
 
-def _ensure_described(server: _BegunServer, announced: _Announced) -> None:
+def _ensure_described(server: _BegunServer, announced: _Announced, look: SchemasLook) -> None:
     name = announced.name
     if not _NAME.fullmatch(name):
         raise SpecError(f"the MCP server {server.name} calls a tool {name[:80]!r}, which is no name that models can call", hint="its maker has to rename it")  # fmt: skip
     for of, why in (
-        ("arguments", fault_of_schema(announced.takes)),
-        ("result", "" if announced.returns is None else fault_of_schema(announced.returns)),
+        ("arguments", look.fault_of(announced.takes)),
+        ("result", "" if announced.returns is None else look.fault_of(announced.returns)),
     ):
+        if why and look.over:
+            raise SpecError(
+                f"the MCP server {server.name} describes its tools at greater length than is looked at: all of them together have more parts, up to {name}",
+                hint="leave the server out, or let its maker offer fewer tools or simpler ones",
+            )
         if why:
             raise SpecError(
                 f"the MCP server {server.name} describes the {of} of {name} wrongly: {why}",
@@ -266,7 +271,6 @@ def _ensure_described(server: _BegunServer, announced: _Announced) -> None:
 
 def _tool(client: Client, server: _BegunServer, announced: _Announced) -> Tool:
     name = announced.name
-    _ensure_described(server, announced)
     promise = None if announced.returns is None else Promise(announced.returns)
 
     async def run(arguments: dict[str, Any]) -> Any:

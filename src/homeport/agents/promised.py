@@ -17,6 +17,8 @@ MOST_STEPS = 150_000
 Looks at a schema until it is known to be one. Counted and not timed, so that it is refused everywhere or nowhere: 2,000
 properties take two thirds of it, and all of it a second or so.
 """
+MOST_STEPS_OF_ALL = 4 * MOST_STEPS
+"""The same for all schemas of a server together: what 200 tools of 20 parameters take, of which results are described, too."""
 _LARGEST_VALUE = 256 * 1024
 _LOOKED_AT_S = 0.5
 """Seconds of the processor."""
@@ -39,14 +41,35 @@ class _Moment:
     def __init__(self, *, deepest: int, seconds: float = float("inf"), steps: float = float("inf")) -> None:
         self._until = time.thread_time() + seconds
         self._steps = steps
+        self.taken = 0
         self._deepest = deepest
         self.depth = 0
 
     def step(self) -> None:
         """Raise `_LookedAtLongEnough` where there is no further one."""
-        self._steps -= 1
-        if self._steps < 0 or self.depth > self._deepest or time.thread_time() > self._until:
+        self.taken += 1
+        if self.taken > self._steps or self.depth > self._deepest or time.thread_time() > self._until:
             raise _LookedAtLongEnough
+
+
+class SchemasLook:
+    """How far all schemas of one server are looked at together."""
+
+    def __init__(self) -> None:
+        self._left = MOST_STEPS_OF_ALL
+
+    @property
+    def over(self) -> bool:
+        """Return whether no more of them is looked at."""
+        return self._left <= 0
+
+    def fault_of(self, schema: Any) -> str:  # Any: JSON of a stranger's
+        """Return why a tool with this schema is not taken, in one line; '' where it is."""
+        moment = _Moment(deepest=_DEEPEST_OF_SCHEMA, steps=min(MOST_STEPS, self._left))
+        try:
+            return _fault_of_schema(schema, moment)
+        finally:
+            self._left -= moment.taken
 
 
 class Promise:
@@ -54,7 +77,7 @@ class Promise:
 
     def __init__(
         self, schema: Any
-    ) -> None:  # Any: JSON of a stranger's, which `fault_of_schema` finds no fault with
+    ) -> None:  # Any: JSON of a stranger's, which `SchemasLook` finds no fault with
         self._schema = schema
         self._moment = _Moment(deepest=_DEEPEST)
         self._kind = _bounded(_dialect(schema), lambda: self._moment)
@@ -87,11 +110,9 @@ def size_of(schema: Any) -> int:  # Any: JSON
     return len(json.dumps(schema))
 
 
-def fault_of_schema(schema: Any) -> str:  # Any: JSON of a stranger's
-    """Return why a tool with this schema is not taken, in one line; '' where it is."""
+def _fault_of_schema(schema: Any, moment: _Moment) -> str:  # Any: JSON of a stranger's
     from referencing import Registry
 
-    moment = _Moment(deepest=_DEEPEST_OF_SCHEMA, steps=MOST_STEPS)
     try:
         if (size := size_of(schema)) > LARGEST_SCHEMA:
             return f"it has {size} bytes, and at most {LARGEST_SCHEMA} are shown to a model"

@@ -158,6 +158,7 @@ def test_an_error_of_a_servers_tool_is_told_to_the_model(over_http: str, tmp_pat
         ("large", "bytes, and at most 65536 are shown to a model"),
         ("large-result", "the result of add wrongly: it has 70037 bytes, and at most 65536"),
         ("no-schema-result", "the result of add wrongly: it is no JSON Schema"),
+        ("long-together", "at greater length than is looked at: all of them together have more parts, up to add"),
     ],
 )  # fmt: skip
 def test_a_server_that_lies_of_its_tools_is_refused_in_words(kind: str, said: str, tmp_path: Path) -> None:
@@ -188,6 +189,20 @@ def test_a_server_may_be_longer_in_beginning_than_in_any_other_answer(
     async def work() -> None:
         async with mcp_servers.opened([f"{LIAR} late"], answer_within_s=0.5):
             raise AssertionError("it has told no tools")
+
+    with pytest.raises(NetworkError, match="does not tell its tools: it does not answer in time"):
+        run(work())
+
+
+def test_all_pages_of_tools_together_are_waited_for_no_longer_than_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each page comes in time, and there is always one more."""
+    monkeypatch.setattr(mcp_servers, "_ANSWERS_WITHIN_S", 0.5)
+
+    async def work() -> None:
+        async with mcp_servers.opened([f"{LIAR} endless-pages"], answer_within_s=0.5):
+            raise AssertionError("it has told no end of its tools")
 
     with pytest.raises(NetworkError, match="does not tell its tools: it does not answer in time"):
         run(work())

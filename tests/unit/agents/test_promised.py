@@ -12,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.agents import promised
-from homeport.agents.promised import MOST_STEPS, Promise, fault_of_schema
+from homeport.agents.promised import MOST_STEPS, MOST_STEPS_OF_ALL, Promise, SchemasLook
+
+
+def fault_of(schema: Any) -> str:
+    return SchemasLook().fault_of(schema)
+
 
 NEWEST = "https://json-schema.org/draft/2020-12/schema"
 SEVENTH = "http://json-schema.org/draft-07/schema#"
@@ -118,10 +123,10 @@ def test_a_schema_is_read_in_the_words_of_its_dialect() -> None:
     """A list as `items` is a tuple in the seventh draft, and nothing in the newest."""
     pair = {"type": "array", "items": [{"type": "number"}, {"type": "number"}]}
     whole = {"$schema": SEVENTH, "type": "object", "properties": {"at": pair}}
-    assert fault_of_schema(whole) == ""
+    assert fault_of(whole) == ""
     assert Promise(whole).broken({"at": [1, 2]}) == ""
     assert Promise(whole).broken({"at": [1, "x"]}) == '$.at[1] is not of type "number"'
-    assert fault_of_schema({**whole, "$schema": NEWEST}).startswith("it is no JSON Schema: ")
+    assert fault_of({**whole, "$schema": NEWEST}).startswith("it is no JSON Schema: ")
 
 
 def deep(levels: int) -> dict[str, Any]:
@@ -148,7 +153,7 @@ def deep(levels: int) -> dict[str, Any]:
     ids=["nonsense", "no-dialect", "long", "wide", "deep", "less-deep", "properties", "no-address", "javascript", "seventh"],
 )  # fmt: skip
 def test_a_schema_is_taken_or_refused_in_words(schema: Any, said: str) -> None:
-    assert fault_of_schema(schema) == said
+    assert fault_of(schema) == said
 
 
 def test_what_is_refused_for_its_parts_is_counted_and_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,8 +164,30 @@ def test_what_is_refused_for_its_parts_is_counted_and_not_timed(monkeypatch: pyt
         step(moment)
 
     monkeypatch.setattr(promised._Moment, "step", counted)
-    assert fault_of_schema({"allOf": [{}] * 16_000})
+    assert fault_of({"allOf": [{}] * 16_000})
     assert next(steps) == MOST_STEPS + 1
+
+
+def test_all_schemas_of_a_server_together_are_looked_at_only_so_far() -> None:
+    look = SchemasLook()
+    wide = {"properties": {f"a{number}": {"type": "integer"} for number in range(2_000)}}
+    taken = 0
+    while not look.fault_of(wide):
+        taken += 1
+    assert look.over
+    assert 4 <= taken <= MOST_STEPS_OF_ALL / MOST_STEPS * 2
+
+
+def test_one_schema_of_too_many_parts_is_not_held_against_all_of_them() -> None:
+    look = SchemasLook()
+    assert look.fault_of({"allOf": [{}] * 16_000})
+    assert not look.over
+
+
+def test_many_tools_of_many_parameters_are_taken() -> None:
+    look = SchemasLook()
+    usual = {"type": "object", "properties": {f"a{number}": {"type": "string"} for number in range(20)}}
+    assert [look.fault_of(usual) for _ in range(400)] == [""] * 400
 
 
 def test_of_what_is_wrong_the_place_and_the_rule_are_told_and_not_the_value() -> None:
