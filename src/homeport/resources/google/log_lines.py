@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable
+
 from homeport.errors import HomeportError
 from homeport.google import Google
+from homeport.google.listing import pages
 from homeport.json_types import Json
 
 _MOST = 50
@@ -11,14 +14,34 @@ _MOST = 50
 
 async def newest_entries(google: Google, query: str, most: int) -> list[Json]:
     """Return the newest entries of a query of Cloud Logging, at most as many, in no order that counts. Raises as requests do."""
+    newest = []
+    async for entry in entries(google, query, "timestamp desc", most):
+        newest.append(entry)
+        if len(newest) == most:
+            break
+    return newest
+
+
+async def entries(google: Google, query: str, order: str, at_once: int) -> AsyncIterator[Json]:
+    """
+    Yield all entries of a query of Cloud Logging in an order, so many `at_once`. Raises as requests do.
+
+    A page may be empty with others behind it: Logging gives a search up for a moment, and goes on by the page's token.
+    """
     body = {
         "resourceNames": [f"projects/{google.project}"],
         "filter": query,
-        "orderBy": "timestamp desc",
-        "pageSize": most,
+        "orderBy": order,
+        "pageSize": at_once,
     }
-    page = await google.post("logging", "v2/entries:list", body, repeatable=True)
-    return list(page.get("entries") or ())
+
+    def get(token: str | None) -> Awaitable[Json]:
+        asked = body if token is None else {**body, "pageToken": token}
+        return google.post("logging", "v2/entries:list", asked, repeatable=True)
+
+    async for page, _ in pages(get):
+        for entry in page.get("entries") or ():
+            yield entry
 
 
 async def last_lines(google: Google, query: str) -> list[str]:
@@ -26,12 +49,12 @@ async def last_lines(google: Google, query: str) -> list[str]:
     hide why something failed.
     """
     try:
-        entries = await newest_entries(google, query, _MOST)
+        newest = await newest_entries(google, query, _MOST)
     except HomeportError:
         return []
     # Lines that were written at once have one time; what orders them is Logging's own id.
-    entries.sort(key=lambda entry: (entry["timestamp"], entry["insertId"]))
-    return [str(entry.get("textPayload", "")) for entry in entries]
+    newest.sort(key=lambda entry: (entry["timestamp"], entry["insertId"]))
+    return [str(entry.get("textPayload", "")) for entry in newest]
 
 
 def last_words(lines: list[str], by: str) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from homeport.backoff import UNTIL_STOPPED, Backoff
 from homeport.google import Google
 from homeport.json_types import Json
-from homeport.resources.google.log_lines import newest_entries
+from homeport.resources.google.log_lines import entries, newest_entries
 
 _POLL_S = 2.0
 _LATE = timedelta(seconds=60)
@@ -80,7 +80,7 @@ async def logs(  # noqa: PLR0913 - which lines, and how they are shown
     wait = Backoff(what="new lines", within=UNTIL_STOPPED, first=_POLL_S)
     while await wait.pause():
         begin = f'{query} AND timestamp>="{_text(since - _LATE)}"'
-        new_lines = [line async for line in _entries(google, begin)]
+        new_lines = [_line(entry) async for entry in entries(google, begin, "timestamp asc", _PAGE)]
         for line in held.ready(new_lines):
             yield line.dated(placed=placed)
         if new_lines:
@@ -155,24 +155,8 @@ def _filter(service: str, *, region: str = "", revision: str = "", besides: Sequ
 async def _newest(google: Google, query: str, n: int) -> list[Line]:
     if n <= 0:
         return []
-    entries = await newest_entries(google, query, min(n, _PAGE))
-    return sorted((_line(entry) for entry in entries), key=lambda line: line.order)
-
-
-async def _entries(google: Google, query: str) -> AsyncIterator[Line]:
-    body = {
-        "resourceNames": [f"projects/{google.project}"],
-        "filter": query,
-        "orderBy": "timestamp asc",
-        "pageSize": _PAGE,
-    }
-    while True:
-        page = await google.post("logging", "v2/entries:list", body, repeatable=True)
-        for entry in page.get("entries", ()):
-            yield _line(entry)
-        if not page.get("nextPageToken"):
-            return
-        body["pageToken"] = page["nextPageToken"]
+    newest = await newest_entries(google, query, min(n, _PAGE))
+    return sorted((_line(entry) for entry in newest), key=lambda line: line.order)
 
 
 def _line(entry: Mapping[str, Json]) -> Line:

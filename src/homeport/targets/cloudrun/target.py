@@ -84,6 +84,11 @@ class CloudRunTarget(CloudRunGraph):
     """The same in further regions, in the order in which they follow this one."""
 
     @property
+    def every(self) -> tuple[CloudRunTarget, ...]:
+        """Return the target in each region, this one being the first."""
+        return (self, *self.further)
+
+    @property
     def more_apis(self) -> tuple[str, ...]:
         """Return the APIs that some tables of the file need besides."""
         gateway = self.api_gateway.apis if self.api_gateway else ()
@@ -115,9 +120,8 @@ class CloudRunTarget(CloudRunGraph):
         own = [*super().resources(), *(self.api_gateway.resources() if self.api_gateway else ())]
         own = before_it_serves(own, self.road) if self.road else own
         own = [*self.iap.before_proof(own), *self.iap.resources()] if self.iap else own
-        own = (
-            let_in_first(own, self.names.name, self.foundations.apis.id, self._first) if self.switch else own
-        )
+        if self.switch:
+            own = let_in_first(own, self.names.name, self.foundations.apis.id, self._first)
         if not self.further:
             return own
         there = [(target.names.region, target.resources()) for target in self.further]
@@ -184,7 +188,7 @@ class CloudRunTarget(CloudRunGraph):
         if self.settings.startup_cache != "auto":
             return ()
         pending = {action.resource.id for action in plan.pending}
-        making = [target.estimate for target in (self, *self.further) if self._cache_of(target) in pending]
+        making = [target.estimate for target in self.every if self._cache_of(target) in pending]
         state: CacheState = "to be made" if making else "there" if self.cache else "none"
         starts = (self.cold_start, self.first_start)
         return (StartupCacheFact.of(state, self.no_cache, starts, making),)
@@ -201,9 +205,8 @@ class CloudRunTarget(CloudRunGraph):
         """Return how long the plan takes; nothing where there is nothing to do."""
         size = self.chosen.published.size or self.pinned_size
         baked = size if self.baked else None
-        every = (self, *self.further)
-        starts = {self.service.id + self._in(target): target.cold_start for target in every}
-        starts |= {self._cache_of(target): target.first_start for target in every if target.cache}
+        starts = {self.service.id + self._in(target): target.cold_start for target in self.every}
+        starts |= {self._cache_of(target): target.first_start for target in self.every if target.cache}
         return (duration_fact(plan, starts, baked),) if plan.pending else ()
 
     async def unwanted(self) -> list[Resource]:
@@ -277,19 +280,18 @@ class CloudRunTarget(CloudRunGraph):
 
     async def _looked(self) -> Findings:
         """Return what can be known before anything is created, of all but a proof."""
-        asked = [target.preflight_input() for target in (self, *self.further)]
+        asked = [target.preflight_input() for target in self.every]
         findings = await preflight(self.google, asked[0])
         for there in asked[1:]:
             findings = findings.and_in(there.region, await preflight(self.google, there))
         front = FrontEndpoint.of(self.spec, self.launch.model)
         more = (*login_findings(self.settings, self.names.project),)
         more += tuple(await key_findings(self.google, findings, asked))
-        more += await template_findings(
-            self.chosen.model, self.spec, module(self.chosen.engine), find_home().root
-        )
+        engine, root = module(self.chosen.engine), find_home().root
+        more += await template_findings(self.chosen.model, self.spec, engine, root)
         more += await self.api_gateway.findings() if self.api_gateway else ()
         more += tuple(self.road.findings()) if self.road else ()
-        iaps = [target.iap for target in (self, *self.further) if target.iap]
+        iaps = [target.iap for target in self.every if target.iap]
         more += tuple(await iaps[0].looked_at(findings, iaps[1:])) if iaps else ()
         return Findings((*findings.all, *more, *(self.edge.findings(front) if self.edge else ())))
 
@@ -333,10 +335,10 @@ class CloudRunTarget(CloudRunGraph):
         yield from self.edge.facts(load_prices(), screens=self.road is not None) if self.edge else ()
         yield from self.api_gateway.facts(load_prices()) if self.api_gateway else ()
         if self.further:
-            priced = [(target.names.region, target.estimate) for target in (self, *self.further)]
+            priced = [(target.names.region, target.estimate) for target in self.every]
             yield RegionsFact.of(priced, self.spec.scaling.min)
         yield from self.observing.facts(load_prices()) if self.observing else ()
-        keys = {target.names.region: target.foundations.key for target in (self, *self.further)}
+        keys = {target.names.region: target.foundations.key for target in self.every}
         yield from (*EncryptionFact.of(keys), *facts.of_companions(self.companions, self.names))
 
     def _who_calls(self) -> Iterator[Fact]:
@@ -347,7 +349,7 @@ class CloudRunTarget(CloudRunGraph):
 
     def _warm_hours(self) -> Iterator[Fact]:
         """Yield what warm hours cost, in all regions together; nothing without any."""
-        scaling, every = self.spec.scaling, [target.estimate for target in (self, *self.further)]
+        scaling, every = self.spec.scaling, [target.estimate for target in self.every]
         if scaling.warm and (hours := scaling.warm_hours) is not None:
             yield facts.WarmFact.of(every, scaling.warm, hours, self.moment)
 

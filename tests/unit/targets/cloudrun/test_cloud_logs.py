@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from cloud import act
 from deployment import google_for
@@ -134,3 +137,19 @@ def test_each_start_of_an_instance_is_known_by_its_probe() -> None:
     none, one, two = act(work())
     assert (len(none), len(one), len(two)) == (0, 1, 2)
     assert one < two
+
+
+def test_lines_behind_an_empty_page_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logging says that its search is not over by an empty page with a token."""
+    cloud = Cloud(delays=AT_ONCE)
+    say(cloud, "behind it")
+    google = google_for(cloud)
+    asked = google.post
+
+    async def post(api: str, path: str, body: dict[str, Any], **how: Any) -> Any:
+        if "pageToken" not in body:
+            return {"nextPageToken": "on"}
+        return await asked(api, path, {name: body[name] for name in body if name != "pageToken"}, **how)
+
+    monkeypatch.setattr(google, "post", post)
+    assert act(last_lines(google, "home", "home-1")) == ["behind it"]
