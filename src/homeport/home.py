@@ -17,7 +17,7 @@ from pathlib import Path
 
 from homeport.backoff import UNTIL_STOPPED, Backoff
 from homeport.errors import SpecError, StateError
-from homeport.own_path import expanded, of_no_disk
+from homeport.own_path import expanded, mode_at, of_no_disk
 from homeport.progress import Progress
 
 
@@ -148,6 +148,27 @@ def rewrite(path: Path, text: str) -> None:
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def ensure_file_writable(path: Path) -> None:
+    """Raise as `writing` does where no file can be written at `path`, before the work whose result it is to hold. It leaves nothing."""
+    with writing(path):
+        new = not mode_at(path)
+        path.open("a").close()
+        if new:
+            path.unlink()
+
+
+def ensure_folder_writable(path: Path) -> None:
+    """Raise as `writing` does where nothing can be written into the folder `path`, or it cannot be made. It leaves nothing."""
+    import tempfile
+
+    with writing(path):
+        there = path.absolute()
+        while not mode_at(there):
+            there = there.parent
+        with tempfile.TemporaryDirectory(prefix=".homeport-", dir=there):
+            pass
 
 
 def _close(path: Path) -> None:

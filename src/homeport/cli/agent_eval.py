@@ -55,7 +55,7 @@ def command(
     from homeport.agents.transcript import new_path
     from homeport.cli import agent_eval_text
     from homeport.errors import VerificationFailed
-    from homeport.home import find_home, writing
+    from homeport.home import ensure_file_writable, find_home, writing
 
     terminal = app.terminal(json_output=json_output)
     brain.ensure_installed()
@@ -66,9 +66,8 @@ def command(
         return _checked(terminal, graded, how)
     endpoint, against = _endpoints(terminal, file, on, how)
     options = _options(endpoint, file, how)
-    with writing(how["html"] or Path()):
-        if how["html"] is not None:  # A file that cannot be written is told before an hour's work.
-            how["html"].open("a").close()
+    if how["html"] is not None:
+        ensure_file_writable(how["html"])
     path = how["transcript"] or new_path(find_home())
     watch = _watch(terminal, len(graded.tasks))
     try:

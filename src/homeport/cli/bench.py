@@ -71,20 +71,16 @@ def command(
     from homeport.cli import bench_text
     from homeport.cli.session import with_endpoint
     from homeport.errors import VerificationFailed
-    from homeport.home import find_home, writing
+    from homeport.home import ensure_file_writable, find_home, writing
 
     terminal = app.terminal(json_output=json_output)
     options = _options(how)
+    for path in (how["output_file"], how["html"]):
+        if path is not None:
+            ensure_file_writable(path)
     endpoint, served = with_endpoint(terminal, how["name"], file, on, _opened(on))
     if on != "local":
         served = replace(served, max_instances=_ask(terminal, endpoint, (file, on), options, yes=yes))
-    for path in (how["output_file"], how["html"]):
-        if path is not None:  # A file that cannot be written is told before the work.
-            with writing(path):
-                new = not path.exists()
-                path.open("a").close()
-                if new:  # A bench that fails leaves no empty file.
-                    path.unlink()
     result = sync.run(bench(endpoint, options, served=served, say=terminal.say))
     terminal.say(f"kept: {stored.keep(find_home(), result)}")
     if how["output_file"] is not None:

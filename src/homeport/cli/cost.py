@@ -89,7 +89,7 @@ def command(
     """Estimate what the model costs on Cloud Run, and from which traffic on it beats an API."""
     from homeport.cli import cost_text
     from homeport.cost.answer import Question, answer
-    from homeport.home import find_home
+    from homeport.home import ensure_file_writable, find_home
 
     keys = ("engine", "tokens_per_day", "tokens_per_second", "wakes", "versus", "input_share", "prices")
     question = Question(
@@ -99,6 +99,8 @@ def command(
         raise click.UsageError(
             "--plot draws where an endpoint begins to beat APIs: name them with --versus FILE"
         )
+    if plot is not None:
+        ensure_file_writable(plot)
     cost = answer(model, file, question)
     terminal = app.terminal(json_output=json_output)
     if plot is not None:
@@ -109,7 +111,7 @@ def command(
 
 def _draw(answer: CostAnswer, path: Path) -> None:
     from homeport.cost import plot
-    from homeport.errors import SpecError
+    from homeport.home import writing
 
     assert answer.versus is not None
     speed = answer.throughput.tokens_per_second
@@ -120,10 +122,5 @@ def _draw(answer: CostAnswer, path: Path) -> None:
         f"prices of {answer.prices.dated}",
     ]
     picture = plot.svg(answer.versus, " · ".join(about))
-    try:
+    with writing(path):
         path.write_text(picture, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(
-            f"{path} cannot be written: {error.strerror}",
-            hint="--plot wants a file's name in a folder that is there",
-        ) from error

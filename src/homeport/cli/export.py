@@ -33,10 +33,12 @@ def command(
     from homeport.cli.session import this_machines, with_file
     from homeport.errors import StateError
     from homeport.export.earlier import ensure_none_left, notes
-    from homeport.home import writing
+    from homeport.home import ensure_folder_writable, writing
     from homeport.own_path import looking_at, mode_at
 
     terminal = app.terminal(json_output=json_output)
+    if output is not None:
+        ensure_folder_writable(output)
     if kind in OF_METRICS:
         from homeport.observe import files as of_metrics
 

@@ -46,11 +46,13 @@ def command(
     from homeport.cli.show_report import report_summary, result_line
     from homeport.deployment import ensure_checks
     from homeport.errors import VerificationFailed
-    from homeport.home import writing
+    from homeport.home import ensure_file_writable, writing
     from homeport.targets.base import VerifyOptions
 
     terminal = app.terminal(json_output=json_output)
     junit = how["junit"]
+    if junit is not None:
+        ensure_file_writable(junit)
     options = VerifyOptions(only=how["only"], cold=how["cold"], idle_s=how["idle"])
     ensure_checks(options.only, on)
     report = with_endpoint(

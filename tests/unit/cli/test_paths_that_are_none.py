@@ -15,7 +15,7 @@ import pytest
 
 from homeport import cli
 from homeport.errors import SpecError, StateError
-from homeport.home import writing
+from homeport.home import ensure_file_writable, ensure_folder_writable, writing
 from homeport.own_path import expanded, is_there, looking_at
 from homeport.secret import resolve
 from homeport.spec import load
@@ -234,3 +234,33 @@ def test_a_home_of_somebody_who_is_not_here_is_told_as_that(tmp_path: Path) -> N
         expanded(STRANGER, tmp_path)
     assert expanded("~/x", tmp_path) == Path.home() / "x"
     assert expanded("x", tmp_path) == tmp_path / "x"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("export", "terraform", "-f", "served.toml", "-o", "{}"),
+        ("verify", "none", "--junit", "{}"),
+        ("bench", "none", "--html", "{}"),
+        ("bench", "none", "--output-file", "{}"),
+        ("cost", "--versus", "none.toml", "--plot", "{}"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("text", ["homeport.toml/x", "closed/x"])
+def test_where_a_result_cannot_be_written_is_told_before_the_work(
+    text: str, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is nothing here that any of them could work on, which would be told later."""
+    assert cli.run([part.format(text) for part in command]) == StateError.exit_code
+    assert f"cannot write {text}" in capsys.readouterr().err
+
+
+def test_a_look_whether_something_can_be_written_leaves_nothing_and_changes_nothing(tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    for path in (Path("homeport.toml"), Path("new.xml")):
+        ensure_file_writable(path)
+    for path in (Path(), Path("new/below")):
+        ensure_folder_writable(path)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert Path("homeport.toml").read_text() == 'name = "own"\n'
