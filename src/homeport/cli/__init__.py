@@ -227,7 +227,20 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
     except Exception as error:  # noqa: BLE001 - the last one there is
         if debug:
             show_traceback(error)
-        say(f"error: this is a mistake of homeport's: {type(error).__name__}: {error}")
-        say("   do: run it again with `homeport --debug …` and report what it prints")
-        return HomeportError.exit_code
+        return _told_unforeseen(error, json_output="--json" in arguments)
     return code if isinstance(code, int) else 0
+
+
+def _told_unforeseen(error: Exception, *, json_output: bool) -> int:
+    """Tell whose mistake an error is that nobody foresaw: that of a package that cannot be imported, or homeport's. Return its exit code."""
+    from homeport.errors import HomeportError
+    from homeport.extras import unimportable
+
+    if (broken := unimportable(error)) is not None:
+        from homeport.terminal import Terminal
+
+        Terminal(json_output=json_output).error(broken)
+        return broken.exit_code
+    say(f"error: this is a mistake of homeport's: {type(error).__name__}: {error}")
+    say("   do: run it again with `homeport --debug …` and report what it prints")
+    return HomeportError.exit_code
