@@ -89,5 +89,5 @@ def test_a_bench_on_cloud_run_tells_its_price_and_measures_nothing_without_a_yes
     assert level["requests"]["failed"] == {}
     assert answers(cloud) >= before + level["requests"]["answered"]
     (kept,) = cloud.user.run("bench", "list", "--json").json
-    assert (kept["endpoint"], kept["on"]) == ("demo", "cloudrun")
+    assert (kept["endpoint"], kept["on"], kept["rehearsed"]) == ("demo", "cloudrun", True)
     cloud.run("down", "--yes", "--purge")

@@ -24,6 +24,7 @@ def bench_of(
     engine: str = "vllm",
     model: str = "gemma-4-e4b",
     max_instances: int | None = 1,
+    rehearsed: bool = False,
     doubts: tuple[str, ...] = (),
 ) -> BenchResult:
     """What a bench of an engine with these steps says, each figure off by up to `noise`."""
@@ -42,7 +43,7 @@ def bench_of(
     setting = Setting(
         endpoint="home", model=model, on="cloudrun", engine=engine, engine_version="", max_instances=max_instances,
         machine="", homeport="0", input=lengths[0], output=lengths[1], template_tokens=0, exact_prompts=True,
-        ignores_eos=True, shared=0, slo="", seed=0, started_at="2026-11-29T12:00:00+00:00",
+        ignores_eos=True, shared=0, slo="", seed=0, started_at="2026-11-29T12:00:00+00:00", rehearsed=rehearsed,
     )  # fmt: skip
     warm_up = WarmUp(requests=0, first_ttft_s=None, last_ttft_s=None)
     return BenchResult(

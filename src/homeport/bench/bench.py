@@ -262,4 +262,5 @@ def _setting(
         slo=str(options.slo),
         seed=options.seed,
         started_at=started.isoformat(timespec="seconds"),
+        rehearsed=bool(endpoint.via),
     )

@@ -29,6 +29,11 @@ class Difference(StrEnum):
     UNKNOWN = "cannot be told: measured once"
     INVALID = "cannot be told: one of them is no result"
 
+    @property
+    def tells(self) -> bool:
+        """Return whether that is said of what was measured well and often enough."""
+        return self not in {Difference.UNKNOWN, Difference.INVALID}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureComparison:
@@ -57,6 +62,11 @@ class BenchComparison:
     figures: tuple[FigureComparison, ...]
     notes: tuple[str, ...]
 
+    @property
+    def told(self) -> bool:
+        """Return whether anything can be said of any figure."""
+        return any(one.difference.tells for one in self.figures)
+
     def as_json(self) -> JsonObject:
         """Return it as `--json` prints it."""
         document: JsonObject = TypeAdapter(BenchComparison).dump_python(self, mode="json")
@@ -75,8 +85,9 @@ def compared(first: BenchResult, second: BenchResult) -> BenchComparison:
     pairs = [*_pairs(first, second)]
     figures = tuple(figure for title, value, other in pairs for figure in _figures(title, value, other))
     notes = []
-    if len(figures) > 1:
-        notes.append(f"{len(figures)} figures at 95 % each: about {len(figures) * 0.05:.1f} differ by chance")
+    told = sum(one.difference.tells for one in figures)
+    if told > 1:
+        notes.append(f"{told} figures at 95 % each: about {told * 0.05:.1f} differ by chance")
     if not figures:
         notes.append("there is no load that both measured")
     for name in ("machine", "model"):

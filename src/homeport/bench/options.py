@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from homeport.bench.slo import Slo
+from homeport.errors import SpecError
 from homeport.traffic import Arrival
 
 
@@ -14,6 +15,13 @@ class OpenLoad:
 
     title: str
     arrivals: tuple[Arrival, ...]
+
+    def __post_init__(self) -> None:
+        """Raise `SpecError` for no requests at all."""
+        if not self.arrivals:
+            raise SpecError(
+                f"{self.title}: none of its requests is due", hint="give it more time, or a higher rate"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

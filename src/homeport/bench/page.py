@@ -174,7 +174,7 @@ def _settings(result: BenchResult) -> list[tuple[str, str]]:
     first = result.warm_up.first_ttft_s
     return [
         ("engine", f"{setting.engine} {setting.engine_version}".strip() or "not known"),
-        ("on", setting.on),
+        ("on", setting.where),
         ("client on", setting.machine),
         ("homeport", setting.homeport),
         ("prompts", f"{setting.input} tokens, {exact}; {setting.template_tokens} of them the chat template's"),

@@ -55,6 +55,13 @@ class Setting:
     slo: str
     seed: int
     started_at: str
+    rehearsed: bool = False
+    """Whether this machine stood in for the target, of which the figures then say nothing."""
+
+    @property
+    def where(self) -> str:
+        """Return the target in words."""
+        return f"{self.on}, rehearsed" if self.rehearsed else self.on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ class StoredBench:
             "started_at": setting.started_at if setting else None,
             "endpoint": setting.endpoint if setting else None,
             "on": setting.on if setting else None,
+            "rehearsed": setting.rehearsed if setting else None,
             "model": setting.model if setting else None,
             "users": best.users if best else None,
             "output_tokens_per_second": best.rates["output_tokens"].mean if best else None,
@@ -68,12 +69,14 @@ def stored_benches(home: Home, name: str | None = None) -> Iterator[StoredBench]
                 yield StoredBench(path=path, result=None, why=str(error))
 
 
-def newest(home: Home, name: str, *, on: str) -> StoredBench | None:
-    """Return the newest bench of the endpoint `name` on the target `on` that is a result; None where there is none."""
+def newest(home: Home, name: str, *, on: str, rehearsed: bool = False) -> StoredBench | None:
+    """Return the newest bench of the endpoint `name` on the target `on`, or on a rehearsed one, that is a result; None where there is none."""
     benches = [
         bench
         for bench in stored_benches(home, name)
-        if bench.result is not None and bench.result.setting.on == on and bench.result.valid
+        if bench.result is not None
+        and (bench.result.setting.on, bench.result.setting.rehearsed) == (on, rehearsed)
+        and bench.result.valid
     ]
     return max(
         benches, key=lambda bench: bench.result.setting.started_at if bench.result else "", default=None

@@ -138,6 +138,11 @@ def _ensure_of(result: BenchResult, fit: Fit) -> None:
             f"the bench is of {setting.model}, not of {model.name}",
             hint="the file or MODEL names what was measured",
         )
+    if setting.rehearsed:
+        raise SpecError(
+            "the bench is of a rehearsal, in which this machine stands in for an instance: it says nothing of a GPU",
+            hint="measure the deployment on Google Cloud: homeport bench --on cloudrun",
+        )
     if setting.max_instances != 1:
         raise SpecError(
             "more than one instance may have answered the bench: it says nothing of one",

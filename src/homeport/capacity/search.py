@@ -60,7 +60,10 @@ def cheapest(
     traffic = window(arrivals, seconds, context)
     finals: list[Trial] = []
     for trial in sorted(finalists, key=_price_then_room)[: 2 * _FINALISTS]:
-        tell(f"holding {trial.candidate.fit.place.name} x {trial.candidate.concurrency} against all requests")
+        one = trial.candidate
+        tell(
+            f"holding {one.fit.what.engine} on {one.fit.place.name}, {one.concurrency} at once, target {'unset' if one.target is None else one.target}, against all requests"
+        )
         final = _confirmed(trial.candidate, traffic, objectives)
         if final is not None:
             finals.append(final)

@@ -125,14 +125,22 @@ def list_command(app: CliContext, /, name: str | None, json_output: bool) -> Non
 @click.argument("second", type=click.Path(path_type=Path))
 @json_option
 @click.pass_obj
-def compare_command(app: CliContext, /, first: Path, second: Path, json_output: bool) -> None:
-    """Show two benches side by side, with what differs beyond noise."""
+def compare_command(app: CliContext, /, first: Path, second: Path, json_output: bool) -> int:
+    """Show two benches side by side, with what differs beyond noise. The exit code is 3 where no figure can be compared."""
     from homeport.bench import stored
     from homeport.bench.comparison import compared
     from homeport.cli import bench_text
+    from homeport.errors import VerificationFailed
 
     comparison = compared(stored.read(first), stored.read(second))
-    app.terminal(json_output=json_output).result(bench_text.compared(comparison), comparison.as_json())
+    terminal = app.terminal(json_output=json_output)
+    terminal.result(bench_text.compared(comparison), comparison.as_json())
+    if comparison.told:
+        return 0
+    terminal.note(
+        "nothing can be told: it takes a load that both measured, without ✗, and --repetitions 2 at least"
+    )
+    return VerificationFailed.exit_code
 
 
 def _json(content: Any) -> str:  # Any: JSON

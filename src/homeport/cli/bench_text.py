@@ -45,7 +45,7 @@ def bench_row(one: StoredBench) -> tuple[str, ...]:
     setting, best = one.result.setting, one.result.best
     best_rate = "-" if best is None else f"{_number(best.rates['output_tokens'].mean)} tokens/s, {best.load}"
     outcome = best_rate if one.result.valid else "no result"
-    return (setting.started_at, setting.endpoint, setting.on, setting.model, outcome, str(one.path))
+    return (setting.started_at, setting.endpoint, setting.where, setting.model, outcome, str(one.path))
 
 
 def compared(comparison: BenchComparison) -> str:

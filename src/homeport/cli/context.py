@@ -20,7 +20,21 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 REHEARSED = (
-    *("plan", "up", "status", "list", "verify", "chat", "logs", "swap", "rollback", "wake", "proxy", "down"),
+    *(
+        "plan",
+        "up",
+        "status",
+        "list",
+        "verify",
+        "chat",
+        "logs",
+        "swap",
+        "rollback",
+        "wake",
+        "proxy",
+        "down",
+        "bench",
+    ),
 )
 """Commands that are run against a rehearsal as `homeport rehearse COMMAND …`; its own `env` leaves no room for that of endpoints."""
 REHEARSAL_PORT = "homeport.rehearsal.port"
@@ -180,4 +194,5 @@ def as_rehearsed(text: str) -> str:
 
 def rehearsed(text: str) -> str:
     """Return `text` with those of its commands as a rehearsal has them that can be run in one."""
-    return re.sub(rf"\bhomeport (?=(?:{'|'.join(REHEARSED)})\b)", "homeport rehearse ", text or "")
+    own = r"(?!bench (?:list|compare|engines)\b)"  # These ask no cloud.
+    return re.sub(rf"\bhomeport (?={own}(?:{'|'.join(REHEARSED)})\b)", "homeport rehearse ", text or "")

@@ -27,7 +27,7 @@ def measured(home: Home, file: Path, engine: str) -> Throughput:
     """
     Return what the newest bench of the file's endpoint on Cloud Run measured at its best, if it was of one instance.
 
-    One of this machine is not taken: it says nothing of an instance.
+    One of this machine is not taken, and none of a rehearsal: they say nothing of an instance.
     """
     name = spec.load(file).name or naming.name_from_folder(file)
     if not home.benches(name).exists():
@@ -38,11 +38,13 @@ def measured(home: Home, file: Path, engine: str) -> Throughput:
     result = newest.result if newest is not None else None
     best = result.best if result is not None else None
     if result is None or best is None:
-        here = stored.newest(home, name, on="local")
-        if here is None:
-            return Throughput(tokens_per_second=None, source="")
+        others = {
+            "of a rehearsal": stored.newest(home, name, on=ON, rehearsed=True),
+            "of this machine": stored.newest(home, name, on="local"),
+        }
+        what = next((words for words, bench in others.items() if bench is not None), "")
         return _none(
-            "the newest bench is one of this machine, which says nothing of an instance on Cloud Run"
+            f"the newest bench is one {what}, which says nothing of an instance on Cloud Run" if what else ""
         )
     setting = result.setting
     if setting.engine != engine:

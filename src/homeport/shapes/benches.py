@@ -12,6 +12,8 @@ class BenchRowShape(JsonShape):
     started_at: str | None
     endpoint: str | None
     on: str | None
+    rehearsed: bool | None
+    """Whether this machine stood in for the target."""
     model: str | None
     users: int | None
     output_tokens_per_second: float | None

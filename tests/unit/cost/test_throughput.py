@@ -59,6 +59,7 @@ def test_a_figure_of_the_users_comes_first(tmp_path: Path, result: BenchResult) 
     ("setting", "says"),
     [
         ({"on": "local"}, "one of this machine"),
+        ({"rehearsed": True}, "one of a rehearsal"),
         ({"engine": "ollama"}, "is of ollama"),
         ({"max_instances": 3}, "more than one instance"),
         ({"max_instances": None}, "more than one instance"),
