@@ -93,7 +93,7 @@ def measured(chosen: Sequence[str]) -> list[PartResult]:
         except KeyboardInterrupt:
             said, why, ended = {}, "interrupted while what it needs was made", True
         result = PartResult(name=name, machine=machine(), busy=busy, ratios=complete(part, said, why))
-        if said:
+        if said and not ended:  # What is on the page is whole.
             keep(result, KEPT)
         results.append(result)
     return results

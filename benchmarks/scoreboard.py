@@ -25,6 +25,7 @@ from promises import PARTS, Others, Promise
 BUSY = 0.2
 """Of the processors: where other programs have more, times of the wall's clock are theirs, too."""
 LOOK_S = 0.5
+INTERRUPTED = 130
 FIRST = "at a real-time priority"
 RESULTS = "HOMEPORT_BENCH_RESULTS"
 """The variable that names the file to which each figure is written at once, a line each, so that an end in the middle loses none."""
@@ -177,6 +178,8 @@ def board(part: str) -> Iterator[Scoreboard]:
     except BaseException as error:
         made.why_not = "interrupted" if isinstance(error, KeyboardInterrupt) else f"it ended with {error!r}"
         made.end()
+        if isinstance(error, KeyboardInterrupt):
+            raise SystemExit(INTERRUPTED) from None
         raise
     print(f"({part} took {time.perf_counter() - begun:.0f} s)")
     raise SystemExit(made.end())

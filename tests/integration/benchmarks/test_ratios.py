@@ -86,6 +86,17 @@ def test_after_ctrl_c_nothing_more_is_measured_and_all_of_it_is_told(
     assert summary([one for found in ratios.measured(["next"]) for one in found.ratios]).startswith("2 prom")
 
 
+def test_an_interrupted_part_leaves_on_the_page_what_it_gave_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    part(monkeypatch, tmp_path, "twice", WHOLE)
+    ratios.measured(["twice"])
+    part(monkeypatch, tmp_path, "twice", INTERRUPTED)
+    ratios.measured(["twice"])
+    (found,) = kept(tmp_path / "kept")
+    assert [one.verdict for one in found.ratios] == [KEPT, BROKEN]
+
+
 def test_a_part_that_lacks_what_it_needs_is_not_measured_and_the_next_one_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

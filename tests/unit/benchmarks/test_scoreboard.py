@@ -105,6 +105,17 @@ def test_what_an_error_leaves_out_is_not_measured_for_that_error_and_what_was_to
     assert "no port" in found["ratio"].note
 
 
+def test_ctrl_c_ends_a_part_in_its_own_words_and_not_in_a_traceback() -> None:
+    def stopped() -> None:
+        with board(PART) as told:
+            told.measured("first", 0.5)
+            raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        stopped()
+    assert ended.value.code == 130
+
+
 def test_a_broken_promise_weighs_more_than_one_that_was_not_measured() -> None:
     def one(verdict: Verdict) -> Ratio:
         return Ratio(id="one", value=None, verdict=verdict)
