@@ -35,7 +35,7 @@ import httpx2
 from common import ROOT
 from homeport.backoff import Backoff
 from homeport.free_ports import free_port
-from scoreboard import Scoreboard, board
+from scoreboard import Scoreboard, Verdict, board, judged
 
 SUPPORT = ROOT / "tests" / "support"
 TOKENIZER = ROOT / ".cache" / "models" / "smollm2-135m-safetensors"
@@ -46,7 +46,7 @@ VLLM = Path(os.environ.get("HOMEPORT_REHEARSAL_VLLM") or ROOT / ".venv-vllm" / "
 )
 TTFT_S, ITL_S, USERS, INPUT, OUTPUT = 0.5, 0.025, 8, 64, 32
 E2E_S = TTFT_S + (OUTPUT - 1) * ITL_S
-FEW, MANY = 2 * USERS, 20 * USERS
+FEW, MANY, STARTS = 2 * USERS, 20 * USERS, 3
 WITHIN = 0.03
 """What figures may differ by, and what the clocks may be off by that nothing is told."""
 ENV = {
@@ -111,7 +111,9 @@ def spent(command: list[str], folder: Path, env: Mapping[str, str] = ENV) -> tup
         out.seek(0)
         said = out.read()
     if process.returncode:
-        raise RuntimeError(f"{Path(command[0]).name} exited with {process.returncode}: {said[-3000:]}")
+        raise RuntimeError(
+            f"{Path(command[0]).name} exited with {process.returncode}: {' '.join(said.split())[-300:]}"
+        )
     return used.ru_utime + used.ru_stime, said
 
 
@@ -193,9 +195,25 @@ def by_guidellm(url: str, requests: int, folder: Path) -> Figures:
 Measure = Callable[[str, int, Path], Figures]
 
 
-def per_1000(few: Figures, many: Figures) -> float:
-    """Return the processor time per 1,000 requests; what starting costs is in both, and falls out."""
-    return 1000 * (many.cpu_s - few.cpu_s) / (many.requests - few.requests)
+@dataclass(frozen=True)
+class Generator:
+    """What one generator found with many requests, and what a request costs it."""
+
+    found: Figures
+    work: float
+    """Processor seconds per 1,000 requests, less what starting costs."""
+    noise: float
+    """By how much of these its starts differed."""
+
+
+def measured_by(measure: Measure, url: str, folder: Path) -> Generator:
+    """Measure with a generator: what its start costs, by few requests several times, and then many."""
+    measure(url, USERS, folder)  # What only its very first start does is in no figure.
+    starts = sorted((measure(url, FEW, folder) for _ in range(STARTS)), key=lambda one: one.cpu_s)
+    many = measure(url, MANY, folder)
+    share = 1000 / (MANY - FEW)
+    work = share * (many.cpu_s - starts[STARTS // 2].cpu_s)
+    return Generator(many, work, share * (starts[-1].cpu_s - starts[0].cpu_s))
 
 
 GENERATORS: Mapping[str, Measure] = {"vllm": by_vllm, "aiperf": by_aiperf, "guidellm": by_guidellm}
@@ -211,41 +229,43 @@ def compared(ours: Figures, theirs: Figures) -> tuple[float, str]:
     return max(off.values(), key=abs), ", ".join(said)
 
 
-def measure_ours(told: Scoreboard, url: str, folder: Path) -> tuple[Figures, Figures]:
-    """Measure with `homeport bench`, few requests and many, and tell how near that is to the server's pace."""
-    few, many = by_homeport(url, FEW, folder), by_homeport(url, MANY, folder)
-    off, said = compared(many, PACE)
-    told.measured("pace", off, note=said, unclear=unquiet(many))
-    told.measured("tokens", many.output_tokens / PACE.output_tokens - 1, unclear=unquiet(many))
-    told.measured("lost", many.lost / max(1, many.requests))
-    return few, many
+def measure_ours(told: Scoreboard, url: str, folder: Path) -> Generator:
+    """Measure with `homeport bench`, and tell how near that is to the server's pace."""
+    ours = measured_by(by_homeport, url, folder)
+    off, said = compared(ours.found, PACE)
+    unclear = unquiet(ours.found)
+    told.measured("pace", off, note=said, unclear=unclear)
+    told.measured("tokens", ours.found.output_tokens / PACE.output_tokens - 1, unclear=unclear)
+    told.measured("lost", ours.found.lost / max(1, ours.found.requests))
+    return ours
 
 
-def measure_theirs(
-    told: Scoreboard, name: str, url: str, ours: tuple[Figures, Figures], folder: Path
-) -> None:
+def measure_theirs(told: Scoreboard, name: str, url: str, ours: Generator, folder: Path) -> None:
     """Measure with another generator, and tell how near and how dear it is."""
-    measure = GENERATORS[name]
-    measure(url, USERS, folder)  # What only its first start does would be in the run of few alone.
-    few, many = measure(url, FEW, folder), measure(url, MANY, folder)
-    unclear = unquiet(ours[1])
-    if many.ttft > (1 + 2 * WITHIN) * TTFT_S >= ours[1].ttft:
+    theirs = measured_by(GENERATORS[name], url, folder)
+    many, unclear = theirs.found, unquiet(ours.found)
+    if many.ttft > (1 + 2 * WITHIN) * TTFT_S >= ours.found.ttft:
         unclear = unclear or f"it was itself off the server's clock: a TTFT of {1000 * many.ttft:.0f} ms"
-    off, said = compared(ours[1], many)
+    off, said = compared(ours.found, many)
     told.measured(name, off, note=said, unclear=unclear)
-    tell_work(told, name, per_1000(*ours), per_1000(few, many))
+    tell_work(told, name, ours, theirs)
     told.measured(f"{name}-lost", many.lost / MANY, note=f"{many.lost} of {MANY}, counted apart")
 
 
-def tell_work(told: Scoreboard, name: str, ours: float, theirs: float) -> None:
-    """Tell what a request costs both; where one cost nothing, its starts differed by more than all requests."""
-    note = f"{ours:.1f} and {theirs:.1f} s per 1,000 requests"
-    if min(ours, theirs) <= 0:
-        told.measured(
-            f"{name}-work", math.inf, unclear=f"starts differ by more than what requests take: {note}"
+def tell_work(told: Scoreboard, name: str, ours: Generator, theirs: Generator) -> None:
+    """Tell what a request costs both; nothing, where starts differed by so much that it may be more or less than what is promised."""
+    id_ = f"{name}-work"
+    note = ", ".join(f"{one.work:.1f} ± {one.noise:.1f}" for one in (ours, theirs)) + " s per 1,000 requests"
+    ends = [
+        judged(told.promises[id_], mine / other) if other > 0 < mine else Verdict.UNCLEAR
+        for mine, other in (
+            (ours.work - ours.noise, theirs.work + theirs.noise),
+            (ours.work + ours.noise, theirs.work - theirs.noise),
         )
-    else:
-        told.measured(f"{name}-work", ours / theirs, note=note)
+    ]
+    certain = Verdict.UNCLEAR not in ends and ends[0] is ends[1]
+    ratio = ours.work / theirs.work if theirs.work > 0 else math.inf
+    told.measured(id_, ratio, note=note, unclear="" if certain else f"its starts differ by too much: {note}")
 
 
 def unquiet(ours: Figures) -> str:
