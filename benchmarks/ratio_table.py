@@ -105,4 +105,7 @@ def write(results: Sequence[PartResult], page: Path) -> None:
     places = (one.machine.rpartition(", ")[0].replace(f", {FIRST}", "") for one in results)
     machines = "; ".join(dict.fromkeys(places))
     lines = "\n".join(line.rstrip() for line in drawn.getvalue().splitlines()).strip("\n")
-    page.write_text(f"{before}{begin}{machines}:\n\n```text\n{lines}\n```\n{end}{after}", encoding="utf-8")
+    left_out = ", ".join(name for name in PARTS if name not in {one.name for one in results})
+    ends = f"\nNot run for this table: {left_out}.\n" if left_out else ""
+    text = f"{before}{begin}{machines}:\n\n```text\n{lines}\n```\n{ends}{end}{after}"
+    page.write_text(text, encoding="utf-8")

@@ -65,6 +65,7 @@ def test_each_part_has_its_figures_in_the_table_and_on_the_page(
     write(kept(tmp_path / "kept"), page)
     assert "late   2.00 ×" in page.read_text()
     assert "of another day" not in page.read_text()
+    assert "Not run for this table: startup, " in page.read_text()
     assert page.read_text().startswith("before\n")
     assert page.read_text().endswith("after\n")
 
