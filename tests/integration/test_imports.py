@@ -104,6 +104,7 @@ def test_what_runs_before_an_engine_loads_its_model_loads_little() -> None:
             f"import runpy; runpy.run_path({str(server)!r})",
             "pathlib",
         ),
+        (f"import runpy; runpy.run_path({str(server)!r})['_parser']()", "shutil"),
     ):
         program = f"import sys\nbefore = set(sys.modules)\n{imported}\nloaded = set(sys.modules) - before\nprint(len(loaded) > 9, {unwanted!r} in loaded)"
         ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -15,6 +17,7 @@ MARK = "HOMEPORT_ENDPOINT_FOLDER"
 
 _CLOCK_SLACK_S = 2.0
 """The system computes start times from a clock that may be corrected."""
+_VARIABLE = re.compile(rb"(?:^|\0)[^\0=]+=")
 _LOOK_S = 0.2
 _REAPED_S = 5.0
 """As long is waited for a parent to ask for what has ended: some look every two seconds."""
@@ -53,7 +56,7 @@ def alive(pid: int, create_time: float, folder: Path, ticks: str = "") -> psutil
     now = start_ticks(pid) if ticks else ""
     if now:
         return process if now == ticks else None
-    return process if abs(began - create_time) <= _CLOCK_SLACK_S or _session(process) == pid else None
+    return process if abs(began - create_time) <= _CLOCK_SLACK_S or _session(process.pid) == pid else None
 
 
 def belonging(folder: Path, leader: int = 0, since: float = 0, ticks: str = "") -> list[psutil.Process]:
@@ -63,16 +66,36 @@ def belonging(folder: Path, leader: int = 0, since: float = 0, ticks: str = "") 
 
     The mark alone is not enough: vLLM's workers write their title over their environment.
     """
-    everyone = [(process, _environment(process)) for process in psutil.process_iter()]
+    everyone = [(process, _environment(process)) for process in _candidates(folder)]
     marked = [process for process, environment in everyone if environment.get(MARK) == str(folder)]
-    sessions = {_session(process) for process in marked} - {0}
+    sessions = {_session(process.pid) for process in marked} - {0}
     if leader and not _is_another(leader, since, ticks):
         sessions.add(leader)
     # A process with an environment of another kind in such a session came there otherwise, and is not ours.
     titled = [
-        process for process, environment in everyone if not environment and _session(process) in sessions
+        process for process, environment in everyone if not environment and _session(process.pid) in sessions
     ]
     return [process for process in marked + titled if _runs(process)]
+
+
+def _candidates(folder: Path) -> Iterator[psutil.Process]:
+    """Yield every process that may carry our mark, or whose environment does not tell: to look at all others, too, takes three times as long."""
+    mark = os.fsencode(f"{MARK}={folder}")
+    for pid in psutil.pids():
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:  # It is another user's, it is gone, or there are no such files here.
+            environment = b""
+        # The system's own have no environment, either, and are in no session.
+        if mark in environment or (not tells(environment) and _session(pid)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield psutil.Process(pid)
+
+
+def tells(environment: bytes) -> bool:
+    """Tell whether there is a variable before the first empty place, as who writes a title over them leaves none."""
+    begun = b"" if environment.startswith(b"\0") else environment.partition(b"\0\0")[0]
+    return _VARIABLE.search(begun) is not None
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
@@ -82,9 +105,9 @@ def _environment(process: psutil.Process) -> dict[str, str]:
         return {}
 
 
-def _session(process: psutil.Process) -> int:
+def _session(pid: int) -> int:
     try:
-        return os.getsid(process.pid)
+        return os.getsid(pid)
     except OSError:
         return 0
 

@@ -68,7 +68,12 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="homeport_llamacpp", description=__doc__)
+    # Of a width that is said: for each flag argparse would load what measures a terminal, to check how it would be shown.
+    parser = argparse.ArgumentParser(
+        prog="homeport_llamacpp",
+        description=__doc__,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
+    )
     parser.add_argument("--model", required=True, help="a GGUF file")
     parser.add_argument("--alias", required=True, help="the name that it is served under")
     parser.add_argument("--host", required=True)
