@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from homeport.errors import SpecError
+
 if TYPE_CHECKING:
     import ssl
 
@@ -31,6 +33,29 @@ def certificates() -> ssl.SSLContext:
         if names not in _last:
             raise
     return _last[names]
+
+
+@lru_cache(maxsize=4)
+def trusting(pem: str) -> ssl.SSLContext:
+    """
+    Return a context of its own with the certificates that this machine trusts, and those of `pem` besides.
+
+    Each of these is trusted as it is, whoever signed it: a server often shows one of an authority that no machine knows, and
+    without the authority's own. Raises `SpecError` for text that holds none.
+    """
+    import ssl
+
+    import httpx2
+
+    context = httpx2.create_ssl_context()
+    try:
+        context.load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise SpecError(
+            f"the certificate that is to be trusted cannot be read: {error}", hint="give it as PEM, whole"
+        ) from error
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 @lru_cache(maxsize=4)

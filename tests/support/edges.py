@@ -165,14 +165,13 @@ class WithEdge(Deployer):
             behind=self.found,
             network=paths_of(target.preflight_input()),
         )
-        calls = any(one.calls_model for one in target.companions)
         kept = self.service
         edge = EndpointEdge(
             parts=parts,
             ask=ask,
             prove=target.prove,
             service=kept or {},
-            keeps_address=calls,
+            led=target.beside_it.led,
             is_isolated=wanted.access.isolated,
         )
         return replace(target, edge=edge)

@@ -75,7 +75,7 @@ class InTwoRegions(WithEdge):
         doors = [
             replace(
                 one,
-                edge=replace(first.edge, of=one.names, prove=one.prove, keeps_address=one.edge.keeps_address),
+                edge=replace(first.edge, of=one.names, prove=one.prove, led=one.edge.led),
             )
             for one in further
             if first.edge is not None and one.edge is not None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import certifi
 import pytest
 
-from homeport.certificates import certificates
+from edges import DOMAIN, write_certificate
+from homeport.certificates import certificates, trusting
+from homeport.errors import SpecError
 
 
 def test_they_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,3 +72,34 @@ def test_a_file_that_is_half_written_changes_nothing_until_it_is_whole(
     assert certificates() is before
     trusted.write_text(first + end + second + end)
     assert len(certificates().get_ca_certs()) == 2
+
+
+def shaken(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+    """Both have shaken hands, over no network. Raises what the client has against the server."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    served = server.wrap_bio(to_server, to_client, server_side=True)
+    asked = client.wrap_bio(to_client, to_server, server_hostname=DOMAIN)
+    done: set[ssl.SSLObject] = set()
+    while len(done) < 2:
+        for side in (asked, served):
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+                done.add(side)
+
+
+def test_a_certificate_that_nobody_known_has_signed_is_trusted_where_it_was_handed_over(
+    tmp_path: Path,
+) -> None:
+    certificate, key = write_certificate(tmp_path)
+    another, _ = write_certificate(tmp_path, "other.example.com")
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(certificate, key)
+    shaken(server, trusting(certificate.read_text()))
+    for client in (certificates(), trusting(another.read_text())):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shaken(server, client)
+
+
+def test_what_is_no_certificate_is_refused_with_what_was_expected() -> None:
+    with pytest.raises(SpecError, match="cannot be read"):
+        trusting("-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n")

@@ -91,11 +91,12 @@ class LoadBalancers:
 
     def secure(self, host: str, *, within: bool) -> Listener | None:
         """
-        Return the listener that answers to a host by TLS, an internal one to those `within` the project's networks alone; None
-        where there is none, or no certificate for it yet.
+        Return the listener that answers to a host by TLS, an internal one to those `within` the project's networks alone, and every
+        other to those outside: a network has no way to the internet before somebody makes one, such as Cloud NAT, of which there is none
+        here. None where there is none, or no certificate for it yet.
         """
         for listener in self.listeners():
-            if listener.internal and not within:
+            if listener.internal is not within:
                 continue
             if listener.secure and host in listener.hosts and self.has_certificate(listener, host):
                 return listener

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from homeport.addresses import is_loopback
-from homeport.certificates import certificates
+from homeport.certificates import certificates, trusting
 from homeport.endpoint.identity import Identity, refused_as
 from homeport.endpoint.refusals import is_page, refusal
 from homeport.errors import EndpointError, HomeportError, NetworkError, NoCredentials, NotRunning, Unsupported
@@ -18,6 +18,8 @@ from homeport.secret import Secret, judged
 from homeport.task import Task
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
     from homeport.endpoint.auth import Bearer
@@ -55,6 +57,8 @@ class Endpoint:
     """The address that requests go to instead of `base_url`'s own, with that as Host: a rehearsal is reached so."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Further headers of each request, such as that by which a load balancer tells a revision without traffic."""
+    trusted: str = field(default="", repr=False)
+    """Certificates as PEM that are trusted there besides, such as one that no known authority has signed."""
     stop: tuple[str, ...] = field(default=())
     """Strings that end an answer, for models without an end-of-turn token."""
     task: Task = "generate"
@@ -145,7 +149,7 @@ class Endpoint:
             auth=self.auth(max_redirects=REDIRECTS) if self.identity is not None or self.via else None,
             max_redirects=REDIRECTS,
             timeout=httpx2.Timeout(timeout_s, connect=5.0),
-            verify=certificates() if reached.scheme == "https" else False,
+            verify=self._certificates() if reached.scheme == "https" else False,
             trust_env=not is_loopback(reached.host),  # No proxy may see what stays on this machine.
         ) as client:
             try:
@@ -165,6 +169,9 @@ class Endpoint:
                     f"the connection to {self.base_url} broke: {type(error).__name__} {error}",
                     hint="see `homeport status` and `homeport logs`",
                 ) from error
+
+    def _certificates(self) -> ssl.SSLContext:
+        return trusting(self.trusted) if self.trusted else certificates()
 
     async def answer(self, messages: Sequence[Message], **options: Json) -> JsonObject:
         """

@@ -216,7 +216,8 @@ def _all(made: Pipeline) -> str:
 
 def _behind(region: Things) -> list[Resource]:
     """Return what of a region comes after its service: its load balancer, and who is let in behind that."""
-    return [each for each in region.own if each.kind in OF_EDGE or region.waits_for_door(each)]
+    late = OF_EDGE - {ResourceKind.ANSWERING}
+    return [each for each in region.own if each.kind in late or region.waits_for_door(each)]
 
 
 def grants(made: Pipeline) -> list[Grant]:

@@ -111,11 +111,23 @@ for way in ["", *ways]:
   return "$code"
 }
 
+# Waits until the edge answers. $1: how many seconds it may take, $2: its address, then paths and headers.
+answers() {
+  local begun=$SECONDS pause=2 why
+  say "waiting until $2 answers, for $1 s at most: a new load balancer takes some minutes, and a certificate of Google's the record that proves the domain"
+  # Where it could not be asked, it has not answered.
+  while ! why=$(ask "${@:2}") || [ -n "$why" ]; do
+    [ $((SECONDS - begun)) -lt "$1" ] || die "${why:-$2 could not be asked}; the service is reached as before. Run this again: it goes on from here"
+    sleep "$pause"
+    pause=$((pause < 30 ? pause * 2 : 30))
+  done
+}
+
 # Lets the service take requests from its load balancer and from within its network alone, once the edge answers. $1: the
 # service's path, $2: the file with the change, $3: how many seconds the edge may take, $4: its address, then paths and headers. Stdin has
 # the values that are wanted.
 door() {
-  local begun=$SECONDS pause=2 why own
+  local own
   closed=
   there rest GET run.googleapis.com "$1" || die "there is no service at $1"
   compare door
@@ -128,13 +140,7 @@ door() {
     say "! the service's own address stays as it is: what differs above comes first"
     return
   fi
-  say "waiting until $4 answers, for $3 s at most: a new load balancer takes some minutes, and a certificate of Google's the record that proves the domain"
-  # Where it could not be asked, it has not answered.
-  while ! why=$(ask "${@:4}") || [ -n "$why" ]; do
-    [ $((SECONDS - begun)) -lt "$3" ] || die "${why:-$4 could not be asked}; the service is reached as before. Run this again: it goes on from here"
-    sleep "$pause"
-    pause=$((pause < 30 ? pause * 2 : 30))
-  done
+  answers "${@:3}"
   there rest GET run.googleapis.com "$1" || die "there is no service at $1"
   own=$(value_of uri)
   [ -n "$own" ] || own=$(value_of annotations.homeport/back-door)

@@ -45,7 +45,7 @@ def making(
     Return the commands that make `resources`, which are some of `things`, and the files that these read.
 
     `further` has those of each further region. They are made once the region before is: whatever fails ends the script. What leads clients
-    to all of them comes behind the last, and then the doors are closed.
+    to all of them comes behind the last, then what asks there, and then the doors are closed.
     """
     there = zip(things.further, further, strict=bool(further))
     regions = [(things, list(resources)), *((region, list(own)) for region, own in there)]
@@ -55,7 +55,7 @@ def making(
         lines += ["", *gcloud_edge.functions()]
     scripts = [GcloudScript(region) for region, _ in regions]
     # The doors are closed when whatever else there is stands; after each are let in only those whom nothing would screen before.
-    for turns in ((_BEFORE,), (_LEADING,), (_CLOSING, _BEHIND)):
+    for turns in ((_BEFORE,), (_LEADING,), (_ASKING,), (_CLOSING, _BEHIND)):
         for one, (region, own) in zip(scripts, regions, strict=True):
             lines += _placed(region, _lines(one, _in_turn(region, own, turns, several=len(regions) > 1)))
     for one, (region, _) in zip(scripts, regions, strict=True):
@@ -63,8 +63,11 @@ def making(
     return lines, files
 
 
-_BEFORE, _LEADING, _CLOSING, _BEHIND = range(4)
-"""When a thing has its turn: what serves, what leads clients to all regions, the doors, and who is let in behind them."""
+_BEFORE, _LEADING, _ASKING, _CLOSING, _BEHIND = range(5)
+"""
+When a thing has its turn: what serves, what leads clients to all regions, what of the endpoint asks there, the doors, and who is
+let in behind them.
+"""
 
 
 def _in_turn(
@@ -77,6 +80,8 @@ def _in_turn(
             return _BEHIND
         if resource.kind == ResourceKind.DOOR:
             return _CLOSING
+        if things.waits_for_edge(resource):
+            return _ASKING
         return _LEADING if several and resource.kind in OF_EDGE else _BEFORE
 
     return sorted((one for one in some if turn(one) in turns), key=turn)

@@ -278,13 +278,11 @@ def door(things: Things, one: ClosedDoor) -> tuple[Lines, dict[str, str]]:
     told = dict(change["annotations"])
     del told[BACK_DOOR]
     compared = {**change, "annotations": {key: value or "" for key, value in told.items()}}
-    # In a further region it has been said.
-    records = [] if things.is_further else _records(things, one)
+    # Where something waited for the edge before, and in a further region, it has been said.
+    said = things.is_further or ResourceKind.ANSWERING in things.kinds()
     proxied = "proxied=yes " if things.service.wanted.get("iapEnabled") else ""
     lines = [
-        *(['say "the domain\'s DNS must say:"'] if records else []),
-        *(f"say {record}" for record in records),
-        *([command("say", one.from_where)] if one.from_where else []),
+        *([] if said else _wanted(things, one)),
         proxied
         + command("door", f"/{one.path}", file, str(round(one.within)), one.address, *one.told_apart)
         + " <<'END'",
@@ -292,6 +290,24 @@ def door(things: Things, one: ClosedDoor) -> tuple[Lines, dict[str, str]]:
         "END",
     ]
     return lines, {file: text}
+
+
+def answering(things: Things, one: ClosedDoor) -> Lines:
+    """Return the lines that say which DNS records are wanted, and wait until the edge answers."""
+    return [
+        *_wanted(things, one),
+        command("answers", str(round(one.within)), one.address, *one.told_apart),
+    ]
+
+
+def _wanted(things: Things, one: ClosedDoor) -> Lines:
+    """Return the lines that say what the domain's DNS must hold, and from where the edge is asked."""
+    records = _records(things, one)
+    return [
+        *(['say "the domain\'s DNS must say:"'] if records else []),
+        *(f"say {record}" for record in records),
+        *([command("say", one.from_where)] if one.from_where else []),
+    ]
 
 
 def _records(things: Things, one: ClosedDoor) -> list[str]:

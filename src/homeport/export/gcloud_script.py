@@ -24,6 +24,7 @@ from homeport.export.repositories import clean_up, upstream
 from homeport.export.shell import Lines, command, values, with_variables
 from homeport.export.text import CACHE_NOTE, comment, head, to_yaml
 from homeport.json_types import Json
+from homeport.resources.google.answering_edge import AnsweringEdge
 from homeport.resources.google.apis import Apis
 from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.iam_binding import Grant
@@ -315,6 +316,9 @@ class GcloudScript:
         self.files |= files
         return lines
 
+    def answering(self, one: AnsweringEdge, _: Fields) -> Lines:
+        return gcloud_edge.answering(self._things, one.door)
+
     def release(self, one: Release, _: Fields) -> Lines:
         return ["# Only `homeport up` can do this: see above."]
 
@@ -325,7 +329,7 @@ KNOWS: Mapping[str, Callable[[GcloudScript, Any, Fields], Lines]] = {  # Any: th
     ResourceKind.OBJECT: GcloudScript.object, ResourceKind.IMAGE: GcloudScript.build,
     ResourceKind.CONFIGURATION: GcloudScript.secret, **dict.fromkeys(_TOLD, GcloudScript.commands),
     ResourceKind.STARTUP_CACHE: GcloudScript.startup_cache, ResourceKind.WEIGHTS: GcloudScript.build, ResourceKind.SERVICE: GcloudScript.service, ResourceKind.RELEASE: GcloudScript.release,
-    ResourceKind.DOOR: GcloudScript.door,
+    ResourceKind.ANSWERING: GcloudScript.answering, ResourceKind.DOOR: GcloudScript.door,
 }  # fmt: skip
 
 

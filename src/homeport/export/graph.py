@@ -79,6 +79,7 @@ class ResourceKind(StrEnum):
     MANAGED = "managed certificate"
     CERTIFICATE_MAP = "certificate map"
     ENTRY = "certificate map entry"
+    ANSWERING = "answering edge"
     DOOR = "closed door"
 
 
@@ -97,6 +98,7 @@ OF_EDGE: frozenset[ResourceKind] = frozenset(
         ResourceKind.MANAGED,
         ResourceKind.CERTIFICATE_MAP,
         ResourceKind.ENTRY,
+        ResourceKind.ANSWERING,
         ResourceKind.DOOR,
         ResourceKind.TRAFFIC_EXTENSION,
         ResourceKind.AUTHZ_EXTENSION,
@@ -191,13 +193,18 @@ class Things:
 
     def ensure_screened(self) -> None:
         """Raise `HomeportError` for a service that everybody may call past what screens at its load balancer, until its door is closed."""
-        if self.service.wanted.get("invokerIamDisabled") and _AT_BALANCERS.intersection(self.kinds()):
+        if self.service.wanted.get("invokerIamDisabled") and self.screens_at_edge:
             raise HomeportError(
                 "access.public lets everybody in at the service's own address, where guard.where does not screen, until the load balancer "
                 "answers; what an export makes is open from its first step on",
                 hint='take public out of [access], or set where = "gateway" in [guard]; `homeport up --on cloudrun` takes public once '
                 "the address is closed",
             )
+
+    @property
+    def screens_at_edge(self) -> bool:
+        """Tell whether what screens stands at the load balancer, and not before the engine."""
+        return bool(_AT_BALANCERS.intersection(self.kinds()))
 
     @property
     def service(self) -> Service:
@@ -217,6 +224,14 @@ class Things:
     def waits_for_door(self, resource: Resource) -> bool:
         """Tell whether something is made only once the service's own address is closed."""
         return self.door is not None and self.door.id in resource.needs
+
+    def waits_for_edge(self, resource: Resource) -> bool:
+        """Tell whether something is made only once the load balancer answers: what asks there, and all that needs that."""
+        waiting = {one.id for one in self.resources if one.kind == ResourceKind.ANSWERING}
+        for one in self.resources if waiting else ():
+            if one.kind != ResourceKind.DOOR and not waiting.isdisjoint(one.needs):
+                waiting.add(one.id)
+        return resource.id in waiting
 
     def callers_of(self, service: Service) -> list[Grant]:
         """Return the grants on a service."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from homeport.resources.google.answering_edge import AnsweringEdge
 from homeport.resources.google.api_gateway import KINDS as API_GATEWAY
 from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.load_balancer import COLLECTIONS as BALANCER
 from homeport.resources.google.managed_certificate import COLLECTIONS as MANAGER
 
 _OF: Mapping[str, frozenset[str]] = {
-    "[edge]": frozenset({*BALANCER, *MANAGER, ClosedDoor.kind, *API_GATEWAY}),
+    "[edge]": frozenset({*BALANCER, *MANAGER, AnsweringEdge.kind, ClosedDoor.kind, *API_GATEWAY}),
 }
 
 

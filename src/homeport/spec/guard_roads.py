@@ -25,8 +25,6 @@ def road_refusal(spec: Any) -> str:  # Any: the spec, whose module imports this 
             'the [edge] be of kind = "regional" or "internal", or set where = "gateway"'
         )
     reasons = {
-        f"{road} sees what comes through the load balancer, and [agent] calls the model past it, at the service's own address: "
-        'nothing of that would be screened. Set where = "gateway", or remove [agent]': spec.agent,
         f'{road} knows no embeddings, so that nothing would be screened where task is "embed"; set where = "gateway", or remove [guard]': spec.task == "embed",
         f"{road} is called for everything at the load balancer, and edge.backends and edge.shares lead to other endpoints, whose own files say "
         "how they are screened; remove one of the two": edge.backends or edge.shares,

@@ -20,8 +20,8 @@ def iap_refusal(spec: Any) -> str:  # Any: the spec, whose module imports this o
         'the [edge] be of kind = "global" or "regional"': edge and edge.is_api_gateway,
         "access.iap is not built together with a guard.where other than \"gateway\": whether Google's road sees a request before Identity-Aware Proxy "
         'does no page says; set where = "gateway", or remove iap': spec.guard is not None and not spec.guard.in_gateway,
-        "access.iap is not built together with [agent], which calls the model by an ID token, and Identity-Aware Proxy takes none; "
-        "remove one of the two": spec.agent,
+        "access.iap is not built together with [agent], which calls the model by an ID token, and is asked by one: Identity-Aware Proxy takes "
+        "none; remove one of the two": spec.agent,
         "observe.uptime asks by an ID token of Google's, and Identity-Aware Proxy takes none; remove uptime, or access.iap": observe
         and observe.uptime,
         "observe.callers goes by the tokens that Cloud Run has looked at, which behind Identity-Aware Proxy are all its own; remove callers, "

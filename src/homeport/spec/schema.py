@@ -279,11 +279,6 @@ class Spec(SpecTable):
                 raise ValueError(
                     "an internal [edge] is reached from within a network of yours: name it as cloudrun.network, with cloudrun.subnetwork"
                 )
-            if self.access.isolated and self.agent is not None:
-                raise ValueError(
-                    "an internal [edge] of an endpoint that is access.isolated is not built together with [agent], which calls the model at the "
-                    "address that the [edge] closes; remove one of the three"
-                )
         elif self.edge is not None and self.access.isolated:
             raise ValueError(
                 '[edge] is a way in from the internet, and access.isolated = true says that there is none; set kind = "internal", within a '

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -25,7 +24,6 @@ from homeport.export import export
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Resource
-from homeport.resources.google.closed_door import ClosedDoor
 from homeport.targets.cloudrun.model_selection import choose
 from proxied import TEAM, behind_iap
 
@@ -180,13 +178,6 @@ def test_the_door_of_a_service_behind_identity_aware_proxy_is_closed_by_what_the
         (door,) = [line for line in lines if "door /v2/" in line]
         expected = any(one.id.startswith("grant/iap.") for one in proxied)
         assert door.startswith("proxied=yes door ") is expected
-
-
-def test_who_calls_the_model_from_within_leaves_it_its_address() -> None:
-    kept = [replace(one, keeps_address=True) if isinstance(one, ClosedDoor) else one for one in resources()]
-    door = export("gcloud", kept)["door-home.json"]
-    assert '"defaultUriDisabled": false' in door
-    assert "default_uri_disabled = false" in " ".join(export("terraform", kept)["service.tf"].split())
 
 
 def test_a_path_to_an_endpoint_that_was_not_found_is_refused() -> None:

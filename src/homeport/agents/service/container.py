@@ -55,6 +55,8 @@ async def agent_of(env: Mapping[str, str]) -> ServedAgent:
         model=described["model"],
         identity=GoogleIdentity(credentials, url),
         via=env.get("HOMEPORT_GOOGLE_URL", ""),
+        headers=described.get("headers", {}),
+        trusted=described.get("certificates", ""),
     )
     setup = AgentSetup(
         endpoint=endpoint,

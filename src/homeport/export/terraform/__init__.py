@@ -33,6 +33,7 @@ KNOWS: frozenset[str] = frozenset(
         ResourceKind.STARTUP_CACHE,
         ResourceKind.SERVICE,
         ResourceKind.RELEASE,
+        ResourceKind.ANSWERING,
         ResourceKind.DOOR,
     }
 )

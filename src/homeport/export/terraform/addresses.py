@@ -11,6 +11,7 @@ from homeport.export.graph import OF_EDGE, ResourceKind, Things
 from homeport.export.terraform.hcl import Code, joined
 from homeport.export.terraform.variable_names import image_variable, key_of, suffix, word
 from homeport.reconcile import Concat, Ref, Resource
+from homeport.resources.google.answering_edge import AnsweringEdge
 from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.dns import RecordSet
 from homeport.resources.google.gcs_weights import StoredWeights
@@ -296,7 +297,8 @@ def snake(name: str) -> str:
 
 def _address(things: Things, resource: Resource) -> str | None:
     if isinstance(
-        resource, ContainerImage | MirroredImage | StoredWeights | StartupCache | Release | ClosedDoor
+        resource,
+        ContainerImage | MirroredImage | StoredWeights | StartupCache | Release | AnsweringEdge | ClosedDoor,
     ):
         return None
     if isinstance(resource, Grant):

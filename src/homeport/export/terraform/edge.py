@@ -152,7 +152,7 @@ def of_service(door: ClosedDoor, had: Code) -> dict[str, Any]:  # Any: Code
     return {
         "annotations": Code(f"{{ for key, value in {said} : key => value if {is_closed} }}"),
         "ingress": ingress,
-        "defaultUriDisabled": Code(is_closed) if change["defaultUriDisabled"] else False,
+        "defaultUriDisabled": Code(is_closed),
     }
 
 

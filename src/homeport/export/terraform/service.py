@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from homeport.export.fields import Fields
 from homeport.export.graph import ResourceKind, Things
@@ -30,7 +31,7 @@ _UNCONDITIONED = (
 
 def service(things: Things, one: Service, addresses: Addresses) -> Block:
     """Return a service, made once variables say which images it and those that it needs are made of."""
-    body = Fields(addresses.expressed(one.wanted), one.id)
+    body = Fields(_led(things, addresses, addresses.expressed(one.wanted)), one.id)
     labels = body.take("labels")
     stage = body.take("launchStage")
     known = {
@@ -73,6 +74,28 @@ def service(things: Things, one: Service, addresses: Addresses) -> Block:
             ignored,
         ],
     )
+
+
+def _led(
+    things: Things, addresses: Addresses, wanted: Mapping[str, Any]
+) -> dict[str, Any]:  # Any: JSON, and Code
+    """Return a service so that it asks for the model at the load balancer once that is said to answer, and at the own address before."""
+    door, template = things.door, dict(wanted["template"])
+    if door is None:
+        return dict(wanted)
+    own = Code(f'{opened(things).text} != "" ? "{door.address}" : {addresses.of(things.service)}[0].uri')
+    template["containers"] = [
+        {
+            **one,
+            "env": [
+                {**each, "value": own} if each.get("value") == door.address else each for each in one["env"]
+            ],
+        }
+        if "env" in one
+        else one
+        for one in template["containers"]
+    ]
+    return {**wanted, "template": template}
 
 
 def _patient() -> Block:
@@ -140,7 +163,8 @@ def _of_file(
 def _not_yet(things: Things, service: Service, grant: Grant) -> str:
     """Return the condition under which nobody is let in: no service, or one whose own address leads past its screen."""
     none = unset(things, service)
-    return f'{none} || {opened(things).text} == ""' if things.waits_for_door(grant) else none
+    late = things.waits_for_door(grant) or (things.screens_at_edge and things.waits_for_edge(grant))
+    return f'{none} || {opened(things).text} == ""' if late else none
 
 
 def named_callers(things: Things, one: Service) -> list[Grant]:

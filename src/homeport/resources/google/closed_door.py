@@ -57,10 +57,10 @@ class ClosedDoor(DependentResource):
     prove: Prove
     within: float
     """Seconds that the edge may take to answer."""
-    keeps_address: bool = False
-    """Whether the service's own address stays for those within its network, such as an agent."""
     is_isolated: bool = False
     """Whether the service takes requests from its network alone, open or closed: an internal load balancer is in there."""
+    led: tuple[str, ...] = ()
+    """The ids of services that ask at the address: they are led there before the service's own is gone."""
     edge_kind: str = "global"
     from_where: str = ""
     """From where it can be asked, as those are told who ask in vain; '' for everywhere."""
@@ -77,7 +77,12 @@ class ClosedDoor(DependentResource):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the ids of the service, its release, and all of the load balancer."""
+        """Return the ids of the service, its release, all of the load balancer, and what asks there."""
+        return (*self.after_parts, *self.led)
+
+    @property
+    def after_parts(self) -> tuple[str, ...]:
+        """Return the ids of all without which the edge cannot answer."""
         return (f"service/{self.name}", f"release/{self.name}", *self.after)
 
     async def read(self) -> Json | None:
@@ -99,7 +104,7 @@ class ClosedDoor(DependentResource):
         expected = {
             "address": self.address,
             "ingress": self.ingress,
-            "defaultUriDisabled": not self.keeps_address,
+            "defaultUriDisabled": True,
             "behind": self._behind,
         }
         return tuple(
@@ -116,8 +121,7 @@ class ClosedDoor(DependentResource):
 
     async def create(self, outputs: Outputs, progress: Progress) -> Json:
         """Wait until the edge answers, close the service, and verify it through the edge."""
-        service = await self.google.get("run", self.path)
-        await self._answered(service, outputs, progress)
+        service = await self.answered(outputs, progress)
         closed = await self._set(service, self._closing(service))
         try:
             await self.prove(closed, foremost(closed) or latest(closed), self.address)
@@ -130,7 +134,9 @@ class ClosedDoor(DependentResource):
         """Close it as `create` does."""
         return await self.create(outputs, progress)
 
-    async def _answered(self, service: Body, outputs: Outputs, progress: Progress) -> None:
+    async def answered(self, outputs: Outputs, progress: Progress) -> Json:
+        """Wait until the edge answers; return the service as it was then. Raises `OperationFailed` where it never does."""
+        service = await self.google.get("run", self.path)
         wait = Backoff(
             what=f"{self.address} to answer",
             within=self.within,
@@ -141,7 +147,7 @@ class ClosedDoor(DependentResource):
         while True:
             why = await self.ask(service)
             if not why:
-                return
+                return service
             if not wait.told:
                 wait.told = True
                 records = "".join(f"; {record}" for record in records_of(outputs, self.address))
@@ -194,8 +200,10 @@ class ClosedDoor(DependentResource):
         old = edge_address_of(service)
         if old in {"", self.address}:
             return "the service is reached as before"
-        own = "" if self.keeps_address else ", and the service's own address stays closed"
-        return f"{old} answers no more, since its load balancer is that of {self.address} now{own}"
+        return (
+            f"{old} answers no more, since its load balancer is that of {self.address} now, and the service's own address "
+            "stays closed"
+        )
 
     def _closing(self, service: Body) -> JsonObject:
         own = str(service.get("uri") or service.get("annotations", {}).get(BACK_DOOR, ""))
@@ -214,7 +222,7 @@ class ClosedDoor(DependentResource):
         }
         return {
             "ingress": self.ingress,
-            "defaultUriDisabled": not self.keeps_address,
+            "defaultUriDisabled": True,
             "annotations": told,
         }
 

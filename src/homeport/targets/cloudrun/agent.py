@@ -18,6 +18,7 @@ from homeport.resources.google.service import ServiceRole
 from homeport.spec import Agent
 from homeport.targets.cloudrun.agent_fact import AgentFact
 from homeport.targets.cloudrun.agent_secrets import readers
+from homeport.targets.cloudrun.agent_way import ALL_TRAFFIC, AgentWay, way_of
 from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.containers import HttpProbe, ServiceContainer
 from homeport.targets.cloudrun.foundations import DOMAINS
@@ -36,24 +37,33 @@ _LONGEST_S = 3600
 
 def with_agent(target: CloudRunTarget) -> CloudRunTarget:
     """
-    Return the target with the service of its file's `[agent]`; as it is where there is none, and in a further region: there is one
-    agent, in the first, and it calls the model there.
+    Return the target with the service of its file's `[agent]`; as it is where there is none. There is one agent, in the first region:
+    in a further one it may call the model, since what it asks at the load balancer is answered there where the first one fails.
 
     Raises `Unsupported` for a model that was not trained to call tools, `EngineMissing` where the extra `agents` is not
     installed: the image is made of what runs here.
     """
     agent = target.spec.agent
-    if agent is None or target.names.further:
+    if agent is None:
         return target
+    if target.names.further:
+        return replace(target, companions=(Companion(role=ServiceRole.AGENT, elsewhere=True),))
     brain.ensure_taught(target.spec.model)
     brain.ensure_installed()
+    way = way_of(target.spec, target.names, target.spec_file.parent)
     fact = AgentFact.of(
-        agent, IMAGE.base, IMAGE.wheel.sha256, target.cold_start, _registry(target) if agent.registry else ""
+        agent,
+        IMAGE.base,
+        IMAGE.wheel.sha256,
+        target.cold_start,
+        _registry(target) if agent.registry else "",
+        model_url=way.edge.address if way.edge else "",
     )
     gateway_ids = {resource.id for resource in target.gateway}
     companion = Companion(
         role=ServiceRole.AGENT,
-        containers=(_container(target, agent),),
+        containers=(_container(target, agent, way),),
+        egress=way.egress,
         callers=target.spec.access.callers,
         max_instances=agent.max_instances,
         concurrency=target.spec.engine.parallel,
@@ -67,7 +77,8 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
         labels={REGISTRY_LABEL: "agent"} if agent.registry else {},
         facts=(fact,),
     )
-    notes = (*target.notes, *_unreached(target, agent.mcp))
+    outside = _unreached(target, agent.mcp) if way.egress == ALL_TRAFFIC else ()
+    notes = (*target.notes, *outside, *way.notes(companion.member(target.names)))
     return replace(target, companions=(*target.companions, companion), notes=notes)
 
 
@@ -106,13 +117,14 @@ def _entry(target: CloudRunTarget, agent: Agent) -> RestResource:
     return replace(entry, after=(target.foundations.apis.id,))
 
 
-def _container(target: CloudRunTarget, agent: Agent) -> ServiceContainer:
+def _container(target: CloudRunTarget, agent: Agent, way: AgentWay) -> ServiceContainer:
     names = target.names
     described = {
         "name": names.companion(ServiceRole.AGENT),
         "model": target.launch.model,
         **agent.model_dump(mode="json", exclude={"max_instances", "mcp_secrets", "registry"}),
         "mcp_tokens": {url: f"MCP_TOKEN_{at}" for at, url in enumerate(sorted(agent.mcp_secrets))},
+        **way.described,
     }
     probe = HttpProbe(path="/health", port=PORT, period_s=5, timeout_s=4, attempts=24)
     return ServiceContainer(
@@ -120,7 +132,7 @@ def _container(target: CloudRunTarget, agent: Agent) -> ServiceContainer:
         image=Ref(f"image/{PACKAGE}", "reference"),
         environment={
             "HOMEPORT_AGENT": json.dumps(described, sort_keys=True),
-            "MODEL_URL": Ref(f"service/{names.name}", "uri"),
+            "MODEL_URL": way.url,
         },
         secrets={described["mcp_tokens"][url]: secret for url, secret in agent.mcp_secrets.items()},
         port=PORT,

@@ -24,15 +24,27 @@ class AgentFact(Fact):
     model_start_likely_s: float
     """Of the model, from zero; the agent's own start on Cloud Run was not measured."""
     model_start: str
+    model_url: str = ""
+    """The address of the load balancer at which it asks for its model; '' for the service's own."""
     registry: str = ""
     """The Agent Registry that its card stands in, as Google names the place; '' where it is in none."""
 
     @classmethod
-    def of(cls, agent: Agent, image: str, wheel_sha256: str, start: ColdStart, registry: str) -> AgentFact:
+    def of(
+        cls,
+        agent: Agent,
+        image: str,
+        wheel_sha256: str,
+        start: ColdStart,
+        registry: str,
+        *,
+        model_url: str = "",
+    ) -> AgentFact:
         """Return it, where the model starts from zero as `start` says."""
         return cls(
             tools=agent.tools,
             mcp=agent.mcp,
+            model_url=model_url,
             registry=registry,
             image=image,
             wheel_sha256=wheel_sha256,
@@ -46,7 +58,15 @@ class AgentFact(Fact):
         return (
             f"tools {', '.join((*self.tools, *self.mcp)) or 'none'}; on {self.image}{pinned}, with homeport's wheel "
             f"{self.wheel_sha256[:12]}; from zero the first request waits for two starts: its own (not measured on "
-            f"Cloud Run), then the model's, {self.model_start}{self._found}"
+            f"Cloud Run), then the model's, {self.model_start}{self._asks}{self._found}"
+        )
+
+    @property
+    def _asks(self) -> str:
+        return (
+            f"; it asks for the model at {self.model_url}, through the load balancer"
+            if self.model_url
+            else ""
         )
 
     @property

@@ -29,10 +29,14 @@ class Companion:
     role: ServiceRole
     word: str = ""
     """What stands behind the endpoint's name in its own; '' for its role."""
-    containers: tuple[ServiceContainer, ...]
+    containers: tuple[ServiceContainer, ...] = ()
     """One of them has a port, which takes the requests."""
+    elsewhere: bool = False
+    """Whether it runs in the endpoint's first region, and what it asks at the load balancer may be answered in this one."""
     calls_model: bool = True
     """Whether its account may call the model's service."""
+    egress: str = "ALL_TRAFFIC"
+    """What of its traffic goes through the network, as run.v2 names it."""
     callers: tuple[str, ...] = ()
     """Members that may call it; nobody else may."""
     min_instances: int = 0
@@ -49,7 +53,7 @@ class Companion:
     @property
     def size(self) -> CpuAndMemory:
         """Return CPU and memory of one of its instances."""
-        return reduce(add, (container.size for container in self.containers))
+        return reduce(add, (container.size for container in self.containers), CpuAndMemory())
 
     @property
     def most(self) -> CpuAndMemory:
@@ -84,6 +88,8 @@ class CompanionServices:
     foundations: Foundations
     """What they share with the model's service, such as the network that everything is sent through."""
     companions: tuple[Companion, ...]
+    answers: str = ""
+    """The id of what says that the load balancer before the model answers; '' where there is none, and it is asked at its own address."""
 
     def resources(self) -> list[Resource]:
         """Return their accounts, services and grants."""
@@ -115,12 +121,31 @@ class CompanionServices:
         return self.foundations.names
 
     @property
+    def egress(self) -> tuple[str, ...]:
+        """Return what of the traffic of each goes through the network, as an organisation's policy names it."""
+        wanted = {companion.egress for companion in self.companions if not companion.elsewhere}
+        return tuple(sorted(egress.replace("_", "-").lower() for egress in wanted))
+
+    @property
+    def led(self) -> tuple[str, ...]:
+        """Return the ids of those that ask for the model, and so at its load balancer where there is one."""
+        return tuple(
+            f"service/{companion.identity(self.names).own_name}"
+            for companion in self.companions
+            if companion.calls_model and not companion.elsewhere
+        )
+
+    @property
     def callers(self) -> tuple[str, ...]:
         """Return the members among them that may call the model's service."""
         return tuple(companion.member(self.names) for companion in self.companions if companion.calls_model)
 
     def _of(self, companion: Companion) -> Iterable[Resource]:
         names, identity = self.names, companion.identity(self.names)
+        if companion.elsewhere:
+            needs = (f"release/{names.name}", f"service-account/{companion.account(names)}")
+            yield self._invoker(companion.member(names), names.name, needs)
+            return
         runs_as = account(
             self.foundations.google,
             names.name,
@@ -129,14 +154,17 @@ class CompanionServices:
         )
         runs_as = replace(runs_as, after=(self.foundations.apis.id,))
         grants: list[Resource] = []
+        asked = (self.answers,) if self.answers and companion.calls_model else ()
         if companion.calls_model:
             # As any other caller: once something verified serves.
-            needs = (f"release/{names.name}", runs_as.id)
+            needs = (f"release/{names.name}", runs_as.id, *asked)
             grants.append(self._invoker(companion.member(names), names.name, needs))
         # What it may do is there before an instance starts, which is refused without it.
         granted = [*grants, *(resource for resource in companion.resources if isinstance(resource, Grant))]
         companion_service = self._service(
-            companion, identity, (f"release/{names.name}", *(grant.id for grant in granted))
+            companion,
+            identity,
+            (f"service/{names.name}", f"release/{names.name}", *asked, *(grant.id for grant in granted)),
         )
         yield from companion.resources
         yield runs_as
@@ -154,7 +182,7 @@ class CompanionServices:
             "maxInstanceRequestConcurrency": companion.concurrency,
             "timeout": f"{companion.timeout_s}s",
             "scaling": {"maxInstanceCount": companion.max_instances},
-            "vpcAccess": {"egress": "ALL_TRAFFIC", "networkInterfaces": [interface]},
+            "vpcAccess": {"egress": companion.egress, "networkInterfaces": [interface]},
             "containers": [container.body() for container in companion.containers],
         }
         volumes = volumes_of(companion.containers)

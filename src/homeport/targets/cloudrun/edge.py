@@ -13,6 +13,7 @@ from homeport.reconcile import Ref, Resource
 from homeport.reconcile.fact import Fact
 from homeport.resources.google import load_balancer as lb
 from homeport.resources.google import managed_certificate as manager
+from homeport.resources.google.answering_edge import AnsweringEdge
 from homeport.resources.google.closed_door import Ask, ClosedDoor
 from homeport.resources.google.network import network, proxy_subnetwork
 from homeport.resources.google.release import Prove
@@ -283,8 +284,8 @@ class EndpointEdge:
     """The service as it is now; {} where there is none."""
     is_isolated: bool = False
     """Whether the service takes requests from its network alone."""
-    keeps_address: bool = False
-    """Whether something within the network calls the service at its own address."""
+    led: tuple[str, ...] = ()
+    """The ids of the endpoint's own services that ask for the model at the address."""
 
     @property
     def address(self) -> str:
@@ -319,28 +320,36 @@ class EndpointEdge:
         )
 
     def resources(self) -> list[Resource]:
-        """Return all parts, and the door as the last."""
+        """Return all parts, where something of the endpoint asks there that they answer, and the door as the last."""
         # The service's label tells of them: none may be made before it, or an `up` that was broken off would leave it unseen.
         before = ("apis", f"service/{self.parts.names.name}")
         parts = [replace(part, after=(*before, *part.after)) for part in self.parts.resources()]
-        google, names, edge = self.parts.google, self.parts.names, self.parts.edge
-        door = ClosedDoor(
-            google=google,
+        door = self._door(tuple(part.id for part in parts))
+        return [*parts, *([AnsweringEdge(door=door)] if self.led else []), door]
+
+    @property
+    def answers(self) -> str:
+        """Return the id of what says that it answers; '' where nothing of the endpoint asks there."""
+        return AnsweringEdge(door=self._door(())).id if self.led else ""
+
+    def _door(self, after: tuple[str, ...]) -> ClosedDoor:
+        names, edge = self.parts.names, self.parts.edge
+        return ClosedDoor(
+            google=self.parts.google,
             name=names.name,
             path=f"v2/{(self.of or names).service}",
             address=edge.address,
-            after=tuple(part.id for part in parts),
+            after=after,
             ask=self.ask,
             prove=self.prove,
             within=_MANAGED_WITHIN_S if edge.certificate is None else _OWN_WITHIN_S,
-            keeps_address=self.keeps_address,
+            led=self.led,
             is_isolated=self.is_isolated,
             behind=edge.ways,
             unfound=self.parts.unfound,
             edge_kind=edge.kind,
             from_where=self.parts.from_where,
         )
-        return [*parts, door]
 
 
 def every_part(google: Google, names: Names) -> Iterator[list[RestResource]]:

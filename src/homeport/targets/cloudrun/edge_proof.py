@@ -55,14 +55,13 @@ async def with_edge(
     )
     at = names if edge.regions else None
     ask = asks(parts, via=via, only=at)
-    calls = any(companion.calls_model for companion in target.companions)
     endpoint_edge = EndpointEdge(
         parts=parts,
         ask=ask,
         prove=prove,
         of=names if first else None,
         service=await _service(target.google, target.names),
-        keeps_address=calls,
+        led=target.beside_it.led,
         is_isolated=target.spec.access.isolated,
     )
     return replace(target, edge=endpoint_edge)

@@ -328,7 +328,6 @@ class CloudRunGraph:
             moment=self.moment,
             guarded=armored(self.spec.gateway_guard) is not None,
             edge=self.edge.parts.edge if self.edge else None,
-            keeps_address=self.edge is not None and self.edge.keeps_address,
             labels=labels_of(self.observing, self.edge, *self.companions),
             cache=cache.use if cache else None,
         )
@@ -356,7 +355,8 @@ class CloudRunGraph:
 
     @property
     def beside_it(self) -> CompanionServices:
-        return CompanionServices(foundations=self.foundations, companions=self.companions)
+        answers = self.edge.answers if self.edge else ""
+        return CompanionServices(foundations=self.foundations, companions=self.companions, answers=answers)
 
     @property
     def warm(self) -> WarmSchedule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -229,11 +229,14 @@ def settings_for(models: Sequence[str], template: str) -> dict[str, str]:
     return settings
 
 
-def before_it_serves(resources: Sequence[Resource], road: GuardRoad) -> list[Resource]:
+def before_it_serves(
+    resources: Sequence[Resource], road: GuardRoad, asking: Collection[str] = ()
+) -> list[Resource]:
     """
     Return all that is wanted with the road in its place: a revision gets traffic, the door closes and callers are let in after it.
 
-    So nobody who is named in the file reaches what serves at its own address, where nothing screens.
+    So nobody who is named in the file reaches what serves at its own address, where nothing screens. The members `asking` are services
+    of the endpoint, which ask at the load balancer alone: the door waits for them.
     """
     parts = road.parts
     stands = tuple(part.id for part in parts)
@@ -242,7 +245,12 @@ def before_it_serves(resources: Sequence[Resource], road: GuardRoad) -> list[Res
     for resource in resources:
         if isinstance(resource, Release | ClosedDoor):
             placed.append(replace(resource, after=(*resource.after, *stands)))
-        elif isinstance(resource, Grant) and f"release/{road.names.name}" in resource.needs and door:
+        elif (
+            isinstance(resource, Grant)
+            and f"release/{road.names.name}" in resource.needs
+            and door
+            and resource.member not in asking
+        ):
             placed.append(replace(resource, needs=(*resource.needs, door)))
         else:
             placed.append(resource)

@@ -288,10 +288,16 @@ def _after(
 ) -> tuple[str, ...]:
     """
     Return the ids of what goes after a resource: all of the kinds that it needs, since more than one network is rare; and after
-    a service that calls the model's, that.
+    a service that calls the model's, that, and the load balancer with its screen by which it does.
     """
     kinds = needs.get(resource.kind, frozenset())
-    return tuple(other.id for other in every if other.kind in kinds or (_serves(other) and _calls(resource)))
+    if _calls(resource):
+        return tuple(o.id for o in every if o.kind in kinds or _serves(o) or _leads(o))
+    return tuple(o.id for o in every if o.kind in kinds and not (_leads(resource) and _calls(o)))
+
+
+def _leads(resource: RestResource) -> bool:
+    return resource.kind in EDGE_MAKE or resource.kind in ROAD_MAKE
 
 
 def _serves(resource: RestResource) -> bool:

@@ -87,8 +87,6 @@ class ServiceInputs:
     """Whether Model Armor screens what is said."""
     edge: Edge | None = None
     """Its load balancer, which says from where requests come; None where it has none."""
-    keeps_address: bool = False
-    """Whether it answers at its own address from within its network, though a load balancer stands before it."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Those that say what of it Google keeps an eye on, and in which further regions it is."""
     cache: CacheUse | None = None
@@ -111,8 +109,8 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
         "scaling": {"minInstanceCount": wanted.scaling.least(wanted.moment)},
         "template": _template(wanted),
     }
-    if wanted.keeps_address or (access.isolated and not wanted.edge):
-        # What calls it there is told the address before the door is looked at. Of an isolated one nothing else tells that it was closed.
+    if access.isolated and not wanted.edge:
+        # Of an isolated one nothing else tells that it was closed.
         body["defaultUriDisabled"] = False
     audiences = [
         audience for audience in (wanted.edge.address if wanted.edge else "", access.audience) if audience

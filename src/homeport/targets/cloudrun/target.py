@@ -118,7 +118,7 @@ class CloudRunTarget(CloudRunGraph):
     def resources(self) -> list[Resource]:
         """Return everything that is wanted, as resources: those of all regions."""
         own = [*super().resources(), *(self.api_gateway.resources() if self.api_gateway else ())]
-        own = before_it_serves(own, self.road) if self.road else own
+        own = before_it_serves(own, self.road, self.beside_it.callers) if self.road else own
         own = [*self.iap.before_proof(own), *self.iap.resources()] if self.iap else own
         if self.switch:
             own = let_in_first(own, self.names.name, self.foundations.apis.id, self._first)
@@ -190,8 +190,7 @@ class CloudRunTarget(CloudRunGraph):
         pending = {action.resource.id for action in plan.pending}
         making = [target.estimate for target in self.every if self._cache_of(target) in pending]
         state: CacheState = "to be made" if making else "there" if self.cache else "none"
-        starts = (self.cold_start, self.first_start)
-        return (StartupCacheFact.of(state, self.no_cache, starts, making),)
+        return (StartupCacheFact.of(state, self.no_cache, (self.cold_start, self.first_start), making),)
 
     def _cache_of(self, target: CloudRunTarget) -> str:
         """Return what the startup cache of a region's target is called in the whole; '' where there is none."""
@@ -363,6 +362,7 @@ class CloudRunTarget(CloudRunGraph):
             shape=self.shape,
             beside=self.beside_size,
             companions=sum((companion.most for companion in self.companions), CpuAndMemory()),
+            egress=self.beside_it.egress,
             bucket=names.bucket,
             repository=names.name,
             max_instances=self.spec.scaling.max,
@@ -386,7 +386,7 @@ class CloudRunTarget(CloudRunGraph):
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
             secret=self.token is not None,
-            mounted_secrets=tuple(sorted(self._agents_secrets)) if self.companions else (),
+            mounted_secrets=tuple(sorted(self._agents_secrets)) if self.beside_it.led else (),
             gates=self.gates,
             image=self._registry_image,
         )

@@ -285,7 +285,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {  # Any: values of homeport.to
     "no load balancer": ({"guard": ROAD}, r"add \[edge\]"),
     "a global one": ({"guard": ROAD, "edge": {"domain": "llm.example.com"}}, "no global one"),
     "an API gateway": ({"guard": ROAD, "edge": {"kind": "api-gateway", "clients": ["a"]}}, "no api-gateway one"),
-    "an agent": ({"guard": ROAD, "edge": REGIONAL, "agent": {"tools": ["calculator"]}}, "past it"),
     "vectors": ({"guard": ROAD, "edge": REGIONAL, "task": "embed"}, "knows no embeddings"),
     "others behind it": ({"guard": ROAD, "edge": {**REGIONAL, "backends": {"/small": "small"}}}, "edge.backends"),
     "tokens for another address": ({"guard": ROAD, "edge": REGIONAL, "access": {"audience": "https://other.example.com"}}, "another load balancer"),

@@ -263,10 +263,6 @@ def test_the_rehearsal_lets_internal_load_balancers_alone_into_an_isolated_servi
     [
         ({"cloudrun": {}}, "name it as cloudrun.network"),
         (
-            {"access": {"isolated": True}, "agent": {}},
-            "not built together with .agent., which calls the model",
-        ),
-        (
             {"access": {"isolated": True}, "edge": {"domain": DOMAIN}},
             'set kind = "internal", within a network',
         ),

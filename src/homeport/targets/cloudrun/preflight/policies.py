@@ -78,11 +78,15 @@ def _ingress(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> Pref
 
 
 def _egress(subject: str, rules: Sequence[Rule], asked: PreflightInput) -> PreflightFinding:
-    if _allows(rules, "all-traffic"):
+    refused = [egress for egress in sorted({"all-traffic", *asked.egress}) if not _allows(rules, egress)]
+    if not refused:
         return ok(subject, "all egress may go through the network")
     values = _allowed(rules)
     return problem(
-        subject, f"egress all-traffic is forbidden; allowed: {_words(values)}", _ASK, allowed=values
+        subject,
+        f"egress {' and '.join(refused)} is forbidden; allowed: {_words(values)}",
+        _ASK,
+        allowed=values,
     )
 
 

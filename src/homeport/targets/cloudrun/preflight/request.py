@@ -59,6 +59,8 @@ class PreflightInput:
     """What the other containers of an instance have."""
     companions: CpuAndMemory = NOTHING
     """What the most instances of the endpoint's other services have, all together."""
+    egress: tuple[str, ...] = ()
+    """What of the traffic of each of these goes through the network, such as `private-ranges-only`."""
     max_instances: int = 1
     min_instances: int = 0
     warm: bool = False
