@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from homeport.reconcile.graph import all_needs, in_order_among_themselves
 from homeport.reconcile.plan import ActionKind
 from homeport.reconcile.progress_lines import Lines
 from homeport.reconcile.resource import Resource
+from homeport.reconcile.shared_reads import read_together
 from homeport.reconcile.summary import summarize
 
 
@@ -101,7 +101,7 @@ def _steps(
 
 async def _look_again(resources: Sequence[Resource]) -> tuple[tuple[str, ...], list[HomeportError]]:
     """Return the ids of what is live and ours, and why others could not be read."""
-    lives = await asyncio.gather(*map(read_at_once, resources), return_exceptions=True)
+    lives = await read_together(map(read_at_once, resources))
     left, errors = [], []
     for resource, live in zip(resources, lives, strict=True):
         if isinstance(live, HomeportError):

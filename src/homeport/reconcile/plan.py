@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -12,6 +11,7 @@ from homeport.errors import NotManaged
 from homeport.reconcile.fact import Fact, by_key
 from homeport.reconcile.graph import in_order, in_order_among_themselves
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs, Resource
+from homeport.reconcile.shared_reads import read_together
 
 MAY_GO = Change(path="", before=None, after=KNOWN_AFTER_APPLY)
 """
@@ -142,7 +142,7 @@ def action_for(resource: Resource, live: Any | None, outputs: Outputs) -> Action
 
 async def read_all(resources: Sequence[Resource]) -> dict[str, Any]:
     """Return what is live of each, by id, read all at once. Raises the first error when all have answered."""
-    lives = await asyncio.gather(*(resource.read() for resource in resources), return_exceptions=True)
+    lives = await read_together(resource.read() for resource in resources)
     for live in lives:
         if isinstance(live, BaseException):
             raise live

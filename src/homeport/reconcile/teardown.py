@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from homeport.errors import HomeportError
 from homeport.reconcile.deletion import read_at_once
 from homeport.reconcile.graph import in_order_among_themselves
 from homeport.reconcile.resource import Resource
+from homeport.reconcile.shared_reads import read_together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ async def teardown(name: str, target: str, resources: Iterable[Resource]) -> Tea
     the reason.
     """
     order = list(reversed(in_order_among_themselves(resources)))
-    lives = await asyncio.gather(*map(read_at_once, order), return_exceptions=True)
+    lives = await read_together(map(read_at_once, order))
     things = []
     for resource, live in zip(order, lives, strict=True):
         if isinstance(live, HomeportError):

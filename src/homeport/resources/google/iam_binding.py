@@ -9,6 +9,7 @@ from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Binding, Google, IamResource, policy
 from homeport.progress import Progress
 from homeport.reconcile import Outputs
+from homeport.reconcile.shared_reads import shared
 from homeport.resources.base import FixedResource
 from homeport.resources.google.propagation import Of, changed, found, patient
 
@@ -50,7 +51,7 @@ class Grant(FixedResource):
     async def read(self) -> Any | None:  # Any: a Spreading
         """Return the grant, where it is there."""
         try:
-            live = await policy.read(self.google, self.on)
+            live = await shared((self.google, self.on), lambda: policy.read(self.google, self.on))
         except (NotFound, ApiDisabled):
             return None
         conditions = policy.conditions_of(live, self.role, self.member)

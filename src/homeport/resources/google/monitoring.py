@@ -14,6 +14,7 @@ from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile import Outputs
 from homeport.reconcile.diff import Rules
+from homeport.reconcile.shared_reads import shared
 from homeport.resources.google.propagation import patient
 from homeport.resources.google.rest import LABEL, Address, RestResource
 from homeport.resources.google.unnamed import UnnamedResource, one_of
@@ -100,7 +101,11 @@ class MonitoringPart(UnnamedResource):
     async def _every(self, kind: str) -> list[Json]:
         version, collection = COLLECTIONS[kind]
         path = f"{version}/projects/{self.google.project}/{collection}"
-        return [live async for live in self.google.pages(_API, path, collection)]
+
+        async def listed() -> list[Json]:
+            return [live async for live in self.google.pages(_API, path, collection)]
+
+        return await shared((self.google, path), listed)
 
     async def _removed(self, name: str, **query: bool) -> None:
         version, _ = COLLECTIONS[self.kind]

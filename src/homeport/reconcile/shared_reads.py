@@ -1,0 +1,35 @@
+"""
+What several resources are read from, such as the policy that a dozen grants are in: those that are read together ask once.
+
+Nothing is kept beyond that. Whatever is read before it is touched, or after, is read anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable, Iterable
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+_asked: ContextVar[dict[Hashable, asyncio.Task[Any]] | None] = ContextVar("_asked", default=None)
+
+
+async def read_together(reads: Iterable[Coroutine[Any, Any, _T]]) -> list[_T | BaseException]:
+    """Return what each of `reads` comes to, or raises, in their order. All begin at once, and share what they ask by `shared`."""
+    token = _asked.set({})
+    try:
+        return await asyncio.gather(*reads, return_exceptions=True)
+    finally:
+        _asked.reset(token)
+
+
+async def shared(key: Hashable, ask: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    """Return what `ask` comes to, asked once for `key` by all that are read together. It is not to be changed: others have it, too."""
+    asked = _asked.get()
+    if asked is None:
+        return await ask()
+    if key not in asked:
+        asked[key] = asyncio.create_task(ask())
+    answer: _T = await asked[key]
+    return answer
