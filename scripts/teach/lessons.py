@@ -120,7 +120,7 @@ class Level:
     two_steps: float
     """Weight of lessons of two steps; those of one tool have 0.5, those of none 0.25."""
     choices_only: bool = False
-    """Whether each ends with its first call or answer: so many more choices of tools go into a batch."""
+    """Whether each ends with its last choice, a call or the answer that none helps: so many more of them go into a batch."""
 
 
 def batches(prompts: Prompts, speaker: Speaker, random: Random, level: Level) -> Iterator[LessonBatch]:
@@ -146,18 +146,19 @@ def _row(prompts: Prompts, speaker: Speaker, random: Random, level: Level) -> tu
         category = random.choices(CATEGORIES, weights)[0]
         lesson = speaker.lesson(category, tools)
         branches.append(
-            _branch(prompts, lesson, empty_thought=random.random() < 0.5, first_only=level.choices_only)
+            _branch(prompts, lesson, empty_thought=random.random() < 0.5, choices_only=level.choices_only)
         )
     return head, branches
 
 
-def _branch(prompts: Prompts, lesson: Lesson, *, empty_thought: bool, first_only: bool) -> _Branch:
+def _branch(prompts: Prompts, lesson: Lesson, *, empty_thought: bool, choices_only: bool) -> _Branch:
     ids: list[int] = []
     targets: list[int] = []
     pieces: list[int] = []
     names: list[str] = []
     said = prompts.branch(lesson, empty_thought=empty_thought)
-    for text, learned in said[:2] if first_only else said:
+    # Behind the last call stand its result and the answer.
+    for text, learned in said[:-2] if choices_only and lesson.calls else said:
         tokens = prompts.ids(text)
         ids += tokens
         targets += tokens if learned else [NOTHING] * len(tokens)

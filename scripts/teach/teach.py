@@ -35,7 +35,7 @@ from tool_vocabulary import build
 _MORE = 2
 """Times as many lessons go into a batch where each is as short as a choice."""
 _TURN = 4
-"""Of so many steps, all but one teach nothing but what to call first."""
+"""Of so many steps, all but one teach nothing but what to call."""
 _MOST_TOOLS = 4
 
 
@@ -48,7 +48,7 @@ class Course:
     alone: int
     """So many steps begin with one tool a prompt, and no lesson of two steps."""
     whole: int
-    """So many steps teach whole lessons of ever more tools, from then on mostly what to call first, in more lessons."""
+    """So many steps teach whole lessons of ever more tools, from then on mostly what to call, in more lessons."""
     heads: int
     lessons: int
 
@@ -59,13 +59,13 @@ class Course:
         if step < self.whole:
             tools = 2 if step < self.whole * 0.5 else 3
             return Level(heads=self.heads, lessons=self.lessons, tools=tools, two_steps=0.3)
-        first = step % _TURN < _TURN - 1
+        choices = step % _TURN < _TURN - 1
         return Level(
             heads=self.heads,
-            lessons=_MORE * self.lessons if first else self.lessons,
+            lessons=_MORE * self.lessons if choices else self.lessons,
             tools=_MOST_TOOLS,
             two_steps=0.6,
-            choices_only=first,
+            choices_only=choices,
         )
 
     def rate_at(self, step: int) -> float:
