@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 KIND = sys.argv[1]
@@ -41,6 +42,15 @@ elif KIND == "no-schema-result":
     TOOL["outputSchema"] = {"type": "object", "properties": {"a": {"type": "nonsense"}}}
 elif KIND == "output":
     TOOL["outputSchema"] = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
+
+
+def listen_no_more() -> None:
+    """Write into a file which process this is, and read nothing any more."""
+    draft = Path(f"{sys.argv[2]}.new")
+    draft.write_text(str(os.getpid()))
+    draft.replace(sys.argv[2])
+    while True:
+        time.sleep(60)
 
 
 def write_on() -> None:
@@ -100,3 +110,5 @@ for line in sys.stdin:
         answer = {"error": {"code": -32601, "message": "no such method"}}
     sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}) + "\n")
     sys.stdout.flush()
+    if KIND == "deaf" and method == "tools/list":
+        listen_no_more()

@@ -7,9 +7,12 @@ import logging
 import os
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from homeport.addresses import is_loopback
@@ -210,9 +213,17 @@ def _over_stdio(server: _BegunServer) -> Any:  # Any: the SDK's own kind
             hint='say --mcp "COMMAND ARGUMENTS"',
         ) from error
     BOUND.set(server.bound)
+    program, *more = _tied([command, *arguments])
     return stdio_client(
-        StdioServerParameters(command=command, args=arguments, encoding=COUNTED), errlog=server.log.file
+        StdioServerParameters(command=program, args=more, encoding=COUNTED), errlog=server.log.file
     )
+
+
+def _tied(command: list[str]) -> list[str]:
+    """Return the command so that it ends where homeport is killed, which closes its stdin and nothing else: not each server reads that."""
+    if sys.platform != "linux" or shutil.which(command[0]) is None:  # The SDK says that it is not there.
+        return command
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("tied.py")), str(os.getpid()), *command]
 
 
 async def _left_to_us(name: str, result: Any) -> None:  # Any: the SDK's result

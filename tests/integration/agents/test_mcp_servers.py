@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 
 from homeport.agents import bounded_answers, mcp_servers
@@ -206,6 +207,44 @@ def test_all_pages_of_tools_together_are_waited_for_no_longer_than_an_answer(
 
     with pytest.raises(NetworkError, match="does not tell its tools: it does not answer in time"):
         run(work())
+
+
+KILLED = """
+import asyncio, sys
+from homeport.agents import mcp_servers
+
+async def work():
+    async with mcp_servers.opened([sys.argv[1]], answer_within_s=120) as (add,):
+        await asyncio.sleep(3600)
+
+asyncio.run(work())
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells a process that the one that began it is gone"
+)
+def test_a_server_that_does_not_read_its_stdin_ends_where_homeport_is_killed(tmp_path: Path) -> None:
+    deaf = tmp_path / "deaf"
+    with subprocess.Popen([sys.executable, "-c", KILLED, f"{LIAR} deaf {deaf}"]) as homeport:
+        try:
+            until(deaf.exists)
+            server = psutil.Process(int(deaf.read_text()))
+            assert server.ppid() == homeport.pid
+        finally:
+            homeport.kill()
+    _, left = psutil.wait_procs([server], timeout=30)
+    for one in left:
+        one.kill()
+    assert not left
+
+
+def test_a_server_that_cannot_be_begun_is_told_with_the_systems_words(tmp_path: Path) -> None:
+    program = tmp_path / "server"
+    program.write_bytes(b"\x7fELF of no machine")
+    program.chmod(0o755)
+    with ToolScript("Hello.") as engine, pytest.raises(NetworkError, match="Exec format error"):
+        asked(engine, str(program), tmp_path / "t")
 
 
 def test_an_error_of_a_servers_own_is_told_as_such_whatever_its_number(tmp_path: Path) -> None:
