@@ -11,6 +11,7 @@ import pytest
 
 import homeport
 from places import TAUGHT
+from shared_endpoint import SharedEndpoint, shared_endpoint
 from user import User
 
 WEATHER: openai.types.chat.ChatCompletionToolParam = {
@@ -30,15 +31,27 @@ QUESTION: list[openai.types.chat.ChatCompletionMessageParam] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedEndpoint]:
+    """One endpoint for all of these tests: none of them changes it."""
+    with shared_endpoint(tmp_path_factory.mktemp("shared")) as found:
+        yield found
+
+
 @pytest.fixture
-def client(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[openai.OpenAI]:
-    """A client that found the endpoint as any would: by what `homeport env` prints."""
+def served(shared: SharedEndpoint, monkeypatch: pytest.MonkeyPatch) -> User:
+    """Whoever it belongs to, who has its key."""
     monkeypatch.setenv("MY_KEY", "sk-here")
-    user.write(
+    return shared.user(
+        monkeypatch,
         f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 1024\ntool_parser = "gemma4"\n'
-        '[local]\nport = 0\napi_key = "env:MY_KEY"\n'
+        '[local]\nport = 0\napi_key = "env:MY_KEY"\n',
     )
-    user.run("up", "--yes", "--no-verify")
+
+
+@pytest.fixture
+def client(served: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[openai.OpenAI]:
+    """A client that found the endpoint as any would: by what `homeport env` prints."""
     for name, value in homeport.connect("home").env().items():
         monkeypatch.setenv(name, value)
     with openai.OpenAI() as client:
@@ -111,9 +124,9 @@ def test_a_web_page_elsewhere_is_not_let_in_by_the_browser(client: openai.OpenAI
     assert listed.headers.get("access-control-allow-origin") != "*"
 
 
-def test_a_tool_calling_model_passes_every_check(client: openai.OpenAI, user: User, tmp_path: Path) -> None:
+def test_a_tool_calling_model_passes_every_check(served: User, tmp_path: Path) -> None:
     junit = tmp_path / "report.xml"
-    report = user.run("verify", "--json", "--junit", str(junit), code=None).json
+    report = served.run("verify", "--json", "--junit", str(junit), code=None).json
     outcomes = {result["name"]: result["outcome"] for result in report["results"]}
     assert outcomes["tools"] == outcomes["tools-stream"] == outcomes["key"] == "passed"
     assert 'name="tools"' in junit.read_text()

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from at_terminal import CTRL_C, at_terminal
 from places import TAUGHT
+from shared_endpoint import SharedEndpoint, shared_endpoint
 from user import User
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedEndpoint]:
+    """One endpoint for all of these tests: none of them changes it."""
+    with shared_endpoint(tmp_path_factory.mktemp("shared")) as found:
+        yield found
+
+
 @pytest.fixture
-def taught(user: User) -> User:
-    """Somebody whose endpoint here serves the taught model, with a tool of their own beside it."""
-    user.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 1024\n[local]\nport = 0\n')
+def taught(shared: SharedEndpoint, monkeypatch: pytest.MonkeyPatch) -> User:
+    """Somebody whose endpoint here serves the taught model, with a tool of their own beside it, and no transcript yet."""
+    user = shared.user(
+        monkeypatch,
+        f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 1024\n[local]\nport = 0\n',
+    )
+    for kept in (*user.folder.glob("*.jsonl"), *(user.home / "transcripts").glob("*")):
+        kept.unlink()
     (user.folder / "own.py").write_text(
         'def get_weather(city: str) -> str:\n    """Get the current weather in a city."""\n'
         '    return f"It rains in {city}.\\x1b]0;retitled\\x07"\n\nget_weather.changes = False\n'
     )
-    user.run("up", "--yes", "--no-verify")
     return user
 
 

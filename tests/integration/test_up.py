@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,13 +23,29 @@ from homeport.resources.local.process_tree import MARK
 from kept_files import texts
 from places import TAUGHT
 from processes_of import all_of, lives, pid, processes_of, spec
+from shared_endpoint import SharedEndpoint, shared_endpoint
 from user import HOMEPORT, User
+
+TINY = spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedEndpoint]:
+    """One endpoint for those of these tests that leave it as it is."""
+    with shared_endpoint(tmp_path_factory.mktemp("shared")) as found:
+        yield found
+
+
+@pytest.fixture
+def standing(shared: SharedEndpoint, monkeypatch: pytest.MonkeyPatch) -> User:
+    """A user whose tiny model runs, and must run on as it does."""
+    return shared.user(monkeypatch, TINY)
 
 
 @pytest.fixture
 def served(user: User) -> User:
     """A user whose tiny model runs."""
-    user.write(spec(f"file:{TAUGHT}", more="[engine]\ncontext = 512"))
+    user.write(TINY)
     user.run("up", "--yes", "--no-verify")
     return user
 
@@ -47,18 +63,18 @@ def test_the_real_gemma_is_served_verified_and_answers(user: User, real_weights:
     assert user.run("status", "--json").json[0]["verified"]["passed"]
 
 
-def test_a_second_up_does_nothing(served: User) -> None:
-    before = pid(served)
-    again = served.run("up", "--yes", "--no-verify")
+def test_a_second_up_does_nothing(standing: User) -> None:
+    before = pid(standing)
+    again = standing.run("up", "--yes", "--no-verify")
     assert "nothing to do" in again.err
-    assert pid(served) == before
+    assert pid(standing) == before
 
 
-def test_a_second_up_asks_for_its_token_without_a_library_of_http_or_of_checks(served: User) -> None:
+def test_a_second_up_asks_for_its_token_without_a_library_of_http_or_of_checks(standing: User) -> None:
     heavy = "('httpx2', 'rich', 'homeport.verify', 'homeport.google', 'homeport.engines.vllm.engine')"
     program = f"import sys\nfrom homeport.cli import run\nrun(['up', '--no-verify'])\nprint([m for m in {heavy} if m in sys.modules])"
     ran = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=served.folder
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=standing.folder
     )
     assert "nothing to do" in ran.stderr
     assert ran.stdout.splitlines()[-1] == "[]"
@@ -74,11 +90,11 @@ def test_status_finds_the_endpoint_from_any_directory(served: User, tmp_path: Pa
     assert served.run("status").out == ""
 
 
-def test_the_process_survives_the_one_that_started_it_and_its_session(served: User) -> None:
-    process = psutil.Process(pid(served))
+def test_the_process_survives_the_one_that_started_it_and_its_session(standing: User) -> None:
+    process = psutil.Process(pid(standing))
     supervisor = process.parent()
     assert supervisor is not None
-    assert supervisor.pid == served.run("status", "--json").json[0]["supervisor_pid"]
+    assert supervisor.pid == standing.run("status", "--json").json[0]["supervisor_pid"]
     assert supervisor.ppid() in {1, os.getpid()} or psutil.Process(supervisor.ppid()).name() != "python"
     assert os.getsid(process.pid) == process.pid
     assert os.getsid(supervisor.pid) == supervisor.pid
@@ -226,14 +242,14 @@ def test_a_port_found_free_is_below_those_that_systems_give_to_outgoing_connecti
     assert {free_port("127.0.0.1") < 32768 for _ in range(100)} == {True}
 
 
-def test_a_taken_port_leaves_the_old_endpoint_serving(served: User) -> None:
-    before = pid(served)
+def test_a_taken_port_leaves_the_old_endpoint_serving(standing: User) -> None:
+    before = pid(standing)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        served.run("up", "--yes", "--no-verify", "--port", str(taken.getsockname()[1]), code=16)
-    assert pid(served) == before
-    assert served.run("status", "--json").json[0]["state"] == "ready"
+        standing.run("up", "--yes", "--no-verify", "--port", str(taken.getsockname()[1]), code=16)
+    assert pid(standing) == before
+    assert standing.run("status", "--json").json[0]["state"] == "ready"
 
 
 def test_a_key_is_wanted_and_never_seen(user: User) -> None:
