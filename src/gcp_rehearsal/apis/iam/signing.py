@@ -110,7 +110,8 @@ def _private(account: StoredResource) -> object:
     if _KEPT not in account.hidden:
         made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         account.hidden[_KEPT] = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return load_pem_private_key(account.hidden[_KEPT], None)
+    # It was made here: whether its primes are prime would take longer than all else of a call.
+    return load_pem_private_key(account.hidden[_KEPT], None, unsafe_skip_rsa_key_validation=True)
 
 
 def _key_id(account: StoredResource) -> str:
