@@ -35,6 +35,8 @@ ENDPOINT_KEY = r"^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|none)$"
 """Where an endpoint's key is, or that it asks for none."""
 HTTPS_URL = r"^https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/%+-]*)?$"
 DOMAIN = r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$"
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+IPV4_OR_NONE = rf"^(?:(?:{_OCTET}\.){{3}}{_OCTET})?$"
 NAME = r"^[a-z][a-z0-9-]{0,35}[a-z0-9]$|^[a-z]$"
 """What an endpoint is called."""
 FIRST_PATH = r"^/[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?$"
@@ -66,6 +68,7 @@ MEANINGS = {
     HOST: "an address or a host's name",
     HTTPS_URL: "an address that begins with https://, without a query",
     DOMAIN: "a domain in lower case, such as llm.example.com, without https:// and without a path",
+    IPV4_OR_NONE: "an address of IPv4, such as 203.0.113.7, or nothing",
     NAME: "lower-case letters, digits and dashes, at most 37, starting with a letter",
     FIRST_PATH: "the first part of a path in lower case, such as /small, of up to 32 letters, digits, dashes and underscores",
     BACKEND_WAY: "the first part of a path in lower case, such as /small, of up to 32 letters, digits, dashes and underscores, or a header "

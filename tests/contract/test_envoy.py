@@ -220,6 +220,33 @@ def test_the_plain_port_leads_to_https(both: Both) -> None:
     assert (came.status_code, came.headers["location"]) == (301, f"https://{DOMAIN}/v1/models?a=b")
 
 
+def test_a_client_that_trusts_the_certificate_of_an_address_is_answered_and_no_other_is(both: Both) -> None:
+    make, ip = both.balancer, "34.120.0.77"
+    everywhere = {
+        "hostRules": [{"hosts": ["*"], "pathMatcher": "all"}],
+        "pathMatchers": [{"name": "all", "defaultService": HOME}],
+    }
+    routes = make.part("global/urlMaps", {"name": "bare", "defaultService": HOME, **everywhere})
+    certificate, key = write_certificate(both.folder, ip)
+    make.listener("bare", routes, make.certificate("bare", certificate, key), at=ip)
+    assert both.ask(host=ip).status_code == 200, "the rehearsal leads there by the address"
+    now = both.front._now
+    assert now is not None
+    (socket,) = [one.socket for name, one in now.shown.items() if name.endswith("/bare")]
+
+    def curl(*trusts: str) -> subprocess.CompletedProcess[str]:
+        token = f"authorization: {both.headers()['authorization']}"
+        asked = ["curl", "-sS", "-q", "--unix-socket", str(socket), "-H", token, *trusts, f"https://{ip}/"]
+        return subprocess.run(asked, capture_output=True, text=True, timeout=120, check=False)
+
+    answered = curl("--cacert", str(certificate))
+    assert answered.returncode == 0, answered.stderr
+    assert json.loads(answered.stdout)["service"] == "home"
+    assert curl().returncode == 60, "it is trusted by whoever was told to, and by nobody else"
+    other, _ = write_certificate(both.folder, "34.120.0.78")
+    assert curl("--cacert", str(other)).returncode == 60
+
+
 @contextmanager
 def limited(both: Both, *, count: int, preview: bool = False) -> Iterator[None]:
     """A limit for each key, before everything that goes to `home`, until what follows is done: others ask it, too."""

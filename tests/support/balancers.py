@@ -43,14 +43,15 @@ class Balancer:
         own = {"certificate": certificate.read_text(), "privateKey": key.read_text()}
         return self.part("global/sslCertificates", {"name": name, "type": "SELF_MANAGED", "selfManaged": own})
 
-    def listener(self, name: str, routes: str, certificate: str = "") -> None:
-        """A proxy and a forwarding rule: for 443 with a certificate, for 80 without."""
+    def listener(self, name: str, routes: str, certificate: str = "", *, at: str = "") -> None:
+        """A proxy and a forwarding rule, at an address if it matters which: for 443 with a certificate, for 80 without."""
         kind = "targetHttpsProxies" if certificate else "targetHttpProxies"
         shows = {"sslCertificates": [certificate]} if certificate else {}
         target = self.part(f"global/{kind}", {"name": name, "urlMap": routes, **shows})
         port = "443" if certificate else "80"
         self.part("global/forwardingRules",
-                  {"name": name, "loadBalancingScheme": "EXTERNAL_MANAGED", "IPProtocol": "TCP", "portRange": port, "target": target})  # fmt: skip
+                  {"name": name, "loadBalancingScheme": "EXTERNAL_MANAGED", "IPProtocol": "TCP", "portRange": port, "target": target,
+                   **({"IPAddress": at} if at else {})})  # fmt: skip
 
     def _status(self, path: str) -> int:
         headers = {

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -24,6 +25,7 @@ from homeport.reconcile import Plan
 from homeport.resources.google.traffic import Body
 from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.edge_backends import FrontEndpoint, NamedBackend, find_backends
+from homeport.targets.cloudrun.edge_own import is_ip
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.preflight.networks import paths_of
@@ -32,8 +34,12 @@ from homeport.targets.cloudrun.target import CloudRunTarget
 DOMAIN = "llm.example.com"
 
 
-def write_certificate(folder: Path, name: str = DOMAIN, *more: str) -> tuple[Path, Path]:
-    """A certificate of a name, and more, that signs itself, and its key, as files of PEM."""
+def _called(host: str) -> x509.GeneralName:
+    return x509.IPAddress(ip_address(host)) if is_ip(host) else x509.DNSName(host)
+
+
+def write_certificate(folder: Path, name: str = DOMAIN, *more: str, days: int = 30) -> tuple[Path, Path]:
+    """A certificate of a name or an address, and more, that signs itself, and its key, as files of PEM; it holds for so many days more."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -43,11 +49,9 @@ def write_certificate(folder: Path, name: str = DOMAIN, *more: str) -> tuple[Pat
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=30))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(one) for one in (name, *more)]), critical=False
-        )
+        .not_valid_before(now - timedelta(days=1) + min(timedelta(days=days), timedelta()))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([_called(one) for one in (name, *more)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -112,9 +116,9 @@ class WithEdge(Deployer):
         wanted = self.wanted()
         return spec.parse({**wanted.model_dump(), "edge": {"domain": DOMAIN, **edge}})
 
-    def own(self) -> dict[str, str]:
+    def own(self, host: str = DOMAIN) -> dict[str, str]:
         """Keys of `[edge]` for a certificate of one's own."""
-        certificate, key = write_certificate(self.folder)
+        certificate, key = write_certificate(self.folder, host)
         return {"certificate": f"file:{certificate}", "private_key": f"file:{key}"}
 
     def target(

@@ -52,6 +52,10 @@ class Listener:
             host for rule in self.routes.body.get("hostRules") or () for host in rule.get("hosts") or ()
         )
 
+    def answers_to(self, host: str) -> bool:
+        """Tell whether a request for a host comes to it: by a name of its map's, or by the address itself where rules are for any host."""
+        return host in self.hosts or ("*" in self.hosts and host == self.rule.body.get("IPAddress"))
+
 
 @dataclass(frozen=True, slots=True)
 class ServerlessGoal:
@@ -98,13 +102,13 @@ class LoadBalancers:
         for listener in self.listeners():
             if listener.internal is not within:
                 continue
-            if listener.secure and host in listener.hosts and self.has_certificate(listener, host):
+            if listener.secure and listener.answers_to(host) and self.has_certificate(listener, host):
                 return listener
         return None
 
     def names(self, host: str) -> bool:
         """Tell whether some load balancer has rules for a host."""
-        return any(host in listener.hosts for listener in self.listeners())
+        return any(listener.answers_to(host) for listener in self.listeners())
 
     def has_certificate(self, listener: Listener, host: str) -> bool:
         """Tell whether there is a certificate to show for a host: one of the user's own, or one that was issued."""

@@ -28,6 +28,7 @@ _OWN_PATHS = frozenset((
 """Beginnings of paths that an engine has: another endpoint there would take what is this one's."""
 _OF_BALANCERS = (
     "domain",
+    "ip",
     "certificate",
     "private_key",
     "key_header",
@@ -86,6 +87,8 @@ class Edge(SpecTable):
         default=None, max_length=253, pattern=patterns.DOMAIN, examples=["llm.example.com"]
     )
     """The name that clients use. Its DNS is yours: the plan says which records it wants."""
+    ip: str = Field(default="", pattern=patterns.IPV4_OR_NONE)
+    """In place of a domain: an address that you have reserved in the project, such as 203.0.113.7, and that your own certificate names. Clients must be told to trust that."""
     certificate: str | None = Field(
         default=None, pattern=patterns.REFERENCE, examples=["file:llm.example.com.pem"]
     )
@@ -135,10 +138,18 @@ class Edge(SpecTable):
         for key, value in (("clients", self.clients), ("gateway_region", self.gateway_region != "auto")):
             if value:
                 raise ValueError(f'{key} is about an API gateway: set kind = "api-gateway", or remove it')
-        if not self.domain:
+        if not (self.domain or self.ip):
             raise ValueError(
-                'a load balancer needs a domain of yours, as in domain = "llm.example.com". Without one leave [edge] '
+                'a load balancer needs a domain of yours, as in domain = "llm.example.com", or an address that you have reserved with a '
+                "certificate of your own for it: ip, certificate and private_key. Without either leave [edge] "
                 "out: the service's own address has TLS and asks for a token, too, and costs nothing"
+            )
+        if self.domain and self.ip:
+            raise ValueError("domain and ip are two names for one address: remove one of the two")
+        if self.ip and not self.certificate:
+            raise ValueError(
+                "ip needs a certificate of your own that names it, since Google makes none for an address: set certificate and private_key. "
+                "`openssl req -x509` makes both; docs/edge.md has the whole command"
             )
         if (self.certificate is None) is not (self.private_key is None):
             raise ValueError(
@@ -217,9 +228,14 @@ class Edge(SpecTable):
         return self.kind == "api-gateway"
 
     @property
+    def host(self) -> str:
+        """Return the domain of a load balancer, or its address without a domain; '' for an API gateway, which has a name of Google's."""
+        return self.domain or self.ip
+
+    @property
     def address(self) -> str:
         """Return the address of a load balancer that clients use, without `/v1`. An API gateway's is known when it is made."""
-        return f"https://{self.domain}"
+        return f"https://{self.host}"
 
 
 def split_way(way: str) -> tuple[str, str, str]:

@@ -288,6 +288,10 @@ class Spec(SpecTable):
             raise ValueError(
                 "an API gateway guards nothing where [access] lets anybody call the service at its own address; remove one of the two"
             )
+        if self.agent is not None and self.edge is not None and self.edge.ip:
+            raise ValueError(
+                "edge.ip is not built together with [agent], which asks for its model at that address; set domain in its place, or remove one of the two"
+            )
         if why := refusal(self) or road_refusal(self) or iap_refusal(self):
             raise ValueError(why)
         if self.edge is not None and self.name in {*self.edge.backends.values(), *self.edge.shares}:

@@ -109,6 +109,19 @@ def test_terraforms_closing_command_opens_nothing_where_no_address_is_told(
     assert (tmp_path / "applied").exists() is closes, "an apply without the file would open the service"
 
 
+def test_an_address_of_ones_own_is_no_part_and_its_certificate_is_a_file() -> None:
+    ip = "203.0.113.7"
+    script, module = (export(kind, resources(domain=None, ip=ip, **OWN)) for kind in ("gcloud", "terraform"))
+    assert f"--address={ip} " in script["deploy.sh"]
+    assert "gcloud compute addresses" not in script["deploy.sh"]
+    assert f'ip_address            = "{ip}"' in module["edge.tf"]
+    assert "google_compute_global_address" not in "".join(module.values())
+    assert 'output "dns"' not in module["outputs.tf"]
+    assert "output dns" not in module["main.tf"]
+    for files in (script, module):
+        assert not [name for name, text in files.items() if KEY in text]
+
+
 class Answer(BaseHTTPRequestHandler):
     """Says the status that the path's first part names, and headers as the query has them."""
 

@@ -169,8 +169,13 @@ def _closing(things: Things) -> list[tuple[str, list[str]]]:
         return []
     own = "the services' own addresses are" if things.further else "the service's own address is"
     answers = "sends a browser to Google's login" if things.service.wanted.get("iapEnabled") else "answers"
+    records = (
+        "the output dns says which records the domain wants; "
+        if ResourceKind.ADDRESS in things.kinds()
+        else ""
+    )
     when = (
-        f"Once {door.address}/v1/models {answers} (the output dns says which records the domain wants; a new load balancer takes some "
+        f"Once {door.address}/v1/models {answers} ({records}a new load balancer takes some "
         f"minutes): {own} closed. Not before, since Terraform does not ask. To open it again: "
         f"remove {CLOSED_DOORS} and apply. Where nothing is written the service tells no address, since `up` "
         f"has closed it: its annotation {BACK_DOOR} has the one that {CLOSED_DOORS} wants."

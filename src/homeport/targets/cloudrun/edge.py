@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.catalog.prices import Prices
+from homeport.certificates import certificates
 from homeport.google import Google
 from homeport.reconcile import Ref, Resource
 from homeport.reconcile.fact import Fact
@@ -26,6 +27,7 @@ from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.edge_limit import policy_body
 from homeport.targets.cloudrun.edge_map import EdgeMap
 from homeport.targets.cloudrun.edge_names import EdgeNames, read_pem
+from homeport.targets.cloudrun.edge_own import address_findings, certificate_findings, trust_findings
 from homeport.targets.cloudrun.edge_regions import EJECTED, told_apart
 from homeport.targets.cloudrun.edge_standing import standing_findings
 from homeport.targets.cloudrun.names import Names
@@ -77,14 +79,15 @@ class EdgeParts:
         ]
         if policy is not None:
             backends = [lb.guarded_by(backend, policy) for backend in backends]
-        address = self._part(lb.ADDRESS, self._called.main, self._address())
+        address = [] if self.edge.ip else [self._part(lb.ADDRESS, self._called.main, self._address())]
+        at = self.edge.ip or Ref(address[0].id, "address")
         certificates = self._certificates()
         plain, secure = self._proxies(certificates)
-        shown = [*backends, self._map(), self._redirect(), address]
+        shown = [*backends, self._map(), self._redirect(), *address]
         own = [*groups, *others, *([policy] if policy else []), *shown]
         rules = [
-            self._rule(self._called.main, "443", secure, address),
-            self._rule(self._called.redirect, "80", plain, address),
+            self._rule(self._called.main, "443", secure, at),
+            self._rule(self._called.redirect, "80", plain, at),
         ]
         return [*self._proxies_network(), *own, *certificates, plain, secure, *rules]
 
@@ -215,14 +218,14 @@ class EdgeParts:
 
     def _certificates(self) -> list[RestResource]:
         """Return the certificate, or what makes one: the last but one is the map of it."""
-        assert self.edge.domain is not None
         if self.edge.certificate is None:
+            assert self.edge.domain is not None
             # A proxy of a region names the certificate itself, a global one a map, whose entry goes before the certificate.
             name = self._called.of(self.edge.domain) if self.region else self._called.main
             return manager.for_domain(
                 self.google, self.names.name, name, self.edge.domain, region=self.region
             )
-        pem = self.read(self.edge.certificate, "edge.certificate", self.base)
+        pem = self.own_certificate
         # Nothing of a certificate can be changed: another one has another name, and the old one goes after it.
         certificate = self._part(
             lb.CERTIFICATE,
@@ -231,6 +234,11 @@ class EdgeParts:
         )
         assert isinstance(certificate, lb.OwnCertificate)
         return [replace(certificate, key=self._key)]
+
+    @property
+    def own_certificate(self) -> str:
+        """Return the user's own certificate with its chain, as PEM. Raises `SpecError` where there is none."""
+        return self.read(self.edge.certificate or "", "edge.certificate", self.base)
 
     def _key(self) -> Secret:
         assert self.edge.private_key is not None
@@ -250,12 +258,10 @@ class EdgeParts:
         secure = self._part(lb.HTTPS_PROXY, self._called.main, {"urlMap": Ref(main, "selfLink"), **shows})
         return plain, replace(secure, after=after)
 
-    def _rule(
-        self, name: str, port: str, proxy: lb.BalancerPart, address: lb.BalancerPart
-    ) -> lb.BalancerPart:
+    def _rule(self, name: str, port: str, proxy: lb.BalancerPart, at: str | Ref) -> lb.BalancerPart:
         body = {
             "loadBalancingScheme": self._scheme,
-            "IPAddress": Ref(address.id, "address"),
+            "IPAddress": at,
             "IPProtocol": "TCP",
             "portRange": f"{port}-{port}",
             "target": Ref(proxy.id, "selfLink"),
@@ -286,6 +292,8 @@ class EndpointEdge:
     """Whether the service takes requests from its network alone."""
     led: tuple[str, ...] = ()
     """The ids of the endpoint's own services that ask for the model at the address."""
+    is_judged: bool = False
+    """Whether it is asked by TLS from here, as it is everywhere but in a rehearsal."""
 
     @property
     def address(self) -> str:
@@ -310,7 +318,12 @@ class EndpointEdge:
 
     def findings(self, front: FrontEndpoint) -> Iterator[PreflightFinding]:
         """Yield what stands in its way, and what was found of the endpoints behind it, for the endpoint of the file at its front."""
-        yield from standing_findings(self.service, self.parts.edge)
+        edge = self.parts.edge
+        yield from standing_findings(self.service, edge)
+        if edge.certificate:
+            yield from certificate_findings(self.parts.own_certificate, edge.host)
+        if edge.certificate and self.is_judged:
+            yield from trust_findings(self.parts.own_certificate, certificates())
         yield from findings(
             self.parts.behind,
             self.address,
@@ -318,6 +331,12 @@ class EndpointEdge:
             region=self.parts.region,
             is_internal=self.parts.edge.kind == "internal",
         )
+
+    async def looked_at(self, front: FrontEndpoint) -> list[PreflightFinding]:
+        """Return all of that, and whether the address that the file names is there for it."""
+        parts, own = self.parts, EdgeNames(name=self.parts.names.name)
+        reserved = await address_findings(parts.google, parts.edge, parts.region, (own.main, own.redirect))
+        return [*self.findings(front), *reserved]
 
     def resources(self) -> list[Resource]:
         """Return all parts, where something of the endpoint asks there that they answer, and the door as the last."""

@@ -10,6 +10,7 @@ from homeport.catalog.prices import Prices
 from homeport.cost.edge import edge_month, with_traffic
 from homeport.reconcile.fact import Fact
 from homeport.spec import Edge
+from homeport.targets.cloudrun.edge_own import is_ip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,13 @@ class EdgeFact(Fact):
             if self.certificate == "managed"
             else "an A record, which"
         )
+        led = (
+            "its address is the one that you have reserved, and clients must be told to trust your certificate (SSL_CERT_FILE)"
+            if is_ip(domain)
+            else f"{domain} must lead to its address ({records} `up` says)"
+        )
         way_in = (
-            f"{self.address}/v1, by a {self.kind} load balancer; {domain} must lead to its address ({records} `up` says). "
+            f"{self.address}/v1, by a {self.kind} load balancer; {led}. "
             "The service's own address is closed once this one answers"
         )
         texts = [way_in]
@@ -98,7 +104,7 @@ class EdgeFact(Fact):
         )
         if self.requests_per_minute is None and not (self.backends or self.shares or self.screens):
             texts.append(
-                "a domain is all that this adds: without [edge] the service's own address has TLS, asks for the same token, "
+                f"{'an address' if is_ip(domain) else 'a domain'} is all that this adds: without [edge] the service's own address has TLS, asks for the same token, "
                 "and costs nothing while the service is at zero"
             )
         return tuple((self.label, text) for text in texts)

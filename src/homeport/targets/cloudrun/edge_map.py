@@ -16,6 +16,9 @@ _MATCHER = "edge"
 _TESTED_PATH = "/v1/chat/completions"
 """The path that the URL map's own tests ask for."""
 
+_ANY = "*"
+"""Google's documents have names of hosts in a rule, and say nothing of addresses."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeMap:
@@ -35,13 +38,13 @@ class EdgeMap:
 
     def body(self) -> dict[str, Any]:  # Any: JSON, and Refs
         """Return what Compute Engine is asked for."""
-        serving, domain = _link(self.called.main), self.edge.domain
+        serving, host = _link(self.called.main), self.edge.host
         rules, tests = self._ways()
         if not self._sharing:
             # What a test expects where traffic is shared the API's documents do not say: there is none then.
             tests.append({
                 "description": "serving",
-                "host": domain,
+                "host": host,
                 "path": _TESTED_PATH,
                 "service": serving,
             })  # fmt: skip
@@ -56,7 +59,7 @@ class EdgeMap:
         numbered = [{"priority": number, **rule} for number, rule in enumerate(rules, 1)]
         return {
             "defaultService": serving,
-            "hostRules": [{"hosts": [domain], "pathMatcher": _MATCHER}],
+            "hostRules": [{"hosts": [host if self.edge.domain else _ANY], "pathMatcher": _MATCHER}],
             "pathMatchers": [{"name": _MATCHER, **self._rest(), "routeRules": numbered}],
             "tests": tests,
         }
@@ -106,7 +109,7 @@ class EdgeMap:
                 })  # fmt: skip
                 tests.append({
                     "description": description,
-                    "host": self.edge.domain,
+                    "host": self.edge.host,
                     "path": f"{backend.path}{_TESTED_PATH}",
                     "service": service,
                     "expectedOutputUrl": f"{self.edge.address}{_TESTED_PATH}",
@@ -125,7 +128,7 @@ class EdgeMap:
         said = [{"name": header["headerName"], "value": header["exactMatch"]} for header in headers]
         return {
             "description": description,
-            "host": self.edge.domain,
+            "host": self.edge.host,
             "path": _TESTED_PATH,
             "headers": said,
             "service": service,

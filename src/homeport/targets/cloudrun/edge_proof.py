@@ -62,6 +62,7 @@ async def with_edge(
         of=names if first else None,
         service=await _service(target.google, target.names),
         led=target.beside_it.led,
+        is_judged=not via,
         is_isolated=target.spec.access.isolated,
     )
     return replace(target, edge=endpoint_edge)

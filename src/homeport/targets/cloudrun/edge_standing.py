@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from homeport.resources.google.traffic import Body, edge_address_of, edge_kind_of
 from homeport.spec import Edge
+from homeport.targets.cloudrun.edge_own import is_ip
 from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.preflight.finding import problem, warning
 
@@ -19,6 +20,12 @@ def standing_findings(service: Body, edge: Edge) -> Iterator[PreflightFinding]:
             "edge",
             f"a {kind} load balancer stands before it, and the domain leads there: no other kind takes its place at once",
             "take [edge] out of the file and say `homeport up --on cloudrun`; then put it in again, and let the domain lead to the new address",
+        )
+    elif address not in {"", edge.address} and (edge.ip or is_ip(address.removeprefix("https://"))):
+        yield problem(
+            "edge",
+            f"the load balancer before it has the address {address}, and none goes from or to an address without a domain at once",
+            "take [edge] out of the file and say `homeport up --on cloudrun`; then put it in again",
         )
     elif address not in {"", edge.address}:
         yield warning(

@@ -292,7 +292,7 @@ class CloudRunTarget(CloudRunGraph):
         more += tuple(self.road.findings()) if self.road else ()
         iaps = [target.iap for target in self.every if target.iap]
         more += tuple(await iaps[0].looked_at(findings, iaps[1:])) if iaps else ()
-        return Findings((*findings.all, *more, *(self.edge.findings(front) if self.edge else ())))
+        return Findings((*findings.all, *more, *(await self.edge.looked_at(front) if self.edge else ())))
 
     def _facts(self, findings: Findings) -> Iterator[Fact]:
         settings, model = self.spec.engine, self.chosen.model
@@ -343,7 +343,7 @@ class CloudRunTarget(CloudRunGraph):
     def _who_calls(self) -> Iterator[Fact]:
         yield facts.CallersFact(public=self.spec.access.public, callers=self.callers)
         if self.iap:
-            address = f"https://{self.edge.parts.edge.domain}" if self.edge else ""
+            address = self.edge.address if self.edge else ""
             yield IapFact(members=self.iap.members, agent=self.iap.agent, address=address)
 
     def _warm_hours(self) -> Iterator[Fact]:
