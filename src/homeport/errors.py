@@ -164,8 +164,8 @@ class EndpointError(HomeportError):
         super().__init__(message, hint=hint)
         self.status = status
         self.body = redacted(body)
-        self.reason = reason
-        self.retry_after = retry_after
+        self.reason = redacted(reason)
+        self.retry_after = redacted(retry_after)
 
 
 class WrongKey(EndpointError):
