@@ -75,11 +75,13 @@ test-agents: $(STAMP) ## Run the tests with clients of agents that are too heavy
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m agents $(ARGS)
 
 BENCH ?= all
+# What the tests of the lane compare with; what other parts of `make bench` need (npm, Envoy) is none of theirs.
+BENCH_PARTS := judges engine steps replicas
 test-bench: $(STAMP) weights ## Compare `homeport bench` with aiperf, guidellm and vLLM's own load generator, each in an environment of its own (2.7 GB more), and what `capacity` simulates with paced replicas: half an hour (BENCH=sample: capacity alone, in five minutes).
 ifeq ($(BENCH),sample)
 	BENCH=sample $(BIN)/python -m pytest -n 2 -m bench tests/integration/test_capacity_paced.py tests/integration/test_capacity_from_a_bench.py $(ARGS)
 else
-	@PYTHON=$(PYTHON) $(BIN)/python benchmarks/ratios.py --prepare
+	@PYTHON=$(PYTHON) $(BIN)/python benchmarks/ratios.py --prepare $(BENCH_PARTS)
 	$(BIN)/python -m pytest -m bench $(ARGS)
 endif
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import ratios
+from common import ROOT
 from promises import PARTS, Part, Promise
 from ratio_table import BEGIN, END, draw, kept, summary, write
 from scoreboard import Verdict
@@ -68,6 +72,22 @@ def test_each_part_has_its_figures_in_the_table_and_on_the_page(
     assert "Not run for this table: startup, " in page.read_text()
     assert page.read_text().startswith("before\n")
     assert page.read_text().endswith("after\n")
+
+
+def test_the_lane_of_benches_prepares_those_parts_whose_scripts_its_tests_call_and_no_other() -> None:
+    called = set()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        if "pytestmark = pytest.mark.bench\n" in (text := file.read_text()):
+            called |= {
+                f"{node.module}.py" for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)
+            }
+    recipe = subprocess.run(
+        ["make", "-n", "test-bench"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    (prepares,) = [line for line in recipe.splitlines() if "ratios.py --prepare" in line]
+    prepared = shlex.split(prepares.partition("--prepare")[2])
+    assert prepared
+    assert {*prepared} == {name for name, one in PARTS.items() if one.command[0] in called}
 
 
 def test_what_a_killed_part_did_not_come_to_is_not_measured(
