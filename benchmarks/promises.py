@@ -35,8 +35,11 @@ class Promise:
     @property
     def bounds(self) -> str:
         """Return the bounds in words; '' for none."""
-        if self.most is not None and self.least == -self.most:
-            return f"within {100 * self.most:g} %"
+        if self.most is not None and self.least is not None:
+            if self.most == self.least:
+                return f"exactly {self._bound(self.most)}"
+            if self.most == -self.least:
+                return f"within {self._bound(self.most)}"
         ends = (("at most", self.most), ("at least", self.least))
         return ", ".join(f"{words} {self._bound(end)}" for words, end in ends if end is not None)
 
@@ -44,7 +47,7 @@ class Promise:
         """Return a figure as it is read."""
         if self.unit == "%":
             share = round(100 * value, 1) or 0.0  # No minus before a zero.
-            return f"{share:+.1f} %" if self.least is not None else f"{share:.1f} %"
+            return f"{share:+.1f} %" if self.least is not None and self.least < 0 else f"{share:.1f} %"
         return (
             f"{value} {self.unit}".rstrip() if isinstance(value, int) else f"{value:.2f} {self.unit}".rstrip()
         )
@@ -78,7 +81,7 @@ def _of_replicas(count: int, load: float) -> Iterator[tuple[str, Promise]]:
     id_, words = f"{count}x{load:g}", f"{count} replicas at {load:.0%}:"
     yield id_, _within(f"{words} TTFT and E2E, p50 and p95: the furthest", 0.05)
     yield f"{id_}-tokens", _within(f"{words} output tokens a second", 0.03)
-    yield f"{id_}-way", Promise(what=f"{words} what front end and HTTP take", most=30, unit="ms")
+    yield f"{id_}-way", Promise(what=f"{words} what front end and HTTP take", most=30, least=-30, unit="ms")
     if load > 1:
         yield f"{id_}-429", _within(f"{words} requests turned away, of all", 0.02)
 
@@ -143,11 +146,11 @@ PARTS: Mapping[str, Part] = {
         prepare=(("sh", "scripts/bench_env.sh", ".cache/judges", ".venv-vllm"),), promises={
             "pace": _within("TTFT, TPOT and E2E, to the server's clock: the furthest", 0.03),
             "tokens": _within("output tokens a second, to the server's clock", 0.03),
-            "lost": Promise(what="requests that failed", most=0, unit="%"),
+            "lost": Promise(what="requests that failed", most=0, least=0, unit="%"),
             **{key: promise for name, words in GENERATORS.items() for key, promise in {
                 name: _within(f"TTFT, TPOT and E2E, to {words}'s: the furthest", 0.03),
                 f"{name}-work": Promise(what=f"processor time per 1,000 requests, to {words}'s", most=0.5),
-                f"{name}-lost": Promise(what=f"requests that {words} lost", most=0.02, unit="%"),
+                f"{name}-lost": Promise(what=f"requests that {words} lost", most=0.02, least=0, unit="%"),
             }.items()},
         },
     ),
@@ -169,7 +172,7 @@ PARTS: Mapping[str, Part] = {
         "fixed": _within("mean wait of answers of one length, to Pollaczek and Khinchine's", 0.08),
         "recursion": Promise(what="each request's end, to Kiefer and Wolfowitz's: the furthest", most=1, unit="µs"),
         "little": Promise(what="all time spent there, to Little's law", most=1, unit="in 10⁹"),
-        "lost": Promise(what="requests of 2,000 neither answered nor turned away", most=0, unit=""),
+        "lost": Promise(what="requests of 2,000 neither answered nor turned away", most=0, least=0, unit=""),
     }),
     "inference-lab": Part(
         title="One engine as capacity simulates it, to inference-lab", command=("inference_lab.py",), minutes=0.2,

@@ -275,6 +275,8 @@ def measure(
     compared = [name for name in (ours, rival) if name in ways]
     noisy = max(1 - worked[name] / (ASKED_S * ROUNDS) for name in compared)
     unclear = f"other programs had the core for {noisy:.0%} of the time" if noisy > NOISY else ""
+    if min(statistics.median(added[name]) for name in compared) <= 0:
+        unclear = unclear or "a way through something was no longer than the direct one"
     if LATE:
         unclear = "bodies came behind their heads"
     if "ms" in told.promises:

@@ -8,6 +8,7 @@ not be told or was not measured.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import time
@@ -62,11 +63,13 @@ def judged(promise: Promise, value: float, noise: float = 0.0) -> Verdict:
     """
     Return what becomes of a promise by a figure that noise may have moved by so much either way.
 
-    Nothing can be told where noise alone is more than what is promised, and where it may have put the figure outside.
+    Nothing can be told where noise alone is more than what is promised, where it may have put the figure outside, and of no number.
     """
     most, least = promise.most, promise.least
     if most is None and least is None:
         return Verdict.NO_PROMISE
+    if not math.isfinite(value) or not math.isfinite(noise):
+        return Verdict.UNCLEAR
     outside = max(0.0 if most is None else value - most, 0.0 if least is None else least - value)
     if noise > abs(least if most is None else most):  # type: ignore[arg-type]
         return Verdict.UNCLEAR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import psutil
@@ -46,6 +47,15 @@ def at_work(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
         (CLOSE, -0.05, 0.01, Verdict.KEPT),
         (CLOSE, -0.2, 0.01, Verdict.BROKEN),
         (CLOSE, -0.2, 0.06, Verdict.UNCLEAR),
+        (CLOSE, math.nan, 0.0, Verdict.UNCLEAR),
+        (THIRD, math.inf, 0.0, Verdict.UNCLEAR),
+        (TWICE, 1.0, math.nan, Verdict.UNCLEAR),
+        (PARTS["closed-forms"].promises["lost"], -5, 0.0, Verdict.BROKEN),
+        (PARTS["closed-forms"].promises["lost"], 0, 0.0, Verdict.KEPT),
+        (PARTS["judges"].promises["lost"], -0.1, 0.0, Verdict.BROKEN),
+        (PARTS["judges"].promises["aiperf-lost"], -0.1, 0.0, Verdict.BROKEN),
+        (PARTS["replicas"].promises["2x0.5-way"], -400.0, 1.0, Verdict.BROKEN),
+        (PARTS["replicas"].promises["2x0.5-way"], -29.0, 1.0, Verdict.KEPT),
         (Promise(what="told"), 100.0, 0.0, Verdict.NO_PROMISE),
     ],
 )
@@ -53,6 +63,21 @@ def test_a_promise_is_kept_broken_or_cannot_be_told(
     promise: Promise, value: float, noise: float, verdict: Verdict
 ) -> None:
     assert judged(promise, value, noise) is verdict
+
+
+@pytest.mark.parametrize(
+    ("promise", "bounds"),
+    [
+        (TWICE, "at most 2 ×"),
+        (THIRD, "at least 0.33 ×"),
+        (CLOSE, "within 5 %"),
+        (PARTS["replicas"].promises["2x0.5-way"], "within 30 ms"),
+        (PARTS["closed-forms"].promises["lost"], "exactly 0"),
+        (PARTS["judges"].promises["lost"], "exactly 0 %"),
+    ],
+)
+def test_bounds_are_told_in_their_unit(promise: Promise, bounds: str) -> None:
+    assert promise.bounds == bounds
 
 
 def test_beside_others_what_can_only_get_longer_is_kept_where_it_is_short_and_nothing_else_is_told(
