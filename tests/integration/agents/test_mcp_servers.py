@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -237,6 +238,17 @@ def test_a_server_that_does_not_read_its_stdin_ends_where_homeport_is_killed(tmp
     for one in left:
         one.kill()
     assert not left
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process ignores")
+def test_a_server_ignores_no_signal_that_python_ignores(tmp_path: Path) -> None:
+    status = tmp_path / "status"
+    server = f"sh -c 'cat /proc/self/status > {status}'"
+    with ToolScript("Hello.") as engine, pytest.raises(NetworkError):
+        asked(engine, server, tmp_path / "t")
+    [ignored] = [line for line in status.read_text().splitlines() if line.startswith("SigIgn:")]
+    for python_ignores in (signal.SIGPIPE, signal.SIGXFSZ):
+        assert not int(ignored.split()[1], 16) >> (python_ignores - 1) & 1
 
 
 def test_a_server_that_cannot_be_begun_is_told_with_the_systems_words(tmp_path: Path) -> None:
