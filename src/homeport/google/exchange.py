@@ -106,9 +106,9 @@ class Exchange:
                     verb, target, content=content, headers={**kind, **(headers or {}), **more}
                 )
         except httpx2.HTTPError as error:
-            host = httpx2.URL(url).host
+            host, why = httpx2.URL(url).host, str(error) or type(error).__name__
             raise NetworkError(
-                f"{host} could not be reached for a token: {error}",
+                f"{host} could not be reached for a token: {why}",
                 hint="check the network, or the proxy's settings",
             ) from error
         return AuthResponse(response.status_code, response.headers, response.content)

@@ -108,7 +108,7 @@ class HttpWire:
         try:
             return await self._http.send(sent)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise Lost(f"no connection: {error}", sent=False) from error
+            raise Lost(f"no connection: {str(error) or type(error).__name__}", sent=False) from error
         except httpx2.RequestError as error:
             raise Lost(f"the connection broke: {str(error) or type(error).__name__}", sent=True) from error
 

@@ -133,7 +133,8 @@ class ProxyApp:
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
         except UNANSWERED as error:
             # The server closes a connection whose answer does not end, so the client sees a break for a break.
-            self._progress.note(f"{self._endpoint.name} broke off in the middle of an answer: {error}")
+            why = str(error) or type(error).__name__
+            self._progress.note(f"{self._endpoint.name} broke off in the middle of an answer: {why}")
         finally:
             response.close()
 

@@ -126,7 +126,11 @@ class DirectConnection(asyncio.Protocol):
             answer, self._answer = self._answer, None
             answer.end()
             return
-        why = f"the connection broke: {error}" if error else "the connection was closed"
+        why = (
+            f"the connection broke: {str(error) or type(error).__name__}"
+            if error
+            else "the connection was closed"
+        )
         self._fail(aiohttp.ServerDisconnectedError(f"{why} before the end of the answer"))
 
     def pause_writing(self) -> None:
@@ -227,7 +231,8 @@ class DirectConnection(asyncio.Protocol):
                 self._transport.write(piece)
                 self.heard = self._loop.time()
         except Exception as error:  # noqa: BLE001 - whatever those raise whose body it is
-            self._fail(aiohttp.ClientConnectionError(f"the body of the request broke off: {error}"))
+            why = str(error) or type(error).__name__
+            self._fail(aiohttp.ClientConnectionError(f"the body of the request broke off: {why}"))
         finally:
             self._sending = None
 
@@ -381,6 +386,9 @@ class DirectPool:
 def _reason(error: OSError | UnicodeError) -> str:
     """Return why there is no connection, in place of the number and the address of each attempt."""
     numbers = dict.fromkeys(int(number) for number in _ATTEMPT.findall(str(error)))
-    return (
+    said = (
         ", ".join(os.strerror(number) for number in numbers) or getattr(error, "strerror", "") or str(error)
     )
+    if not said and isinstance(error, ConnectionResetError):  # So asyncio tells of it.
+        return "the connection was closed within the TLS handshake"
+    return said or type(error).__name__

@@ -19,6 +19,7 @@ from homeport.relay.limits import HEAD_BYTES
 _OPENED = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |\r\n)")
 _REFUSED = re.compile(rb"HTTP/1\.[01] (\d{3}[^\r\n]{0,80})")
 _KEYLESS = b"407"
+_MOST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ def proxy_for(reached: httpx2.URL) -> ForwardProxy | None:
     """
     Return the proxy that the environment names for this address; None where it names none, or excepts the host.
 
-    Raises `Unsupported` for one that is spoken to in another way than by HTTP.
+    Raises `Unsupported` for one that is spoken to in another way than by HTTP, or at a port that there is not.
     """
     host = reached.raw_host.decode("ascii")
     named = getproxies().get(reached.scheme, "")
@@ -56,8 +57,11 @@ def proxy_for(reached: httpx2.URL) -> ForwardProxy | None:
         url = httpx2.URL(named if separator else f"http://{named}")
     except httpx2.InvalidURL:
         url = httpx2.URL()
-    if url.scheme not in {"http", "https"} or not url.host:
+    possible = url.port is None or 1 <= url.port <= _MOST_PORT
+    if url.scheme not in {"http", "https"} or not url.host or not possible:
         which = f"which begins with {scheme}:// and" if separator else "which"
+        if not possible:
+            which = f"which has the port {url.port}, none from 1 to {_MOST_PORT}, and"
         raise Unsupported(
             f"the environment names a proxy for {reached.scheme}, {which} is no address of an HTTP proxy",
             hint=f"set {reached.scheme}_proxy to http://HOST:PORT, or name {host} in no_proxy",

@@ -17,6 +17,7 @@ from google_door import TOKEN, YOU
 from homeport.errors import GoogleError, NetworkError
 from homeport.google import ANSWER_LOST, Google, Settings
 from homeport.google.credentials import from_access_token
+from homeport.google.exchange import Exchange
 from homeport.google.retry import Pace
 from homeport.google.wire import HttpWire
 
@@ -82,6 +83,24 @@ def test_nobody_there_is_the_networks_fault() -> None:
 
     with pytest.raises(NetworkError, match="no connection"):
         asyncio.run(work())
+
+
+def fails_without_words(request: httpx2.Request) -> httpx2.Response:
+    raise httpx2.ConnectTimeout("", request=request)
+
+
+def test_a_failure_without_words_is_told_by_its_kind() -> None:
+    async def work() -> None:
+        silent = httpx2.MockTransport(fails_without_words)
+        async with Google(from_access_token(TOKEN), transport=silent, settings=QUICK) as google:
+            await google.post("run", "v2/x", {})
+
+    with pytest.raises(NetworkError, match="no connection: ConnectTimeout"):
+        asyncio.run(work())
+    with pytest.raises(NetworkError, match="for a token: ConnectTimeout"):
+        Exchange(transport=httpx2.MockTransport(fails_without_words)).send(
+            "POST", "https://oauth2.googleapis.com/token"
+        )
 
 
 def tls(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:

@@ -482,6 +482,25 @@ def test_nobody_there_is_an_error_of_the_connection() -> None:
     run(play)
 
 
+def test_one_who_closes_within_the_tls_handshake_is_told_as_that() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1 << 16)
+        writer.close()
+
+    async def play() -> None:
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            tls = ssl.create_default_context()
+            direct = DirectPool(
+                "127.0.0.1", port, tls, connect_s=120, patience_s=FOR_EVER_S, kept_s=FOR_EVER_S
+            )
+            with pytest.raises(aiohttp.ClientOSError, match=f":{port}: .* closed within the TLS handshake$"):
+                await direct.ask("GET", ASKED % b"GET")
+            direct.close()
+
+    run(play)
+
+
 @pytest.mark.parametrize("name", ["localhost", "elsewhere.example"])
 def test_a_connection_with_tls_is_one_with_the_host_that_is_meant(name: str, tmp_path: Path) -> None:
     async def play() -> None:

@@ -211,6 +211,12 @@ def test_who_answers_for_the_service_behind_the_proxy_without_its_certificate_is
         ("socks5://me:secret@127.0.0.1:1080", "https, which begins with socks5:// and is no address"),
         ("http://me:secret@", "https, which begins with http:// and is no address"),
         ("me:secret@proxy:port", "https, which is no address"),
+        (
+            "http://me:secret@127.0.0.1:99999",
+            "https, which has the port 99999, none from 1 to 65535, and is no address",
+        ),
+        ("http://me:secret@127.0.0.1:0", "https, which has the port 0, none from"),
+        ("me:secret@127.0.0.1:-1", "https, which has the port -1, none from"),
     ],
 )
 def test_what_is_no_address_of_a_proxy_is_refused_at_once_and_without_its_password(
