@@ -148,6 +148,7 @@ def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> int:  #
                 # conversation goes on from before.
                 if (
                     isinstance(error, EndpointError)
+                    and not error.reason
                     and error.status not in OF_WHAT_WAS_SAID
                     and (error.status in FOR_GOOD or not terminal.interactive)
                 ):

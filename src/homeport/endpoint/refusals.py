@@ -14,12 +14,15 @@ FOR_GOOD = frozenset({401, 403, 404})
 """Refusals that neither other words nor a while mend."""
 TOO_LONG, FILTERED = "context_length_exceeded", "content_filter"
 """OpenAI's codes for what other words, or fewer, may mend."""
+_OTHER_WORDS = "other words may be answered: `homeport guard try TEXT` tells what the screen of [guard] finds"
 _TOO_LONG = re.compile(
     r"exceeds?\b.*\bcontext|maximum (context|model) length|context length is only", re.IGNORECASE
 )
 """How engines say that a request is longer than their context."""
 _CODES = {TOO_LONG: TOO_LONG, "exceed_context_size_error": TOO_LONG, FILTERED: FILTERED}
 """What stands as the code or the type of an error."""
+_SCREENED = "bad_request_error"
+"""The code and the type, both, where a screen at a load balancer stops a request: with 403, or a status that its template names."""
 
 
 def is_page(body: str) -> bool:
@@ -50,6 +53,8 @@ def refusal(status: int, body: str, *, hint: str = "", retry_after: str = "") ->
     else:
         text = words_of(body)[:300] or "no explanation"
     reason = _reason(status, error, text)
+    if reason == FILTERED:
+        hint = _OTHER_WORDS
     if reason == TOO_LONG:
         hint = (
             hint
@@ -76,15 +81,17 @@ def withheld() -> EndpointError:
         "a filter withheld the model's answer",
         status=400,
         body="",
-        hint="other words may be answered: `homeport guard try TEXT` tells what the screen of [guard] finds",
+        hint=_OTHER_WORDS,
         reason=FILTERED,
     )
 
 
 def _reason(status: int, error: object, text: str) -> str:
     """Return OpenAI's code for why a request with these words was refused; '' for any other refusal."""
+    said = [error.get("code"), error.get("type")] if isinstance(error, dict) else []
+    if said == [_SCREENED, _SCREENED]:
+        return FILTERED
     if status not in OF_WHAT_WAS_SAID:
         return ""
-    said = [error.get("code"), error.get("type")] if isinstance(error, dict) else []
     code = next((_CODES[word] for word in said if isinstance(word, str) and word in _CODES), "")
     return code or (TOO_LONG if _TOO_LONG.search(text) else "")

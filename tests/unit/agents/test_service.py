@@ -269,6 +269,19 @@ GUARD = {
     "param": None,
     "code": "content_filter",
 }
+AT_THE_EDGE = {
+    "type": "bad_request_error",
+    "message": "Malicious trial",
+    "param": "",
+    "code": "bad_request_error",
+}
+"""As the guide of Model Armor shows it for a load balancer, whose template may name another status than 403."""
+SET_UP_WRONGLY = {
+    "message": '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+    "type": "BadRequestError",
+    "param": None,
+    "code": 400,
+}
 PLAIN = {"message": "no", "type": "error", "code": None}
 
 
@@ -293,8 +306,10 @@ class Refusing(ToolScript):
         (400, OLDER_VLLM, 400, "context_length_exceeded"),
         (413, PLAIN, 413, 413),
         (400, GUARD, 400, "content_filter"),
-        (400, PLAIN, 400, 400),
-        (422, PLAIN, 400, 400),
+        (403, AT_THE_EDGE, 400, "content_filter"),
+        (451, AT_THE_EDGE, 400, "content_filter"),
+        (400, SET_UP_WRONGLY, 502, 502),
+        (422, PLAIN, 502, 502),
         (429, PLAIN, 429, 429),
         (503, PLAIN, 503, 503),
         (401, PLAIN, 502, 502),
@@ -304,8 +319,8 @@ class Refusing(ToolScript):
     ],
     ids=[
         *("too long for llama.cpp", "too long for vLLM", "too long for an older vLLM", "too large"),
-        *("screened", "refused", "not processable", "too many", "busy", "a wrong key", "not allowed"),
-        *("not there", "broken"),
+        *("screened", "screened at the edge", "screened with a status of its own", "set up wrongly"),
+        *("not processable", "too many", "busy", "a wrong key", "not allowed", "not there", "broken"),
     ],
 )
 def test_a_refusal_of_the_model_is_the_clients_where_other_words_mend_it_and_else_the_agents(
@@ -319,7 +334,9 @@ def test_a_refusal_of_the_model_is_the_clients_where_other_words_mend_it_and_els
             assert answer.headers["x-should-retry"] == "false"
         last = answer.text.strip().split("data: ")[-1] if streamed else answer.text
         assert json.loads(last)["error"]["code"] == code
-        assert error["message"] in json.loads(last)["error"]["message"]
+        message = json.loads(last)["error"]["message"]
+        assert error["message"] in message
+        assert "identity" not in message or (status, code) == (403, 502)
 
     with Refusing(status, error) as engine:
         service(service.agent(engine), ask)

@@ -8,7 +8,6 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from homeport.endpoint.refusals import OF_WHAT_WAS_SAID
 from homeport.errors import AgentStopped, EndpointError, HomeportError
 
 _KINDS = {
@@ -63,17 +62,19 @@ def fault_of_run(error: HomeportError) -> RunFault:
     """
     Return what a client is told where a run ended with `error`.
 
-    400 or 413 where the model refuses what was said, 422 for a budget that is spent, and 429 or 503 with the model's Retry-After
-    where a while mends it. The rest is 502: the key that the model refuses is the agent's, not the client's.
+    400 where what was said is too long or filtered, 413 where it is too large, 422 for a budget that is spent, and 429 or 503 with
+    the model's Retry-After where a while mends it. The rest is 502: the key that the model refuses is the agent's, not the
+    client's, and so is how the model was asked.
     """
     message = f"{error}{f' ({error.hint})' if error.hint else ''}"
     if isinstance(error, AgentStopped):
         return RunFault(status=422, message=message)
     if not isinstance(error, EndpointError):
         return RunFault(status=502, message=message)
-    if error.status in OF_WHAT_WAS_SAID:
-        status = 413 if error.status == 413 and not error.reason else 400
-        return RunFault(status=status, message=message, reason=error.reason)
+    if error.reason:
+        return RunFault(status=400, message=message, reason=error.reason)
+    if error.status == 413:
+        return RunFault(status=413, message=message)
     if error.status in _A_WHILE:
         again = error.retry_after if _WHEN.fullmatch(error.retry_after) else ""
         return RunFault(status=error.status, message=message, retry_after=again)
