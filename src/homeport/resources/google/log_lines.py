@@ -10,12 +10,14 @@ from homeport.google.listing import pages
 from homeport.json_types import Json
 
 _MOST = 50
+_LARGEST_PAGE = 1000
+"""Logging gives no more at once."""
 
 
 async def newest_entries(google: Google, query: str, most: int) -> list[Json]:
     """Return the newest entries of a query of Cloud Logging, at most as many, in no order that counts. Raises as requests do."""
     newest = []
-    async for entry in entries(google, query, "timestamp desc", most):
+    async for entry in entries(google, query, "timestamp desc", min(most, _LARGEST_PAGE)):
         newest.append(entry)
         if len(newest) == most:
             break

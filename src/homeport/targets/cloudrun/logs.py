@@ -50,13 +50,13 @@ async def logs(  # noqa: PLR0913 - which lines, and how they are shown
     region: str,
     service: str,
     *,
-    lines: int = 50,
+    lines: int | None = 50,
     follow: bool = False,
     revision: str = "",
     besides: Sequence[str] = (),
 ) -> AsyncIterator[str]:
     """
-    Return the last `lines` lines of a service, oldest first, and with `follow` those to come, for ever.
+    Yield the last `lines` lines of a service, or all where it is None, oldest first, and with `follow` those to come, for ever.
 
     With further regions `besides` each line says whence it is.
 
@@ -65,9 +65,11 @@ async def logs(  # noqa: PLR0913 - which lines, and how they are shown
     """
     query = _filter(service, region=region, revision=revision, besides=besides)
     placed = bool(besides)
-    first = await _newest(google, query, lines)
-    for line in first:
+    first: list[Line] = []
+    async for line in _so_far(google, query, lines):
         yield line.dated(placed=placed)
+        if follow:
+            first.append(line)
     if not follow:
         return
     now = datetime.now(UTC)
@@ -152,10 +154,19 @@ def _filter(service: str, *, region: str = "", revision: str = "", besides: Sequ
     return " AND ".join(parts)
 
 
+async def _so_far(google: Google, query: str, n: int | None) -> AsyncIterator[Line]:
+    if n is None:
+        async for entry in entries(google, query, "timestamp asc", _PAGE):
+            yield _line(entry)
+        return
+    for line in await _newest(google, query, n):
+        yield line
+
+
 async def _newest(google: Google, query: str, n: int) -> list[Line]:
     if n <= 0:
         return []
-    newest = await newest_entries(google, query, min(n, _PAGE))
+    newest = await newest_entries(google, query, n)
     return sorted((_line(entry) for entry in newest), key=lambda line: line.order)
 
 

@@ -242,8 +242,8 @@ class CloudRunLifecycle:
         return replace(own_endpoint, verifier=self._verify_anew, usd_per_hour=usd)
 
     async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
-        """Yield its log, by default the last hundred lines."""
-        log_lines = logs(self.google, self.names.region, self.names.name, lines=lines or 100, follow=follow)
+        """Yield its log, its last `lines` or all."""
+        log_lines = logs(self.google, self.names.region, self.names.name, lines=lines, follow=follow)
         async for line in log_lines:
             yield f"{line}\n"
 

@@ -119,11 +119,9 @@ class SeveralRegions(CloudRunLifecycle):
         return replace(status, rollback_to=to or None, rollback_unknown=unknown, rollback_refused=refused)
 
     async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
-        """Yield the logs of all regions by their time, by default the last hundred lines; each says its region."""
+        """Yield the logs of all regions by their time, their last `lines` or all; each says its region."""
         first, *further = (place.names.region for place in self.places)
-        log_lines = logs(
-            self.google, first, self.names.name, lines=lines or 100, follow=follow, besides=further
-        )
+        log_lines = logs(self.google, first, self.names.name, lines=lines, follow=follow, besides=further)
         async for line in log_lines:
             yield f"{line}\n"
 

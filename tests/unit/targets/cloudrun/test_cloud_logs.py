@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ from cloud import act
 from deployment import google_for
 from gcp_rehearsal.apis.logging.entries import write_log
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from homeport import spec
+from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
 from homeport.targets.cloudrun.logs import last_lines, logs, starts
+from homeport.targets.cloudrun.several_regions import SeveralRegions
 
 
 def say(
@@ -153,3 +157,28 @@ def test_lines_behind_an_empty_page_are_found(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(google, "post", post)
     assert act(last_lines(google, "home", "home-1")) == ["behind it"]
+
+
+@pytest.mark.parametrize("kind", [CloudRunLifecycle, SeveralRegions])
+@pytest.mark.parametrize(("asked", "shown"), [(None, 1100), (0, 0), (1050, 1050), (7, 7)])
+def test_as_many_lines_are_shown_as_are_asked_for(
+    kind: type[CloudRunLifecycle], asked: int | None, shown: int
+) -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    for number in range(1100):
+        say(cloud, f"line {number}")
+    further = [] if kind is CloudRunLifecycle else ["europe-west4"]
+    file = spec.parse(
+        {
+            "name": "home",
+            "model": "gemma-4-e2b",
+            "cloudrun": {"region": "us-central1"},
+            **({"edge": {"domain": "llm.example.com", "regions": further}} if further else {}),
+        }
+    )
+
+    async def work() -> list[str]:
+        service = kind(google=google_for(cloud), spec=file, spec_file=Path("/x/homeport.toml"), via="")
+        return [line.split()[-1] async for line in service.logs(lines=asked, follow=False)]
+
+    assert act(work()) == [str(number) for number in range(1100 - shown, 1100)]
