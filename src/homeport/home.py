@@ -17,7 +17,7 @@ from pathlib import Path
 
 from homeport.backoff import UNTIL_STOPPED, Backoff
 from homeport.errors import SpecError, StateError
-from homeport.own_path import expanded, mode_at, of_no_disk
+from homeport.own_path import ensure_file, expanded, mode_at, of_no_disk
 from homeport.progress import Progress
 
 
@@ -151,12 +151,20 @@ def rewrite(path: Path, text: str) -> None:
 
 
 def ensure_file_writable(path: Path) -> None:
-    """Raise as `writing` does where no file can be written at `path`, before the work whose result it is to hold. It leaves nothing."""
+    """
+    Raise as `writing` does where no file can be written at `path`, before the work whose result it is to hold. It leaves nothing.
+
+    A link stays one, and what it leads to is looked at. Raises `StateError` for a pipe or what else is no file: a look would end its
+    reader, and without one wait for ever.
+    """
     with writing(path):
-        new = not mode_at(path)
-        path.open("a").close()
-        if new:
-            path.unlink()
+        if mode_at(path):
+            ensure_file(path, StateError)
+            path.open("a").close()
+            return
+        target = path.resolve()
+        target.open("x").close()
+        target.unlink()
 
 
 def ensure_folder_writable(path: Path) -> None:
@@ -166,6 +174,11 @@ def ensure_folder_writable(path: Path) -> None:
     with writing(path):
         there = path.absolute()
         while not mode_at(there):
+            if there.is_symlink():
+                raise StateError(
+                    f"homeport cannot write {path}: the link {there} leads nowhere",
+                    hint="make the folder that it leads to, or name another path",
+                )
             there = there.parent
         with tempfile.TemporaryDirectory(prefix=".homeport-", dir=there):
             pass

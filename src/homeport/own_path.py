@@ -18,7 +18,7 @@ _NO_PATH = {
     errno.ENOTDIR: "a file lies where a folder was expected: name another path",
 }
 
-_STREAM = re.compile(r"/dev/(null|std(in|out|err)|fd/\d+)|/proc/(self|\d+)/fd/\d+")
+_STREAM = re.compile(r"/dev/(null|tty|std(in|out|err)|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 """What is there for a process that has opened it, such as what a shell puts in the place of `<(…)`."""
 _KINDS = (
     (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"),
@@ -55,19 +55,30 @@ def of_no_disk(error: OSError) -> str:
     return _NO_PATH.get(error.errno or 0, "")
 
 
-def ensure_file(path: Path) -> None:
+def ensure_file(path: Path, kind: type[HomeportError] = SpecError) -> None:
     """
-    Raise `SpecError` for what is no file, whose reader or writer might wait for ever; `OSError` where nobody can look.
+    Raise `kind` for what is no file, whose reader or writer might wait for ever; `OSError` where nobody can look.
 
     What this process, or the shell that began it, has opened counts as one.
     """
     mode = path.stat().st_mode
-    if stat.S_ISREG(mode) or _STREAM.fullmatch(str(path.absolute())):
+    if stat.S_ISREG(mode) or _leads_to_a_stream(path):
         return
-    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
-    raise SpecError(
-        f"{path} is {kind}, and a file was expected", hint=f"{kind} lies there: name the file that you mean"
+    what = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+    raise kind(
+        f"{path} is {what}, and a file was expected", hint=f"{what} lies there: name the file that you mean"
     )
+
+
+def _leads_to_a_stream(path: Path) -> bool:
+    """Return True for the name of a stream and for a link to one; not by what the link is in the end, a pipe without a name."""
+    while True:
+        path = path.parent.resolve() / path.name
+        if _STREAM.fullmatch(str(path)):
+            return True
+        if not path.is_symlink():
+            return False
+        path = path.parent / path.readlink()
 
 
 @contextmanager

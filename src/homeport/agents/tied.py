@@ -19,11 +19,9 @@ def main(arguments: list[str]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != int(parent):
         return
-    for passed_on in (
-        signal.SIGPIPE,
-        signal.SIGXFSZ,
-    ):  # Python ignores both, and a program keeps what is ignored.
-        signal.signal(passed_on, signal.SIG_DFL)
+    # Python ignores both, and a program keeps what is ignored.
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored, signal.SIG_DFL)
     try:
         os.execvp(program[0], program)  # noqa: S606 - the command is the user's own, word by word
     except OSError as error:

@@ -34,7 +34,7 @@ def command(
     from homeport.errors import StateError
     from homeport.export.earlier import ensure_none_left, notes
     from homeport.home import ensure_folder_writable, writing
-    from homeport.own_path import looking_at, mode_at
+    from homeport.own_path import content_of, looking_at, mode_at
 
     terminal = app.terminal(json_output=json_output)
     if output is not None:
@@ -59,7 +59,9 @@ def command(
     paths = {output / name: text for name, text in files.items()}
     with looking_at(output):
         others = [
-            path for path, text in paths.items() if mode_at(path) and path.read_bytes() != text.encode()
+            path
+            for path, text in paths.items()
+            if mode_at(path) and content_of(path, if_missing="export again") != text.encode()
         ]
     if others and not force:
         raise StateError(

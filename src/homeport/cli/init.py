@@ -44,7 +44,7 @@ def command(
 
     from homeport import spec
     from homeport.errors import SpecError
-    from homeport.home import writing
+    from homeport.home import ensure_file_writable, writing
     from homeport.naming import name_from_folder
     from homeport.own_path import is_there
     from homeport.targets.local.weights import find_model
@@ -59,6 +59,7 @@ def command(
     if on == "cloudrun" and terminal.interactive:
         chosen = _ask_for_rest(terminal, chosen)
     find_model(spec.parse({"name": name, "model": model, "cloudrun": chosen}), file.absolute())
+    ensure_file_writable(file)
     with writing(file):
         text = spec.template(on_cloudrun=on == "cloudrun", name=name, model=model, **chosen)
         file.write_text(text, encoding="utf-8")

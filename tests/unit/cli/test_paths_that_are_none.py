@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from homeport import cli
-from homeport.errors import SpecError, StateError
+from homeport.errors import NotRunning, SpecError, StateError
 from homeport.home import ensure_file_writable, ensure_folder_writable, writing
 from homeport.own_path import expanded, is_there, looking_at
 from homeport.secret import resolve
@@ -264,3 +264,43 @@ def test_a_look_whether_something_can_be_written_leaves_nothing_and_changes_noth
         ensure_folder_writable(path)
     assert sorted(tmp_path.rglob("*")) == before
     assert Path("homeport.toml").read_text() == 'name = "own"\n'
+
+
+def test_a_look_at_a_link_leaves_the_link_and_nothing_where_it_leads(tmp_path: Path) -> None:
+    Path("latest.xml").symlink_to("today.xml")
+    Path("again.xml").symlink_to("latest.xml")
+    Path("own.xml").symlink_to("homeport.toml")
+    before = sorted(tmp_path.rglob("*"))
+    for path in (Path("latest.xml"), Path("again.xml"), Path("own.xml")):
+        ensure_file_writable(path)
+        assert path.is_symlink()
+    assert sorted(tmp_path.rglob("*")) == before
+    assert Path("homeport.toml").read_text() == 'name = "own"\n'
+
+
+def test_a_command_that_does_not_succeed_leaves_the_link_that_was_to_lead_to_its_result() -> None:
+    Path("latest.xml").symlink_to("today.xml")
+    assert cli.run(["verify", "none", "--junit", "latest.xml"]) == NotRunning.exit_code
+    assert Path("latest.xml").readlink() == Path("today.xml")
+    assert not Path("today.xml").exists()
+
+
+def test_a_result_is_written_where_a_link_leads_and_the_link_stays() -> None:
+    Path("latest.toml").symlink_to("today.toml")
+    assert cli.run(["init", "--force", "-f", "latest.toml"]) == 0
+    assert Path("latest.toml").readlink() == Path("today.toml")
+    assert 'name = "' in Path("today.toml").read_text()
+
+
+@pytest.mark.parametrize("text", ["latest", "latest/below"])
+def test_a_link_to_a_folder_that_is_not_there_is_told_before_the_work(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("latest").symlink_to("today")
+    assert cli.run(["export", "terraform", "-f", "served.toml", "-o", text]) == StateError.exit_code
+    told = capsys.readouterr().err
+    assert f"cannot write {text}: the link " in told
+    assert "make the folder that it leads to" in told
+    Path("today").mkdir()
+    ensure_folder_writable(Path(text))
+    assert not [*Path("today").iterdir()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -12,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from homeport import toml_file
+from homeport import cli, toml_file
 from homeport.agents import transcript
 from homeport.agents.evaluation import reader, report
 from homeport.errors import DiskFull, SpecError, StateError
 from homeport.fit import own_starts
-from homeport.home import private_opener
+from homeport.home import ensure_file_writable, private_opener
 from homeport.traffic import trace
+from places import TAUGHT_FOLDER
 
 READERS: dict[str, Callable[[Path], Any]] = {  # Any: whatever each one reads
     "a spec": lambda path: toml_file.read_toml(path, hint="write it"),
@@ -146,3 +148,47 @@ def test_a_transcript_of_nothing_is_none_and_one_that_was_there_stays() -> None:
     with transcript.Transcript(Path("old")):
         pass
     assert Path("old").exists()
+
+
+RESULTS = (
+    ("verify", "none", "--junit", "{}"),
+    ("bench", "none", "--html", "{}"),
+    ("cost", "--versus", "none.toml", "--plot", "{}"),
+    ("init", "--force", "-f", "{}"),
+    ("export", "terraform", "-f", "served.toml", "-o", "holds"),
+)
+
+
+@pytest.mark.parametrize("command", RESULTS, ids=" ".join)
+@pytest.mark.parametrize("place", ["pipe", "link"])
+def test_no_result_is_written_to_a_pipe_whose_reader_nobody_waits_for(
+    place: str, command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("link").symlink_to("pipe")
+    Path("holds").mkdir()
+    Path("holds", "main.tf").symlink_to(tmp_path / place)
+    Path("served.toml").write_text(
+        f'name = "served"\nmodel = "file:{TAUGHT_FOLDER}"\n[cloudrun]\nproject = "p-12345"\nregion = "europe-west1"\n'
+    )
+    assert cli.run([part.format(place) for part in command]) in {SpecError.exit_code, StateError.exit_code}
+    assert " is a pipe, and a file was expected" in capsys.readouterr().err
+
+
+def test_the_reader_of_a_pipe_is_not_ended_by_a_look_at_it() -> None:
+    with os.fdopen(os.open("pipe", os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as reader:
+        with pytest.raises(StateError, match="pipe is a pipe, and a file was expected"):
+            ensure_file_writable(Path("pipe"))
+        hung_up = select.poll()
+        hung_up.register(reader)
+        assert not hung_up.poll(0)
+
+
+def test_a_result_may_go_to_what_this_process_has_opened_also_by_a_link() -> None:
+    reading, writing = os.pipe()
+    Path("folder").symlink_to("dir")
+    Path("dir", "out").symlink_to(f"/dev/fd/{writing}")
+    with os.fdopen(reading, "rb", buffering=0) as pipe, os.fdopen(writing, "wb"):
+        for path in (Path(os.devnull), Path(f"/dev/fd/{writing}"), Path("folder", "out")):
+            ensure_file_writable(path)
+        Path("folder", "out").write_text("x")
+        assert pipe.read(2) == b"x"
