@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from promises import PARTS, Promise
-from scoreboard import BUSY, FIRST, Ratio, Verdict
+from scoreboard import BUSY, FIRST, UNTOLD, Ratio, Verdict
 
 STYLES = {
     Verdict.KEPT: "green",
@@ -33,14 +33,17 @@ class PartResult:
 
     name: str
     machine: str
-    busy: float
-    """The share of the processors that other programs had before it began."""
+    busy: float | None
+    """The share of the processors that other programs had while it ran, but for those that a real-time priority goes before; None where it could not be told."""
     ratios: Sequence[Ratio]
 
     @property
     def when(self) -> str:
         """Return the day, and how busy others kept the machine where they did."""
-        beside = f", beside others with {self.busy:.0%} of the processors" if self.busy > BUSY else ""
+        if self.busy is None:
+            beside = f"; {UNTOLD}"
+        else:
+            beside = f", beside others with {self.busy:.0%} of the processors" if self.busy > BUSY else ""
         first = f", {FIRST}" if FIRST in self.machine else ""
         return self.machine.rpartition(", ")[2] + first + beside
 
@@ -52,14 +55,18 @@ def keep(result: PartResult, folder: Path) -> None:
 
 
 def kept(folder: Path) -> list[PartResult]:
-    """Return the newest result of each part that was ever run here, in the order of the parts."""
+    """Return the newest result of each part that was ever run here, in the order of the parts; none that was judged by other promises than today's."""
     found = []
-    for name in PARTS:
+    for name, part in PARTS.items():
         path = folder / f"{name}.json"
         if path.exists():
             read = json.loads(path.read_text(encoding="utf-8"))
             ratios = [Ratio.from_line(json.dumps(one)) for one in read.pop("ratios")]
-            found.append(PartResult(**read, ratios=ratios))
+            judged = {one.id: one for one in ratios}
+            if judged.keys() == part.promises.keys() and all(
+                one.is_of(part.promises[id_]) for id_, one in judged.items()
+            ):
+                found.append(PartResult(**read, ratios=ratios))
     return found
 
 

@@ -18,12 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import ROOT
+from others import look, others_at_work, others_between
 from promises import PARTS, Part
 from ratio_table import PartResult, draw, keep, kept, write
-from scoreboard import BUSY, RESULTS, Ratio, Verdict, exit_code, machine, others_at_work
+from scoreboard import BUSY, RESULTS, UNTOLD, Ratio, Verdict, exit_code, machine
 
 KEPT = ROOT / ".cache" / "bench"
 PAGE = ROOT / "docs" / "speed.md"
+ENDS = {0, 1, 3}
+"""What a part exits with that came to its end; an error of Python's before it begins exits with 1, too, and has told nothing."""
 ENDED_S = 30
 """Within which a part that was interrupted takes down what it started."""
 
@@ -63,7 +66,10 @@ def announce(chosen: Sequence[str]) -> None:
     print(f"about {minutes:.0f} minutes on a quiet machine, once what they need is there: {each}")
     if len(chosen) > 1:
         print('PARTS="proxy gateway" runs some of them; Ctrl-C ends the part that runs and those behind it')
-    if (busy := others_at_work()) > BUSY:
+    busy = others_at_work()
+    if busy is None:
+        print(UNTOLD)
+    elif busy > BUSY:
         print(
             f"other programs have {busy:.0%} of the processors: much will not be told; `sudo chrt -r 5 make bench` has priority"
         )
@@ -85,15 +91,20 @@ def measured(chosen: Sequence[str]) -> list[PartResult]:
                 )
             )
             continue
-        print(f"\n{part.title} [{name}]", flush=True)
-        busy = others_at_work()
+        busy: float | None = 0.0
+        said: dict[str, Ratio] = {}
+        why, whole = "interrupted while what it needs was made", False
         try:
-            why = prepared(part)
-            said, why, ended = ({}, why, False) if why else ran(part)
+            print(f"\n{part.title} [{name}]", flush=True)
+            if not (lacks := prepared(part)):
+                before, busy = look(), None
+                said, why, whole, ended = ran(part)
+                busy = others_between(before, look())
+            why = lacks or why
         except KeyboardInterrupt:
-            said, why, ended = {}, "interrupted while what it needs was made", True
+            ended = True
         result = PartResult(name=name, machine=machine(), busy=busy, ratios=complete(part, said, why))
-        if said and not ended:  # What is on the page is whole.
+        if whole and not ended:
             keep(result, KEPT)
         results.append(result)
     return results
@@ -111,8 +122,8 @@ def prepared(part: Part) -> str:
     return ""
 
 
-def ran(part: Part) -> tuple[dict[str, Ratio], str, bool]:
-    """Return what a part told, why it did not tell the rest, and whether it was interrupted."""
+def ran(part: Part) -> tuple[dict[str, Ratio], str, bool, bool]:
+    """Return what a part told, why it did not tell the rest, whether it came to its end, and whether it was interrupted."""
     script, *arguments = part.command
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results"
@@ -130,14 +141,15 @@ def ran(part: Part) -> tuple[dict[str, Ratio], str, bool]:
                 code = process.wait()
         lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
         said = {one.id: one for one in map(Ratio.from_line, lines)}
-    return said, "interrupted" if interrupted else f"{Path(script).name} ended with {code}", interrupted
+    why = "interrupted" if interrupted else f"{Path(script).name} ended with {code}"
+    return said, why, code in ENDS and said.keys() == part.promises.keys(), interrupted
 
 
 def complete(part: Part, said: dict[str, Ratio], why: str) -> list[Ratio]:
     """Return a figure for each promise of a part: as it was told, or not measured."""
     return [
-        said.get(id_, Ratio(id=id_, value=None, verdict=Verdict.UNMEASURED, note=why))
-        for id_ in part.promises
+        said.get(id_, Ratio.of(id_, promise, None, Verdict.UNMEASURED, why))
+        for id_, promise in part.promises.items()
     ]
 
 

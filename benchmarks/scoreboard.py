@@ -2,7 +2,7 @@
 What a script has measured, each figure beside its promise: kept, broken, not to be told, not measured.
 
 A script exits with 0 where all was measured and kept, with 1 where a promise is broken, and with 3 where none is, but something could
-not be told or was not measured.
+not be told or was not measured. An error exits with 70, Ctrl-C with 130: neither came to its end.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import os
 import platform
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,13 +20,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-import psutil
-
+from others import Watch, goes_first
 from promises import PARTS, Others, Promise
 
 BUSY = 0.2
 """Of the processors: where other programs have more, times of the wall's clock are theirs, too."""
-LOOK_S = 0.5
+UNTOLD = "how much other programs had of the processors cannot be told"
+FAILED = 70
+"""What a script exits with that an error has ended: 1, as Python has it, is that of a broken promise."""
 INTERRUPTED = 130
 FIRST = "at a real-time priority"
 RESULTS = "HOMEPORT_BENCH_RESULTS"
@@ -51,6 +53,22 @@ class Ratio:
     verdict: Verdict
     note: str = ""
     """Why it cannot be told or was not measured; or what else belongs to the figure."""
+    most: float | None = None
+    least: float | None = None
+    unit: str = ""
+    """Within which bounds it was promised to be, and in what, when it was judged."""
+
+    @classmethod
+    def of(cls, id_: str, promise: Promise, value: float | None, verdict: Verdict, note: str) -> Ratio:
+        """Return a figure with the bounds by which it was judged."""
+        return cls(
+            id=id_, value=value, verdict=verdict, note=note,
+            most=promise.most, least=promise.least, unit=promise.unit,
+        )  # fmt: skip
+
+    def is_of(self, promise: Promise) -> bool:
+        """Return whether this promise is the one by which it was judged."""
+        return (self.most, self.least, self.unit) == (promise.most, promise.least, promise.unit)
 
     @classmethod
     def from_line(cls, line: str) -> Ratio:
@@ -84,16 +102,6 @@ def furthest(promise: Promise, off: Mapping[str, float], noise: Mapping[str, flo
     return min(off, key=lambda one: (order.index(judged(promise, off[one], noise[one])), -abs(off[one])))
 
 
-def others_at_work() -> float:
-    """Return the share of the processors that is in use while this program waits for a moment; none of it is, where it goes before all others."""
-    return 0.0 if goes_first() else psutil.cpu_percent(LOOK_S) / 100
-
-
-def goes_first() -> bool:
-    """Return whether this program has a real-time priority, as by `chrt -r 5`, which all that it starts has, too."""
-    return hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) in {os.SCHED_FIFO, os.SCHED_RR}
-
-
 def machine() -> str:
     """Return the machine and the day: figures mean nothing without."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -118,7 +126,7 @@ class Scoreboard:
         self.promises: Mapping[str, Promise] = PARTS[part].promises
         self.ratios: dict[str, Ratio] = {}
         self.why_not = "it was left out"
-        self._before = others_at_work()
+        self._others = Watch()
 
     def measured(
         self, id_: str, value: float, *, noise: float = 0.0, note: str = "", unclear: str = ""
@@ -132,11 +140,11 @@ class Scoreboard:
                 verdict = Verdict.UNCLEAR
             elif verdict is Verdict.UNCLEAR:
                 unclear = f"noise may be {promise.written(noise).lstrip('+')}"
-        return self._keep(Ratio(id=id_, value=value, verdict=verdict, note=unclear or note))
+        return self._keep(Ratio.of(id_, promise, value, verdict, unclear or note))
 
     def unmeasured(self, id_: str, why: str) -> None:
         """Say that a figure was not measured, and why."""
-        self._keep(Ratio(id=id_, value=None, verdict=Verdict.UNMEASURED, note=why))
+        self._keep(Ratio.of(id_, self.promises[id_], None, Verdict.UNMEASURED, why))
 
     def end(self) -> int:
         """Say of all that was not measured that it was not; return what to exit with."""
@@ -150,7 +158,9 @@ class Scoreboard:
             promise.others is Others.LENGTHEN and verdict is Verdict.KEPT
         ):
             return ""
-        share = max(self._before, others_at_work())
+        share = self._others.share()
+        if share is None:
+            return UNTOLD
         return f"other programs had {share:.0%} of the processors" if share > BUSY else ""
 
     def _keep(self, one: Ratio) -> Ratio:
@@ -183,6 +193,7 @@ def board(part: str) -> Iterator[Scoreboard]:
         made.end()
         if isinstance(error, KeyboardInterrupt):
             raise SystemExit(INTERRUPTED) from None
-        raise
+        traceback.print_exception(error)
+        raise SystemExit(FAILED) from error
     print(f"({part} took {time.perf_counter() - begun:.0f} s)")
     raise SystemExit(made.end())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,22 +19,23 @@ from scoreboard import Verdict
 BEGINS = f"""
 import os, signal, sys
 sys.path.insert(0, {str(Path(ratios.__file__).parent)!r})
-import promises, scoreboard
+import others, promises, scoreboard
 promises.PARTS["one"] = promises.Part(title="One", command=(), minutes=1, promises={{
     name: promises.Promise(what=name, most=1) for name in ("early", "late")}})
-scoreboard.others_at_work = lambda: 0.0
+others.Watch.share = lambda _: 0.0
 with scoreboard.board("one") as told:
     told.measured("early", 0.5)
 """
 WHOLE = '    told.measured("late", 2.0)\n'
 KILLED = "    os.kill(os.getpid(), signal.SIGKILL)\n"
+FAILED = "    raise OSError('no port')\n"
 INTERRUPTED = "    os.kill(os.getppid(), signal.SIGINT)\n    raise KeyboardInterrupt\n"
 
 
 @pytest.fixture(autouse=True)
 def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(ratios, "KEPT", tmp_path / "kept")
-    monkeypatch.setattr(ratios, "others_at_work", lambda: 0.0)
+    monkeypatch.setattr(ratios, "others_between", lambda *_: 0.0)
 
 
 def part(
@@ -107,12 +109,13 @@ def test_after_ctrl_c_nothing_more_is_measured_and_all_of_it_is_told(
     assert summary([one for found in ratios.measured(["next"]) for one in found.ratios]).startswith("2 prom")
 
 
-def test_an_interrupted_part_leaves_on_the_page_what_it_gave_before(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("ends", [INTERRUPTED, KILLED, FAILED], ids=["interrupted", "killed", "failed"])
+def test_a_part_that_does_not_come_to_its_end_leaves_on_the_page_what_it_gave_before(
+    ends: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     part(monkeypatch, tmp_path, "twice", WHOLE)
     ratios.measured(["twice"])
-    part(monkeypatch, tmp_path, "twice", INTERRUPTED)
+    part(monkeypatch, tmp_path, "twice", ends)
     ratios.measured(["twice"])
     (found,) = kept(tmp_path / "kept")
     assert [one.verdict for one in found.ratios] == [KEPT, BROKEN]
@@ -125,3 +128,38 @@ def test_a_part_that_lacks_what_it_needs_is_not_measured_and_the_next_one_is(
     part(monkeypatch, tmp_path, "next", WHOLE)
     lacks = UNMEASURED, "no-such-program: No such file or directory"
     assert verdicts("lacking", "next") == [[lacks, lacks], [(KEPT, ""), (BROKEN, "")]]
+
+
+def test_ctrl_c_in_the_look_before_a_part_loses_nothing_of_the_table(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    part(monkeypatch, tmp_path, "first", WHOLE)
+    before = ratios.measured(["first"])
+    monkeypatch.setattr(ratios, "look", stopped)
+    later = ratios.measured(["first"])
+    assert [one.verdict for one in later[0].ratios] == [UNMEASURED, UNMEASURED]
+    assert [one.ratios for one in kept(tmp_path / "kept")] == [one.ratios for one in before]
+
+
+@pytest.mark.parametrize(
+    "promised",
+    [
+        {"early": Promise(what="early", most=1), "late": Promise(what="late", most=3)},
+        {"early": Promise(what="early", most=1), "late": Promise(what="late", most=1, unit="s")},
+        {"early": Promise(what="early", most=1), "later": Promise(what="later", most=1)},
+        {"early": Promise(what="early", most=1)},
+        {one: Promise(what=one, most=1) for one in ("early", "late", "new")},
+    ],
+    ids=["another bound", "another unit", "another name", "one less", "one more"],
+)
+def test_what_was_judged_by_other_promises_is_not_put_on_the_page(
+    promised: dict[str, Promise], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    part(monkeypatch, tmp_path, "changed", WHOLE)
+    ratios.measured(["changed"])
+    assert [one.name for one in kept(tmp_path / "kept")] == ["changed"]
+    monkeypatch.setitem(PARTS, "changed", replace(PARTS["changed"], promises=promised))
+    assert kept(tmp_path / "kept") == []

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+import others
 import proxy
-import scoreboard
 from scoreboard import Scoreboard, Verdict
 
 
@@ -20,7 +20,7 @@ def test_a_way_through_that_is_no_longer_than_the_direct_one_tells_nothing(
 ) -> None:
     took = {"direct": [1.0] * 3, "homeport": [ours] * 3, "Envoy": [envoys] * 3}
     speed = {"homeport": [1.0] * 3, "Envoy": [1.0] * 3}
-    monkeypatch.setattr(scoreboard, "others_at_work", lambda: 0.0)
+    monkeypatch.setattr(others.Watch, "share", lambda _: 0.0)
     monkeypatch.setattr(proxy, "_sampled", lambda ways, *_: took if "direct" in ways else speed)
     whole = proxy.ASKED_S * proxy.ROUNDS
     worked = iter([0.0, 0.0, whole, whole])

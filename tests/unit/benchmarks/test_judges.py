@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import scoreboard
+import others
 from judges import PACE, Generator, tell_work
 from scoreboard import Scoreboard, Verdict
 
@@ -24,7 +24,7 @@ from scoreboard import Scoreboard, Verdict
 def test_what_a_request_costs_is_told_only_where_starts_are_alike(
     monkeypatch: pytest.MonkeyPatch, ours: tuple[float, float], theirs: tuple[float, float], verdict: Verdict
 ) -> None:
-    monkeypatch.setattr(scoreboard, "others_at_work", lambda: 0.0)
+    monkeypatch.setattr(others.Watch, "share", lambda _: 0.0)
     told = Scoreboard("judges")
     tell_work(told, "vllm", Generator(PACE, *ours), Generator(PACE, *theirs))
     assert told.ratios["vllm-work"].verdict is verdict

@@ -6,9 +6,9 @@ import json
 import math
 from pathlib import Path
 
-import psutil
 import pytest
 
+import others
 import scoreboard
 from promises import PARTS, Others, Part, Promise
 from scoreboard import RESULTS, Ratio, Scoreboard, Verdict, board, exit_code, judged
@@ -17,7 +17,6 @@ TWICE = Promise(what="time, to Envoy's", most=2)
 THIRD = Promise(what="requests a second, to Envoy's", least=1 / 3)
 CLOSE = Promise(what="what is simulated, to what is", most=0.05, least=-0.05, unit="%")
 PART = "a part of this test"
-OTHERS_AT_WORK = scoreboard.others_at_work
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +30,9 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     at_work(monkeypatch, 0.0)
 
 
-def at_work(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
-    monkeypatch.setattr(scoreboard, "others_at_work", lambda: share)
+def at_work(monkeypatch: pytest.MonkeyPatch, share: float | None) -> None:
+    monkeypatch.setattr(others, "others_between", lambda *_: share)
+    monkeypatch.setattr(others, "LOOK_S", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,23 @@ def test_beside_others_what_can_only_get_longer_is_kept_where_it_is_short_and_no
 def test_others_that_come_or_go_while_it_is_measured_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     at_work(monkeypatch, 0.9)
     told = Scoreboard(PART)
+    assert told.measured("ratio", 0.5).verdict is Verdict.UNCLEAR
     at_work(monkeypatch, 0.0)
     assert told.measured("ratio", 0.5).verdict is Verdict.UNCLEAR
     told = Scoreboard(PART)
     assert told.measured("ratio", 0.5).verdict is Verdict.KEPT
     at_work(monkeypatch, 0.9)
+    assert told.measured("ratio", 0.5).verdict is Verdict.UNCLEAR
+
+
+def test_where_nobody_can_tell_what_others_had_nothing_of_the_walls_clock_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_work(monkeypatch, None)
+    told = Scoreboard(PART)
+    found = told.measured("ratio", 0.5)
+    assert (found.verdict, found.note) == (Verdict.UNCLEAR, scoreboard.UNTOLD)
+    at_work(monkeypatch, 0.0)
     assert told.measured("ratio", 0.5).verdict is Verdict.UNCLEAR
 
 
@@ -111,7 +123,7 @@ def test_what_a_part_leaves_out_is_not_measured_and_no_success() -> None:
 
 
 def test_what_an_error_leaves_out_is_not_measured_for_that_error_and_what_was_told_before_stays(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
     monkeypatch.setenv(RESULTS, str(results))
@@ -122,8 +134,10 @@ def test_what_an_error_leaves_out_is_not_measured_for_that_error_and_what_was_to
             assert json.loads(results.read_text())["value"] == 0.5
             raise OSError("no port")
 
-    with pytest.raises(OSError, match="no port"):
+    with pytest.raises(SystemExit) as ended:
         fails()
+    assert ended.value.code == 70, "neither that of a broken promise nor of one that cannot be told"
+    assert "OSError: no port" in capsys.readouterr().err
     found = {one.id: one for one in map(Ratio.from_line, results.read_text().splitlines())}
     assert found["first"].verdict is Verdict.KEPT
     assert found["ratio"].verdict is found["told"].verdict is Verdict.UNMEASURED
@@ -160,14 +174,3 @@ def test_each_part_is_a_script_that_is_there() -> None:
     assert [
         name for name, part in PARTS.items() if name != PART and not (folder / part.command[0]).exists()
     ] == []
-
-
-def test_who_goes_before_all_others_is_not_kept_from_telling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoreboard, "others_at_work", OTHERS_AT_WORK)
-    monkeypatch.setattr(psutil, "cpu_percent", lambda _: 90.0)
-    monkeypatch.setattr(scoreboard, "goes_first", lambda: False)
-    assert scoreboard.others_at_work() == 0.9
-    assert scoreboard.FIRST not in scoreboard.machine()
-    monkeypatch.setattr(scoreboard, "goes_first", lambda: True)
-    assert scoreboard.others_at_work() == 0.0
-    assert scoreboard.FIRST in scoreboard.machine()
