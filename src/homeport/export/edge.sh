@@ -69,24 +69,41 @@ shown() {
 
 # Asks the edge for its models, at each path and with each header, as the one who runs this, and says what came instead of an
 # answer. That Cloud Run itself refuses somebody shows that the way to it is there; where $proxied is set, that Identity-Aware Proxy
-# does, by the header that it alone says. $1: the edge's address, then paths and headers.
+# does: whoever shows nothing is asked to log in, whoever shows a JWT is answered, and either may be forbidden to come in.
+# $1: the edge's address, then paths and headers.
 ask() {
   local was=$-
   { set +x +a; } 2>/dev/null
   local token code=0
   token=$(shown "$1")
   PROXIED="${proxied-}" python3 -c '
-import http.client, os, sys, urllib.request as web
+import http.client, os, sys, urllib.parse as parse, urllib.request as web
 
 # A login is an answer here, and not the way to another.
 class Stay(web.HTTPRedirectHandler):
     def redirect_request(self, *_):
         return None
 
+LOGINS = (302, 303, 307)
+
+# By a header that it alone says, and by the way to the login of Google.
+def of_iap(status, headers):
+    leads = status in LOGINS and parse.urlsplit(headers.get("location", "")).hostname == "accounts.google.com"
+    return leads or headers.get("x-goog-iap-generated-response", "").lower() == "true"
+
 def came(status, headers):
-    refusals = (302, 401, 403) if proxied else (401, 403)
-    own = headers.get("x-goog-iap-generated-response", "").lower() == "true"
-    return status == 200 or status in refusals and (own or not proxied)
+    if not proxied:
+        return status in (200, 401, 403)
+    if of_iap(status, headers):
+        return status == 403 or not token and status in (401, *LOGINS)
+    return status == 200 and token != ""
+
+def besides(status, headers):
+    if not proxied or status not in (200, 401, 403, *LOGINS):
+        return ""
+    if of_iap(status, headers):
+        return ": Identity-Aware Proxy does not take the JWT that was shown" if token else ""
+    return ", and Identity-Aware Proxy has not said that"
 
 proxied, asked = os.environ["PROXIED"], web.build_opener(Stay).open
 token, (address, *ways) = sys.stdin.read().strip(), sys.argv[1:]
@@ -104,8 +121,7 @@ for way in ["", *ways]:
     except (OSError, http.client.HTTPException) as error:
         sys.exit(print("%s%s: %s" % (address, path or way and " with " + way, getattr(error, "reason", error))))
     if not came(status, told):
-        who = ", and Identity-Aware Proxy has not said that" if proxied and status in (302, 401, 403) else ""
-        sys.exit(print("%s%s says %d%s" % (address, path or way and " with " + way, status, who)))
+        sys.exit(print("%s%s says %d%s" % (address, path or way and " with " + way, status, besides(status, told))))
 ' "$@" <<<"$token" || code=$?
   as_before "$was"
   return "$code"
@@ -121,6 +137,13 @@ answers() {
     sleep "$pause"
     pause=$((pause < 30 ? pause * 2 : 30))
   done
+}
+
+# Waits until the edge answers, before what asks there is led to it. Where the service is closed for that address, it was seen to
+# answer. $1: the service's path, then as `answers`.
+answering() {
+  there rest GET run.googleapis.com "$1" || die "there is no service at $1"
+  if [ "$(value_of annotations.homeport/edge)" = "$3" ]; then say "= $3 was seen to answer"; else answers "${@:2}"; fi
 }
 
 # Lets the service take requests from its load balancer and from within its network alone, once the edge answers. $1: the
@@ -150,6 +173,6 @@ door() {
 }
 
 behind_it() {
-  if [ -n "$closed" ]; then "$@"; return; fi
+  if [ -n "${closed-}" ]; then "$@"; return; fi
   say "! $2 is not let in: the service's own address is open, and leads past the screen"
 }

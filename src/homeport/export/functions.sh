@@ -1,6 +1,8 @@
 # Everything that is said goes to standard error; standard output has what was made.
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
+# What is set here for some commands alone: the caller's environment may have variables of the same name.
+unset token agent conditioned proxied closed
 # Nothing of a command that was stopped is left in a file.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -53,7 +55,6 @@ as_before() {
 
 # Has the token ready that `rest` shows, where $1 is that: gcloud takes about a second for one. Of those that Google gives
 # to its own machines, one may end in five minutes; `rest` asks for another where Google refuses this one.
-unset token
 signed() {
   local was=$-
   { set +x +a; } 2>/dev/null

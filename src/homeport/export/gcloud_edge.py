@@ -293,10 +293,10 @@ def door(things: Things, one: ClosedDoor) -> tuple[Lines, dict[str, str]]:
 
 
 def answering(things: Things, one: ClosedDoor) -> Lines:
-    """Return the lines that say which DNS records are wanted, and wait until the edge answers."""
+    """Return the lines that say which DNS records are wanted, and wait until the edge answers, where it was not seen to before."""
     return [
         *_wanted(things, one),
-        command("answers", str(round(one.within)), one.address, *one.told_apart),
+        command("answering", f"/{one.path}", str(round(one.within)), one.address, *one.told_apart),
     ]
 
 

@@ -25,6 +25,7 @@ def script(project: str, head: str, lines: Lines, epilogue: str = "") -> str:
             "set -euo pipefail",
             # A path that the caller gives is meant from there.
             *(("called=$PWD",) if "$called" in joined else ()),
+            "unset CDPATH",
             'cd "$(dirname "${BASH_SOURCE[0]}")"',
             "",
             f"export CLOUDSDK_CORE_PROJECT={shlex.quote(project)} CLOUDSDK_CORE_DISABLE_PROMPTS=1",

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
+from all_tables import WithAllTables
+from answers_of_iap import ANSWERS, GENERATED, LOGIN, MaybeOfIap
 from deployers import Deployer
 from deployment import google_for
 from edges import behind_its_edge
@@ -145,44 +150,69 @@ def answering() -> Iterator[str]:
         server.shutdown()
 
 
-LOGIN = "location=https://accounts.google.com/o/oauth2/v2/auth"
-PROXY = "x-goog-iap-generated-response=true"
+SHOWN = """#!/bin/sh
+case "$*" in
+  "config get-value account") echo program@rehearsal.iam.gserviceaccount.com ;;
+  *print-identity-token* | *sign-jwt*) echo shown ;;
+  *) exit 1 ;;
+esac
+"""
+NOTHING = "#!/bin/sh\nexit 1\n"
 
 
-@pytest.mark.parametrize(
-    ("answer", "proxied", "told"),
-    [
-        ("200?", "", ""),
-        ("403?", "", ""),
-        ("404?", "", "says 404"),
-        (f"302?{LOGIN}", "", "says 302"),
-        ("200?", "yes", ""),
-        (f"302?{LOGIN}&{PROXY}", "yes", ""),
-        (f"401?{PROXY}", "yes", ""),
-        (f"403?{PROXY}", "yes", ""),
-        ("403?", "yes", "says 403, and Identity-Aware Proxy has not said that"),
-        (f"502?{PROXY}", "yes", "says 502"),
-        ("404?", "yes", "says 404"),
-    ],
-)
-def test_an_edge_has_answered_where_what_stands_behind_it_says_so_itself(
-    tmp_path: Path, answering: str, answer: str, proxied: str, told: str
-) -> None:
-    stub = tmp_path / "gcloud"
-    stub.write_text("#!/bin/sh\nexit 1\n")
+@cache
+def functions() -> str:
+    """What a script with an edge begins with."""
+    return re.split(r"\n# \d+ APIs", export("gcloud", resources())["deploy.sh"])[0]
+
+
+def what_came(folder: Path, answering: str, answer: MaybeOfIap, gcloud: str, proxied: str = "") -> str:
+    """What the script says of an answer of the edge, where `gcloud` is this; '' where it is one."""
+    stub = folder / "gcloud"
+    stub.write_text(gcloud)
     stub.chmod(0o755)
-    begin = re.split(r"\n# \d+ APIs", export("gcloud", resources())["deploy.sh"])[0]
-    asks = f"{begin}\nproxied={proxied} ask https://{DOMAIN}\n"
-    status, _, headers = answer.partition("?")
+    asks = f"{functions()}\nproxied={proxied} ask https://{DOMAIN}\n"
     env = {
         **os.environ,
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "HOMEPORT_GOOGLE_URL": f"{answering}/{status}?{headers}",
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "HOMEPORT_GOOGLE_URL": f"{answering}/{answer.status}?{urlencode(answer.headers)}",
     }
     said = subprocess.run(
         ["bash", "-c", asks], env=env, capture_output=True, text=True, timeout=120, check=True
     )
-    assert said.stdout.removeprefix(f"https://{DOMAIN} ").strip() == told
+    return said.stdout.removeprefix(f"https://{DOMAIN} ").strip()
+
+
+@pytest.mark.parametrize("gcloud", [NOTHING, SHOWN])
+@pytest.mark.parametrize(("status", "told"), [(200, ""), (403, ""), (404, "says 404"), (302, "says 302")])
+def test_an_edge_has_answered_where_cloud_run_says_so_itself(
+    tmp_path: Path, answering: str, status: int, told: str, gcloud: str
+) -> None:
+    assert what_came(tmp_path, answering, MaybeOfIap(status, LOGIN, False), gcloud) == told
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_behind_the_proxy_it_has_answered_where_the_proxy_says_what_it_says_to_what_was_shown(
+    tmp_path: Path, answering: str, answer: MaybeOfIap
+) -> None:
+    to_nobody = what_came(tmp_path, answering, answer, NOTHING, "yes")
+    to_a_jwt = what_came(tmp_path, answering, answer, SHOWN, "yes")
+    assert (to_nobody == "", to_a_jwt == "") == (answer.to_nobody, answer.to_a_jwt), (to_nobody, to_a_jwt)
+
+
+@pytest.mark.parametrize(
+    ("answer", "gcloud", "told"),
+    [
+        (MaybeOfIap(200, {}, False), NOTHING, "says 200, and Identity-Aware Proxy has not said that"),
+        (MaybeOfIap(403, {}, False), SHOWN, "says 403, and Identity-Aware Proxy has not said that"),
+        (MaybeOfIap(401, GENERATED, True), SHOWN, "says 401: Identity-Aware Proxy does not take the JWT that was shown"),
+        (MaybeOfIap(502, GENERATED, True), SHOWN, "says 502"),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_of_the_proxy_is_told_by_what_it_shows(
+    tmp_path: Path, answering: str, answer: MaybeOfIap, gcloud: str, told: str
+) -> None:
+    assert what_came(tmp_path, answering, answer, gcloud, "yes") == told
 
 
 def test_the_door_of_a_service_behind_identity_aware_proxy_is_closed_by_what_the_proxy_answers() -> None:
@@ -191,6 +221,28 @@ def test_the_door_of_a_service_behind_identity_aware_proxy_is_closed_by_what_the
         (door,) = [line for line in lines if "door /v2/" in line]
         expected = any(one.id.startswith("grant/iap.") for one in proxied)
         assert door.startswith("proxied=yes door ") is expected
+
+
+def said_of(folder: Path, line: str, live: str) -> str:
+    """What the script says at a line, where the service is this."""
+    stubs = f"there() {{ said={shlex.quote(live)}; }}\nask() {{ echo 'it says 502'; }}\nsleep() {{ :; }}\nsay() {{ echo \"$*\"; }}"
+    (folder / "deploy.sh").write_text(f"{functions()}\n{stubs}\n{line.replace(' 3600 ', ' 0 ')}\n")
+    return subprocess.run(["bash", "deploy.sh"], cwd=folder, check=False, capture_output=True, text=True, timeout=120).stdout  # fmt: skip
+
+
+def test_an_address_that_leads_to_the_closed_service_already_is_not_waited_for_again_before_an_agent(
+    tmp_path: Path,
+) -> None:
+    deployer = WithAllTables("vllm", tmp_path)
+    target = deployer.target_of(deployer.file("agent", "edge"))
+    lines = export("gcloud", replace(target, moment=None).resources())["deploy.sh"].splitlines()
+    (line,) = [line for line in lines if line.startswith("answer") and DOMAIN in line]
+    closed = said_of(tmp_path, line, f"annotations.homeport/edge: https://{DOMAIN}")
+    assert "error" not in closed
+    assert f"= https://{DOMAIN} was seen to answer" in closed
+    for other in ("", "annotations.homeport/edge: https://other.example.com"):
+        waited = said_of(tmp_path, line, other)
+        assert "it says 502; the service is reached as before" in waited
 
 
 def test_a_path_to_an_endpoint_that_was_not_found_is_refused() -> None:

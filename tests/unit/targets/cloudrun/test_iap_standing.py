@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 
+from answers_of_iap import ANSWERS, MaybeOfIap
 from cloud import act
 from deployment import google_for
 from gcp_rehearsal.cloud import Cloud
@@ -94,20 +94,6 @@ def test_a_connection_that_breaks_while_it_is_waited_for_is_no_end_of_the_wait()
     assert came_of([broken]) == (False, 1), "where nothing answers at all the checks tell"
 
 
-@pytest.mark.parametrize(
-    ("status", "headers", "is_so"),
-    [
-        (302, {"location": "https://accounts.google.com/o/oauth2/v2/auth?client_id=1"}, True),
-        (302, {"location": "https://login.example.com/?to=accounts.google.com"}, False),
-        (302, {"location": "https://accounts.google.com.example.com/"}, False),
-        (302, {}, False),
-        (401, {"x-goog-iap-generated-response": "true"}, True),
-        (401, {}, False),
-        (403, {}, False),
-        (404, {}, False),
-    ],
-)
-def test_an_answer_of_the_proxy_is_told_from_those_of_others(
-    status: int, headers: Mapping[str, str], is_so: bool
-) -> None:
-    assert is_answer_of_iap(status, headers) is is_so
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_an_answer_of_the_proxy_is_told_from_those_of_others(answer: MaybeOfIap) -> None:
+    assert is_answer_of_iap(answer.status, answer.headers) is answer.is_of_iap
