@@ -24,7 +24,7 @@ def bench_of(
     engine: str = "vllm",
     model: str = "gemma-4-e4b",
     max_instances: int | None = 1,
-    rehearsed: bool = False,
+    rehearsed: bool | None = False,
     doubts: tuple[str, ...] = (),
 ) -> BenchResult:
     """What a bench of an engine with these steps says, each figure off by up to `noise`."""

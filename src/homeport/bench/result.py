@@ -55,12 +55,14 @@ class Setting:
     slo: str
     seed: int
     started_at: str
-    rehearsed: bool = False
-    """Whether this machine stood in for the target, of which the figures then say nothing."""
+    rehearsed: bool | None = None
+    """Whether this machine stood in for the target, of which the figures then say nothing; None in a file of before this was written down."""
 
     @property
     def where(self) -> str:
         """Return the target in words."""
+        if self.rehearsed is None and self.on == "cloudrun":
+            return f"{self.on}, perhaps rehearsed"
         return f"{self.on}, rehearsed" if self.rehearsed else self.on
 
 

@@ -69,13 +69,16 @@ def stored_benches(home: Home, name: str | None = None) -> Iterator[StoredBench]
                 yield StoredBench(path=path, result=None, why=str(error))
 
 
-def newest(home: Home, name: str, *, on: str, rehearsed: bool = False) -> StoredBench | None:
-    """Return the newest bench of the endpoint `name` on the target `on`, or on a rehearsed one, that is a result; None where there is none."""
+def newest(
+    home: Home, name: str, *, on: str, rehearsed: tuple[bool | None, ...] = (False,)
+) -> StoredBench | None:
+    """Return the newest bench of the endpoint `name` on the target `on` that is a result, and says one of these of a rehearsal; None where there is none."""
     benches = [
         bench
         for bench in stored_benches(home, name)
         if bench.result is not None
-        and (bench.result.setting.on, bench.result.setting.rehearsed) == (on, rehearsed)
+        and bench.result.setting.on == on
+        and bench.result.setting.rehearsed in rehearsed
         and bench.result.valid
     ]
     return max(

@@ -143,6 +143,11 @@ def _ensure_of(result: BenchResult, fit: Fit) -> None:
             "the bench is of a rehearsal, in which this machine stands in for an instance: it says nothing of a GPU",
             hint="measure the deployment on Google Cloud: homeport bench --on cloudrun",
         )
+    if setting.rehearsed is None and setting.on == "cloudrun":
+        raise SpecError(
+            "the bench is of an older homeport, which did not write down whether it was rehearsed: it may say nothing of a GPU",
+            hint="measure the deployment on Google Cloud once more: homeport bench --on cloudrun",
+        )
     if setting.max_instances != 1:
         raise SpecError(
             "more than one instance may have answered the bench: it says nothing of one",

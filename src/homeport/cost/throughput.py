@@ -27,7 +27,7 @@ def measured(home: Home, file: Path, engine: str) -> Throughput:
     """
     Return what the newest bench of the file's endpoint on Cloud Run measured at its best, if it was of one instance.
 
-    One of this machine is not taken, and none of a rehearsal: they say nothing of an instance.
+    One of this machine is not taken, and none of a rehearsal, or that does not tell whether it is: they say nothing of an instance.
     """
     name = spec.load(file).name or naming.name_from_folder(file)
     if not home.benches(name).exists():
@@ -39,12 +39,15 @@ def measured(home: Home, file: Path, engine: str) -> Throughput:
     best = result.best if result is not None else None
     if result is None or best is None:
         others = {
-            "of a rehearsal": stored.newest(home, name, on=ON, rehearsed=True),
-            "of this machine": stored.newest(home, name, on="local"),
+            "of a rehearsal, which": stored.newest(home, name, on=ON, rehearsed=(True,)),
+            "of an older homeport, which did not write down whether it was rehearsed, and": stored.newest(
+                home, name, on=ON, rehearsed=(None,)
+            ),
+            "of this machine, which": stored.newest(home, name, on="local", rehearsed=(False, None)),
         }
         what = next((words for words, bench in others.items() if bench is not None), "")
         return _none(
-            f"the newest bench is one {what}, which says nothing of an instance on Cloud Run" if what else ""
+            f"the newest bench is one {what} says nothing of an instance on Cloud Run" if what else ""
         )
     setting = result.setting
     if setting.engine != engine:

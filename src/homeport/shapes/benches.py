@@ -13,7 +13,7 @@ class BenchRowShape(JsonShape):
     endpoint: str | None
     on: str | None
     rehearsed: bool | None
-    """Whether this machine stood in for the target."""
+    """Whether this machine stood in for the target; null where the file does not tell."""
     model: str | None
     users: int | None
     output_tokens_per_second: float | None

@@ -91,6 +91,7 @@ def test_a_load_beyond_the_concurrency_waited_before_the_engine_and_is_left_out(
         ({"model": "no-such"}, "is of no-such, not of gemma-4-e4b"),
         ({"max_instances": 3}, "more than one instance"),
         ({"rehearsed": True}, "of a rehearsal"),
+        ({"rehearsed": None}, "did not write down whether it was rehearsed"),
         ({"max_instances": None}, "more than one instance"),
         ({"users": (1, 2)}, "steps want 3"),
         ({"users": (2, 3, 4)}, "one user among them"),

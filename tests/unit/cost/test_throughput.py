@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,14 @@ def priced(
 ) -> CostAnswer:
     home, file = Home(tmp_path / "home"), tmp_path / "homeport.toml"
     file.write_text(SPEC)
-    told = {"endpoint": "mine", "on": "cloudrun", "engine": "vllm", "max_instances": 1, **setting}
+    told = {
+        "endpoint": "mine",
+        "on": "cloudrun",
+        "engine": "vllm",
+        "max_instances": 1,
+        "rehearsed": False,
+        **setting,
+    }
     stored.keep(home, replace(result, setting=replace(result.setting, **told)))  # type: ignore[arg-type]
     question = Question(
         wanted={}, engine=None, tokens_per_day=None, tokens_per_second=speed, wakes=12, versus=None,
@@ -59,7 +67,9 @@ def test_a_figure_of_the_users_comes_first(tmp_path: Path, result: BenchResult) 
     ("setting", "says"),
     [
         ({"on": "local"}, "one of this machine"),
+        ({"on": "local", "rehearsed": None}, "one of this machine"),
         ({"rehearsed": True}, "one of a rehearsal"),
+        ({"rehearsed": None}, "did not write down whether it was rehearsed"),
         ({"engine": "ollama"}, "is of ollama"),
         ({"max_instances": 3}, "more than one instance"),
         ({"max_instances": None}, "more than one instance"),
@@ -76,3 +86,17 @@ def test_a_bench_that_is_none_of_this_instance_is_not_taken_and_that_is_told(
 def test_a_bench_that_is_no_result_is_not_taken(tmp_path: Path, result: BenchResult) -> None:
     doubtful = replace(result, levels=tuple(replace(one, doubts=("wrong",)) for one in result.levels))
     assert priced(tmp_path, doubtful).cost.tokens is None
+
+
+def test_a_file_of_before_rehearsals_were_written_down_does_not_tell_whether_it_is_of_one(
+    tmp_path: Path, result: BenchResult
+) -> None:
+    document = result.as_json()
+    setting = document["setting"]
+    assert isinstance(setting, dict)
+    del setting["rehearsed"]
+    setting["on"] = "cloudrun"
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(document))
+    read = stored.read(file)
+    assert (read.setting.rehearsed, read.setting.where) == (None, "cloudrun, perhaps rehearsed")
