@@ -38,7 +38,9 @@ def _called(host: str) -> x509.GeneralName:
     return x509.IPAddress(ip_address(host)) if is_ip(host) else x509.DNSName(host)
 
 
-def write_certificate(folder: Path, name: str = DOMAIN, *more: str, days: int = 30) -> tuple[Path, Path]:
+def write_certificate(
+    folder: Path, name: str = DOMAIN, *more: str, days: int = 30, is_authority: bool = True
+) -> tuple[Path, Path]:
     """A certificate of a name or an address, and more, that signs itself, and its key, as files of PEM; it holds for so many days more."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -52,7 +54,9 @@ def write_certificate(folder: Path, name: str = DOMAIN, *more: str, days: int = 
         .not_valid_before(now - timedelta(days=1) + min(timedelta(days=days), timedelta()))
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([_called(one) for one in (name, *more)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.BasicConstraints(ca=is_authority, path_length=0 if is_authority else None), critical=True
+        )
         .sign(key, hashes.SHA256())
     )
     certificate, private = folder / f"{name}.pem", folder / f"{name}.key"

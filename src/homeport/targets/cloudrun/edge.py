@@ -31,7 +31,7 @@ from homeport.targets.cloudrun.edge_own import address_findings, certificate_fin
 from homeport.targets.cloudrun.edge_regions import EJECTED, told_apart
 from homeport.targets.cloudrun.edge_standing import standing_findings
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.preflight import PreflightFinding
+from homeport.targets.cloudrun.preflight import PreflightFinding, PreflightVerdict
 from homeport.targets.cloudrun.service_labels import FURTHER_LABEL, region_labels
 
 APIS = ("certificatemanager",)
@@ -233,14 +233,15 @@ class EdgeParts:
             {"type": "SELF_MANAGED", "selfManaged": {"certificate": pem}},
         )
         assert isinstance(certificate, lb.OwnCertificate)
-        return [replace(certificate, key=self._key)]
+        return [replace(certificate, key=self.own_key)]
 
     @property
     def own_certificate(self) -> str:
         """Return the user's own certificate with its chain, as PEM. Raises `SpecError` where there is none."""
         return self.read(self.edge.certificate or "", "edge.certificate", self.base)
 
-    def _key(self) -> Secret:
+    def own_key(self) -> Secret:
+        """Return that certificate's key. Raises `SpecError` where there is none."""
         assert self.edge.private_key is not None
         return Secret(self.read(self.edge.private_key, "edge.private_key", self.base))
 
@@ -321,9 +322,11 @@ class EndpointEdge:
         edge = self.parts.edge
         yield from standing_findings(self.service, edge)
         if edge.certificate:
-            yield from certificate_findings(self.parts.own_certificate, edge.host)
-        if edge.certificate and self.is_judged:
-            yield from trust_findings(self.parts.own_certificate, certificates())
+            own = self.parts.own_certificate
+            found = [*certificate_findings(own, edge.host)]
+            yield from found
+            if self.is_judged and not any(one.verdict is PreflightVerdict.PROBLEM for one in found):
+                yield from trust_findings(own, self.parts.own_key(), edge.host, certificates())
         yield from findings(
             self.parts.behind,
             self.address,

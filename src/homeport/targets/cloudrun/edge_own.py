@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from tempfile import NamedTemporaryFile
 
-from homeport.errors import ApiDisabled, NotFound, PermissionDenied
+from homeport.errors import HomeportError
 from homeport.google import Google
+from homeport.json_types import Json
+from homeport.secret import Secret
 from homeport.spec import Edge
-from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem, unseen, warning
+from homeport.targets.cloudrun.preflight.finding import (
+    PreflightFinding,
+    not_checked,
+    ok,
+    problem,
+    unseen,
+    warning,
+)
 
 _SOON = timedelta(days=14)
 _SUBJECT = "edge/certificate"
+_UNKNOWN = frozenset({18, 19, 20, 21})
+"""OpenSSL's codes for a certificate that leads to none of those that are trusted."""
 _ANEW = "renew it, let edge.certificate and edge.private_key lead to the new pair, and say `homeport up --on cloudrun`: it is shown before the old one goes"
 
 
@@ -60,26 +74,60 @@ def certificate_findings(pem: str, host: str, now: datetime | None = None) -> It
         yield ok(_SUBJECT, f"it is for {host}, until {until}")
 
 
-def trust_findings(pem: str, judged_by: ssl.SSLContext) -> Iterator[PreflightFinding]:
-    """
-    Yield a warning where nothing that this machine trusts has signed a certificate: `up` would wait for an answer in vain.
-
-    Who has signed is told by the name alone: that the signature is right, only a connection tells.
-    """
-    from cryptography import x509
-
+def trust_findings(pem: str, key: Secret, host: str, judged_by: ssl.SSLContext) -> Iterator[PreflightFinding]:
+    """Yield a warning where this machine, asked at a host, refuses what shows a certificate: `up` would wait for an answer in vain."""
     try:
-        chain = x509.load_pem_x509_certificates(pem.encode())
-        known = [x509.load_der_x509_certificate(one) for one in judged_by.get_ca_certs(binary_form=True)]
-        signed = any(one in known for one in chain) or chain[-1].issuer in {one.subject for one in known}
-    except ValueError:
-        signed = False
-    if not signed:
-        yield warning(
-            _SUBJECT,
-            "nothing in this machine's list of authorities has signed edge.certificate: `up` and `verify` would refuse what it is shown by, as any client",
-            "put it, or who has signed it, behind that list in a file of your own, and let SSL_CERT_FILE lead there (docs/edge.md)",
+        server = _showing(pem, key)
+    except (OSError, ValueError) as error:
+        yield not_checked(
+            _SUBJECT, f"whether clients take it: it cannot be shown with edge.private_key: {error}"
         )
+        return
+    try:
+        _shake(server, judged_by, host)
+    except ssl.SSLCertVerificationError as error:
+        if error.verify_code in _UNKNOWN:
+            text = "nothing in this machine's list of authorities has signed edge.certificate"
+            hint = "put it, or who has signed it, behind that list in a file of your own, and let SSL_CERT_FILE lead there (docs/edge.md)"
+        else:
+            text = f"this machine refuses edge.certificate ({error.verify_message})"
+            hint = "have one made that clients take, or say what this machine is to trust (docs/edge.md)"
+        yield warning(
+            _SUBJECT, f"{text}: `up` and `verify` would refuse what it is shown by, as any client", hint
+        )
+    except ssl.SSLError as error:
+        yield not_checked(_SUBJECT, f"whether clients take it: no connection comes of it here: {error}")
+
+
+def _showing(pem: str, key: Secret) -> ssl.SSLContext:
+    """Return a server's context that shows a certificate with its chain. Raises `OSError` or `ValueError` where the key is not its own, or wants a password."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)  # What is too long for a key is no reason to wait.
+    try:
+        with NamedTemporaryFile("w", suffix=".pem") as shown, os.fdopen(writes, "w") as told:
+            shown.write(pem)
+            shown.flush()
+            # OpenSSL reads files alone, and the key is to be in none of ours.
+            told.write(key.reveal())
+            told.close()
+            context.load_cert_chain(shown.name, f"/dev/fd/{reads}", password=lambda: "")
+    finally:
+        os.close(reads)
+    return context
+
+
+def _shake(server: ssl.SSLContext, client: ssl.SSLContext, host: str) -> None:
+    """Let both shake hands over no network. Raises `SSLError` for what either has against the other."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    served = server.wrap_bio(to_server, to_client, server_side=True)
+    asked = client.wrap_bio(to_client, to_server, server_hostname=host)
+    done: set[ssl.SSLObject] = set()
+    while len(done) < len((asked, served)):
+        for side in (asked, served):
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+                done.add(side)
 
 
 async def address_findings(
@@ -96,7 +144,7 @@ async def address_findings(
     path = f"compute/v1/projects/{google.project}/{place}/addresses"
     try:
         found = [one async for one in google.pages("compute", path, "items") if one.get("address") == edge.ip]
-    except (ApiDisabled, NotFound, PermissionDenied) as error:
+    except HomeportError as error:
         return [unseen(subject, error)]
     if not found:
         text = f"{edge.ip} is no address that is reserved in the project, {f'in {region}' if region else 'as a global one'}"
@@ -105,11 +153,27 @@ async def address_findings(
                 subject, text, f"{_reserving(edge, region)} reserves one, of which Google says which it is"
             )
         ]
-    users = [str(user).rpartition("/")[2] for user in found[0].get("users", ())]
+    one = next((one for one in found if not _misfits(one, edge, region)), found[0])
+    if misfits := _misfits(one, edge, region):
+        text = f"{edge.ip} is reserved as {one['name']}, and not as its load balancer must have it: {'; '.join(misfits)}"
+        return [problem(subject, text, f"{_reserving(edge, region)} reserves one that fits")]
+    users = [str(user).rpartition("/")[2] for user in one.get("users", ())]
     if others := sorted(set(users) - set(own)):
         text = f"{edge.ip} is used by {', '.join(others)}"
         return [problem(subject, text, "take another one, or take that away first")]
-    return [ok(subject, f"it is reserved as {found[0]['name']}")]
+    return [ok(subject, f"it is reserved as {one['name']}")]
+
+
+def _misfits(address: Mapping[str, Json], edge: Edge, region: str) -> list[str]:
+    """Return what of a reserved address keeps the rules of a load balancer from it, which Google refuses as the last of its parts."""
+    live = {"addressType": "EXTERNAL", "networkTier": "PREMIUM", **address}
+    if edge.kind == "internal":
+        wanted = {"addressType": "INTERNAL", "purpose": "SHARED_LOADBALANCER_VIP"}
+    else:
+        wanted = {"addressType": "EXTERNAL", "networkTier": "STANDARD" if region else "PREMIUM"}
+    return [
+        f"{key} is {live.get(key)}, not {value}" for key, value in wanted.items() if live.get(key) != value
+    ]
 
 
 def _reserving(edge: Edge, region: str) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ssl
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from cloud import Raw, act, enable, things
 from deployment import google_for
 from edges import DOMAIN, WithEdge, write_certificate
+from gcp_rehearsal.faults import Fault
 from homeport.catalog.prices import load
+from homeport.secret import Secret
 from homeport.spec import Edge
 from homeport.targets.cloudrun.edge_fact import EdgeFact
 from homeport.targets.cloudrun.edge_own import address_findings, certificate_findings, trust_findings
@@ -67,13 +71,52 @@ def test_what_is_no_certificate_is_said_to_be_none() -> None:
     assert found.text.startswith("edge.certificate is no certificate")
 
 
+def trusted(folder: Path, host: str, by: ssl.SSLContext, key: str = "") -> list[tuple[str, str]]:
+    """What is found of the certificate of a host, and of its own key or this one, by who trusts so."""
+    own = folder / f"{host}.pem"
+    text = key or (folder / f"{host}.key").read_text()
+    return [(one.verdict.value, one.text) for one in trust_findings(own.read_text(), Secret(text), host, by)]
+
+
 def test_what_nothing_here_trusts_is_told_before_an_answer_is_waited_for_in_vain(tmp_path: Path) -> None:
-    own, other = (write_certificate(tmp_path, name)[0] for name in ("203.0.113.7", "203.0.113.8"))
+    own, _ = (write_certificate(tmp_path, name)[0] for name in ("203.0.113.7", "203.0.113.8"))
     trusting = ssl.create_default_context(cafile=str(own))
-    assert not [*trust_findings(own.read_text(), trusting)]
-    (found,) = trust_findings(other.read_text(), trusting)
-    assert found.verdict.value == "warning"
-    assert "SSL_CERT_FILE" in found.hint
+    assert trusted(tmp_path, "203.0.113.7", trusting) == []
+    ((verdict, text),) = trusted(tmp_path, "203.0.113.8", trusting)
+    assert (verdict, "nothing in this machine's list of authorities has signed" in text) == ("warning", True)
+    for key in ((tmp_path / "203.0.113.8.key").read_text(), "none", "x" * (1 << 20)):
+        ((verdict, text),) = trusted(tmp_path, "203.0.113.7", trusting, key)
+        assert (verdict, text.startswith("whether clients take it")) == ("not checked", True)
+
+
+class FromAFolder(ssl.SSLContext):
+    """One that trusts what lies in a folder, which OpenSSL reads as it is asked: it lists none of it before."""
+
+    def get_ca_certs(self, binary_form: bool = False) -> list[Any]:  # Any: as its own
+        """Return none."""
+        return []
+
+
+def test_who_trusts_by_a_folder_is_asked_and_not_what_it_lists(tmp_path: Path) -> None:
+    own, _ = write_certificate(tmp_path)
+    by = FromAFolder(ssl.PROTOCOL_TLS_CLIENT)
+    by.load_verify_locations(cafile=str(own))
+    assert trusted(tmp_path, DOMAIN, by) == []
+
+
+def test_a_certificate_that_is_no_authority_and_signs_itself_is_trusted_where_it_was_handed_over(
+    tmp_path: Path,
+) -> None:
+    own, _ = write_certificate(tmp_path, is_authority=False)
+    assert trusted(tmp_path, DOMAIN, ssl.create_default_context(cafile=str(own))) == []
+
+
+def test_the_authorities_that_everybody_trusts_bring_no_warning_of_pythons(tmp_path: Path) -> None:
+    write_certificate(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ((verdict, _),) = trusted(tmp_path, DOMAIN, ssl.create_default_context(cafile=certifi.where()))
+    assert verdict == "warning"
 
 
 @pytest.fixture
@@ -87,7 +130,7 @@ def reserve(deployer: WithEdge, place: str = "global", **body: Any) -> str:  # A
     """An address that the user has reserved."""
     asked = {"name": "mine", "addressType": "EXTERNAL", **body}
     assert act(Raw(deployer.cloud).send("POST", f"{PLACE}/{place}/addresses", asked)).status == 200
-    (kept,) = [one for one in things(deployer.cloud) if one.name.endswith("/addresses/mine")]
+    (kept,) = [one for one in things(deployer.cloud) if one.name.endswith(f"/addresses/{asked['name']}")]
     return str(kept.body["address"])
 
 
@@ -112,6 +155,19 @@ def test_an_address_must_be_reserved_where_its_load_balancer_is_and_be_free(depl
     elsewhere = looked_up(deployer, Edge(ip=ip, kind="regional", **own), "europe-west4")
     assert "--region=europe-west4 --network-tier=STANDARD" in elsewhere.hint
 
+    for place, unfit, kind, told in (
+        ("global", {"addressType": "INTERNAL"}, "global", "addressType is INTERNAL, not EXTERNAL"),
+        ("regions/europe-west4", {}, "regional", "networkTier is PREMIUM, not STANDARD"),
+        ("regions/europe-west4", {"networkTier": "STANDARD"}, "internal", "addressType is EXTERNAL, not INTERNAL; purpose is None"),
+    ):  # fmt: skip
+        at = reserve(deployer, place, name=f"unfit-{kind}", **unfit)
+        found = looked_up(
+            deployer,
+            Edge.model_validate({"ip": at, "kind": kind, **own}),
+            "" if kind == "global" else "europe-west4",
+        )
+        assert (found.verdict.value, told in found.text) == ("problem", True), found.text
+
     def used_by(*rules: str) -> PreflightFinding:
         (kept,) = [one for one in things(deployer.cloud) if one.name.endswith("/addresses/mine")]
         kept.body["users"] = [
@@ -121,6 +177,13 @@ def test_an_address_must_be_reserved_where_its_load_balancer_is_and_be_free(depl
 
     assert used_by(*OWN_RULES).verdict.value == "ok"
     assert used_by("home-edge", "shop").text == f"{ip} is used by shop"
+
+
+def test_an_address_that_cannot_be_looked_at_is_told_and_ends_no_plan(deployer: WithEdge) -> None:
+    deployer.cloud.faults.append(Fault(method="compute.globalAddresses.list", nth=1, times=1000, status=503))
+    edge = Edge(ip="203.0.113.7", certificate="file:own.pem", private_key="file:own.key")
+    found = looked_up(deployer, edge)
+    assert (found.verdict.value, "could not be read" in found.text) == ("not checked", True)
 
 
 @pytest.mark.parametrize("kind", ["global", "regional"])
