@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from commands_on_cloudrun import FILE, OnCloudRun
 from gcloud import served
+from gcp_rehearsal import credentials
 from homeport.bench.price import BESIDE_S
 from homeport.catalog import cloudrun
+from homeport.cli.rehearse_background import Background
 from schemas import ensure_valid
-from user import HOMEPORT, User
+from user import HOMEPORT, Ran, User
 
 SHORT = ("--profile", "users", "--users", "2", "--input", "48", "--output", "8", "--seconds", "4", "--repetitions", "1")  # fmt: skip
 
@@ -45,6 +50,17 @@ def asked(cloud: OnCloudRun, answer: bytes) -> tuple[int, str]:
     code = process.wait(600)
     os.close(ours)
     return code, " ".join(shown.decode().split())
+
+
+def rehearsed(cloud: OnCloudRun, *words: str) -> Ran:
+    """`homeport rehearse …` of the user, whose home knows the rehearsal as one that was begun from it; nothing of a login is in the environment."""
+    port = int(cloud.rehearsal.url.rpartition(":")[2])
+    (serving,) = [one for one in psutil.Process().children() if "serve" in one.cmdline()]
+    known = Background(pid=serving.pid, created=serving.create_time(), port=port, project="rehearsal")
+    cloud.user.home.mkdir(exist_ok=True)
+    (cloud.user.home / f"rehearsal-{port}.json").write_text(json.dumps(asdict(known)))
+    credentials.keep(cloud.user.home, port, cloud.rehearsal.secret)
+    return cloud.user.run("rehearse", "--port", str(port), *words, code=None, timeout=cloud.patience_s)
 
 
 def answers(cloud: OnCloudRun) -> int:
@@ -78,7 +94,8 @@ def test_a_bench_on_cloud_run_tells_its_price_and_measures_nothing_without_a_yes
     assert answers(cloud) == before
     assert cloud.user.run("bench", "list", "--json").json == []
 
-    measured = cloud.run("bench", *SHORT, "--yes", "--json", code=None)
+    measured = rehearsed(cloud, "bench", *SHORT, "--yes", "--json")
+    assert "this is a rehearsal: nothing is made on Google Cloud" in measured.err
     assert measured.code in {0, 3}, measured.err  # A busy machine's is no result, and is told.
     price_is_right(measured.err, listed["usd_per_hour"])
     printed = measured.json
