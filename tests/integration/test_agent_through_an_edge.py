@@ -1,6 +1,6 @@
 """
 An agent asks for its model at the file's load balancer, by commands and through a real Envoy: what screens there screens what the agent
-sends. `make test-edge` runs this.
+sends, and what limits requests there limits its. `make test-edge` runs this.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def asked(cloud: BehindEdge, url: str, text: str) -> httpx2.Response:
     return sent(cloud, url, body, path="/v1/chat/completions", token=cloud.rehearsal.id_token())
 
 
-def test_what_an_agent_sends_is_screened_at_the_load_balancer(cloud: BehindEdge) -> None:
+def test_what_an_agent_sends_is_screened_and_limited_at_the_load_balancer(cloud: BehindEdge) -> None:
     cloud.user.write(FILE + REGIONAL + AGENT + ROAD)
     up = cloud.run("up", "--yes", "--json").json
     assert up["report"]["passed"], up["report"]
@@ -60,6 +60,11 @@ def test_what_an_agent_sends_is_screened_at_the_load_balancer(cloud: BehindEdge)
     assert answered.status_code in {200, 422}, answered.text
     stopped = asked(cloud, agent["url"], ATTACK)
     assert (stopped.status_code, stopped.json()["error"]["code"]) == (400, "content_filter"), stopped.text
+
+    cloud.user.write(FILE + REGIONAL.replace("= 600", "= 3") + AGENT + ROAD)
+    cloud.run("up", "--yes")  # What is verified is not held to a limit that its checks alone would pass.
+    came = [asked(cloud, agent["url"], ATTACK).status_code for _ in range(3)]
+    assert came[-1] == 429, f"the limit holds for the agent, which waits none of it out: {came}"
 
     gone = cloud.run("down", "--yes", "--purge").out
     assert gone.index("removed service demo-agent") < gone.index("removed traffic extension demo-guard")

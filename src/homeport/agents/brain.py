@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model as LoopModel
 
     from homeport.endpoint import Endpoint
+    from homeport.endpoint.start import Start
 
 _ANSWER_WITHIN_S = 900.0
 EXAMPLE_MODEL = "gemma-4-e2b"
@@ -48,12 +49,13 @@ def ensure_taught(model: str) -> bool:
 
 
 @asynccontextmanager
-async def opened(endpoint: Endpoint) -> AsyncIterator[LoopModel]:
+async def opened(endpoint: Endpoint, start: Start | None = None) -> AsyncIterator[LoopModel]:
     """
     Yield the endpoint's model for as long as it is needed.
 
     Each request is signed by the endpoint's own `auth`, so a token that ends after an hour is renewed; a request is
-    never sent twice, which would generate twice. Raises what `Endpoint.answer` raises.
+    never sent twice, which would generate twice. With a `start`, 429 and 503 are handed back once the endpoint has
+    answered, and not waited out. Raises what `Endpoint.answer` raises.
     """
     from openai import AsyncOpenAI
     from pydantic_ai.exceptions import ModelAPIError
@@ -68,7 +70,7 @@ async def opened(endpoint: Endpoint) -> AsyncIterator[LoopModel]:
         openai_supports_strict_tool_definition=False,
     )
     async with endpoint.client(timeout_s=_ANSWER_WITHIN_S) as client:
-        client.auth = endpoint.auth(max_redirects=REDIRECTS)
+        client.auth = endpoint.auth(max_redirects=REDIRECTS, start=start)
         remote = AsyncOpenAI(base_url=endpoint.base_url, api_key="unused", http_client=client, max_retries=0)
         try:
             yield OpenAIChatModel(

@@ -16,6 +16,7 @@ from homeport.agents.calls import CallOutcome, Calls, Confirm, by_name, refuse
 from homeport.agents.tool import Tool
 from homeport.agents.transcript import VERSION, Transcript
 from homeport.endpoint.refusals import withheld
+from homeport.endpoint.start import Start
 from homeport.errors import AgentStopped, HomeportError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class AgentSetup:
     temperature: float | None = None
     usd_per_hour: float | None = None
     """What the endpoint costs while it is used; None where it is not known."""
+    start: Start = field(default_factory=Start)
+    """Whether the endpoint was seen to answer, by any run."""
 
     def described(self) -> dict[str, Any]:
         """Return it as a transcript begins with: JSON, so Any."""
@@ -112,7 +115,7 @@ async def answer(
     try:
         text, messages = await _within(
             setup.budget.seconds,
-            _steps(question, setup, calls, history, model or brain.opened(setup.endpoint)),
+            _steps(question, setup, calls, history, model or brain.opened(setup.endpoint, setup.start)),
         )
     except HomeportError as error:
         outcome = "stopped" if isinstance(error, AgentStopped) else "failed"

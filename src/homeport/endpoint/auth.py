@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx2
 
+from homeport.endpoint.start import NOT_YET, Start
 from homeport.google.retry import wait_of
 from homeport.secret import Secret
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from homeport.endpoint.identity import Identity
 
-_NOT_YET = frozenset({429, 503})
-"""What a service says that is starting from zero, or that has nothing free."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
 _SHORTEST_PAUSE_S = 0.1
 """Also where `Retry-After` says 0."""
@@ -42,13 +41,15 @@ class Bearer(httpx2.Auth):
 
     A token that is not taken (401) is renewed once. With an identity, 429 and 503 are waited out for up to
     `patience_s` seconds, as long as `Retry-After` asks for: so answers a service that starts from zero. What is
-    the last answer then is the answer. With `via`, requests go to that address, under `base_url`'s host as Host.
+    the last answer then is the answer. With a `start`, they are waited out until the endpoint has answered something
+    else, and are the answer from then on: what limits requests is to be seen. With `via`, requests go to that address,
+    under `base_url`'s host as Host.
 
     httpx2 counts a request that is sent again as a redirect, and fails after its client's `max_redirects` of them:
     patience ends before that, so it must be told here, too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who signs, for where, and how long it waits
         self,
         base_url: str,
         *,
@@ -57,11 +58,13 @@ class Bearer(httpx2.Auth):
         via: str = "",
         patience_s: float = 0.0,
         max_redirects: int = HTTPX2_REDIRECTS,
+        start: Start | None = None,
     ) -> None:
         self._origin = _origin(httpx2.URL(base_url))
         self._identity, self._key = identity, key
         self._via = httpx2.URL(via) if via else None
         self._patience_s, self._again = patience_s, max_redirects
+        self._start = start
 
     async def async_auth_flow(
         self, request: httpx2.Request
@@ -89,7 +92,7 @@ class Bearer(httpx2.Auth):
         if identity is None:
             return
         clock = asyncio.get_running_loop().time
-        pauses = _Pauses(clock() + self._patience_s, self._again)
+        pauses = _Pauses(clock() + self._patience_s, self._again, self._start)
         token = await identity.token()
         head = yield token
         if head.status == 401:
@@ -106,7 +109,7 @@ class Bearer(httpx2.Auth):
         if identity is None:
             yield request
             return
-        pauses = _Pauses(time.monotonic() + self._patience_s, self._again)
+        pauses = _Pauses(time.monotonic() + self._patience_s, self._again, self._start)
         token = self._awaited(identity.token())
         response = yield _signed(request, token)
         if response.status_code == 401:
@@ -147,15 +150,19 @@ class _Pauses:
     more, where the tries would be used up before the patience is.
     """
 
-    def __init__(self, until: float, again: int) -> None:
-        self._until = until
+    def __init__(self, until: float, again: int, start: Start | None) -> None:
+        self._until, self._start = until, start
         self.again = again
         """How often it may be."""
         self._next = _FIRST_PAUSE_S
 
     def before_another(self, answer: AnswerHead, now: float) -> float | None:
         """Return the seconds to wait before another attempt; None where the answer is the last one."""
-        if answer.status not in _NOT_YET or self.again == 0:
+        if self._start is not None:
+            self._start.heard(answer.status)
+            if self._start.over:
+                return None
+        if answer.status not in NOT_YET or self.again == 0:
             return None
         longest = max(_LONGEST_PAUSE_S, (self._until - now) / (self.again + 1))
         self.again -= 1

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from homeport.endpoint.auth import Bearer
+    from homeport.endpoint.start import Start
 
 Message = Mapping[str, Any]
 """One message of a conversation, as OpenAI's chat completions spell it: JSON, so Any."""
@@ -109,7 +110,7 @@ class Endpoint:
             return (await self.identity.token()).reveal()
         return self.api_key.reveal() if self.api_key else "unused"
 
-    def auth(self, *, max_redirects: int = 20) -> Bearer:
+    def auth(self, *, max_redirects: int = 20, start: Start | None = None) -> Bearer:
         """
         Return what signs the requests of an httpx2 client, sync or async, and so those of OpenAI's own:
 
@@ -119,6 +120,7 @@ class Endpoint:
         It signs for this endpoint's address alone, renews tokens, and waits for a service that starts from zero, up to
         15 minutes. httpx2 counts a request that is sent again among its redirects, so the pauses between tries are made
         to last for its default of 20; with a greater `max_redirects`, given to the client as well, they are shorter.
+        With a `start`, nothing is waited for any more once the endpoint has answered.
         """
         from homeport.endpoint.auth import Bearer
 
@@ -129,6 +131,7 @@ class Endpoint:
             via=self.via,
             patience_s=_ANSWER_WITHIN_S,
             max_redirects=max_redirects,
+            start=start,
         )
 
     @asynccontextmanager

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,6 +26,8 @@ from homeport.agents.service.served import ServedAgent
 from homeport.agents.tool import tool_of
 from homeport.agents.transcript import read
 from homeport.secret import Secret
+from private_service import Service as PrivateService
+from private_service import reached
 from scripted_engine import EngineReply
 from tool_script import ToolScript
 
@@ -353,6 +356,25 @@ def test_the_client_hears_how_long_the_model_wants_to_be_left_alone(
 
     with Refusing(status, PLAIN, {"Retry-After": "17"}) as engine:
         service(service.agent(engine), ask)
+
+
+def test_a_limit_before_a_model_that_is_awake_is_handed_on_and_not_waited_out(service: Service) -> None:
+    model = PrivateService()
+
+    async def scene() -> None:
+        async with reached(model) as endpoint:
+            agent = replace(service.agent(never), setup=AgentSetup(endpoint=endpoint))
+            async with on_port(agent, addresses.listen(0, str)) as service.url:
+                for starting, told, asked in ([429, 503], 200, 3), ([429] * 9, 429, 4), ([503] * 9, 503, 5):
+                    model.starting = deque(starting)
+                    answer = await service.sent(
+                        "/v1/chat/completions", {"model": "helper", "messages": ASKED}
+                    )
+                    assert (answer.status_code, model.asked) == (told, asked), answer.text
+                    assert answer.headers.get("retry-after") == (None if told == 200 else "0")
+
+    with ToolScript("never") as never:
+        asyncio.run(scene())
 
 
 def test_an_answer_that_a_filter_withholds_is_refused_and_one_that_it_cuts_says_so(service: Service) -> None:

@@ -29,6 +29,8 @@ from homeport.agents.service.served import ServedAgent
 from homeport.agents.tool import Tool
 from homeport.backoff import Backoff
 from homeport.endpoint import Endpoint
+from homeport.endpoint.auth import REDIRECTS
+from homeport.endpoint.start import Start
 from homeport.errors import HomeportError, SpecError
 from homeport.google.credentials import GoogleIdentity, find
 from homeport.secret import Secret, judged
@@ -85,7 +87,7 @@ async def agent_of(env: Mapping[str, str]) -> ServedAgent:
         factor=1.5,
         longest=15.0,
     )
-    return replace(agent, ready=lambda: _awake(endpoint, backoff))
+    return replace(agent, ready=lambda: _awake(endpoint, setup.start, backoff))
 
 
 def _server(url: str, tokens: Mapping[str, str], env: Mapping[str, str]) -> str | McpServer:
@@ -105,15 +107,17 @@ def _server(url: str, tokens: Mapping[str, str], env: Mapping[str, str]) -> str 
     return McpServer(url=url, token=token)
 
 
-async def _awake(endpoint: Endpoint, backoff: Backoff) -> None:
+async def _awake(endpoint: Endpoint, start: Start, backoff: Backoff) -> None:
     """
     Wait until the model answers anything: Cloud Run keeps the request while it starts. A run tells what is wrong.
 
-    A refusal is waited out for as long as `backoff` allows, from the container's start on: the right to call was granted just
+    429 and 503 are waited out until it has answered once: from then on Cloud Run keeps what it can serve, and a limit before it
+    is the run's to tell. A refusal is waited out for as long as `backoff` allows, from the container's start on: the right to call was granted just
     before.
     """
     with suppress(HomeportError):
         async with endpoint.client(timeout_s=_STARTS_WITHIN_S) as client:
+            client.auth = endpoint.auth(max_redirects=REDIRECTS, start=start)
             while (await client.get("/health")).status_code == 403 and await backoff.pause():
                 pass
 

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import zipfile
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -29,6 +30,7 @@ from homeport.agents.service.served import ServedAgent
 from homeport.agents.tool import tool_of
 from homeport.backoff import Backoff
 from homeport.endpoint import Endpoint
+from homeport.endpoint.start import Start
 from homeport.errors import SpecError, Unsupported
 from homeport.export import export
 from homeport.reconcile import ActionKind
@@ -41,6 +43,8 @@ from homeport.targets.cloudrun.edge_proof import expected_at
 from homeport.targets.cloudrun.verification import Verifier, endpoint_of
 from homeport.verify import Finding, Outcome, Result
 from homeport.wheel import constraints, own_wheel
+from private_service import Service as PrivateService
+from private_service import reached
 from tool_script import ToolScript
 
 
@@ -296,6 +300,9 @@ class Refusing:
     async def client(self, **_: float) -> AsyncIterator[Refusing]:
         yield self
 
+    def auth(self, **_: object) -> None:
+        """Signs nothing."""
+
     async def get(self, path: str) -> httpx2.Response:
         assert path == "/health"
         self.asked += 1
@@ -328,8 +335,21 @@ def test_a_right_that_is_not_seen_yet_is_waited_for_after_its_start_and_not_late
     model, clock = Refusing(*statuses), Jumping()
     seen = Backoff(what="a test", within=420, first=2.0, clock=clock)
     clock.at += later
-    asyncio.run(_awake(cast("Endpoint", model), seen))
+    asyncio.run(_awake(cast("Endpoint", model), Start(), seen))
     assert model.asked == asked
+
+
+def test_a_limit_is_waited_out_until_the_model_has_answered_and_never_after_it() -> None:
+    async def scene() -> list[int]:
+        asked, service, start = [], PrivateService(), Start()
+        async with reached(service) as endpoint:
+            for statuses in ([429, 503], [429] * 9):
+                service.starting = deque(statuses)
+                await _awake(endpoint, start, Backoff(what="a test", within=1.0, first=0.1))
+                asked.append(service.asked)
+        return asked
+
+    assert asyncio.run(scene()) == [3, 4]
 
 
 ANY_SUM = re.compile(r"What is (\d+) \* (\d+)")
