@@ -128,7 +128,7 @@ class Build:
 
     async def _last_lines(self, build: Json) -> list[str]:
         query = f'resource.type="build" AND resource.labels.build_id="{build["id"]}"'
-        return await last_lines(self.google, query)
+        return await last_lines(self.google, query, since=str(build.get("createTime", "")))
 
     async def _why(self, build: Json) -> HomeportError:
         log = f"its log: {build.get('logUrl', '')}"

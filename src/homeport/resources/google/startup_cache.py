@@ -197,17 +197,19 @@ class StartupCache(FixedResource):
             for condition in body.get("conditions", ())
             if condition.get("message")
         ]
-        reason = await self._reason(str(execution.get("name", ""))) or next(iter(google), "")
+        reason = await self._reason(execution) or next(iter(google), "")
         log = str(body.get("logUri", ""))
         return OperationFailed(
             f"the job {self.job} failed: {reason or execution.get('completionStatus', '')}",
             hint=f"its log: {log}" if log else "",
         )
 
-    async def _reason(self, execution: str) -> str:
+    async def _reason(self, execution: Json) -> str:
         """Return why the script in the job gave up, in its own words; '' where it does not tell, or cannot be read."""
-        query = f'resource.type="cloud_run_job" AND labels."run.googleapis.com/execution_name"="{execution}"'
-        return last_words(await last_lines(self.google, query), SAYS)
+        query = f'resource.type="cloud_run_job" AND labels."run.googleapis.com/execution_name"="{execution.get("name", "")}"'
+        return last_words(
+            await last_lines(self.google, query, since=str(execution.get("createTime", ""))), SAYS
+        )
 
     async def _clear(self) -> None:
         """Take the job away, with what may run of it."""

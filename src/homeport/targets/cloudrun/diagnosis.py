@@ -15,6 +15,7 @@ from homeport.engines.registry import module
 from homeport.errors import EngineFailed, HomeportError, OperationFailed, PortTaken
 from homeport.google import Google
 from homeport.json_types import Json
+from homeport.resources.google.log_lines import UNFINISHED
 from homeport.targets.cloudrun.containers import own_container
 from homeport.targets.cloudrun.key_values import key_facts, key_values
 from homeport.targets.cloudrun.logs import last_lines, logs
@@ -103,11 +104,14 @@ async def explain(
     """
     name = _last(service.get("name", ""))
     which = _last((revision or {}).get("name") or service.get("latestCreatedRevision", ""))
-    unread = ""
+    lines: list[str] = []
+    finished, unread = True, ""
+    since = str((revision or service).get("createTime", ""))
     try:
-        lines = await last_lines(google, name, which, _LINES) if which else []
+        if which:
+            lines, finished = await last_lines(google, name, which, _LINES, since=since)
     except HomeportError as error:
-        lines, unread = [], f"its log could not be read: {error}"
+        unread = f"its log could not be read: {error}"
     conditions = _conditions(service, revision)
     of_key = await key_facts(google, revision or service.get("template", {}), conditions)
     evidence = Evidence(
@@ -117,7 +121,7 @@ async def explain(
         facts={**_facts(google, service, revision), **of_key},
     )
     failure = likely(evidence)
-    tail = unread or _quote(lines)
+    tail = unread or (_quote(lines) if finished or lines else "") + ("" if finished else f"; {UNFINISHED}")
     title = f"the revision {which} of {name}" if which else name
     failure.args = (f"{title} did not come up: {failure}{tail}",)
     return failure

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from homeport.backoff import UNTIL_STOPPED, Backoff
 from homeport.google import Google
 from homeport.json_types import Json
-from homeport.resources.google.log_lines import entries, newest_entries
+from homeport.resources.google.log_lines import entries, newest_entries, searched
 
 _POLL_S = 2.0
 _LATE = timedelta(seconds=60)
@@ -39,10 +39,16 @@ class Line:
         return f"{self.at[:19]}Z {f'{self.region} ' if placed else ''}{self.text}"
 
 
-async def last_lines(google: Google, service: str, revision: str, n: int = 20) -> list[str]:
-    """Return the last `n` lines of a revision, oldest first: what its containers said, and Cloud Run about them."""
-    lines = await _newest(google, _filter(service, revision=revision), n)
-    return [line.text for line in lines]
+async def last_lines(
+    google: Google, service: str, revision: str, n: int = 20, *, since: str = ""
+) -> tuple[list[str], bool]:
+    """
+    Return the last `n` lines of a revision, oldest first, and whether the log was searched to the end, for which it has some seconds.
+
+    They are what its containers said, and Cloud Run about them, behind the time `since`.
+    """
+    search = await searched(google, _filter(service, revision=revision), n, since=since)
+    return [line.text for line in _in_order(search.found)], search.finished
 
 
 async def logs(  # noqa: PLR0913 - which lines, and how they are shown
@@ -166,8 +172,11 @@ async def _so_far(google: Google, query: str, n: int | None) -> AsyncIterator[Li
 async def _newest(google: Google, query: str, n: int) -> list[Line]:
     if n <= 0:
         return []
-    newest = await newest_entries(google, query, n)
-    return sorted((_line(entry) for entry in newest), key=lambda line: line.order)
+    return _in_order(await newest_entries(google, query, n))
+
+
+def _in_order(found: Iterable[Mapping[str, Json]]) -> list[Line]:
+    return sorted((_line(entry) for entry in found), key=lambda line: line.order)
 
 
 def _line(entry: Mapping[str, Json]) -> Line:

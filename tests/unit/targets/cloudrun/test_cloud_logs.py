@@ -18,6 +18,8 @@ from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
 from homeport.targets.cloudrun.logs import last_lines, logs, starts
 from homeport.targets.cloudrun.several_regions import SeveralRegions
 
+SINCE = "2026-11-25T10:00:00Z"
+
 
 def say(
     cloud: Cloud, line: str, *, at: str = "", revision: str = "home-1", log: str = "stderr", **labels: str
@@ -55,15 +57,18 @@ def test_the_last_lines_come_oldest_first_and_of_that_revision_only() -> None:
     say(cloud, "of another revision", revision="home-2")
     say(cloud, "of another service", service_name="other")
     say(cloud, "GET /v1/models 200", log="requests")
-    assert act(last_lines(google_for(cloud), "home", "home-1", n=3)) == ["line 27", "line 28", "line 29"]
-    assert act(last_lines(google_for(cloud), "home", "absent")) == []
+    assert act(last_lines(google_for(cloud), "home", "home-1", n=3)) == (
+        ["line 27", "line 28", "line 29"],
+        True,
+    )
+    assert act(last_lines(google_for(cloud), "home", "absent")) == ([], True)
 
 
 def test_lines_with_few_digits_are_in_order_with_those_with_many() -> None:
     cloud = Cloud(delays=AT_ONCE)
     say(cloud, "second", at="2026-11-25T10:00:00.5Z")
     say(cloud, "first", at="2026-11-25T10:00:00.123456789Z")
-    assert act(last_lines(google_for(cloud), "home", "home-1")) == ["first", "second"]
+    assert act(last_lines(google_for(cloud), "home", "home-1")) == (["first", "second"], True)
 
 
 def test_without_following_the_lines_end() -> None:
@@ -156,7 +161,23 @@ def test_lines_behind_an_empty_page_are_found(monkeypatch: pytest.MonkeyPatch) -
         return await asked(api, path, {name: body[name] for name in body if name != "pageToken"}, **how)
 
     monkeypatch.setattr(google, "post", post)
-    assert act(last_lines(google, "home", "home-1")) == ["behind it"]
+    assert act(last_lines(google, "home", "home-1")) == (["behind it"], True)
+
+
+def test_a_search_that_does_not_end_is_given_up_with_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    google = google_for(cloud)
+    filters = set()
+
+    async def post(_: str, __: str, body: dict[str, Any], **___: Any) -> Any:
+        filters.add(body["filter"].rpartition(" AND ")[2])
+        await asyncio.sleep(1.0)
+        found = [] if "pageToken" in body else [{"textPayload": "found", "timestamp": SINCE}]
+        return {"entries": found, "nextPageToken": "on"}
+
+    monkeypatch.setattr(google, "post", post)
+    assert act(last_lines(google, "home", "home-1", since=SINCE)) == (["found"], False)
+    assert filters == {f'timestamp>="{SINCE}"'}
 
 
 @pytest.mark.parametrize("kind", [CloudRunLifecycle, SeveralRegions])

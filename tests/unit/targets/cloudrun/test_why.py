@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from homeport import errors
 from homeport.errors import HomeportError
 from homeport.google import Google
 from homeport.json_types import Json
+from homeport.resources.google import log_lines
 from homeport.targets.cloudrun.diagnosis import explain, rows
 
 PARENT = "v2/projects/rehearsal/locations/us-central1/services"
@@ -318,3 +320,16 @@ def test_a_log_that_may_not_be_read_hides_no_cause(cloud: Cloud) -> None:
     found = act(work())
     assert "its log could not be read" in str(found)
     assert "startup probe" in str(found)
+
+
+def test_a_log_that_is_searched_without_end_holds_no_cause_back(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(*_: object) -> AsyncIterator[Json]:
+        await asyncio.sleep(86_400.0)
+        yield {}
+
+    monkeypatch.setattr(log_lines, "entries", endless)
+    found = failed(failing(cloud, NOT_LISTENING), body())
+    assert str(found).endswith("; its log was not searched to the end within 30 s")
+    assert "it wrote nothing" not in str(found)
