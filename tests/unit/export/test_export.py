@@ -307,6 +307,24 @@ def _tf_first(path: Path) -> tuple[bool, str]:
     return (path.suffix != ".tf", path.name)
 
 
+def test_a_right_of_googles_own_account_that_was_among_the_callers_is_moved_and_not_taken_away() -> None:
+    deployer = Deployer("ollama")
+    wanted = spec.parse(
+        {**deployer.wanted().model_dump(), "observe": {"uptime": True}, "scaling": {"min": 1}}
+    )
+    chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
+    made = fully_observed(deployer.target(google_for(deployer.cloud), chosen, wanted))
+    text = export("terraform", with_gateway(made).resources())["service.tf"]
+    (moved,) = re.findall(r"^moved \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+    kind = "google_cloud_run_v2_service_iam_member"
+    assert re.search(
+        rf'from = {kind}\.callers\["serviceAccount:service-\d+@gcp-sa-monitoring-notification\.[a-z.]+"\]\n',
+        moved,
+    )
+    assert f"to   = {kind}.monitoring_calls_main[0]\n" in moved
+    assert f'resource "{kind}" "monitoring_calls_main"' in text
+
+
 OBSERVED = {"alerts": ["mailto:ops@example.com"], "budget": 50, "uptime": True, "callers": True}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -218,6 +219,11 @@ class Addresses:
         labels: Mapping[str, str] | None = body.take("labels")
         return LABELS if labels == {LABEL: self._things.name} else labels
 
+    def among_callers(self, grant: Grant) -> str:
+        """Return where exports of before had a grant on a service: among those whom the file lets call it."""
+        called = _callers_of(_short(self._things, grant.on.path.rpartition("/")[2]))
+        return f"{type_of(grant)}.{_placed(called, self._things)}[{json.dumps(grant.member)}]"
+
     def member(self, member: str) -> Code | str:
         """Return who a grant is for; an account of ours by reference."""
         kind, _, who = member.partition(":")
@@ -360,12 +366,16 @@ def _granted(things: Things, grant: Grant) -> str:
     if isinstance(grant, AgentGrant) and grant.on.api == "run":
         return word(f"{grant.agent_of}_calls_{called}")
     if grant.on.api == "run" and not is_ours(things, grant.member):
-        return CALLERS if called == "main" else f"{called}_{CALLERS}"
+        return _callers_of(called)
     if grant.on.api == "run" and grant.role.startswith("roles/"):
         return word(f"{_short(things, who)}_calls_{called}")
     caches = any(grant.on.path.endswith(f"/{cache.bucket}") for cache in things.all(StartupCache))
     where = "_of_caches" if caches else ""
     return word(f"{_short(things, who)}_{snake(grant.role.rpartition('.')[2])}{where}")
+
+
+def _callers_of(called: str) -> str:
+    return CALLERS if called == "main" else f"{called}_{CALLERS}"
 
 
 def _short(things: Things, name: str) -> str:

@@ -21,7 +21,7 @@ from homeport.export.text import listed
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import DEADLINE_S, Service
-from homeport.resources.google.service_agent import AgentGrant
+from homeport.resources.google.service_agent import IAP, AgentGrant
 
 _UNCONDITIONED = (
     "Whoever has this role under a condition of somebody's, such as an access level, comes in without it from then on: take them out of "
@@ -136,8 +136,22 @@ def _callers(things: Things, service: Service, addresses: Addresses) -> list[Blo
             )
             count = Attribute("count", Code(f"{_not_yet(things, service, grant)} ? 0 : 1"))
             blocks.append(block("resource", type_of(grant), addresses.label(grant), body=[count, *arguments]))
+            if isinstance(grant, AgentGrant) and grant.agent_of != IAP:
+                blocks.append(_moved(grant, addresses))
     through = {"cloud_run_service_name": name, "location": addresses.place(service.region)}
     return [*blocks, *_of_file(things, service, addresses, entrants, through, Note(_UNCONDITIONED))]
+
+
+def _moved(grant: AgentGrant, addresses: Addresses) -> Block:
+    """Return the block by which a right stays where it is: taken away and given again, an account might be left without it."""
+    return block(
+        "moved",
+        body=[
+            Note("Modules of before had it among the callers."),
+            Attribute("from", Code(addresses.among_callers(grant))),
+            Attribute("to", Code(f"{addresses.of(grant)}[0]")),
+        ],
+    )
 
 
 def _of_file(
