@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -43,8 +44,11 @@ VARIANTS: dict[str, dict[str, Any]] = {  # Any: values of homeport.toml
     "warm": {"scaling": {"warm": ["Mon-Fri 08:00-18:00 Europe/Berlin"]}},
 }
 """By their tables beside `[edge]`."""
-CLOSED, HALF, ADDED = "closed", "half", "added"
-"""The module of `two` when its load balancer was seen to answer; when the first region alone has an image; and the first two."""
+CLOSED, LED, HALF, ADDED = "closed", "led", "half", "added"
+"""
+The module of `two` when its load balancer was seen to answer, and that of `tables`; of `two` when the first region alone has an image,
+and the first two.
+"""
 UNSERVED = {HALF: (SECOND, THIRD), ADDED: (THIRD,)}
 """By module: the regions of whose images nothing is known yet."""
 BACK_DOORS = {
@@ -108,12 +112,14 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
         things[name] = Things.of(resources[name], outputs)
     modules = {name: export("terraform", each) for name, each in resources.items()}
     modules |= dict.fromkeys((CLOSED, *UNSERVED), modules["two"])
+    modules[LED], things[LED] = modules["tables"], things["tables"]
     for name, files in modules.items():
         folder.write(files, name)
-    root = root_of(modules, closing={CLOSED: BACK_DOORS[FIRST]})
+    root = root_of(modules, closing=dict.fromkeys((CLOSED, LED), BACK_DOORS[FIRST]))
     # Of the second region its door is closed, too, and of the third as well.
     more = "".join(f'  back_door{_end(region)} = "{BACK_DOORS[region]}"\n' for region in (SECOND, THIRD))
-    root = root.replace(f'  source = "./{CLOSED}"\n', f'  source = "./{CLOSED}"\n{more}')
+    for name in (CLOSED, LED):
+        root = root.replace(f'  source = "./{name}"\n', f'  source = "./{name}"\n{more}')
     for name, region in [(name, region) for name, regions in UNSERVED.items() for region in regions]:
         image = f"{name}_image{_end(region)}"
         for said in (
@@ -164,8 +170,24 @@ def test_what_terraform_would_make_in_all_regions_is_what_up_makes(plans: Plans,
         there = sent(region.own, {**region.outputs, **parts})
         assert not wanted.keys() & there.keys()
         wanted |= there
+    if "agent" in VARIANTS[name]:
+        # Until the load balancer is said to answer, the agent asks the service itself.
+        assert _model_url(wanted)["value"] == f"https://{DOMAIN}"
+        _model_url(wanted)["value"] = BACK_DOORS[FIRST]
     assert unordered(made) == unordered(wanted)
     assert len({key for key in made if key[0] == "run" and key[1].endswith("/services/home")}) >= 3
+
+
+def test_an_agent_is_led_to_the_load_balancer_once_that_is_said_to_answer(plans: Plans) -> None:
+    made = {key: planned.body for key, planned in plans.made(LED).items()}
+    assert _model_url(made)["value"] == f"https://{DOMAIN}"
+
+
+def _model_url(made: Mapping[Key, Any]) -> dict[str, Any]:  # Any: JSON
+    agent = made["run", f"v2/projects/rehearsal/locations/{FIRST}/services/home-agent"]
+    environment = agent["template"]["containers"][0]["env"]
+    found: dict[str, Any] = next(one for one in environment if one["name"] == "MODEL_URL")
+    return found
 
 
 def test_where_terraforms_bodies_were_sent_up_finds_nothing_to_do(plans: Plans, tmp_path: Path) -> None:

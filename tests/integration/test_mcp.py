@@ -264,7 +264,7 @@ def test_a_port_lets_nobody_in_without_its_key_and_no_page_even_with_it(owner: U
 def test_without_the_extra_one_error_says_how_to_get_it(owner: User, tmp_path: Path) -> None:
     folder = tmp_path / "shadow" / "mcp"
     folder.mkdir(parents=True)
-    (folder / "__init__.py").write_text("raise ImportError('not here')\n")
+    (folder / "__init__.py").write_text("raise ModuleNotFoundError('not here', name='mcp')\n")
     path = os.pathsep.join([str(folder.parent), os.environ["PYTHONPATH"]])
     ran = owner.run("mcp", code=ExtraMissing.exit_code, PYTHONPATH=path)
     assert "this needs the MCP SDK, 2.3 or newer, which is not installed here" in ran.err

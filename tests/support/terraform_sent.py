@@ -9,6 +9,7 @@ from homeport.export.graph import OF_EDGE, ResourceKind
 from homeport.export.terraform.addresses import is_early
 from homeport.google.call import self_link
 from homeport.reconcile import Outputs, Resource, resolve
+from homeport.resources.google.answering_edge import AnsweringEdge
 from homeport.resources.google.apis import Apis
 from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.gcs_weights import StoredWeights
@@ -45,7 +46,9 @@ def address_of(one: Resource) -> Key | None:
         return (one.address.api, one.address.path)
     if isinstance(one, Object):
         return ("storage", f"storage/v1/b/{one.bucket}/o/{one.name}")
-    assert isinstance(one, Apis | ContainerImage | MirroredImage | StoredWeights | Release | ClosedDoor)
+    assert isinstance(
+        one, Apis | ContainerImage | MirroredImage | StoredWeights | Release | AnsweringEdge | ClosedDoor
+    )
     return None
 
 

@@ -36,6 +36,9 @@ def of_the_further(resources: Sequence[Resource]) -> Iterator[RegionPart]:
         shared = {
             inner: by_id[outer] for inner, outer in ids.items() if outer not in alone and outer in by_id
         }
+        # Of the first region's own, such as the account of an agent that is there and may call the model here.
+        elsewhere = {need for one in own for need in one.thing.needs if need not in ids and need in by_id}
+        shared |= {need: by_id[need] for need in sorted(elsewhere)}
         yield RegionPart(
             region=region,
             resources=(*(_bare(inner, one) for inner, one in shared.items()), *(one.thing for one in own)),
