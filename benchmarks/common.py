@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx2
 
+from homeport.backoff import Backoff
 from homeport.home import Home
 from homeport.progress import Silent
 from homeport.weights.store import WeightsStore
@@ -86,6 +87,24 @@ def bare_engine(
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def served(command: Sequence[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield the address of a server of the tests' that listens on `port`, a process of its own, once it answers; with `environment` added."""
+    with subprocess.Popen(command, env={**os.environ, **(environment or {})}) as server:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait = Backoff(what=f"the server {Path(command[1]).stem}", within=180, first=0.05)
+            while wait.sleep():
+                try:
+                    httpx2.get(f"{url}/health", timeout=10, trust_env=False, verify=False)
+                    break
+                except httpx2.TransportError:
+                    continue
+            yield url
+        finally:
+            server.terminate()
 
 
 def await_token(url: str, model: str = "any") -> None:

@@ -30,10 +30,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
-
-from common import ROOT
-from homeport.backoff import Backoff
+from common import ROOT, served
 from homeport.free_ports import free_port
 from scoreboard import Scoreboard, Verdict, board, judged
 
@@ -88,18 +85,8 @@ def paced() -> Iterator[str]:
     """Yield where the paced server answers, a process of its own."""
     port = free_port("127.0.0.1")
     command = [sys.executable, str(SUPPORT / "paced_server.py"), str(port), str(TTFT_S), str(ITL_S), "1000"]
-    with subprocess.Popen(command) as server:
-        try:
-            wait = Backoff(what="the paced server", within=180, first=0.05)
-            while wait.sleep():
-                try:
-                    httpx2.get(f"http://127.0.0.1:{port}/health", timeout=10, trust_env=False, verify=False)
-                    break
-                except httpx2.TransportError:
-                    continue
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
+    with served(command, port) as url:
+        yield url
 
 
 def spent(command: list[str], folder: Path, env: Mapping[str, str] = ENV) -> tuple[float, str]:

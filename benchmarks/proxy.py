@@ -271,10 +271,15 @@ def measure(
         "  processor time a request: "
         + ", ".join(f"{name} {1000 * one:.2f} ms" for name, one in each.items())
     )
-    # Each has a core for itself, and more to do than it can: what it did not work, others had the core.
+    # Each has a core for itself, and should have more to do than it can: it has not where others had the core, or where what asks and
+    # what answers behind it, which share the other core, are the slower, as over TLS.
     compared = [name for name in (ours, rival) if name in ways]
     noisy = max(1 - worked[name] / (ASKED_S * ROUNDS) for name in compared)
-    unclear = f"other programs had the core for {noisy:.0%} of the time" if noisy > NOISY else ""
+    unclear = (
+        f"it stood still for {noisy:.0%} of the time: others had its core, or what asks and answers was slower"
+        if noisy > NOISY
+        else ""
+    )
     if min(statistics.median(added[name]) for name in compared) <= 0:
         unclear = unclear or "a way through something was no longer than the direct one"
     if LATE:

@@ -7,8 +7,6 @@ sent and simulated.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,11 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean, median
 
-import httpx2
-
-from common import ROOT
+from common import ROOT, served
 from homeport import sync
-from homeport.backoff import Backoff
 from homeport.bench import BenchOptions, BenchResult, bench
 from homeport.bench.bench import Served
 from homeport.bench.options import OpenLoad
@@ -47,18 +42,8 @@ def stepped() -> Iterator[Endpoint]:
     port = free_port("127.0.0.1")
     program = ROOT / "tests" / "support" / "stepped_server.py"
     command = [sys.executable, str(program), *map(str, (STEP_S, TOKEN_S, SEQUENCES, 0, MEMORY_S))]
-    with subprocess.Popen(command, env={**os.environ, "PORT": f"{port}"}) as server:
-        try:
-            wait = Backoff(what="the stepped server", within=180, first=0.05)
-            while wait.sleep():
-                try:
-                    httpx2.get(f"http://127.0.0.1:{port}/health", timeout=10, trust_env=False, verify=False)
-                    break
-                except httpx2.TransportError:
-                    continue
-            yield Endpoint(name="paced", base_url=f"http://127.0.0.1:{port}/v1", model="gemma-4-e4b")
-        finally:
-            server.terminate()
+    with served(command, port, {"PORT": f"{port}"}) as url:
+        yield Endpoint(name="paced", base_url=f"{url}/v1", model="gemma-4-e4b")
 
 
 def measured(endpoint: Endpoint, **options: object) -> BenchResult:
