@@ -60,7 +60,8 @@ def test_one_window_that_tells_nothing_leaves_all_untold(monkeypatch: pytest.Mon
 def test_what_this_process_works_is_its_own() -> None:
     before = look()
     worked = psutil.Process().cpu_times()
-    while sum(psutil.Process().cpu_times()[:2]) < sum(worked[:2]) + 0.2:
+    # A hundredth more, which is what counters count in: a difference of two of them may be a hair less than it is.
+    while sum(psutil.Process().cpu_times()[:2]) < sum(worked[:2]) + 0.21:
         pass
     after = look()
     assert after.ours - before.ours >= 0.2
