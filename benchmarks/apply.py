@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 from common import ROOT
+from reaped import reaped
 from scoreboard import Scoreboard, board
 
 sys.path.insert(0, str(ROOT / "tests" / "support"))
@@ -154,4 +155,5 @@ def _critical_path(resources: Sequence[Resource], seconds: Mapping[str, float]) 
 
 
 if __name__ == "__main__":
+    reaped()
     main()

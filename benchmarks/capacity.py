@@ -16,6 +16,7 @@ from homeport.capacity.request_table import RequestTable, request_table
 from homeport.capacity.scaled_service import ScaledService, ServiceSettings
 from homeport.capacity.step_time import StepTime
 from homeport.traffic import Arrival, Lengths, poisson
+from reaped import reaped
 from scoreboard import Scoreboard, board
 
 STEPS = StepTime(
@@ -58,4 +59,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    reaped()
     main()

@@ -18,6 +18,7 @@ from homeport.capacity.request_table import RequestTable, request_table
 from homeport.capacity.scaled_service import PENDING_LEAST_S, ScaledService, ServiceRun, ServiceSettings
 from homeport.capacity.step_time import paced
 from homeport.traffic import Arrival
+from reaped import reaped
 from scoreboard import Scoreboard, board
 
 STEP_S, MEAN_S, REQUESTS = 0.01, 2.0, 20_000
@@ -129,4 +130,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    reaped()
     main()

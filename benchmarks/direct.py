@@ -15,6 +15,7 @@ import time
 import httpx2
 
 from common import HOMEPORT, await_token, bare_engine, workspace
+from reaped import reaped
 from scoreboard import Scoreboard, board
 
 ROUNDS, TOKENS, STREAMS = 16, 48, 4
@@ -97,4 +98,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    reaped()
     main()

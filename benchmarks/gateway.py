@@ -18,6 +18,7 @@ from common import free_port
 from ext_proc import envoy_with_processor
 from homeport.gateway.settings import GatewaySettings
 from proxy import InTheWay, envoy, envoy_config, measure, pinned, started, stay_apart
+from reaped import reaped
 from scoreboard import board
 
 OFF = GatewaySettings(screen="local", prompts=False, answers=False, tool_results=False)
@@ -55,4 +56,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    reaped()
     main()

@@ -28,6 +28,7 @@ from homeport.capacity.scaled_service import ScaledService, ServiceSettings
 from homeport.capacity.step_time import StepTime
 from homeport.traffic import Arrival
 from promises import RATES
+from reaped import reaped
 from scoreboard import Scoreboard, board, furthest
 
 PACKAGE = ROOT / ".cache" / "inference-lab" / "node_modules" / "@doublewordai" / "inference-lab"
@@ -149,4 +150,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    reaped()
     main()

@@ -32,6 +32,7 @@ from pathlib import Path
 
 from common import ROOT, served
 from homeport.free_ports import free_port
+from reaped import reaped
 from scoreboard import Scoreboard, Verdict, board, judged
 
 SUPPORT = ROOT / "tests" / "support"
@@ -279,4 +280,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    reaped()
     main()

@@ -31,6 +31,7 @@ from homeport.capacity.scaled_service import ScaledService, ServiceSettings
 from homeport.capacity.step_time import StepTime
 from homeport.endpoint import Endpoint
 from homeport.traffic import Arrival, Lengths, poisson
+from reaped import reaped
 from scoreboard import Scoreboard, board, furthest
 
 SEQUENCES, INPUT, OUTPUT = 4, 64, 32
@@ -193,4 +194,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    reaped()
     main()

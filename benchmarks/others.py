@@ -1,7 +1,7 @@
 """
 How much of the processors other programs had between two looks: all that was worked, less what this program and all that it started did.
 
-What cannot be laid to somebody counts as others': the time of a detached process of ours that has ended, too.
+What cannot be laid to somebody counts as others': without `reaped`, the time of a detached process of ours that has ended, too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import psutil
 
 MARK = "HOMEPORT_BENCH_RUN"
 """The variable by which a process is known as started by this program, also once it has detached itself."""
+_BEGAN_AS = os.getpid()
+"""Where a script goes on as another process, as `reaped` has it, the one above it: it waits for what has ended, and so has its time."""
 LOOK_S = 0.5
 """Of less the processors' counters, in hundredths of a second, tell too little."""
 
@@ -37,7 +39,7 @@ def look() -> Look:
     """Return what was counted until now."""
     mark = os.environ.setdefault(MARK, f"{os.getpid()}-{time.time_ns()}")
     found = {one.pid: one for one in psutil.process_iter(["ppid", "create_time", "cpu_times"])}
-    mine = {pid for pid, one in found.items() if pid == os.getpid() or _marked(one, mark)}
+    mine = {pid for pid, one in found.items() if pid in {os.getpid(), _BEGAN_AS} or _marked(one, mark)}
     while more := {pid for pid, one in found.items() if one.info["ppid"] in mine} - mine:
         mine |= more
     counted = psutil.cpu_times()._asdict()

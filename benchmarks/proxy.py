@@ -33,6 +33,7 @@ from common import ROOT, free_port
 from homeport.endpoint import Endpoint
 from homeport.proxy import listen, serve
 from homeport.secret import Secret
+from reaped import reaped
 from scoreboard import Scoreboard, board
 
 ROUNDS, STREAMED, AT_ONCE = 9, 200, 8
@@ -356,4 +357,5 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["proxy"]:
         asyncio.run(run_proxy(int(sys.argv[2]), sys.argv[3]))
     else:
+        reaped()
         main()

@@ -18,6 +18,7 @@ from gcp_rehearsal import credentials
 from gcp_rehearsal.call import Request
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.testing import Rehearsed
+from reaped import reaped
 from scoreboard import board
 
 ROUNDS, REQUESTS = 5, 1500
@@ -111,4 +112,5 @@ def _answered(process: subprocess.Popen[str], home: Path, begun: float) -> float
 
 
 if __name__ == "__main__":
+    reaped()
     main()

@@ -35,6 +35,7 @@ from homeport.endpoint import Endpoint
 from homeport.traffic import Arrival, Lengths, poisson
 from patience import until
 from promises import LOADS, REPLICAS
+from reaped import reaped
 from rehearsed import REGION, Running, image, rehearsing
 from scoreboard import Scoreboard, board, furthest
 from stepped_server import STEP_TOKENS, Body
@@ -222,4 +223,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    reaped()
     main()

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common import HOMEPORT, ROOT, await_token, bare_engine, report, timed, workspace
+from reaped import reaped
 from scoreboard import board
 
 RUNS, PAIRS = 5, 9
@@ -87,4 +88,5 @@ def _peers(helped: list[float], again: list[float], folder: Path, env: Mapping[s
 
 
 if __name__ == "__main__":
+    reaped()
     main()

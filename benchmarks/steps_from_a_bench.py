@@ -30,6 +30,7 @@ from homeport.fit.subject import subject
 from homeport.free_ports import free_port
 from homeport.spec import Engine
 from homeport.traffic import Arrival, Lengths, poisson
+from reaped import reaped
 from scoreboard import Scoreboard, board
 
 SEQUENCES, STEP_S, TOKEN_S, MEMORY_S = 4, 0.02, 0.0003, 0.05
@@ -108,4 +109,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    reaped()
     main()

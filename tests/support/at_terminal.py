@@ -7,8 +7,9 @@ import pty
 import select
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from user import HOMEPORT, User
 
@@ -58,10 +59,17 @@ class AtTerminal:
 @contextmanager
 def at_terminal(user: User, *arguments: str) -> Iterator[AtTerminal]:
     """`homeport` with these arguments, at a terminal that is its own, so that Ctrl-C there is its."""
+    with program_at_terminal([*HOMEPORT, *arguments], user.folder) as terminal:
+        yield terminal
+
+
+@contextmanager
+def program_at_terminal(command: Sequence[str], folder: Path) -> Iterator[AtTerminal]:
+    """Any program, in the same way."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*HOMEPORT, *arguments],
-        cwd=user.folder,
+        command,
+        cwd=folder,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "200", "NO_COLOR": "1"},
         stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=_own_terminal,  # noqa: PLW1509 - tests that need it have no threads
     )  # fmt: skip
