@@ -17,19 +17,26 @@ _asked: ContextVar[dict[Hashable, asyncio.Task[Any]] | None] = ContextVar("_aske
 
 async def read_together(reads: Iterable[Coroutine[Any, Any, _T]]) -> list[_T | BaseException]:
     """Return what each of `reads` comes to, or raises, in their order. All begin at once, and share what they ask by `shared`."""
-    token = _asked.set({})
+    asked: dict[Hashable, asyncio.Task[Any]] = {}
+    token = _asked.set(asked)
     try:
         return await asyncio.gather(*reads, return_exceptions=True)
     finally:
         _asked.reset(token)
+        for unwanted in asked.values():
+            unwanted.cancel()
 
 
 async def shared(key: Hashable, ask: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-    """Return what `ask` comes to, asked once for `key` by all that are read together. It is not to be changed: others have it, too."""
+    """
+    Return what `ask` comes to, asked once for `key` by all that are read together. It is not to be changed: others have it, too.
+
+    Who gives up takes it from nobody: it is asked for until all that are read together are done.
+    """
     asked = _asked.get()
     if asked is None:
         return await ask()
     if key not in asked:
         asked[key] = asyncio.create_task(ask())
-    answer: _T = await asked[key]
+    answer: _T = await asyncio.shield(asked[key])
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import pytest
@@ -129,3 +130,50 @@ def test_each_that_shares_a_failure_is_told_of_it() -> None:
         return await read_together(shared("it", refused) for _ in range(2))
 
     assert [type(one) for one in act(work())] == [PermissionDenied] * 2
+
+
+def test_one_that_gives_up_takes_the_answer_from_nobody_else() -> None:
+    looks: list[str] = []
+
+    async def slow() -> str:
+        looks.append("look")
+        await asyncio.sleep(10)
+        return "seen"
+
+    async def within(seconds: float) -> str:
+        async with asyncio.timeout(seconds):
+            return await shared("it", slow)
+
+    async def work() -> list[str | BaseException]:
+        return await read_together(within(seconds) for seconds in (1, 60, 60))
+
+    assert [one if isinstance(one, str) else type(one) for one in act(work())] == [
+        TimeoutError,
+        "seen",
+        "seen",
+    ]
+    assert looks == ["look"]
+
+
+def test_what_nobody_waits_for_any_more_is_not_asked_for_any_longer() -> None:
+    ends: list[str] = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("given up")
+
+    async def given_up() -> None:
+        async with asyncio.timeout(1):
+            await shared("it", endless)
+
+    async def work() -> None:
+        assert [type(one) for one in await read_together([given_up()])] == [TimeoutError]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await read_together([shared("it", endless)])
+        await asyncio.sleep(0)
+        assert ends == ["given up"] * 2
+
+    act(work())
