@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -85,6 +86,7 @@ class Google:
         self._validator = validator
         self._patience = Patience()
         self._slots = asyncio.Semaphore(settings.parallel)
+        self._turns: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._always = {"user-agent": user_agent(), "accept": "application/json"}
         self._wire = (
             transport
@@ -123,6 +125,10 @@ class Google:
     def within(self, seconds: float) -> Self:
         """Return a client with another deadline for each call."""
         return self._but(settings=replace(self.settings, deadline=seconds))
+
+    def in_turn(self, thing: Hashable) -> asyncio.Lock:
+        """Return what is held while a thing is read, changed and written, so that this client never fights with itself."""
+        return self._turns[thing]
 
     async def get(self, api: str, path: str, **query: Any) -> Any:  # Any: JSON; see Call.query
         """Return what is there."""

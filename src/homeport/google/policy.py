@@ -1,5 +1,6 @@
 """
-Who may do what on a thing: read, changed and written under its etag, again while somebody else is quicker.
+Who may do what on a thing: read, changed and written under its etag, again while somebody else is quicker. Changes
+by one client to one policy wait for each other.
 
 `grant` and `revoke` add and remove the members they are given and nothing else. Other members, other roles,
 conditions and audit settings stay as they are, and nothing is written where nothing changes.
@@ -151,7 +152,8 @@ async def _changed(
             await google.post(thing.api, f"{thing.path}:setIamPolicy", {"policy": after}, repeatable=True)
         return True
 
-    return await while_conflicting(cycle)
+    async with google.in_turn(thing):
+        return await while_conflicting(cycle)
 
 
 def _matches(binding: Mapping[str, Json], wanted: Binding) -> bool:

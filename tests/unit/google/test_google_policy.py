@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import copy
 import json
@@ -13,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud import act
+from deployment import PROJECT, google_for
+from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from google_door import Script, door, refuses, says
 from homeport.errors import Conflict, PolicyViolated
 from homeport.google.policy import Binding, GrantCondition, IamResource, grant, granted, revoke, revoked
@@ -170,6 +173,39 @@ def test_whoever_is_quicker_loses_nothing() -> None:
     assert kept.writes == 1
     roles = [binding["role"] for binding in kept.policy["bindings"]]
     assert roles == ["roles/owner", "roles/other2", "roles/other1", "roles/other0", READER.role]
+
+
+def test_what_is_granted_at_once_by_one_client_is_no_fight() -> None:
+    cloud = Cloud(delays=AT_ONCE)
+    thing = IamResource(api="cloudresourcemanager", path=f"v3/projects/{PROJECT}")
+    wanted = [
+        Binding(role=role, members=(f"user:{OWNER}",))
+        for role in ("roles/viewer", "roles/browser", "roles/run.viewer")
+    ]
+
+    async def work() -> list[bool]:
+        google = google_for(cloud)
+        # Those of views with another patience are the same client's.
+        return await asyncio.gather(*(grant(google.patient(60), thing, [one]) for one in wanted))
+
+    assert act(work()) == [True] * 3
+    assert [(one.method.rpartition(".")[2], one.status) for one in cloud.log] == [
+        ("getIamPolicy", 200),
+        ("setIamPolicy", 200),
+    ] * 3
+
+
+def test_a_change_that_was_given_up_keeps_no_other_waiting() -> None:
+    kept = Kept({"bindings": []}, stolen=1)
+
+    async def work() -> bool:
+        google = door(kept)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):  # It waits half a second after somebody else was quicker.
+                await grant(google, SECRET, [READER])
+        return await grant(google, SECRET, [READER])
+
+    assert act(work()) is True
 
 
 def test_a_fight_that_is_lost_is_told() -> None:
