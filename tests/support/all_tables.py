@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 from cloud import things
@@ -38,13 +39,17 @@ class WithAllTables(WithEdge):
         made = Deployer.target(self, google, chosen, wanted, canary=canary)
         return self.behind_edge(with_agent(with_gateway(with_observe(made))))
 
-    def there(self) -> set[str]:
-        """What there is, by API and name. Images and files in the bucket stay, and Google's own things have numbers."""
-        return {
-            f"{one.api}/{one.name}"
+    def there(self) -> Counter[str]:
+        """
+        How many of a name there are, by API. Images and files in the bucket stay, and Google's own things have numbers.
+
+        So has what Cloud Monitoring keeps, by the order in which it was made: of that it is the kind.
+        """
+        return Counter(
+            f"{one.api}/{one.name.rpartition('/')[0] if one.api == 'monitoring' else one.name}"
             for one in things(self.cloud)
             if not re.search("/(packages|routes|o)/|/serverless-", one.name)
-        }
+        )
 
     def granted(self) -> set[tuple[str, str, str]]:
         """Who was granted what on what, of the endpoint's own accounts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.cloud import Cloud, Dropped
 from gcp_rehearsal.door import DOOR
 from gcp_rehearsal.errors import ApiError
+from gcp_rehearsal.testing import InProcessServer
 from homeport.google.retry import Lost
 from homeport.google.wire import WireRequest, url_of
 
@@ -40,7 +40,7 @@ class Straight:
     """Asks a cloud, which takes `latency` seconds; test_straight.py holds it to what `Rehearsed` does."""
 
     def __init__(self, cloud: Cloud, *, latency: float = 0.0) -> None:
-        self._cloud, self._latency = cloud, latency
+        self._cloud, self._server = cloud, InProcessServer(cloud, latency=latency)
 
     async def carry(self, request: WireRequest) -> StraightAnswer:
         target, query = _target(request.address, request.query)
@@ -52,13 +52,11 @@ class Straight:
             asked = DOOR.request_target(target, headers.items())
         except ApiError as error:
             return _answer(self._cloud.refused("", error))
-        if self._latency:
-            await asyncio.sleep(self._latency)
         sent = Request(
             verb=request.verb, host=asked.host, path=asked.path, query=query, headers=headers, body=content
         )
         try:
-            return _answer(await self._cloud.handle(sent))
+            return _answer(await self._server.answer(sent))
         except Dropped:
             what = "the connection broke: Server disconnected without sending a response."
             raise Lost(what, sent=True) from None

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from cloud import act, enable
+from cloud import act, enable, things
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.faults import Fault
+from gcp_rehearsal.server import App
 from gcp_rehearsal.testing import Rehearsed
 from homeport.errors import HomeportError
 from homeport.google import Google, Settings
@@ -22,6 +26,7 @@ from homeport.google.credentials import Credentials, FixedToken
 from homeport.google.retry import Pace
 from homeport.google.wire import WireAnswer
 from homeport.secret import Secret
+from rehearsed import answering
 from straight import Straight
 
 Way = Callable[[Cloud], dict[str, Any]]  # Any: what Google is made with
@@ -152,3 +157,55 @@ def test_a_cloud_that_is_far_away_answers_later() -> None:
         return asyncio.get_running_loop().time() - before
 
     assert act(work()) >= 3.0
+
+
+class Held(Cloud):
+    """Keeps a request until it may go on, in whatever thread it is answered."""
+
+    def __init__(self) -> None:
+        super().__init__(delays=AT_ONCE)
+        self.arrived, self.may_go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
+        enable(self, "secretmanager")
+
+    async def handle(self, request: Request) -> Reply:
+        """Answer once it may go on."""
+        self.arrived.set()
+        try:
+            await asyncio.to_thread(self.may_go_on.wait, 60)
+            return await super().handle(request)
+        finally:
+            self.ended.set()
+
+
+@contextmanager
+def in_process(way: Way, cloud: Cloud) -> Iterator[dict[str, Any]]:  # Any: what Google is made with
+    yield way(cloud)
+
+
+@contextmanager
+def over_a_socket(cloud: Cloud) -> Iterator[dict[str, Any]]:  # Any: what Google is made with
+    with answering(App(cloud)) as port:
+        yield {"base_url": f"http://127.0.0.1:{port}"}
+
+
+@pytest.mark.parametrize("way", [over_a_socket, *(partial(in_process, way) for way in WAYS)])
+def test_a_request_that_was_sent_is_done_though_its_client_gave_up(
+    way: Callable[[Cloud], AbstractContextManager[dict[str, Any]]],
+) -> None:
+    cloud = Held()
+    credentials = Credentials(FixedToken(Secret(cloud.token(OWNER)), OWNER))
+
+    async def work(more: dict[str, Any]) -> None:
+        async with Google(credentials, project="rehearsal", **more) as google:
+            body: dict[str, Any] = {"replication": {"automatic": {}}}  # Any: JSON
+            asked = asyncio.create_task(google.post("secretmanager", SECRETS, body, secretId="s"))
+            assert await asyncio.to_thread(cloud.arrived.wait, 60)
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            cloud.may_go_on.set()
+            assert await asyncio.to_thread(cloud.ended.wait, 60)
+
+    with way(cloud) as more:
+        asyncio.run(work(more))
+    assert [one.name for one in things(cloud)] == [f"{SECRETS.removeprefix('v1/')}/s"]

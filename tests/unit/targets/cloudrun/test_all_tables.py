@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def test_nothing_of_them_is_made_before_the_apis_are_on(deployer: WithAllTables)
 
 
 def test_all_of_them_go_up_at_once_and_away_at_once(deployer: WithAllTables) -> None:
-    before = set(deployer.there())
+    before = deployer.there()
     _, after = deployer.up(deployer.file(*ALL))
     assert after.pending == ()
     assert [one["name"] for one in deployer.service["template"]["containers"]] == [
@@ -56,7 +57,7 @@ def test_all_of_them_go_up_at_once_and_away_at_once(deployer: WithAllTables) -> 
         "gateway",
     ]
     deployer.down(deployer.file(*ALL), purge=True)
-    assert set(deployer.there()) == before
+    assert deployer.there() == before
     assert deployer.granted() == set()
 
 
@@ -69,7 +70,7 @@ def test_each_comes_to_the_others_and_goes_from_them(tmp_path: Path, table: str)
     for tables in (others, ALL, others):
         _, after = walked.up(walked.file(*tables))
         assert after.pending == (), (tables, [action.resource.id for action in after.pending])
-    assert set(walked.there()) - set(fresh.there()) == set()
+    assert walked.there() - fresh.there() == Counter()
     assert walked.granted() == fresh.granted()
     assert walked.service["template"] == fresh.service["template"]
 
@@ -80,7 +81,7 @@ def test_all_of_them_go_from_a_file_at_once(tmp_path: Path) -> None:
     walked.up(walked.file(*ALL))
     _, after = walked.up(walked.file())
     assert after.pending == ()
-    assert set(walked.there()) - set(fresh.there()) == set()
+    assert walked.there() - fresh.there() == Counter()
     assert walked.granted() == fresh.granted()
     assert walked.service["ingress"] == "INGRESS_TRAFFIC_ALL"
 
@@ -113,7 +114,7 @@ def test_after_a_first_up_that_was_broken_off_the_next_one_takes_away_what_table
     assert not any(left in one for one in walked.there())
     _, after = walked.up(walked.file(**access))
     assert after.pending == ()
-    assert set(walked.there()) - set(fresh.there()) == set()
+    assert walked.there() - fresh.there() == Counter()
     assert walked.granted() == fresh.granted()
 
 
