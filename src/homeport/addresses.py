@@ -5,10 +5,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
-from homeport.errors import PortTaken
+from homeport.errors import PortTaken, SpecError
 
 LOOPBACK = "127.0.0.1"
+MOST_PORT = 65535
+_LABEL = 63
+"""Letters between two dots of a host, at most."""
 
 
 def is_loopback(host: str) -> bool:
@@ -19,6 +23,40 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def ensure_address(url: str, *, called: str) -> None:
+    """
+    Raise `SpecError` where no request could be sent to `url`: where it is no http(s) address, or has no host or an impossible port.
+
+    The error names it as it is `called`, and shows nothing of what may be a secret in it.
+    """
+    why = _flaw(url)
+    if why:
+        raise SpecError(
+            f"{called} is no address that can be asked: {why}",
+            hint="write it as http://HOST:PORT or https://HOST, with a port from 1 to 65535 or none",
+        )
+
+
+def _flaw(url: str) -> str:
+    """Return why no request can be sent to an address, in words; '' where one can."""
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return "white space or control characters are in it"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "its host's brackets do not fit"
+    if parts.scheme not in {"http", "https"}:
+        return "it does not begin with http:// or https://"
+    if not host or any(not 1 <= len(label) <= _LABEL for label in host.removesuffix(".").split(".")):
+        return "it has no host, or one with an empty or overlong part"
+    try:
+        port = parts.port
+    except ValueError:
+        return f"its port is no number from 1 to {MOST_PORT}"
+    return f"its port is no number from 1 to {MOST_PORT}" if port == 0 else ""
 
 
 def listen(port: int, hint: Callable[[int], str]) -> socket.socket:

@@ -112,11 +112,26 @@ _SENDS = frozenset(
 
 
 def without_timeout(module: ast.AST) -> list[int]:
-    """
-    Return the lines where a module makes a client of httpx2, or sends a request by httpx2 itself, and names no timeout.
+    """Return the lines where a module makes a client of httpx2, or sends a request by httpx2 itself, and names no timeout."""
+    return [call.lineno for call in _sending(module) if _named(call, "timeout") is None]
 
-    One that may be among `**more` is not seen, and so not taken to be there.
-    """
+
+def by_unjudged_proxies(module: ast.AST) -> list[int]:
+    """Return the lines where such a client may go by proxies of the environment that `by_environment` has not judged."""
+    told = [(call.lineno, _named(call, "trust_env")) for call in _sending(module)]
+    return [
+        line
+        for line, said in told
+        if said is None or ast.unparse(said).partition("(")[0] not in {"False", "by_environment"}
+    ]
+
+
+def _named(call: ast.Call, name: str) -> ast.expr | None:
+    """One that may be among `**more` is not seen, and so not taken to be there."""
+    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+
+
+def _sending(module: ast.AST) -> list[ast.Call]:
     nodes = list(ast.walk(module))
     modules, names = set(), set()
     for node in nodes:
@@ -130,13 +145,7 @@ def without_timeout(module: ast.AST) -> list[int]:
             return isinstance(called.value, ast.Name) and called.value.id in modules
         return isinstance(called, ast.Name) and called.id in names
 
-    return [
-        node.lineno
-        for node in nodes
-        if isinstance(node, ast.Call)
-        and sends(node.func)
-        and not any(keyword.arg == "timeout" for keyword in node.keywords)
-    ]
+    return [node for node in nodes if isinstance(node, ast.Call) and sends(node.func)]
 
 
 def texts(path: Path) -> Iterator[str]:

@@ -12,6 +12,7 @@ from source_tree import (
     HOMEPORT,
     MODULES,
     REHEARSAL,
+    by_unjudged_proxies,
     circles,
     class_names,
     import_graph,
@@ -211,6 +212,19 @@ def test_every_http_client_names_how_long_it_waits() -> None:
 )
 def test_a_client_that_names_no_timeout_is_seen_however_it_is_imported(code: str, lines: list[int]) -> None:
     assert without_timeout(ast.parse(code)) == lines
+
+
+def test_every_http_client_goes_by_no_proxy_that_nobody_has_judged() -> None:
+    broken = [f"{name(path)}:{line}" for path in MODULES for line in by_unjudged_proxies(tree(path))]
+    assert not broken
+
+
+def test_a_client_that_goes_by_an_unjudged_proxy_is_seen() -> None:
+    code = (
+        "import httpx2\nhttpx2.Client()\nhttpx2.Client(trust_env=True)\nhttpx2.get('x', trust_env=not mine)\n"
+        "httpx2.Client(trust_env=False)\nhttpx2.Client(trust_env=by_environment(not mine))"
+    )
+    assert by_unjudged_proxies(ast.parse(code)) == [2, 3, 4]
 
 
 def test_no_two_classes_have_one_name() -> None:

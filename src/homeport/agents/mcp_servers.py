@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from homeport.addresses import is_loopback
+from homeport.addresses import ensure_address, is_loopback
 from homeport.agents.last_words import LastWords
 from homeport.agents.promised import Promise, SchemasLook
 from homeport.agents.server_faults import fault_of, find_cause, is_end, is_own
@@ -23,6 +23,7 @@ from homeport.agents.tool import Tool, ToolFailed
 from homeport.certificates import certificates
 from homeport.errors import HomeportError, NetworkError, SpecError
 from homeport.progress import Progress, Silent
+from homeport.proxy_variables import by_environment
 from homeport.secret import Secret
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ def _over_http(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the 
 
     from homeport.agents.bounded_answers import BoundedClient
 
+    ensure_address(server.name, called=f"the MCP server {server.name}")
     url, token = httpx2.URL(server.name), server.token
     if token and url.scheme == "http" and not is_loopback(url.host):
         raise SpecError(
@@ -189,7 +191,7 @@ def _over_http(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the 
         )
     client = BoundedClient(
         server.bound,
-        trust_env=not is_loopback(url.host),
+        trust_env=by_environment(not is_loopback(url.host)),
         verify=certificates(),
         headers={
             "accept-encoding": "identity",

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from urllib.parse import urlsplit
 
+from homeport.addresses import ensure_address
 from homeport.agents.brain import EXAMPLE_MODEL
 from homeport.agents.builtin import BUILTIN
 from homeport.errors import SpecError
@@ -56,12 +56,12 @@ def write_project(
                 hint=f"there are {', '.join(BUILTIN)}; write one of your own into tools.py",
             )
     for address in mcp:
-        parts = urlsplit(address)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not address.startswith(("http://", "https://")):
             raise SpecError(
                 f"{address!r} is no address of an MCP server",
                 hint="say an http(s) address; a server that is a command goes with `homeport agent run --mcp`",
             )
+        ensure_address(address, called=f"the MCP server {address!r}")
     with looking_at(folder):
         mode = mode_at(folder)
         taken = mode and (not stat.S_ISDIR(mode) or any(folder.iterdir()))

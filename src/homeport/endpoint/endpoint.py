@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from homeport.addresses import is_loopback
+from homeport.addresses import ensure_address, is_loopback
 from homeport.certificates import certificates, trusting
 from homeport.endpoint.identity import Identity, refused_as
 from homeport.endpoint.refusals import is_page, refusal
 from homeport.errors import EndpointError, HomeportError, NetworkError, NoCredentials, NotRunning, Unsupported
 from homeport.json_types import Json, JsonObject
+from homeport.proxy_variables import by_environment
 from homeport.secret import Secret, judged
 from homeport.task import Task
 
@@ -70,6 +71,9 @@ class Endpoint:
     """Verifies it; set by the target that serves it. None where nobody knows what it promises."""
 
     def __post_init__(self) -> None:
+        ensure_address(self.base_url, called=f"base_url of the endpoint {self.name}")
+        if self.via:
+            ensure_address(self.via, called=f"via of the endpoint {self.name}")
         if self.api_key is not None:
             key = judged(self.api_key.compared(), called=f"the key of {self.name}")
             if key != self.api_key:  # There was white space around it.
@@ -153,7 +157,8 @@ class Endpoint:
             max_redirects=REDIRECTS,
             timeout=httpx2.Timeout(timeout_s, connect=5.0),
             verify=self._certificates() if reached.scheme == "https" else False,
-            trust_env=not is_loopback(reached.host),  # No proxy may see what stays on this machine.
+            # No proxy may see what stays on this machine.
+            trust_env=by_environment(not is_loopback(reached.host)),
         ) as client:
             try:
                 yield client

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from homeport.addresses import ensure_address
 from homeport.errors import NoCredentials
 from homeport.google.errors import LOGIN
 from homeport.google.identity import (
@@ -256,7 +257,10 @@ async def find(env: Mapping[str, str], *, impersonate: str = "", base_url: str =
     """
     from homeport.google.exchange import Exchange
 
-    exchange = Exchange(base_url=base_url or env.get("HOMEPORT_GOOGLE_URL", ""))
+    stand_in = base_url or env.get("HOMEPORT_GOOGLE_URL", "")
+    if stand_in:
+        ensure_address(stand_in, called="HOMEPORT_GOOGLE_URL")
+    exchange = Exchange(base_url=stand_in)
     source = await asyncio.to_thread(_source, env, exchange)
     account = impersonate or env.get("HOMEPORT_IMPERSONATE", "")
     if account:

@@ -14,6 +14,7 @@ from homeport.certificates import certificates
 from homeport.errors import NetworkError
 from homeport.extras import missing
 from homeport.json_types import Json
+from homeport.proxy_variables import by_environment
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -89,7 +90,7 @@ class Exchange:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> AuthResponse:
-        """Return the answer, whatever its status. Raises `NetworkError` where there is none."""
+        """Return the answer, whatever its status. Raises `NetworkError` where there is none, `Unsupported` for an impossible proxy."""
         import httpx2
 
         target, more = self._at(httpx2.URL(url))
@@ -100,7 +101,7 @@ class Exchange:
                 transport=self._transport,
                 timeout=timeout or _PATIENCE_S,
                 verify=certificates() if target.scheme == "https" and self._transport is None else False,
-                trust_env=not self._base_url and url.startswith("https:"),
+                trust_env=by_environment(not self._base_url and url.startswith("https:")),
             ) as client:
                 response = client.request(
                     verb, target, content=content, headers={**kind, **(headers or {}), **more}

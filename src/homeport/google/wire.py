@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from homeport.google.exchange import module
 from homeport.google.retry import Lost
+from homeport.proxy_variables import by_environment
 
 if TYPE_CHECKING:
     import httpx2
@@ -85,7 +86,7 @@ class HttpWire:
         self._http = httpx2.AsyncClient(
             http2=encrypted,
             transport=transport,
-            trust_env=not base_url,
+            trust_env=by_environment(not base_url),
             timeout=_patience(connect, connect),
             limits=httpx2.Limits(max_connections=4 * parallel, max_keepalive_connections=parallel),
         )

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from homeport.addresses import ensure_address
 from homeport.errors import GoogleError, HomeportError, NetworkError
 from homeport.google import Google
 from homeport.json_types import Json, JsonObject
@@ -144,6 +145,7 @@ async def at_address(url: str) -> AsyncIterator[PrometheusApi]:
     """Yield the API of a Prometheus at an address such as `http://127.0.0.1:9090`. Its calls raise `NetworkError`."""
     import httpx2
 
+    ensure_address(url, called="the address of the Prometheus")
     base = url.rstrip("/")
     async with httpx2.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as http:
 

@@ -15,6 +15,7 @@ from homeport.certificates import certificates
 from homeport.errors import NetworkError, WeightsError
 from homeport.home import writing
 from homeport.progress import Progress
+from homeport.proxy_variables import by_environment
 from homeport.redaction import redacted
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def client(*, silence_s: float = 30) -> Client:
     import httpx2
 
     return httpx2.Client(
-        timeout=httpx2.Timeout(silence_s, connect=10), follow_redirects=True, verify=certificates()
+        timeout=httpx2.Timeout(silence_s, connect=10),
+        follow_redirects=True,
+        verify=certificates(),
+        trust_env=by_environment(),
     )
 
 

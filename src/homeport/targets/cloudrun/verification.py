@@ -25,6 +25,7 @@ from homeport.google import Google, IamResource, policy
 from homeport.google.credentials import GoogleIdentity, SignedIdentity
 from homeport.json_types import JsonObject
 from homeport.progress import Progress, Silent
+from homeport.proxy_variables import by_environment
 from homeport.resources.google.traffic import Body, Receipt, address_of, receipts, shares
 from homeport.secret import Secret
 from homeport.targets.cloudrun.checks import (
@@ -150,7 +151,9 @@ async def outside(via: str = "", headers: Mapping[str, str] | None = None) -> As
     import httpx2
 
     async with httpx2.AsyncClient(
-        timeout=60, trust_env=not via, verify=False if via.startswith("http:") else certificates()
+        timeout=60,
+        trust_env=by_environment(not via),
+        verify=False if via.startswith("http:") else certificates(),
     ) as client:
         yield Outside(client, via, headers or {})
 

@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from homeport import names
+from homeport.addresses import ensure_address
 from homeport.errors import GatedModel, WeightsError
 from homeport.extras import missing
 from homeport.home import writing
 from homeport.progress import Progress
+from homeport.proxy_variables import by_environment
 from homeport.secret import Secret
 from homeport.weights import checkpoint, hub_token
 from homeport.weights.checkpoint import MOST_BYTES
@@ -237,6 +239,7 @@ class HubSource:
         from huggingface_hub import HfApi, constants
         from huggingface_hub.errors import HfHubHTTPError
 
+        by_environment()
         token = hub_token.find(self.token)
         api = HfApi(endpoint=constants.ENDPOINT, library_name="homeport", token=token)
 
@@ -356,3 +359,6 @@ def _download_whole(http: Client, wanted: Download, blob: _Blob, bar: Bar) -> st
 def _require_library() -> None:
     if find_spec("huggingface_hub") is None:
         raise missing("hf: sources need huggingface-hub", "local")
+    if "HF_ENDPOINT" in os.environ:
+        # With another its library cannot even be imported.
+        ensure_address(os.environ["HF_ENDPOINT"], called="HF_ENDPOINT")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from homeport.certificates import certificates
 from homeport.google import Google
 from homeport.json_types import JsonObject
+from homeport.proxy_variables import by_environment
 from homeport.targets.cloudrun.preflight.finding import PreflightFinding, not_checked, ok, problem, warning
 from homeport.targets.cloudrun.preflight.request import GatedFile, PreflightInput
 
@@ -34,7 +35,9 @@ async def opened(wanted: GatedFile) -> PreflightFinding:
     headers = {"authorization": f"Bearer {wanted.token.reveal()}"} if wanted.token else {}
     url = f"{wanted.page}/resolve/{wanted.revision}/{quote(wanted.file)}"
     try:
-        async with httpx2.AsyncClient(timeout=_WITHIN_S, verify=certificates()) as client:
+        async with httpx2.AsyncClient(
+            timeout=_WITHIN_S, verify=certificates(), trust_env=by_environment()
+        ) as client:
             answer = await client.head(url, headers=headers)
     except httpx2.HTTPError as error:
         why = f"{wanted.endpoint} did not answer: {str(error) or type(error).__name__}"
