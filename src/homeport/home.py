@@ -12,12 +12,12 @@ import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from errno import EDQUOT, EEXIST, ENOENT, ENOSPC
+from errno import EACCES, EBUSY, EDQUOT, EEXIST, ENOENT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
 from homeport.backoff import UNTIL_STOPPED, Backoff
 from homeport.errors import SpecError, StateError
-from homeport.own_path import ensure_file, expanded, mode_at, of_no_disk
+from homeport.own_path import ensure_file, expanded, leads_to_a_stream, mode_at, of_no_disk
 from homeport.progress import Progress
 
 
@@ -137,17 +137,40 @@ def write_private(path: Path, text: str) -> None:
             draft.unlink(missing_ok=True)
 
 
-def rewrite(path: Path, text: str) -> None:
-    """Write `text` to a file of the user's that is there, in one step, so that it is never half written; its mode stays."""
-    target = path.resolve()  # A link stays one.
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
+def write_whole(path: Path, text: str) -> None:
+    """
+    Write `text` to a file of the user's in one step, so that it is never half written; the mode of one that is there stays, and a link
+    stays one.
+
+    What this process or the shell has opened, such as /dev/stdout, is written as it comes, and so is a file whose folder takes no
+    other beside it. Raises as `writing` does, and `StateError` for a pipe or what else is no file.
+    """
     with writing(path):
-        try:
-            draft.write_text(text, encoding="utf-8")
+        mode = mode_at(path)
+        if mode:
+            ensure_file(path, StateError)
+            path.open("a").close()
+        if not mode or (stat.S_ISREG(mode) and not leads_to_a_stream(path)):
+            try:
+                _replace(path.resolve(), text, there=bool(mode))
+            except OSError as error:
+                if not mode or error.errno not in _NOTHING_BESIDE:
+                    raise
+            else:
+                return
+        path.write_text(text, encoding="utf-8")
+
+
+def _replace(target: Path, text: str, *, there: bool) -> None:
+    draft = target.with_name(f".homeport-{os.getpid()}")
+    try:
+        if there:
+            draft.touch(_FILE)
             shutil.copymode(target, draft)
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def ensure_file_writable(path: Path) -> None:
@@ -192,6 +215,8 @@ def _close(path: Path) -> None:
             path.chmod(mode & ~_OTHERS)
 
 
+_NOTHING_BESIDE = frozenset((EACCES, EPERM, EROFS, EBUSY))
+"""What the system says where nothing can be put beside a file, or into its place: its folder is closed, or it is mounted by itself."""
 _FOLDER, _FILE, _OTHERS = 0o700, 0o600, 0o077
 _OURS = {
     "endpoints",

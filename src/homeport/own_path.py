@@ -62,7 +62,7 @@ def ensure_file(path: Path, kind: type[HomeportError] = SpecError) -> None:
     What this process, or the shell that began it, has opened counts as one.
     """
     mode = path.stat().st_mode
-    if stat.S_ISREG(mode) or _leads_to_a_stream(path):
+    if stat.S_ISREG(mode) or leads_to_a_stream(path):
         return
     what = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
     raise kind(
@@ -70,7 +70,7 @@ def ensure_file(path: Path, kind: type[HomeportError] = SpecError) -> None:
     )
 
 
-def _leads_to_a_stream(path: Path) -> bool:
+def leads_to_a_stream(path: Path) -> bool:
     """Return True for the name of a stream and for a link to one; not by what the link is in the end, a pipe without a name."""
     while True:
         path = path.parent.resolve() / path.name

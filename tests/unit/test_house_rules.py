@@ -146,6 +146,18 @@ def test_homeport_and_the_rehearsal_do_not_know_each_other() -> None:
     assert not broken
 
 
+def test_commands_write_files_of_the_users_in_one_step() -> None:
+    """By `write_whole`: what writes into a file that is there loses it where it is stopped half-way."""
+    broken = [
+        f"{name(path)}:{node.lineno}"
+        for path in MODULES
+        if within(name(path), "homeport.cli") and name(path) != "homeport.cli.rehearse_programs"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr in {"write_text", "write_bytes"}
+    ]
+    assert not broken
+
+
 def test_modules_do_not_import_each_other_in_circles() -> None:
     """Imports for typing and within functions count."""
     found = [*circles(import_graph(HOMEPORT)), *circles(import_graph(REHEARSAL))]

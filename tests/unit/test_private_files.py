@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from file_modes import modes
-from homeport.errors import HomeportError
-from homeport.home import Home, private_folder, private_opener, rewrite, write_private
+from homeport.errors import HomeportError, StateError
+from homeport.home import Home, private_folder, private_opener, write_private, write_whole
 from homeport.progress import Silent
 from homeport.weights.store import WeightsStore
 from places import TAUGHT
@@ -93,11 +93,49 @@ def test_a_file_of_the_users_keeps_its_mode_and_its_link_when_it_is_rewritten(tm
     real.write_text("old")
     real.chmod(0o640)
     link.symlink_to(real)
-    rewrite(link, "new")
+    write_whole(link, "new")
     assert link.is_symlink()
     assert real.read_text() == "new"
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert sorted(one.name for one in folder.iterdir()) == ["homeport.toml", "real.toml"]
+
+
+@pytest.mark.parametrize("named", ["real", "link"])
+def test_whoever_reads_a_result_reads_the_old_or_the_new_and_never_a_part(named: str, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    real, link = folder / "real", folder / "link"
+    real.write_text("old")
+    link.symlink_to(real)
+    with real.open() as reader:
+        write_whole(folder / named, "new")
+        assert reader.read() == "old"
+    assert link.is_symlink()
+    assert link.read_text() == "new"
+    assert sorted(path.name for path in folder.iterdir()) == ["link", "real"]
+
+
+def test_a_result_that_is_not_there_yet_is_written_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("real")
+    write_whole(tmp_path / "link", "new")
+    assert (tmp_path / "real").read_text() == "new"
+    with pytest.raises(StateError, match="is a folder, and a file was expected"):
+        write_whole(tmp_path, "new")
+
+
+def test_a_file_that_nothing_can_be_put_beside_is_written_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mounted(self: Path, _: Path) -> Path:
+        raise OSError(16, "Device or resource busy")
+
+    folder = tmp_path / "project"
+    folder.mkdir()
+    file = folder / "file"
+    file.write_text("old")
+    monkeypatch.setattr(Path, "replace", mounted)
+    write_whole(file, "new")
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("file", "new")]
 
 
 def test_a_file_of_the_users_keeps_its_text_where_the_new_one_cannot_be_written(
@@ -115,6 +153,6 @@ def test_a_file_of_the_users_keeps_its_text_where_the_new_one_cannot_be_written(
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(HomeportError, match="disk is full"):
-        rewrite(file, "new")
+        write_whole(file, "new")
     assert file.read_text() == "old"
     assert [one.name for one in folder.iterdir()] == ["homeport.toml"]

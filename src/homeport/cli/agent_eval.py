@@ -55,7 +55,7 @@ def command(
     from homeport.agents.transcript import new_path
     from homeport.cli import agent_eval_text
     from homeport.errors import VerificationFailed
-    from homeport.home import ensure_file_writable, find_home, writing
+    from homeport.home import ensure_file_writable, find_home, write_whole
 
     terminal = app.terminal(json_output=json_output)
     brain.ensure_installed()
@@ -76,8 +76,7 @@ def command(
         if path.exists():  # Also where it ends half-way: what was done until then is in there.
             terminal.say(f"transcript: {path}")
     if how["html"] is not None:
-        with writing(how["html"]):
-            how["html"].write_text(page(report), encoding="utf-8")
+        write_whole(how["html"], page(report))
     terminal.result(agent_eval_text.text(report), report.as_json())
     return 0 if _enough(terminal, report, how["at_least"]) else VerificationFailed.exit_code
 

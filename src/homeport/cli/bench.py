@@ -71,7 +71,7 @@ def command(
     from homeport.cli import bench_text
     from homeport.cli.session import with_endpoint
     from homeport.errors import VerificationFailed
-    from homeport.home import ensure_file_writable, find_home, writing
+    from homeport.home import ensure_file_writable, find_home, write_whole
 
     terminal = app.terminal(json_output=json_output)
     options = _options(how)
@@ -84,13 +84,11 @@ def command(
     result = sync.run(bench(endpoint, options, served=served, say=terminal.say))
     terminal.say(f"kept: {stored.keep(find_home(), result)}")
     if how["output_file"] is not None:
-        with writing(how["output_file"]):
-            how["output_file"].write_text(_json(result.as_json()), encoding="utf-8")
+        write_whole(how["output_file"], _json(result.as_json()))
     if how["html"] is not None:
         from homeport.bench.page import page
 
-        with writing(how["html"]):
-            how["html"].write_text(page(result), encoding="utf-8")
+        write_whole(how["html"], page(result))
     terminal.result(bench_text.text(result), result.as_json())
     if result.valid:
         return 0

@@ -56,7 +56,7 @@ def command(
     from homeport.capacity.objectives import parsed
     from homeport.capacity.plan import CapacityQuestion, plan_capacity, settings_of
     from homeport.cli.capacity_text import text
-    from homeport.home import rewrite
+    from homeport.home import write_whole
     from homeport.spec.edit import with_keys
     from homeport.traffic import read
 
@@ -78,6 +78,6 @@ def command(
     plan = plan_capacity(model, file, trace, question, terminal.say)
     terminal.result(text(plan), plan.as_json())
     if write and plan.best is not None:
-        rewrite(file, with_keys(file.read_text("utf-8"), settings_of(plan.best)))
+        write_whole(file, with_keys(file.read_text("utf-8"), settings_of(plan.best)))
         terminal.say(f"wrote {file}: `homeport plan --on cloudrun` shows what that changes")
     return int(bool(slo) and plan.best is None)

@@ -111,7 +111,7 @@ def command(
 
 def _draw(answer: CostAnswer, path: Path) -> None:
     from homeport.cost import plot
-    from homeport.home import writing
+    from homeport.home import write_whole
 
     assert answer.versus is not None
     speed = answer.throughput.tokens_per_second
@@ -122,5 +122,4 @@ def _draw(answer: CostAnswer, path: Path) -> None:
         f"prices of {answer.prices.dated}",
     ]
     picture = plot.svg(answer.versus, " · ".join(about))
-    with writing(path):
-        path.write_text(picture, encoding="utf-8")
+    write_whole(path, picture)

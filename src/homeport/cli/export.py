@@ -33,7 +33,7 @@ def command(
     from homeport.cli.session import this_machines, with_file
     from homeport.errors import StateError
     from homeport.export.earlier import ensure_none_left, notes
-    from homeport.home import ensure_folder_writable, writing
+    from homeport.home import ensure_folder_writable, write_whole, writing
     from homeport.own_path import content_of, looking_at, mode_at
 
     terminal = app.terminal(json_output=json_output)
@@ -72,7 +72,7 @@ def command(
         output.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            write_whole(path, text)
     for note in notes(kind, files, output):
         terminal.note(note)
     terminal.result("\n".join(map(str, paths)), {"written": [str(path) for path in paths]})

@@ -44,7 +44,7 @@ def command(
 
     from homeport import spec
     from homeport.errors import SpecError
-    from homeport.home import ensure_file_writable, writing
+    from homeport.home import ensure_file_writable, write_whole
     from homeport.naming import name_from_folder
     from homeport.own_path import is_there
     from homeport.targets.local.weights import find_model
@@ -60,11 +60,9 @@ def command(
         chosen = _ask_for_rest(terminal, chosen)
     find_model(spec.parse({"name": name, "model": model, "cloudrun": chosen}), file.absolute())
     ensure_file_writable(file)
-    with writing(file):
-        text = spec.template(on_cloudrun=on == "cloudrun", name=name, model=model, **chosen)
-        file.write_text(text, encoding="utf-8")
-        schema = file.with_name(spec.SCHEMA_NAME)
-        schema.write_text(json.dumps(spec.json_schema(), indent=2) + "\n", encoding="utf-8")
+    write_whole(file, spec.template(on_cloudrun=on == "cloudrun", name=name, model=model, **chosen))
+    schema = file.with_name(spec.SCHEMA_NAME)
+    write_whole(schema, json.dumps(spec.json_schema(), indent=2) + "\n")
     terminal.say(f"wrote {file} (and {schema.name}, for editors)")
     terminal.say("next: homeport up" if on == "local" else "next: homeport plan --on cloudrun")
 

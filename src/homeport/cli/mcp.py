@@ -78,7 +78,7 @@ def command(ctx: click.Context, /, http: bool, port: int, allow_changes: bool, f
 @click.pass_obj
 def skill(app: CliContext, folder: Path | None) -> None:
     """Print the skill that tells an agent how to use homeport (SKILL.md), or install it."""
-    from homeport.home import writing
+    from homeport.home import write_whole, writing
     from homeport.skills import NAME, text
 
     terminal = app.terminal()
@@ -89,7 +89,7 @@ def skill(app: CliContext, folder: Path | None) -> None:
     path = folder / NAME / "SKILL.md"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text(), encoding="utf-8")
+    write_whole(path, text())
     terminal.say(f"wrote {path}")
 
 

@@ -42,7 +42,7 @@ def command(
     from homeport.cli import hub_token
     from homeport.cli.session import with_file
     from homeport.cli.up import percents, run_with_approval, tell
-    from homeport.home import rewrite
+    from homeport.home import write_whole
     from homeport.targets.base import UpOptions
 
     terminal = app.terminal(json_output=json_output)
@@ -54,7 +54,7 @@ def command(
     before = file.read_text(encoding="utf-8")
     after = _with_model(before, model)
     if after != before:
-        rewrite(file, after)
+        write_whole(file, after)
         terminal.say(f"wrote model = {model!r} to {file}")
 
 

@@ -46,7 +46,7 @@ def command(
     from homeport.cli.show_report import report_summary, result_line
     from homeport.deployment import ensure_checks
     from homeport.errors import VerificationFailed
-    from homeport.home import ensure_file_writable, writing
+    from homeport.home import ensure_file_writable, write_whole
     from homeport.targets.base import VerifyOptions
 
     terminal = app.terminal(json_output=json_output)
@@ -65,7 +65,6 @@ def command(
         ),
     )
     if junit is not None:
-        with writing(junit):
-            junit.write_text(report.as_junit(), encoding="utf-8")
+        write_whole(junit, report.as_junit())
     terminal.result(report_summary(report), report.as_json())
     return 0 if report.passed else VerificationFailed.exit_code

@@ -18,7 +18,7 @@ from homeport.agents import transcript
 from homeport.agents.evaluation import reader, report
 from homeport.errors import DiskFull, SpecError, StateError
 from homeport.fit import own_starts
-from homeport.home import ensure_file_writable, private_opener
+from homeport.home import ensure_file_writable, private_opener, write_whole
 from homeport.traffic import trace
 from places import TAUGHT_FOLDER
 
@@ -156,6 +156,7 @@ RESULTS = (
     ("cost", "--versus", "none.toml", "--plot", "{}"),
     ("init", "--force", "-f", "{}"),
     ("export", "terraform", "-f", "served.toml", "-o", "holds"),
+    ("mcp", "skill", "--install", "skills"),
 )
 
 
@@ -167,6 +168,8 @@ def test_no_result_is_written_to_a_pipe_whose_reader_nobody_waits_for(
     Path("link").symlink_to("pipe")
     Path("holds").mkdir()
     Path("holds", "main.tf").symlink_to(tmp_path / place)
+    Path("skills", "homeport").mkdir(parents=True)
+    Path("skills", "homeport", "SKILL.md").symlink_to(tmp_path / place)
     Path("served.toml").write_text(
         f'name = "served"\nmodel = "file:{TAUGHT_FOLDER}"\n[cloudrun]\nproject = "p-12345"\nregion = "europe-west1"\n'
     )
@@ -190,5 +193,13 @@ def test_a_result_may_go_to_what_this_process_has_opened_also_by_a_link() -> Non
     with os.fdopen(reading, "rb", buffering=0) as pipe, os.fdopen(writing, "wb"):
         for path in (Path(os.devnull), Path(f"/dev/fd/{writing}"), Path("folder", "out")):
             ensure_file_writable(path)
-        Path("folder", "out").write_text("x")
+        write_whole(Path("folder", "out"), "x")
         assert pipe.read(2) == b"x"
+
+
+def test_a_file_that_the_shell_has_opened_is_written_and_not_replaced() -> None:
+    """Another in its place would have what is printed after it go nowhere."""
+    with Path("out").open("a+") as opened:
+        write_whole(Path(f"/dev/fd/{opened.fileno()}"), "the page")
+        opened.write(" and the rest")
+    assert Path("out").read_text() == "the page and the rest"
