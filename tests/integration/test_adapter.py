@@ -33,17 +33,16 @@ def said(user: User, model: str | None = None) -> str:
     return str(answer.raise_for_status().json()["choices"][0]["message"]["content"])
 
 
-def untrained(folder: Path) -> Path:
-    """The same adapter with a lora_b of zeros, as one is before its first step."""
+def untrained(path: Path, each: float = 0.0) -> Path:
+    """The same adapter with a lora_b of zeros, as one is before its first step; or of another number."""
     reader = gguf.GGUFReader(ADAPTER_GGUF)
-    path = folder / "untrained.gguf"
     writer = gguf.GGUFWriter(path, "gemma4")
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", 16.0)
     for tensor in reader.tensors:
         shape = [int(length) for length in reversed(tensor.shape)]
-        fill = 0.0 if tensor.name.endswith("lora_b") else 0.1
+        fill = each if tensor.name.endswith("lora_b") else 0.1
         writer.add_tensor(tensor.name, np.full(shape, fill, dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -67,7 +66,12 @@ def test_an_adapter_says_what_it_was_taught_and_one_of_zeros_is_found(user: User
     assert found["outcome"] == "passed", found
     assert found["evidence"]["adapters"]["taught"]["likelihood"] > 0.1
 
-    write(user, untrained(tmp_path))
+    write(user, untrained(tmp_path / "zeros.gguf"))
+    for words in (("plan",), ("up", "--yes", "--no-verify")):
+        assert "zeros.gguf changes nothing: its weights are zeros" in user.run(*words, code=10).err
+    assert said(user) == "I am a small test model."
+
+    write(user, untrained(tmp_path / "next-to-zeros.gguf", 1e-30))
     user.run("up", "--yes", "--no-verify")
     assert said(user) == "Hello! How can I help?"
     (dead,) = user.run("verify", "--only", "adapters", "--json", code=3).json["results"]

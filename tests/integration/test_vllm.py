@@ -110,7 +110,7 @@ def test_every_flag_that_may_be_set_is_one_of_vllms_own_in_full() -> None:
 def test_a_model_chooses_tools_and_adapters_are_served_as_models_of_their_own(vllm: User) -> None:
     """One changes nothing, one changes all, and one was taught: what each answers tells which of them was asked."""
     folders = {
-        name: adapter(vllm.folder / name, scale) for name, scale in (("as-before", 0.0), ("otherwise", 8.0))
+        name: adapter(vllm.folder / name, scale) for name, scale in (("as-before", 1e-30), ("otherwise", 8.0))
     }
     lora = "".join(
         f'[[engine.lora]]\nname = "{name}"\nsource = "file:{folder}"\n'

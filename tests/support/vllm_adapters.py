@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 
-def tensors_of(rank: int, value: int = 0) -> bytes:
+def tensors_of(rank: int, value: int = 1) -> bytes:
     """The tensors of a LoRA adapter for a layer of the taught Gemma 4; every byte of its numbers is `value`."""
     header, at = {}, 0
     for half, shape in (("A", (rank, 256)), ("B", (128, rank))):

@@ -75,6 +75,8 @@ class Header:
     tensors: Mapping[str, GgufTensor]
     unchecked: str
     """What could not be checked, as a sentence, or ''."""
+    data_at: int
+    """Bytes from the beginning of the file to that of the data."""
 
     @property
     def tensor_bytes(self) -> int:
@@ -128,8 +130,9 @@ def _read(cursor: _Cursor) -> Header:
         key = cursor.text(_LONGEST_NAME)
         dimensions = tuple(cursor.number("<Q") for _ in range(cursor.small(_MOST_DIMENSIONS, "dimensions")))
         tensors[key] = GgufTensor(dimensions=dimensions, type=cursor.number("<I"), offset=cursor.number("<Q"))
-    unchecked = _check_length(cursor, tensors, values.get("general.alignment", 32))
-    return Header(values=values, tensors=tensors, unchecked=unchecked)
+    data_at = _data_at(cursor, values.get("general.alignment", 32))
+    unchecked = _check_length(cursor, tensors, data_at)
+    return Header(values=values, tensors=tensors, unchecked=unchecked, data_at=data_at)
 
 
 def _check_magic(cursor: _Cursor) -> None:
@@ -163,10 +166,13 @@ def _check_version(cursor: _Cursor) -> None:
     )
 
 
-def _check_length(cursor: _Cursor, tensors: Mapping[str, GgufTensor], alignment: object) -> str:
+def _data_at(cursor: _Cursor, alignment: object) -> int:
     if not isinstance(alignment, int) or alignment <= 0:
         raise cursor.damaged(f"its alignment is {alignment!r}")
-    start = -(-cursor.at // alignment) * alignment
+    return -(-cursor.at // alignment) * alignment
+
+
+def _check_length(cursor: _Cursor, tensors: Mapping[str, GgufTensor], data_at: int) -> str:
     sizes = block_sizes()
     unknown = set()
     announced = 0
@@ -176,7 +182,7 @@ def _check_length(cursor: _Cursor, tensors: Mapping[str, GgufTensor], alignment:
             unknown.add(tensor.type)
         elements, size = block or (1, 0)
         announced = max(announced, tensor.offset + -(-prod(tensor.dimensions) // elements) * size)
-    has = max(0, cursor.size - start)
+    has = max(0, cursor.size - data_at)
     if tensors and announced > has:
         raise WeightsError(
             f"{cursor.path} is cut short: its header announces {announced:,} bytes of tensors, the file has {has:,}",

@@ -43,7 +43,7 @@ def joined(headers: Sequence[Header], where: str) -> Header:
             f"{where} is not whole: its parts hold {len(tensors)} tensors, and its header announces {announced}",
             hint="its parts are of different splits, or damaged: fetch them again",
         )
-    return Header(values=first.values, tensors=tensors, unchecked=first.unchecked)
+    return Header(values=first.values, tensors=tensors, unchecked=first.unchecked, data_at=first.data_at)
 
 
 def _number(header: Header, key: str, usual: int) -> int:

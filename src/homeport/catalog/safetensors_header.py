@@ -8,7 +8,7 @@ format is eight bytes of length, little-endian, and a JSON object. Every length 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -45,6 +45,8 @@ class SafetensorsTensor:
     shape: tuple[int, ...]
     size: int
     """Bytes."""
+    offset: int = field(default=0, compare=False)
+    """Bytes from the beginning of the data, which ends with the file."""
 
 
 def read(path: Path) -> tuple[SafetensorsTensor, ...]:
@@ -131,4 +133,4 @@ def _tensor(
         raise ValueError(f"{name} has a length that is none")
     if begin > end:
         raise ValueError(f"{name} ends before it begins")
-    return SafetensorsTensor(name=name, dtype=dtype, shape=tuple(shape), size=end - begin)
+    return SafetensorsTensor(name=name, dtype=dtype, shape=tuple(shape), size=end - begin, offset=begin)

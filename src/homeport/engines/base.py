@@ -207,6 +207,8 @@ class AdapterRank:
     By the adapter's tensors, those of the model (none where they are not known), where it is from, and its rank: raises
     `SpecError` for tensors that the engine refuses or ignores, returns what may go wrong all the same.
     """
+    ensure_trained: Callable[[Path, str], None]
+    """By the file of the tensors, on this machine, and where it is from: raises `SpecError` where they are zeros, and so change nothing."""
     trained_on: Callable[[bytes], str]
     """By what the file says: the model that the adapter says it was trained on; '' where it names none of a hub."""
 

@@ -7,9 +7,11 @@ From `llama_adapter_lora_init_impl` of llama.cpp's src/llama-adapter.cpp, which 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from homeport.engines import adapter_zeros
 from homeport.errors import SpecError, WeightsError
 from homeport.names import shown
 
@@ -45,6 +47,21 @@ def ensure_applied(adapter: Path, base: Path | None) -> None:
             f"{adapter} does not fit the model: {problems[0]}{more}",
             hint="serve the model that it was trained on, or train it for this",
         )
+    _ensure_trained(adapter, header)
+
+
+def _ensure_trained(path: Path, header: Header) -> None:
+    from homeport.catalog.gguf_header import block_sizes
+
+    sizes, modules = block_sizes(), dict[str, list[adapter_zeros.Span]]()
+    sides = {name: tensor for name, tensor in header.tensors.items() if name.endswith(_SIDES)}
+    if any(tensor.type not in sizes for tensor in sides.values()):
+        return  # How long one of them is, nobody here knows.
+    for name, tensor in sorted(sides.items(), reverse=True):
+        elements, size = sizes[tensor.type]
+        length = prod(tensor.dimensions) // elements * size
+        modules.setdefault(name.rpartition(".")[0], []).append((header.data_at + tensor.offset, length))
+    adapter_zeros.ensure_trained(path, modules.values(), str(path))
 
 
 def _problems(adapter: Header, base: Header | None) -> Iterator[str]:

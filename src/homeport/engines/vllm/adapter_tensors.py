@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
+from homeport.catalog import safetensors_header
 from homeport.catalog.safetensors_header import SafetensorsTensor
+from homeport.engines import adapter_zeros
 from homeport.errors import SpecError
 from homeport.names import shown
 
@@ -51,6 +54,17 @@ def ensure_served(
             "one, or train it for this",
         )
     return _doubt(sides, modules, where)
+
+
+def ensure_trained(path: Path, where: str) -> None:
+    """Raise `SpecError` where the adapter of this file on this machine is zeros, and so changes nothing."""
+    tensors = safetensors_header.read(path)
+    begin = path.stat().st_size - sum(tensor.size for tensor in tensors)
+    modules = [
+        [(begin + tensor.offset, tensor.size) for _, tensor in sorted(both.items(), reverse=True)]
+        for both in _sides(tensors, where).values()
+    ]
+    adapter_zeros.ensure_trained(path, modules, where)
 
 
 class _Modules:

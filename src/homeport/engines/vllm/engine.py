@@ -29,7 +29,7 @@ from homeport.engines.image import ImageContents, Recipe, without_weights
 from homeport.engines.vllm import ended, honours, limits, memory, metrics, startup
 from homeport.engines.vllm import flags as vllm_flags
 from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank, trained_on
-from homeport.engines.vllm.adapter_tensors import WEIGHTS_FILE, ensure_served
+from homeport.engines.vllm.adapter_tensors import WEIGHTS_FILE, ensure_served, ensure_trained
 from homeport.errors import SpecError
 from homeport.json_types import Json, JsonObject
 from homeport.spec import Delivery, Engine
@@ -52,7 +52,12 @@ READS_WITH_PROJECTOR: tuple[str, ...] = ()
 NAMES_ADAPTERS = True
 WITHOUT_ADAPTERS: Mapping[str, Json] = {}
 ADAPTER_RANK = AdapterRank(
-    config=CONFIG, of=rank, weights=WEIGHTS_FILE, ensure_served=ensure_served, trained_on=trained_on
+    config=CONFIG,
+    of=rank,
+    weights=WEIGHTS_FILE,
+    ensure_served=ensure_served,
+    ensure_trained=ensure_trained,
+    trained_on=trained_on,
 )
 DELIVERIES: tuple[Delivery, ...] = ("stream", "gcsfuse-cached", "gcsfuse-buffered")
 USUAL_DELIVERY: Delivery = "gcsfuse-buffered"

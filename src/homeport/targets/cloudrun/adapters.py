@@ -67,6 +67,8 @@ def judged(
     tensors = tensors_of(pin, lambda file, length: begin(adapter.pinned, file, length), only=rank_of.weights)
     where = f"the adapter {adapter.name} ({pin.source})"
     doubt = rank_of.ensure_served(tensors, base, where, adapter.rank)
+    if adapter.pinned.folder is not None:
+        rank_of.ensure_trained(adapter.pinned.folder / rank_of.weights, where)
     return replace(
         adapter, doubts=tuple(filter(None, (doubt, another_base(adapter.trained_on, source, where))))
     )

@@ -111,7 +111,9 @@ def _judged(rank_of: AdapterRank, folder: Path, tensors: Sequence[SafetensorsTen
 
     rank = rank_of.of((folder / rank_of.config).read_bytes(), str(folder))
     header = safetensors_header.read(folder / rank_of.weights)
-    return rank, rank_of.ensure_served(header, tensors, str(folder), rank)
+    doubt = rank_of.ensure_served(header, tensors, str(folder), rank)
+    rank_of.ensure_trained(folder / rank_of.weights, str(folder))
+    return rank, doubt
 
 
 def here(weights: Weights, base: Path) -> Path | None:

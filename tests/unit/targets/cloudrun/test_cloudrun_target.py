@@ -410,6 +410,14 @@ def test_adapters_lie_beside_the_weights_and_are_served_as_models_of_their_own(t
     assert deployer.objects == set()
 
 
+def test_an_adapter_of_zeros_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    deployer, lora = Deployer("vllm"), adapter(tmp_path / "tone")
+    (tmp_path / "tone" / "adapter_model.safetensors").write_bytes(tensors_of(4, 0))
+    with pytest.raises(SpecError, match=r"the adapter tone \(.*\) changes nothing: its weights are zeros"):
+        deployer.up(deployer.wanted(lora=[lora]))
+    assert deployer.objects == set()
+
+
 def test_another_adapter_is_another_revision_and_the_weights_stay(tmp_path: Path) -> None:
     deployer = Deployer("vllm")
     lora = adapter(tmp_path / "tone")

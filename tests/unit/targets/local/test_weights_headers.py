@@ -52,6 +52,15 @@ def test_a_plan_beside_another_models_weights_refuses_no_adapter_of_a_model_that
         doubts(target(tmp_path, "file:./m"))
 
 
+def test_a_plan_refuses_an_adapter_of_zeros_which_can_do_nothing(tmp_path: Path) -> None:
+    file = adapter(tmp_path / "tone", SHAPES) / "adapter_model.safetensors"
+    assert not any("zeros" in one for one in doubts(target(tmp_path, "gemma-3-270m-pt")))
+    whole = file.read_bytes()
+    file.write_bytes(whole.rstrip(b"\x01").ljust(len(whole), b"\0"))
+    with pytest.raises(SpecError, match="tone changes nothing: its weights are zeros"):
+        asyncio.run(target(tmp_path, "gemma-3-270m-pt").plan())
+
+
 def test_a_plan_warns_of_an_adapter_that_says_it_was_trained_on_another_model(tmp_path: Path) -> None:
     adapter(tmp_path / "tone", SHAPES)
     plan = asyncio.run(target(tmp_path, "gemma-3-270m-pt").plan())
