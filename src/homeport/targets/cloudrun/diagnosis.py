@@ -111,7 +111,7 @@ async def explain(
         if which:
             lines, finished = await last_lines(google, name, which, _LINES, since=since)
     except HomeportError as error:
-        unread = f"its log could not be read: {error}"
+        unread = f"; its log could not be read: {error}"
     conditions = _conditions(service, revision)
     of_key = await key_facts(google, revision or service.get("template", {}), conditions)
     evidence = Evidence(

@@ -318,7 +318,7 @@ def test_a_log_that_may_not_be_read_hides_no_cause(cloud: Cloud) -> None:
         return await explain(nobody, live, None, "vllm")
 
     found = act(work())
-    assert "its log could not be read" in str(found)
+    assert "; its log could not be read" in str(found)
     assert "startup probe" in str(found)
 
 
