@@ -34,7 +34,7 @@ class HostileMcp(ThreadingHTTPServer):
     @contextmanager
     def running(self) -> Iterator[HostileMcp]:
         with self:
-            Thread(target=self.serve_forever, daemon=True).start()
+            Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
             try:
                 yield self
             finally:

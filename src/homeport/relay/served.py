@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from homeport.backoff import Backoff
 from homeport.extras import missing
 
 _KEPT_ALIVE_S = 75
 """Clients keep connections for a minute at most; the server must not close first."""
+_LAST_WORDS_S = 0.1
+"""What is answered in a moment is still sent; what takes longer is broken off."""
 
 
 @asynccontextmanager
@@ -29,7 +32,7 @@ async def served(
     try:
         yield f"http://{host}:{port}"
     finally:
-        server.should_exit = True
+        server.end()
         answering = list(server.server_state.tasks)
         await serving
         await asyncio.gather(*answering, return_exceptions=True)
@@ -49,9 +52,35 @@ def _server(app: Callable[[Any, Any, Any], Awaitable[None]]) -> Any:  # Any: ASG
             # Ctrl-C is for the owner of the event loop.
             yield
 
+        # uvicorn looks ten times a second whether it shall end, and waits for a tenth of one where nothing is answered.
+        def end(self) -> None:
+            self.should_exit = True
+            ended.set()
+
+        async def main_loop(self) -> None:
+            await ended.wait()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await _close(self, sockets or [])
+
+    ended = asyncio.Event()
+
     config = uvicorn.Config(
         app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
         proxy_headers=False, server_header=False, date_header=False,
         timeout_keep_alive=_KEPT_ALIVE_S, timeout_graceful_shutdown=0,
     )  # fmt: skip
     return Server(config)
+
+
+async def _close(server: Any, heard: list[socket.socket]) -> None:  # Any: as above
+    for listening in [*server.servers, *heard]:
+        listening.close()
+    state = server.server_state
+    for connection in list(state.connections):
+        connection.shutdown()
+    last = Backoff(what="the last answers", within=_LAST_WORDS_S, first=0.001, factor=2, longest=0.02)
+    while (state.connections or state.tasks) and await last.pause():
+        pass
+    for task in state.tasks:
+        task.cancel()

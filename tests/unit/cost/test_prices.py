@@ -236,7 +236,7 @@ def catalog() -> Iterator[tuple[Catalog, str]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield found, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -36,7 +36,7 @@ def behind(certificate: Path, key: Path) -> Iterator[str]:
     shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     shown.load_cert_chain(certificate, key)
     server.socket = shown.wrap_socket(server.socket, server_side=True)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"https://localhost:{server.server_address[1]}"
     finally:

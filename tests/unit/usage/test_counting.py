@@ -46,7 +46,7 @@ def test_an_engine_that_does_not_answer_loses_nothing_once_it_does(tmp_path: Pat
         def log_message(self, *_: object) -> None: ...
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     thread = counting(order(tmp_path, f"http://127.0.0.1:{server.server_port}"))
     for answers, tokens in ((True, 5), (False, 9), (True, 12)):
         Engine.answers, Engine.tokens = answers, tokens

@@ -87,7 +87,7 @@ def served(defect: str = "") -> Iterator[VerificationSubject]:
             """Be silent."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     found = catalog.find("embeddinggemma-300m")
     assert found is not None
     endpoint = Endpoint(

@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from homeport.verify.checks import access, reasoning
 from homeport.verify.checks.leaks import leaked
 from homeport.verify.checks.reasoning import is_right, wilson
 from scripted_engine import ADAPTER, CONTEXT, KEY, MODEL, WEIGHTS, Defect, Engine
+from straight_engine import StraightToEngine
 
 NAMES = tuple(check.name for check in CHECKS)
 ALL_PATHS = access.paths()
@@ -387,10 +389,16 @@ NATIVE = {
 """What is told of an engine with an API of its own."""
 
 
+OF_CONNECTIONS = {Defect.STREAM_BROKEN, Defect.HANGS_UP, Defect.BUSY, Defect.HTML}
+"""For these all goes over sockets, as for an engine without a defect."""
+
+
 @pytest.mark.parametrize(("engine", "found"), FOUND.items(), ids=list(FOUND), indirect=["engine"])
 def test_a_defect_is_found_by_the_checks_that_should_find_it_and_by_no_other(
-    engine: Engine, found: Mapping[str, str]
+    engine: Engine, found: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if not engine.has(*OF_CONNECTIONS):
+        monkeypatch.setattr("httpx2._client.AsyncHTTPTransport", partial(StraightToEngine, engine))
     report = checked(promised(engine))
     failed = outcomes(report, Outcome.FAILED)
     begun = {name: detail[: len(found.get(name, detail))] for name, detail in failed.items()}

@@ -58,7 +58,7 @@ def balancer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Balancer]:
 
     monkeypatch.setattr(GoogleIdentity, "token", made)
     with Balancer() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server
         server.shutdown()

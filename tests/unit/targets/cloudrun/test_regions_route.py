@@ -69,7 +69,7 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def frontend() -> Iterator[Frontend]:
     with Frontend() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server
         server.shutdown()
