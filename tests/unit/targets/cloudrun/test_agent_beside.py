@@ -345,7 +345,7 @@ def test_a_limit_is_waited_out_until_the_model_has_answered_and_never_after_it()
         async with reached(service) as endpoint:
             for statuses in ([429, 503], [429] * 9):
                 service.starting = deque(statuses)
-                await _awake(endpoint, start, Backoff(what="a test", within=1.0, first=0.1))
+                await _awake(endpoint, start, Backoff(what="a test", within=60, first=0.01))
                 asked.append(service.asked)
         return asked
 
