@@ -126,7 +126,7 @@ def test_the_traffic_extension_fails_closed_and_knows_each_name_of_the_model(dep
 
 
 def test_the_content_policy_asks_the_extension_about_what_comes_by_https(deployer: AtBalancer) -> None:
-    deployer.up(deployer.road("authz-extension"))
+    deployer.deployed(deployer.road("authz-extension"))
     made = deployer.at_the_balancer()
     policy = made["authzPolicies"].body
     assert (policy["policyProfile"], policy["action"]) == ("CONTENT_AUTHZ", "CUSTOM")
@@ -139,7 +139,7 @@ def test_the_content_policy_asks_the_extension_about_what_comes_by_https(deploye
 @pytest.mark.parametrize("road", ROADS)
 def test_what_somebody_opens_is_closed_again(deployer: AtBalancer, road: str) -> None:
     wanted = deployer.road(road)
-    deployer.up(wanted)
+    deployer.deployed(wanted)
 
     def callout() -> Any:  # Any: JSON
         made = deployer.at_the_balancer()
@@ -163,8 +163,9 @@ def test_a_file_goes_to_a_road_and_from_it(tmp_path: Path, road: str, other: str
         return deployer.file({} if name == "gateway" else None)
 
     fresh, walked = (AtBalancer("ollama", tmp_path) for _ in range(2))
-    fresh.up(file(fresh, other))
-    for name in (other, road, other):
+    for deployer in (fresh, walked):
+        deployer.deployed(file(deployer, other))
+    for name in (road, other):
         _, after = walked.up(file(walked, name))
         assert after.pending == (), (name, [action.resource.id for action in after.pending])
     assert there(walked) - there(fresh) == set()
@@ -174,7 +175,7 @@ def test_a_file_goes_to_a_road_and_from_it(tmp_path: Path, road: str, other: str
 
 def test_roles_that_others_extensions_need_stay(deployer: AtBalancer) -> None:
     wanted = deployer.road("authz-extension")
-    deployer.up(wanted)
+    deployer.deployed(wanted)
     place = PLACE.replace("europe-west4", "asia-south1")
     body = {"service": "modelarmor.asia-south1.rep.googleapis.com", "timeout": "1s"}
     path = f"v1/{place}/authzExtensions"
@@ -307,7 +308,7 @@ def test_what_does_not_go_together_is_one_error(deployer: AtBalancer, case: str)
 
 @pytest.mark.parametrize("front", ["guarded", "bare"])
 def test_no_other_load_balancer_leads_past_a_road(deployer: AtBalancer, front: str) -> None:
-    deployer.up(deployer.road("traffic-extension"))
+    deployer.deployed(deployer.road("traffic-extension"))
     edge = Edge(kind="regional", domain="other.example.com", backends={"/home": "home"}, shares={"home": 10})
 
     def found() -> list[tuple[str, str, str]]:
