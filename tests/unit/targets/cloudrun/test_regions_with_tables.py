@@ -100,7 +100,7 @@ def test_each_region_screens_by_its_own_template_and_has_its_own_way_there(deplo
 def test_each_region_has_its_own_warm_hours_and_caches_and_one_agent_may_call_each(
     deployer: InTwoRegions,
 ) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     names = there(deployer)
     for region in (FIRST, SECOND):
         place = f"projects/rehearsal/locations/{region}"
@@ -126,7 +126,7 @@ def test_each_region_has_its_own_warm_hours_and_caches_and_one_agent_may_call_ea
 
 
 def test_metrics_come_from_each_region_and_one_dashboard_shows_them_apart(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     for region, secret in ((FIRST, "home-observe"), (SECOND, f"home-observe-{SECOND}")):
         kept = deployer.cloud.store.get("secretmanager", f"projects/rehearsal/secrets/{secret}")
         assert kept is not None
@@ -187,7 +187,7 @@ def test_what_serves_keeps_its_rights_until_every_region_serves_without_the_tabl
         return {one["name"] for one in kept.body["containers"]}
 
     deployer.tables = {table: TABLES[table]}
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     deployer.tables = {}
     deployer.broken_in = {region}
     with pytest.raises(VerificationFailed):
@@ -201,7 +201,7 @@ def test_what_serves_keeps_its_rights_until_every_region_serves_without_the_tabl
 
 
 def test_a_region_that_leaves_the_file_takes_what_its_tables_made_there(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     plan, after = deployer.up(deployer.alone())
     assert after.pending == (), after.pending
     order = [action.resource.id for action in plan.pending]
@@ -214,7 +214,7 @@ def test_a_region_that_leaves_the_file_takes_what_its_tables_made_there(deployer
 
 
 def test_tables_and_a_region_may_leave_at_once(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     deployer.tables = {}
     _, after = deployer.up(deployer.alone())
     assert after.pending == (), after.pending
@@ -223,7 +223,7 @@ def test_tables_and_a_region_may_leave_at_once(deployer: InTwoRegions) -> None:
 
 def test_a_change_that_fails_in_the_second_region_goes_on_from_there(deployer: InTwoRegions) -> None:
     without(deployer, "guard")
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     before = deployer.serving_in(SECOND)
     deployer.tables["guard"] = {}
     deployer.broken_in = {SECOND}
@@ -252,7 +252,7 @@ def test_what_was_begun_in_a_further_region_goes_with_the_table_that_wanted_it(
 
 def test_no_region_goes_back_to_what_answers_unscreened(deployer: InTwoRegions) -> None:
     without(deployer, "guard")
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     deployer.tables["guard"] = {}
     deployer.up(deployer.in_both(context=512))
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
@@ -267,7 +267,7 @@ def test_no_region_goes_back_to_what_answers_unscreened(deployer: InTwoRegions) 
 def test_a_change_that_no_mark_tells_goes_back_in_every_region_with_all_tables(
     deployer: InTwoRegions,
 ) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
     sums = {deployer.service_in(region)["template"]["annotations"][TEMPLATE] for region in (FIRST, SECOND)}
     assert len(sums) == 1, "names of regions, buckets and secrets are not in it"
@@ -279,7 +279,7 @@ def test_a_change_that_no_mark_tells_goes_back_in_every_region_with_all_tables(
 def test_a_region_without_its_screen_stops_the_way_back_before_anything_changes(
     deployer: InTwoRegions,
 ) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     deployer.up(deployer.in_both(context=512))
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
     place = f"projects/rehearsal/locations/{SECOND}/templates/home-guard"
@@ -293,7 +293,7 @@ def test_a_region_without_its_screen_stops_the_way_back_before_anything_changes(
 
 def test_down_leaves_nothing_of_any_table_in_any_region(deployer: InTwoRegions) -> None:
     empty = there(deployer)
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     deployer.down(deployer.in_both(), purge=True)
     assert there(deployer) - empty == set()
     assert granted(deployer) == set()
