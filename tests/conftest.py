@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 import shutil
 import signal
 import sys
@@ -35,12 +34,24 @@ _GUARD = Path(__file__).parent / "support" / "guard"
 sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
-from asked_lane import lane_of  # noqa: E402
+from asked_lane import LANES, names, nothing_asked, without  # noqa: E402
 from homeport.chat_template import trial  # noqa: E402
 from matrix_table import Told, lines  # noqa: E402
 from places import FETCHED, TESTS, VLLM_CACHE, VLLM_PYTHON  # noqa: E402
 from typist import Typist  # noqa: E402
 from user import User  # noqa: E402
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """
+    Leave the tests of all lanes out where nothing but folders is named: `make test` and `pytest tests/unit`.
+
+    Whoever names a file, a test or a mark gets what is named.
+    """
+    asked = config.option
+    if not asked.markexpr and not asked.keyword and all(Path(named).is_dir() for named in config.args):
+        asked.markexpr = without(LANES)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,18 +68,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-def _names(lane: str, module: Path) -> bool:
-    """Whether a module has that mark of a lane (`-m edge`), or takes it from tests/support by its name."""
-    named = rf"\bmark\.{lane}\b|\bneeds_{lane}\b"
-    return re.search(named, module.read_text(encoding="utf-8"), re.IGNORECASE) is not None
-
-
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out, unread, the modules that have nothing of a lane that is asked for: each worker would import them all."""
-    asked = lane_of(config.option.markexpr)
-    if not asked or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+    """Leave out, once their text is read, the modules of which no test is asked for: each worker would import them all."""
+    marks = config.option.markexpr
+    if not marks or collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
-    return None if _names(asked, collection_path) else True
+    return True if nothing_asked(marks, collection_path.read_text(encoding="utf-8")) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -76,7 +81,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     lanes = {line.partition(":")[0] for line in config.getini("markers")}
     marked = {(mark.name, item.path) for item in items for mark in item.iter_markers() if mark.name in lanes}
     unread = [
-        f"{path}: no test of it would run by -m {lane}" for lane, path in marked if not _names(lane, path)
+        f"{path}: no test of it would run by -m {lane}"
+        for lane, path in marked
+        if not names(lane, path.read_text(encoding="utf-8"))
     ]
     if unread:
         raise pytest.UsageError(*sorted(unread))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from asked_lane import lane_of
+from asked_lane import lane_of, nothing_asked
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -23,12 +23,16 @@ def pytest_collection(session: pytest.Session) -> None:
     first run takes until its first test.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if workers < 2 or lane_of(
-        session.config.option.markexpr
-    ):  # Of a lane, few modules are read: see conftest.py.
+    marks = session.config.option.markexpr
+    if workers < 2 or lane_of(marks):  # Of a lane, few modules are read: see conftest.py.
         return
     place = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-    for path in share(modules(session.config.args), place, workers):
+    asked = [
+        path
+        for path in modules(session.config.args)
+        if not nothing_asked(marks, path.read_text(encoding="utf-8"))
+    ]
+    for path in share(asked, place, workers):
         import_early(path)
 
 
