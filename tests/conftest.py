@@ -91,7 +91,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """Let the collector of garbage look at what tests make, and not at all of their modules each time."""
-    gc.collect()
     gc.freeze()
     gc.enable()
 
