@@ -28,7 +28,7 @@ def function_tool(named: str) -> Tool:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # `sys.exit` would end this program, and without a word.
         raise SpecError(f"{path} cannot be run: {type(error).__name__}: {error}", hint="run it with python to see where") from error  # fmt: skip
     function: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(function):

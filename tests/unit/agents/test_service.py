@@ -346,6 +346,32 @@ def test_a_refusal_of_the_model_is_the_clients_where_other_words_mend_it_and_els
         assert len(engine.requests) == 1, "it was not asked again"
 
 
+UNSUPPORTED = {
+    "message": "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.",
+    "type": "invalid_request_error",
+    "param": "temperature",
+    "code": "unsupported_value",
+}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_setting_that_the_model_refuses_is_the_clients_fault_where_the_client_has_said_it(
+    service: Service, *, streamed: bool
+) -> None:
+    async def ask(at: Service) -> None:
+        for own, told in (({"temperature": 0.2}, 400), ({"max_tokens": 9}, 502), ({}, 502)):
+            body = {"model": "helper", "messages": ASKED, "stream": streamed, **own}
+            answer = await at.sent("/v1/chat/completions", body)
+            last = answer.text.strip().split("data: ")[-1] if streamed else answer.text
+            error = json.loads(last)["error"]
+            assert streamed or answer.status_code == told
+            assert error["code"] == told
+            assert UNSUPPORTED["message"] in error["message"]
+
+    with Refusing(400, UNSUPPORTED) as engine:
+        service(service.agent(engine, temperature=0.2), ask)
+
+
 @pytest.mark.parametrize(("status", "told"), [(429, "17"), (503, "17"), (500, None)])
 def test_the_client_hears_how_long_the_model_wants_to_be_left_alone(
     service: Service, status: int, told: str | None

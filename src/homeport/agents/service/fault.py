@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ _KINDS = {
 }
 _A_WHILE = frozenset({429, 503})
 """What the model says where a while mends it."""
+_OF_THE_REQUEST = frozenset({400, 422})
 _WHEN = re.compile(r"[ -~]{1,40}")
 
 
@@ -58,12 +60,12 @@ class RunFault:
         return JSONResponse(self.body(), status_code=self.status, headers=headers)
 
 
-def fault_of_run(error: HomeportError) -> RunFault:
+def fault_of_run(error: HomeportError, own: Collection[str] = ()) -> RunFault:
     """
     Return what a client is told where a run ended with `error`.
 
-    400 where what was said is too long or filtered, 413 where it is too large, 422 for a budget that is spent, and 429 or 503 with
-    the model's Retry-After where a while mends it. The rest is 502: the key that the model refuses is the agent's, not the
+    400 where what was said is too long or filtered, or where the model refuses by its name a setting that is the client's `own`,
+    413 where it is too large, 422 for a budget that is spent, and 429 or 503 with the model's Retry-After where a while mends it. The rest is 502: the key that the model refuses is the agent's, not the
     client's, and so is how the model was asked.
     """
     message = f"{error}{f' ({error.hint})' if error.hint else ''}"
@@ -71,7 +73,7 @@ def fault_of_run(error: HomeportError) -> RunFault:
         return RunFault(status=422, message=message)
     if not isinstance(error, EndpointError):
         return RunFault(status=502, message=message)
-    if error.reason:
+    if error.reason or (error.status in _OF_THE_REQUEST and any(name in str(error) for name in own)):
         return RunFault(status=400, message=message, reason=error.reason)
     if error.status == 413:
         return RunFault(status=413, message=message)

@@ -58,6 +58,12 @@ class AgentQuestion:
     """Of one answer of the model, where that is less than the agent's budget."""
     temperature: float | None = None
 
+    @property
+    def own_settings(self) -> tuple[str, ...]:
+        """Return the names of what the client itself says of how the model is asked."""
+        said = {"max_tokens": self.max_tokens, "temperature": self.temperature}
+        return tuple(name for name, value in said.items() if value is not None)
+
 
 async def run(agent: ServedAgent, question: AgentQuestion, listener: Callable[[Event], None]) -> AgentResult:
     """Return what the agent answers; `listener` hears each event. Raises what `homeport.agents.loop.answer` raises."""
