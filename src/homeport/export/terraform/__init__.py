@@ -13,6 +13,7 @@ from homeport.export.terraform.edge_regions import ADDRESS
 from homeport.export.terraform.foundations import KNOWS as FOUNDATIONS
 from homeport.export.terraform.foundations import FoundationBlocks
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, to_hcl
+from homeport.export.terraform.network import KNOWS as NETWORK
 from homeport.export.terraform.service import let_in
 from homeport.export.terraform.steps import build_file, opening
 from homeport.export.terraform.tables import AGENT, GUARD, OBSERVE
@@ -24,10 +25,10 @@ from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.load_balancer import Backend
 from homeport.resources.google.service import Service
 
+_MADE_HERE: frozenset[str] = frozenset({*FOUNDATIONS, *NETWORK, *TABLES})
 KNOWS: frozenset[str] = frozenset(
     {
-        *FOUNDATIONS,
-        *TABLES,
+        *_MADE_HERE,
         ResourceKind.IMAGE,
         ResourceKind.WEIGHTS,
         ResourceKind.STARTUP_CACHE,
@@ -36,15 +37,6 @@ KNOWS: frozenset[str] = frozenset(
         ResourceKind.ANSWERING,
         ResourceKind.DOOR,
     }
-)
-NETWORK: frozenset[str] = frozenset(
-    (
-        ResourceKind.NETWORK,
-        ResourceKind.SUBNETWORK,
-        ResourceKind.FIREWALL,
-        ResourceKind.ZONE,
-        ResourceKind.RECORD,
-    )
 )
 _SUBNETWORK: frozenset[str] = frozenset((ResourceKind.SUBNETWORK,))
 _CALLERS = ("google_cloud_run_v2_service_iam_member.", "google_iap_web_cloud_run_service_iam_member.")
@@ -59,8 +51,8 @@ def files(things: Things) -> dict[str, str]:
     addresses = Addresses(things)
     ordered = _Ordered(things, addresses)
     parts: dict[str, list[Item]] = {
-        file_names.MAIN: [*variables.shared(things), *ordered.blocks(set(FOUNDATIONS) - NETWORK)],
-        file_names.NETWORK: [*variables.private_domains(things), *ordered.blocks(NETWORK)],
+        file_names.MAIN: [*variables.shared(things), *ordered.blocks(set(FOUNDATIONS))],
+        file_names.NETWORK: [*variables.private_domains(things), *ordered.blocks(set(NETWORK))],
         file_names.AGENT: ordered.blocks(set(AGENT)),
         file_names.GUARD: ordered.blocks(set(GUARD)),
         file_names.OBSERVE: ordered.blocks(set(OBSERVE)),
@@ -136,9 +128,7 @@ class _Ordered:
         """All addresses that the one at an address comes after."""
         for resource in things.own:
             kind = resource.kind
-            if (kind in FOUNDATIONS or kind in TABLES) and not (
-                isinstance(resource, Grant) and resource.on.api in {"run", "iap"}
-            ):
+            if kind in _MADE_HERE and not (isinstance(resource, Grant) and resource.on.api in {"run", "iap"}):
                 for block in known.blocks(resource):
                     self._blocks[addresses.of(resource)] = (
                         _beside_kind(things, resource),

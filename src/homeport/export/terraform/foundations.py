@@ -13,7 +13,6 @@ from homeport.export.terraform.addresses import (
     REGION,
     Addresses,
     is_counted,
-    of_a_zone,
     told_of,
     type_of,
 )
@@ -31,16 +30,14 @@ from homeport.export.terraform.hcl import (
     expression,
     joined,
 )
+from homeport.export.terraform.network import KNOWS as NETWORK
 from homeport.export.terraform.tables import KNOWS as TABLES
 from homeport.export.terraform.variable_names import unset
 from homeport.resources.google.apis import Apis
-from homeport.resources.google.dns import RecordSet
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.object import Object
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.secret import SecretVersion
-
-Body = Mapping[str, Any]  # Any: JSON, with Code
 
 
 class FoundationBlocks:
@@ -53,7 +50,7 @@ class FoundationBlocks:
         """Return the block that makes one resource; none where another resource's block makes it, too."""
         expressed = self._addresses.expressed(one.wanted) if isinstance(one, RestResource) else {}
         body = Fields(expressed, one.id)
-        make = TABLES.get(one.kind)
+        make = TABLES.get(one.kind) or NETWORK.get(one.kind)
         arguments = make(self._addresses, one, body) if make else KNOWS[one.kind](self, one, body)
         body.done()
         if one.kind in OF_EDGE:
@@ -174,96 +171,6 @@ class FoundationBlocks:
             {"bucket": self._addresses.by_id(f"bucket/{one.bucket}", "name"), "name": one.name, "content": content}
         )  # fmt: skip
 
-    def network(self, one: RestResource, body: Fields) -> list[Item]:
-        return attributes(
-            {
-                "name": body.take("name"),
-                "description": body.take("description"),
-                "auto_create_subnetworks": body.take("autoCreateSubnetworks"),
-                "routing_mode": body.take("routingConfig", {}).get("routingMode"),
-            }
-        )
-
-    def subnetwork(self, one: RestResource, body: Fields) -> list[Item]:
-        arguments = attributes(
-            {
-                "name": body.take("name"),
-                "description": body.take("description"),
-                "network": body.take("network"),
-                "region": self._addresses.place(one.address.path.split("/")[5]),
-                "ip_cidr_range": body.take("ipCidrRange"),
-                "purpose": body.take("purpose"),
-                "role": body.take("role"),
-            }
-        )
-        if one.wanted.get("purpose"):
-            return arguments  # Of the proxies of a load balancer, which has nothing else in it.
-        private = Attribute("private_ip_google_access", body.take("privateIpGoogleAccess"))
-        return [*arguments, Note("Google's APIs are reached without the internet."), private]
-
-    def firewall(self, one: RestResource, body: Fields) -> list[Item]:
-        arguments = attributes(
-            {
-                "name": body.take("name"),
-                "description": body.take("description"),
-                "network": body.take("network"),
-                "direction": body.take("direction"),
-                "priority": body.take("priority"),
-                "destination_ranges": body.take("destinationRanges"),
-            }
-        )
-        rules = [("allow", each) for each in body.take("allowed", ())]
-        rules += [("deny", each) for each in body.take("denied", ())]
-        return [*arguments, *(block(word, body=_rule(rule)) for word, rule in rules)]
-
-    def zone(self, one: RestResource, body: Fields) -> list[Item] | None:
-        zones = [each for each in self._things.all(type(one)) if each.kind == ResourceKind.ZONE]
-        networks = body.take("privateVisibilityConfig")["networks"]
-        body.take("name"), body.take("dnsName")
-        shared = {
-            "description": body.take("description"),
-            "visibility": body.take("visibility"),
-            "labels": self._addresses.labels(body),
-        }
-        _alike(zones, "name", "dnsName")
-        if one is not zones[0]:
-            return None
-        name = joined(f"{self._things.name}-", Code("each.key"))
-        network_blocks = [
-            block("networks", body=attributes({"network_url": each["networkUrl"]})) for each in networks
-        ]
-        return [
-            Attribute("for_each", Code("local.private_domains")),
-            *attributes({"name": name, "dns_name": Code("each.value"), **shared}),
-            block("private_visibility_config", body=network_blocks),
-        ]
-
-    def record(self, one: RecordSet, body: Fields) -> list[Item] | None:
-        host, values = body.take("name"), body.take("rrdatas")
-        wild = host.startswith("*.")
-        shared = {"type": body.take("type"), "ttl": body.take("ttl")}
-        if not of_a_zone(self._things, one):
-            zone = one.address.path.split("/")[5].removeprefix(f"{self._things.name}-")
-            within = Code(f"{self._zones(one)}[{expression(zone)}].name")
-            return attributes({"managed_zone": within, "name": host, **shared, "rrdatas": values})
-        shaped = [each for each in self._things.all(RecordSet) if of_a_zone(self._things, each)]
-        same = [each for each in shaped if each.wanted["name"].startswith("*.") == wild]
-        _alike(same, "name", *(("rrdatas",) if wild else ()))
-        if one is not same[0]:
-            return None
-        name = Code("each.value.dns_name")
-        return [
-            Attribute("for_each", Code(f"{self._zones(one)}")),
-            *attributes(
-                {
-                    "managed_zone": Code("each.value.name"),
-                    "name": joined("*.", name) if wild else name,
-                    **shared,
-                    "rrdatas": [name] if wild else values,
-                }
-            ),
-        ]
-
     def role(self, one: RestResource, body: Fields) -> list[Item]:
         return attributes(
             {
@@ -343,12 +250,6 @@ class FoundationBlocks:
             }
         raise TypeError(f"{type_of(grant)} is not made here")
 
-    def _zones(self, record: RestResource) -> str:
-        known = next((self._addresses.known(need) for need in record.needs if need.startswith("zone/")), None)
-        if known is None:
-            raise TypeError(f"{record.id} has no zone")
-        return known
-
     def _bucket_name(self, bucket: RestResource) -> Code | str:
         """Return the bucket's name, beginning with the variable of the project wherever that fits."""
         name = _last(bucket)
@@ -360,36 +261,8 @@ KNOWS: Mapping[str, Callable[[FoundationBlocks, Any, Fields], list[Item] | None]
     ResourceKind.APIS: FoundationBlocks.apis, ResourceKind.ACCOUNT: FoundationBlocks.account, ResourceKind.GRANT: FoundationBlocks.grant,
     ResourceKind.SECRET: FoundationBlocks.secret, ResourceKind.CONFIGURATION: FoundationBlocks.secret, ResourceKind.SECRET_VERSION: FoundationBlocks.secret_version,
     ResourceKind.REPOSITORY: FoundationBlocks.repository, ResourceKind.BUCKET: FoundationBlocks.bucket, ResourceKind.OBJECT: FoundationBlocks.object,
-    ResourceKind.NETWORK: FoundationBlocks.network, ResourceKind.SUBNETWORK: FoundationBlocks.subnetwork, ResourceKind.FIREWALL: FoundationBlocks.firewall,
     ResourceKind.ROLE: FoundationBlocks.role, ResourceKind.SCHEDULE: FoundationBlocks.schedule,
-    ResourceKind.ZONE: FoundationBlocks.zone, ResourceKind.RECORD: FoundationBlocks.record,
 }  # fmt: skip
-
-
-def domains(things: Things) -> dict[str, str]:
-    """Return the names with private zones, by what their zones' names end with. Raises `TypeError` for other zones."""
-    by_ending = {}
-    for resource in things.resources:
-        if isinstance(resource, RestResource) and resource.kind == ResourceKind.ZONE:
-            start, name = f"{things.name}-", resource.wanted["name"]
-            if not name.startswith(start):
-                raise TypeError(f"{resource.id} does not begin with {start}")
-            by_ending[name.removeprefix(start)] = resource.wanted["dnsName"]
-    return by_ending
-
-
-def _alike(things: Sequence[RestResource], *but: str) -> None:
-    """Raise `TypeError` where things that one block makes differ in more than these fields."""
-    bodies = [{key: value for key, value in thing.wanted.items() if key not in but} for thing in things]
-    if any(body != bodies[0] for body in bodies):
-        raise TypeError(f"{', '.join(thing.id for thing in things)} differ: one block cannot make them")
-
-
-def _rule(rule: Body) -> list[Item]:
-    body = Fields(rule, "a firewall rule")
-    arguments = attributes({"protocol": body.take("IPProtocol"), "ports": body.take("ports")})
-    body.done()
-    return arguments
 
 
 def _several(values: Sequence[str]) -> str:

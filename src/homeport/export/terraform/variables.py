@@ -14,8 +14,8 @@ from homeport.export.terraform.addresses import (
     Addresses,
 )
 from homeport.export.terraform.file_names import IMAGES, MAIN
-from homeport.export.terraform.foundations import domains
 from homeport.export.terraform.hcl import Attribute, Block, Code, Item, Note, attributes, block
+from homeport.export.terraform.network import domains
 from homeport.export.terraform.service import named_callers
 from homeport.export.terraform.variable_names import image_variable, key_of, opened, suffix
 from homeport.export.text import listed
