@@ -7,18 +7,17 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from homeport.catalog.cloudrun import GIB, Shape, gpu
+from homeport.catalog.cloudrun import Shape
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.catalog.prices import load as load_prices
-from homeport.engines.base import CacheableStart, Installation, Launch, LaunchRequest
-from homeport.engines.image import MODEL_FILE, Gguf, ImageContents, Recipe
+from homeport.engines.base import CacheableStart, Launch
+from homeport.engines.image import Recipe
 from homeport.engines.registry import delivery_of, module
 from homeport.errors import HomeportError, SpecError
 from homeport.fit.cloud import Estimate
 from homeport.fit.cold_start import ColdStart, expected
 from homeport.fit.own_starts import corrected
 from homeport.google import Google
-from homeport.hardware import Gpu, Machine
 from homeport.reconcile import Ref, Resource
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.resources.google.image import ContainerImage
@@ -32,8 +31,8 @@ from homeport.targets.cloudrun.companions import Companion, CompanionServices
 from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.diagnosis import newest_explained
 from homeport.targets.cloudrun.edge import EndpointEdge
+from homeport.targets.cloudrun.engine_container import launch_in_container, recipe_of
 from homeport.targets.cloudrun.foundations import Foundations
-from homeport.targets.cloudrun.front import BEHIND, PORT, has_front, spans_of
 from homeport.targets.cloudrun.guard import armored, screen_apis
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import image, mirrored
@@ -41,15 +40,15 @@ from homeport.targets.cloudrun.invokers import callers
 from homeport.targets.cloudrun.marks import marked, marks
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.names import Names, names_of
-from homeport.targets.cloudrun.observing import METRICS_PORT, Observing
-from homeport.targets.cloudrun.prebuilt import PREBUILT, base_image
+from homeport.targets.cloudrun.observing import Observing
+from homeport.targets.cloudrun.prebuilt import base_image
 from homeport.targets.cloudrun.preflight import GatedFile
 from homeport.targets.cloudrun.registries import cached, parse
 from homeport.targets.cloudrun.released import release
 from homeport.targets.cloudrun.service_labels import labels_of
 from homeport.targets.cloudrun.service_spec import Mount, ServiceInputs, beside_size
 from homeport.targets.cloudrun.startup_cache import FILES, CloudStartupCache, scripts
-from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights, OwnFiles
+from homeport.targets.cloudrun.volumes import CloudWeights, OwnFiles
 from homeport.targets.cloudrun.warm_schedule import SCHEDULER, WarmSchedule
 
 
@@ -201,42 +200,8 @@ class CloudRunGraph:
     @cached_property
     def launch(self) -> Launch:
         """Return how the engine is started in its container. Raises `SpecError` for settings that it cannot honour."""
-        settings, engine = self.spec.engine, module(self.chosen.engine)
-        engine.check(settings)
-        pinned, accelerator = self.chosen.pinned, gpu(self.shape.gpu)
-        assert accelerator is not None
-        memory = self.shape.memory_gib * GIB
-        served_from = {
-            "baked": MODEL_FILE if pinned else "",
-            "stream": self.stored.uri if self.stored else "",
-            PREBUILT: "",
-        }
-        request = LaunchRequest(
-            model=self.chosen.model,
-            settings=settings,
-            machine=Machine(
-                cores=self.shape.cpu,
-                memory=memory,
-                memory_available=memory,
-                gpus=(Gpu(name=accelerator.title, memory=accelerator.memory),),
-            ),
-            weights=pinned.folder if pinned and pinned.folder else Path(),
-            footprint=None,
-            adapters={name: Path(ADAPTERS, name) for name in self.weights.adapters},
-            adapter_rank=self.chosen.adapter_rank,
-            host="0.0.0.0",  # noqa: S104 - in a container, behind Cloud Run's front end
-            port=BEHIND if has_front(self.spec, self.chosen.engine) else PORT,
-            keyed=False,
-            folder=FILES,
-            contained=True,
-            served_from=served_from.get(self.delivery, MODEL),
-            streamed=self.delivery == "stream",
-            prebuilt=self.delivery == PREBUILT,
-            metrics_port=METRICS_PORT if self.observing else None,
-            traces=spans_of(self.spec),
-        )
-        launch = engine.launch(
-            request, Installation(engine=self.chosen.engine, version=self.base, executable=self.chosen.engine)
+        launch = launch_in_container(
+            self.spec, self.weights, self.shape, base=self.base, observed=self.observing is not None
         )
         return replace(launch, files={**launch.files, **scripts()}) if self.keeps else launch
 
@@ -248,19 +213,7 @@ class CloudRunGraph:
     @cached_property
     def recipe(self) -> Recipe:
         """Return what goes into the engine's image."""
-        stored, launch = self.stored, self.launch
-        weights: str | Gguf | None = self.chosen.tag if self.baked else None
-        if self.baked and stored is not None:
-            file = next(file for file in stored.pin.files if file.path.endswith(".gguf"))
-            weights = Gguf(origin=stored.uri, file=file)
-        contents = ImageContents(
-            base=cached(self.names, self.base),
-            model_name=launch.model,
-            files=launch.files,
-            weights=weights,
-            weights_bytes=self.chosen.published.size or self.pinned_size,
-        )
-        return module(self.chosen.engine).image(contents)
+        return recipe_of(self.launch, self.weights, cached(self.names, self.base))
 
     @property
     def image(self) -> ContainerImage | MirroredImage:
