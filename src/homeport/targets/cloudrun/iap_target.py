@@ -10,7 +10,7 @@ from homeport.json_types import Json
 from homeport.resources.google.service_agent import IAP, agent
 from homeport.resources.google.traffic import receipts, shares
 from homeport.targets.cloudrun.agent_entry_found import former_entry
-from homeport.targets.cloudrun.checks import EVERYBODY
+from homeport.targets.cloudrun.closed_checks import EVERYBODY
 from homeport.targets.cloudrun.former_iap import state_of_entrants
 from homeport.targets.cloudrun.iap import endpoint_iap
 from homeport.targets.cloudrun.iap_switch import IapSwitch
