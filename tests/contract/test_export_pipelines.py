@@ -34,6 +34,7 @@ from homeport.export.deployer import bounds, deployer, planner, reads, roles
 from homeport.export.graph import Things
 from homeport.progress import Silent
 from homeport.reconcile import Resource, apply, make_plan
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import PreflightVerdict
 from homeport.targets.cloudrun.preflight.encryption import LOOKS
 from homeport.targets.cloudrun.preflight.permissions import needs
@@ -248,7 +249,7 @@ def test_the_account_that_deploys_can_do_all_of_up_in_an_empty_project(isolated:
 
     async def work() -> None:
         await _granted(cloud, deployer(parts).id, *roles(parts))
-        plan, findings = await mine.plan()
+        plan, findings = await plan_of(mine)
         assert not [one for one in findings.problems if one.subject.startswith("permissions")]
         await apply(plan, Silent())
         assert not (await make_plan("home", "cloudrun", mine.resources())).pending
@@ -271,7 +272,7 @@ def test_the_account_that_plans_sees_all_of_it_and_may_change_nothing(isolated: 
         await _granted(cloud, planner(parts).id, "projects/rehearsal/roles/homeport.home.plan", *contents)
         enable(cloud, "cloudquotas", "orgpolicy")
         before = len(cloud.log)
-        plan, findings = await mine.plan()
+        plan, findings = await plan_of(mine)
         assert not plan.pending
         of_key = [one.verdict for one in findings.all if one.subject == "encryption key"]
         assert of_key == [PreflightVerdict.OK] * ("access" in tables)

@@ -18,6 +18,7 @@ from homeport.reconcile import Plan, make_plan
 from homeport.targets.cloudrun.api_gateway import EndpointApiGateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.targets.cloudrun.unwanted import unwanted_of
 
 ACCOUNT = "serviceAccount:home-edge@rehearsal.iam.gserviceaccount.com"
 
@@ -66,7 +67,7 @@ class WithGateway(Deployer):
         target = self.target_of(wanted)
 
         async def work() -> Plan:
-            return await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+            return await make_plan("home", "cloudrun", target.resources(), await unwanted_of(target))
 
         return [f"{one.kind.value} {one.resource.id}" for one in act(work()).pending]
 

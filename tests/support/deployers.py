@@ -23,6 +23,7 @@ from homeport.resources.google.release import Release
 from homeport.resources.google.traffic import Body, Receipt
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.targets.cloudrun.unwanted import unwanted_of
 from homeport.targets.cloudrun.verification import receipt_of
 from homeport.verify import Outcome, Report, Result
 from on_cloudrun import deployment
@@ -62,7 +63,7 @@ def applied(targeted: Callable[[], Awaitable[CloudRunTarget]]) -> AppliedPlan:
 
     async def planned() -> Plan:
         target = await targeted()
-        return await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+        return await make_plan("home", "cloudrun", target.resources(), await unwanted_of(target))
 
     async def work() -> Plan:
         plan = await planned()

@@ -19,6 +19,7 @@ from homeport.reconcile import Plan, apply
 from homeport.targets.cloudrun.iap import EndpointIap
 from homeport.targets.cloudrun.iap_target import with_iap
 from homeport.targets.cloudrun.model_selection import choose
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.target import CloudRunTarget
@@ -59,7 +60,7 @@ class Proxied(Deployer):
 
         async def work() -> tuple[set[str], set[str]]:
             target = await self.finished(self.target(google_for(self.cloud), chosen, wanted))
-            plan, findings = await target.plan()
+            plan, findings = await plan_of(target)
             kinds = {action.resource.kind for action in plan.pending}
             return kinds, {finding.subject for finding in findings.problems}
 
@@ -78,7 +79,7 @@ class Proxied(Deployer):
         async def work() -> tuple[Plan, dict[str, PreflightFinding], frozenset[str]]:
             google = google_for(self.cloud, caller=caller)
             target = await self.finished(self.target(google, chosen, wanted))
-            plan, findings = await target.plan()
+            plan, findings = await plan_of(target)
             if up:
                 await apply(plan, Silent())
             asked = target.preflight_input().needs

@@ -26,10 +26,12 @@ from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.names import in_region
 from homeport.targets.cloudrun.observe_target import with_observe
 from homeport.targets.cloudrun.one_region import CloudRunLifecycle
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.several_regions import SeveralRegions
 from homeport.targets.cloudrun.startup_cache_room import with_room
 from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.targets.cloudrun.unwanted import unwanted_of
 
 FIRST, SECOND = "europe-west4", "us-central1"
 
@@ -126,7 +128,7 @@ class InTwoRegions(WithEdge):
 
         async def work() -> None:
             target = self.target(google_for(self.cloud), chosen, wanted)
-            plan = await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+            plan = await make_plan("home", "cloudrun", target.resources(), await unwanted_of(target))
             await CloudRunRollout(target, {}).apply(plan, Silent())
 
         act(work())
@@ -137,7 +139,7 @@ class InTwoRegions(WithEdge):
 
         async def work() -> Plan:
             target = await with_room(self.target(google_for(self.cloud), chosen, wanted))
-            plan, _ = await target.plan()
+            plan, _ = await plan_of(target)
             return plan
 
         return act(work())

@@ -24,6 +24,7 @@ from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.names import in_region
 from homeport.targets.cloudrun.observe_target import with_observe, with_uptime
 from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.targets.cloudrun.unwanted import unwanted_of
 from ways import NAME, REGION, SPEC_FILE, Wanted, Way, other_weights, wanted
 
 Work = Literal["up", "change", "down", "rollback"]
@@ -174,7 +175,7 @@ class WholeFile(Wanted):
     async def plan(self, google: Google, prove: Prove) -> Plan:
         """What there is to do, what is wanted no more included."""
         target = await self.whole(google, prove)
-        return await make_plan(NAME, "cloudrun", target.resources(), await target.unwanted())
+        return await make_plan(NAME, "cloudrun", target.resources(), await unwanted_of(target))
 
 
 def whole_file(way: Way, folder: Path, tables: Tables, *, changed: bool = False) -> WholeFile:

@@ -11,6 +11,8 @@ from homeport.reconcile import Cancellation, Plan, apply, patient
 from homeport.resources.google.traffic import shares
 from homeport.targets.base import OnResult
 from homeport.targets.cloudrun.diagnosis import cause
+from homeport.targets.cloudrun.findings import findings_of
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.regions_report import merged
 from homeport.targets.cloudrun.startup_cache_room import with_room
@@ -47,7 +49,7 @@ class CloudRunRollout:
     async def plan(self) -> Plan:
         """Return what `up` would do, with what preflight found. Reads only."""
         self._graph = await with_room(self._graph)
-        plan, self._findings = await self._graph.plan()
+        plan, self._findings = await plan_of(self._graph)
         return replace(plan, preflight=self._findings.as_json())
 
     def ensure_possible(self, plan: Plan) -> None:
@@ -105,5 +107,5 @@ class CloudRunRollout:
         if not apis or self._findings is None or not self._findings.unchecked:
             return {}
         changed = (await apply(replace(plan, actions=apis), progress, cancellation)).seconds
-        (await self._graph.preflight()).stop()
+        (await findings_of(self._graph)).stop()
         return changed

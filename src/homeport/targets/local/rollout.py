@@ -14,6 +14,7 @@ from homeport.resources.local import endpoint_record
 from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.spec import parse, with_local
 from homeport.targets.base import OnResult
+from homeport.targets.local.plan import plan_of
 from homeport.targets.local.target import LocalTarget
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class LocalRollout:
 
     async def plan(self) -> Plan:
         """Return what `up` would do. Raises what `up` would raise at once."""
-        return await self.graph.plan()
+        return await plan_of(self.graph)
 
     def ensure_possible(self, plan: Plan) -> None:
         """Raise `NotManaged` where another file owns the endpoint. All else that could be refused was refused when it was planned."""
@@ -92,7 +93,7 @@ async def restore(
     )
     progress.note("the change failed: what served before is started again")
     try:
-        await apply(await old.plan(), progress)
+        await apply(await plan_of(old), progress)
     except HomeportError as error:
         progress.note(f"and that failed, too: {error}")
         return

@@ -15,6 +15,7 @@ from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.spec import with_local
 from homeport.targets.base import OnResult
 from homeport.targets.local.facts import TakeOverFact
+from homeport.targets.local.plan import plan_of
 from homeport.targets.local.rollout import LocalRollout, restore, timed
 from homeport.targets.local.target import LocalTarget
 from homeport.targets.local.verification import check
@@ -48,7 +49,7 @@ class LocalSwap:
 
     async def plan(self) -> Plan:
         """Return what would be done, and whether the old engine stops before the new one is verified."""
-        plan = await self._graph.plan()
+        plan = await plan_of(self._graph)
         if _change_of_engine(plan) is None:
             return plan
         self._turn = turn(self._graph)
@@ -69,7 +70,7 @@ class LocalSwap:
         graph, planned = self._graph, _change_of_engine(plan)
         async with graph.home.lock(graph.spec.endpoint_name, progress):
             before = endpoint_record.load(graph.folder)
-            now = _change_of_engine(await graph.plan()) if planned else None
+            now = _change_of_engine(await plan_of(graph)) if planned else None
             if planned is None or now is None or before is None:
                 return await timed(graph, plan, progress)
             ensure_within_plan(planned, now)

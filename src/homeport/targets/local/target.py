@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from homeport import catalog
 from homeport.catalog import Model, Published
-from homeport.catalog.served_for import served_for, untrained
+from homeport.catalog.served_for import served_for
 from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
 from homeport.engines.footprint import memory_limit
 from homeport.engines.registry import choose, published
-from homeport.errors import HomeportError, MemoryTooSmall, SpecError
+from homeport.errors import MemoryTooSmall, SpecError
 from homeport.fit import Fit, Serving, fit
 from homeport.fit.devices import this
 from homeport.fit.subject import published_as
 from homeport.hardware import Machine, this_machine
 from homeport.home import Home
-from homeport.ownership import ensure_owner, owner
-from homeport.reconcile import ActionKind, Outputs, Plan, Resource, make_plan
-from homeport.reconcile.fact import Fact
-from homeport.resources.local import candidate, endpoint_record
-from homeport.resources.local.candidate import Candidate
+from homeport.ownership import ensure_owner
+from homeport.reconcile import Outputs, Resource
+from homeport.resources.local import candidate
 from homeport.resources.local.endpoint_key import GENERATED, NONE, EndpointKey
 from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.resources.local.process import EngineProcess
@@ -32,10 +29,8 @@ from homeport.resources.local.weights import Weights
 from homeport.spec import Spec
 from homeport.spec import parse as parse_spec
 from homeport.supervisor.memory import COUNTS_MEMORY
-from homeport.supervisor.order import MOST, WITHIN_S
-from homeport.targets.chat_template import template_file, told_of_template, with_template
-from homeport.targets.facts import ModelFact
-from homeport.targets.local import endpoint_key, facts, guard, weights_headers
+from homeport.targets.chat_template import template_file, with_template
+from homeport.targets.local import guard, weights_headers
 from homeport.targets.local.projector import ensure_encodes, projector_of, size_of
 from homeport.targets.local.room import what_would_fit
 from homeport.targets.local.tracing import spans_go_to, traced
@@ -225,7 +220,7 @@ class LocalTarget:
         ensure_encodes(engine, self.spec, self.projector, self.weights, self.spec_file.parent)
         ensure_one_file(engine, manifest)
         weights_headers.ensure_adapters(engine, self.adapters, self.weights, self.spec_file.parent)
-        model = self._made(manifest)
+        model = self.made(manifest)
         if model is None:
             return None
         model = served_for(model, self.spec.task)
@@ -253,11 +248,11 @@ class LocalTarget:
             )
         return size
 
-    def _made(self, manifest: Manifest | None) -> Model | None:
+    def made(self, manifest: Manifest | None) -> Model | None:
         """Return what is known of the model, whatever it is served for; None before its weights are here."""
         if manifest is not None:
             return self.described(path_of(manifest))
-        return self.model or (self._headers.model if self._headers else None)
+        return self.model or (self.headers.model if self.headers else None)
 
     def _published(self, model: Model, manifest: Manifest | None) -> Published | None:
         """Return the weights as sizing wants them: those on the disk where they are here, else as the catalog has them."""
@@ -271,10 +266,10 @@ class LocalTarget:
             return Published(
                 source=manifest.pin.source, size=size, quantization=kind, how="the size of its files"
             )
-        return usual or (published_as(self._headers) if self._headers else None)
+        return usual or (published_as(self.headers) if self.headers else None)
 
     @cached_property
-    def _headers(self) -> Described | None:
+    def headers(self) -> Described | None:
         """Return what headers say of weights that were not read yet; None where the catalog knows them, or nothing does."""
         if self.weights is None or (self.model is not None and self.spec.weights is None):
             return None
@@ -295,98 +290,11 @@ class LocalTarget:
         """Return the models read from headers, by file, each read once: that of a Gemma takes a quarter of a second."""
         return {}
 
-    async def plan(self) -> Plan:
-        """Return what `up` would do. Raises what `up` would raise at once."""
-        self.key.current()  # A reference that leads nowhere is an error before anything is done.
-        manifest = self.store.manifest(self.weights.source, self.weights.format) if self.weights else None
-        size = self.check(manifest)
-        spare = Candidate(name=self.spec.endpoint_name, endpoint=self.endpoint_folder)
-        plan = await make_plan(self.spec.endpoint_name, "local", self.resources, (spare,))
-        warnings = guard.warnings(self.spec) + ([self.model.note] if self.model and self.model.note else [])
-        before = endpoint_record.load(self.folder)
-        warnings += self._doubts(manifest, size)
-        warnings += weights_headers.ensure_adapters(
-            self.engine[0], self.adapters, self.weights, self.spec_file.parent
-        )
-        warnings += endpoint_key.warnings(self.key, self.spec.local.host, self.engine[1].engine, before)
-        other = owner(self.spec, self.spec_file, self.home)
-        foreign = f"{self.spec.name} belongs to {other}; {TAKE_OVER}"
-        problems = [foreign] if other and not self.take_over else []
-        if other and self.take_over:
-            warnings.append(f"this takes {self.spec.name} over from {other}, whose endpoint it is now")
-        if size is not None and size.footprint is not None:
-            needs = size.footprint.needs(self.spec.engine.parallel)
-            if needs > self.machine.memory_available and ActionKind.CREATE in {
-                action.kind for action in plan.actions if action.resource.kind == "process"
-            }:
-                warnings.append("that is more memory than is free: the machine may swap, or end a process")
-        return replace(
-            plan, facts=tuple(self._facts(size)), warnings=tuple(warnings), problems=tuple(problems)
-        )
-
-    def _doubts(self, manifest: Manifest | None, size: Fit | None) -> list[str]:
-        """Return what may go wrong with the model, as far as its files or headers tell."""
-        made = read = self._made(manifest)
-        if self.model and self.spec.weights and manifest:
-            read = weights_headers.model_if_read(path_of(manifest), name=self.spec.model)
-        elif self.model and self._headers:
-            read = self._headers.model
-        doubts = told_of_template(read, self.spec, self.spec_file, self.engine[0], self.home.root)
-        return list(filter(None, [untrained(made, self.spec.task) if size is not None else "", *doubts]))
-
     @property
     def all_weights(self) -> tuple[Weights, ...]:
         """Return the model's weights, its encoder's and the adapters', as resources."""
         return tuple(
             weights for weights in (self.weights, self.projector, *self.adapters) if weights is not None
-        )
-
-    def _facts(self, size: Fit | None) -> Iterator[Fact]:
-        settings, local, model = self.spec.engine, self.spec.local, self.model
-        _, installation = self.engine
-        yield ModelFact(
-            title=model.title if model else self.spec.model, licence=model.licence if model else None
-        )
-        yield facts.EngineFact(name=installation.engine, version=installation.version)
-        yield facts.ContextFact(context_tokens=settings.context, parallel=settings.parallel)
-        yield self._fits(size)
-        yield facts.ListensFact(host=local.host, port=local.port or None)
-        yield facts.KeyFact(reference=self.key.reference, words=endpoint_key.described(self.key))
-        yield facts.RestartFact(
-            restart=local.restart,
-            most_restarts=MOST,
-            within_s=WITHIN_S,
-            memory_limit_bytes=self.memory_limit(size),
-        )
-        if self.spec.cloudrun:
-            yield self._on_cloudrun()
-        if self.spec.guard:
-            yield guard.GuardFact.of(self.spec.guard, guard.screen_here(self.spec.guard))
-        yield from facts.elsewhere(self.spec)
-
-    def _on_cloudrun(self) -> Fact:
-        """Return what `[cloudrun]` would come to."""
-        from homeport.fit.cloud import outlook
-        from homeport.fit.outlook import CloudRunOutlook
-
-        try:
-            return outlook(self.spec, self.spec_file)
-        except HomeportError as error:
-            return CloudRunOutlook(fits=None, words=f"not known: {error}")
-
-    def _fits(self, size: Fit | None) -> facts.FitsFact:
-        if size is None or size.footprint is None:
-            why = " before its weights are here" if size is None else ": its architecture is new to homeport"
-            return facts.FitsFact(
-                fits=None, needs_bytes=None, of=None, memory_bytes=None, free_bytes=None, unknown=why
-            )
-        gpu = bool(size.place.device.gpu)
-        return facts.FitsFact(
-            fits=True,
-            needs_bytes=size.footprint.needs(self.spec.engine.parallel),
-            of="gpu" if gpu else "host",
-            memory_bytes=size.footprint.usable.size if gpu else self.machine.memory,
-            free_bytes=None if gpu else self.machine.memory_available,
         )
 
 

@@ -40,6 +40,7 @@ from homeport.resources.google.traffic import latest
 from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.agent_check import ReachedAgent, answers
 from homeport.targets.cloudrun.edge_proof import expected_at
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.verification import Verifier, endpoint_of
 from homeport.verify import Finding, Outcome, Result
 from homeport.wheel import constraints, own_wheel
@@ -156,7 +157,7 @@ def test_a_caller_that_is_an_account_of_the_endpoints_own_needs_nothing_that_the
     table = deployer.with_table(tools=["calculator"]) if with_agent_too else deployer.wanted()
     wanted = spec.parse({**table.model_dump(exclude_none=True), "access": {"callers": [member]}})
     target = deployer.made(wanted)
-    plan, _ = act(target.plan())
+    plan, _ = act(plan_of(target))
     ids = [action.resource.id for action in plan.pending]
     granted = {id_ for id_ in ids if account in id_ and id_.endswith("/service/home")}
     assert granted == {f"grant/run.servicesInvoker/{account}/service/home"}
@@ -177,7 +178,7 @@ def test_a_plan_warns_of_mcp_servers_to_which_its_network_may_have_no_way(deploy
         target = deployer.made(wanted)
 
         async def told() -> list[str]:
-            plan, _ = await target.plan()
+            plan, _ = await plan_of(target)
             return [one for one in plan.warnings if one.startswith("agent: ")]
 
         return act(told())
@@ -199,7 +200,7 @@ def test_the_plan_names_its_tools_its_image_and_both_starts(deployer: WithAgentT
     target = deployer.made(deployer.with_table())
 
     async def told() -> dict[str, Any]:
-        plan, _ = await target.plan()
+        plan, _ = await plan_of(target)
         return {fact.key: fact for fact in plan.facts}
 
     facts = act(told())

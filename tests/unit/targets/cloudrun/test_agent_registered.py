@@ -16,6 +16,7 @@ from homeport.errors import SpecError
 from homeport.export import export
 from homeport.spec import Spec
 from homeport.targets.cloudrun.managed import find_managed, tables_of
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight.permissions import needs
 
 REGION = "projects/rehearsal/locations/europe-west4"
@@ -145,7 +146,7 @@ def test_the_plan_says_who_finds_what_and_what_it_does_not_give(deployer: Told) 
     target = deployer.made(deployer.with_table(registry=True))
 
     async def told() -> str:
-        plan, _ = await target.plan()
+        plan, _ = await plan_of(target)
         return next(fact.text for fact in plan.facts if fact.key == "agent")
 
     text = act(told())

@@ -22,6 +22,7 @@ from homeport.progress import Silent
 from homeport.reconcile import make_plan
 from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.observing import Observing
+from homeport.targets.cloudrun.unwanted import unwanted_of
 from observed import WithObserve
 
 OPS = "mailto:ops@example.com"
@@ -76,7 +77,7 @@ def planned(deployer: WithObserve) -> tuple[Observing, list[str]]:
     async def work() -> tuple[Observing, list[str]]:
         target = deployer.target(google_for(deployer.cloud), chosen, wanted)
         assert target.observing is not None
-        plan = await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+        plan = await make_plan("home", "cloudrun", target.resources(), await unwanted_of(target))
         return target.observing, list(target.observing.warnings(plan))
 
     return act(work())

@@ -27,8 +27,10 @@ from homeport.startup_cache.restore_log import restore_seconds
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.model_selection import choose
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.startup_cache_room import with_room
 from homeport.targets.cloudrun.target import CloudRunTarget
+from homeport.targets.cloudrun.unwanted import unwanted_of
 
 JOB = "projects/rehearsal/locations/europe-west4/jobs/home-cache"
 CACHES = "rehearsal-home-caches"
@@ -58,7 +60,7 @@ def planned(deployer: CachingDeployer, wanted: spec.Spec) -> tuple[CloudRunTarge
 
     async def work() -> tuple[CloudRunTarget, Plan]:
         settled = await with_room(made)
-        return settled, (await settled.plan())[0]
+        return settled, (await plan_of(settled))[0]
 
     return act(work())
 
@@ -475,7 +477,7 @@ def test_labels_of_the_service_are_asked_for_once_by_all_that_look_for_what_is_l
     deployer.deployed(wanted)
     made = target(deployer, wanted)
     begun = len(deployer.cloud.log)
-    act(made.unwanted())
+    act(unwanted_of(made))
     mine = [one.method for one in list(deployer.cloud.log)[begun:] if one.name.endswith("/services/home")]
     assert mine == ["run.projects.locations.services.get"]
 

@@ -39,6 +39,7 @@ from homeport.resources.google.traffic import latest, receipts, shares, short, t
 from homeport.results import Status
 from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import Findings
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.manifest import digest
@@ -489,9 +490,9 @@ def test_who_is_not_named_any_more_may_not_call_it_any_more() -> None:
         by_hand = [Binding(role="roles/run.invoker", members=("user:by-hand@example.com",))]
         await policy.grant(google, IamResource(api="run", path=PATH), by_hand)
         target = deployer.target(google, chosen, wanted)
-        plan, _ = await target.plan()
+        plan, _ = await plan_of(target)
         await apply(plan, Silent())
-        return plan, (await target.plan())[0]
+        return plan, (await plan_of(target))[0]
 
     plan, after = act(work())
     assert {(str(one.kind), one.resource.id.split("/")[2]) for one in plan.pending if "grant/" in one.resource.id} == {
@@ -508,7 +509,7 @@ def test_a_network_that_is_still_closed_stands_in_the_way() -> None:
     chosen = _chosen(wanted).chosen
 
     async def work() -> Findings:
-        return (await deployer.target(google_for(deployer.cloud), chosen, wanted).plan())[1]
+        return (await plan_of(deployer.target(google_for(deployer.cloud), chosen, wanted)))[1]
 
     (found,) = act(work()).problems
     assert "the network is still closed" in found.text
@@ -522,7 +523,7 @@ def test_a_plan_tells_that_a_model_has_no_chat_template(tmp_path: Path) -> None:
     chosen = _chosen(wanted).chosen
 
     async def told() -> Plan:
-        return (await deployer.target(google_for(deployer.cloud), chosen, wanted).plan())[0]
+        return (await plan_of(deployer.target(google_for(deployer.cloud), chosen, wanted)))[0]
 
     assert any("vLLM refuses chats without" in warning for warning in act(told()).warnings)
 

@@ -29,9 +29,11 @@ from homeport.results import Status
 from homeport.targets.cloudrun.companions import Companion
 from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.endpoints import describe, list_endpoints
+from homeport.targets.cloudrun.findings import findings_of
 from homeport.targets.cloudrun.inventory import Unread
 from homeport.targets.cloudrun.managed import find_managed
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import Findings, PreflightVerdict
 from homeport.targets.cloudrun.target import CloudRunTarget
 from preflights import ASKED, about, looked, ready
@@ -234,7 +236,7 @@ def test_every_container_counts_in_the_price_and_the_quotas(deployer: WithAgent)
     assert [b - a for a, b in zip(cpu, memory, strict=True)] == [0.5, 1.5]
 
     async def told() -> Plan:
-        return (await both.plan())[0]
+        return (await plan_of(both))[0]
 
     facts = {fact.key: fact.as_json() for fact in act(told()).facts}
     assert (facts["instance"]["cpu"], facts["instance"]["memory_gib"]) == (4.5, 17.5)
@@ -249,7 +251,7 @@ def test_its_instances_count_in_the_quotas_that_preflight_looks_at(deployer: Wit
     chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
 
     async def look() -> Findings:
-        return await deployer.target(google_for(deployer.cloud), chosen, wanted).preflight()
+        return await findings_of(deployer.target(google_for(deployer.cloud), chosen, wanted))
 
     needs = {one.subject: one.data["needs"] for one in act(look()).all if one.subject.startswith("quota/")}
     assert needs["quota/CpuAllocPerProjectRegion"] == (4 + 3 * 1) * 1000

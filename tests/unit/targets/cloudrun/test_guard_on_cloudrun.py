@@ -22,6 +22,7 @@ from homeport.progress import Silent
 from homeport.reconcile.plan import ActionKind
 from homeport.targets.cloudrun.guarded import with_gateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.target import CloudRunTarget
 
@@ -172,7 +173,7 @@ def test_the_plan_tells_the_price_and_the_calls_a_minute_against_the_quota(deplo
 
 async def _plan(deployer: WithGuard, wanted: spec.Spec) -> Any:  # Any: a plan and its findings
     chosen = await choose(wanted, Path("/x/homeport.toml"), find_home(), Silent())
-    return await deployer.target(google_for(deployer.cloud), chosen, wanted).plan()
+    return await plan_of(deployer.target(google_for(deployer.cloud), chosen, wanted))
 
 
 def test_a_template_of_another_region_is_refused(one: WithGuard) -> None:

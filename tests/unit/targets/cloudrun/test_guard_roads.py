@@ -26,6 +26,7 @@ from homeport.reconcile.plan import ActionKind
 from homeport.spec import Edge
 from homeport.targets.cloudrun.edge_backends import FrontEndpoint, find_backends, findings
 from homeport.targets.cloudrun.guard_road import ROLES, settings_for
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight.permissions import needs
 
 ROADS = ("traffic-extension", "authz-extension")
@@ -191,7 +192,7 @@ def test_roles_that_others_extensions_need_stay(deployer: AtBalancer) -> None:
 
 def test_a_plan_says_what_is_not_screened(deployer: AtBalancer) -> None:
     target = deployer.planned(deployer.road("traffic-extension"))
-    plan, _ = act(target.plan())
+    plan, _ = act(plan_of(target))
     (fact,) = [fact for fact in plan.facts if fact.key == "guard_road"]
     for words in (
         "streamed answers",

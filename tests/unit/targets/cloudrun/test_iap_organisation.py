@@ -9,6 +9,7 @@ from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.settings import Project
+from homeport.targets.cloudrun.findings import findings_of
 from homeport.targets.cloudrun.iap import iap_resource
 from homeport.targets.cloudrun.iap_organisation import organisation_findings
 from homeport.targets.cloudrun.preflight import PreflightFinding, PreflightVerdict
@@ -102,7 +103,7 @@ def test_the_project_is_asked_for_its_organisation_once_for_all() -> None:
         deployer = Proxied("ollama")
         target = deployer.made(deployer.through(*members))
         deployer.cloud.log.clear()
-        act(target.preflight())
+        act(findings_of(target))
         return [one.method for one in deployer.cloud.log].count("cloudresourcemanager.projects.get")
 
     assert asked(TEAM) == asked() == 1

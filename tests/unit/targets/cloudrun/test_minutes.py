@@ -17,6 +17,7 @@ from homeport.reconcile import Plan, apply
 from homeport.reconcile.duration_fact import DurationFact
 from homeport.reconcile.graph import all_needs
 from homeport.resources.google.traffic import Receipt
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.terminal import Terminal
 from ways import Carrying, Way, wanted
 
@@ -33,10 +34,10 @@ def planned(way: Way, folder: Path, *, twice: bool = False) -> Plan:
         cloud = Cloud(delays=AT_ONCE, steps=Carrying())
         async with google_for(cloud) as google:
             target = wish.target(google, prove)
-            plan, _ = await target.plan()
+            plan, _ = await plan_of(target)
             if twice:
                 await apply(plan, Silent())
-                plan, _ = await target.plan()
+                plan, _ = await plan_of(target)
             return plan
 
     return act(work())

@@ -18,6 +18,7 @@ from homeport.resources.google.traffic import Body, Receipt
 from homeport.targets.cloudrun.endpoints import describe, list_endpoints
 from homeport.targets.cloudrun.foundations import APIS
 from homeport.targets.cloudrun.logs import logs
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import PreflightVerdict
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.teardown import take_down
@@ -64,7 +65,7 @@ def life(cloud: Cloud, way: Way, folder: Path, *, isolated: bool, caller: str = 
         async with google_for(cloud, caller=caller) as google:
             for wish in (first, second):
                 target = wish.target(google, prove)
-                plan, findings = await target.plan()
+                plan, findings = await plan_of(target)
                 found = [one for one in findings.all if one.subject.startswith("permissions")]
                 assert [one.verdict for one in found] == [PreflightVerdict.OK], found
                 await apply(plan, Silent())

@@ -19,6 +19,7 @@ from homeport.errors import SpecError
 from homeport.export import KINDS, export
 from homeport.home import find_home
 from homeport.progress import Silent
+from homeport.targets.cloudrun.findings import findings_of
 from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.prebuilt import prebuilt_base
 from homeport.targets.cloudrun.preflight import PreflightFinding
@@ -64,7 +65,7 @@ def test_it_is_deployed_by_its_digest_without_a_build_or_a_transfer_and_then_not
 def looked_at(deployer: Deployer, wish: spec.Spec) -> list[PreflightFinding]:
     """What preflight finds of the image."""
     chosen = asyncio.run(choose(wish, Path("/x/homeport.toml"), find_home(), Silent()))
-    found = act(deployer.target(google_for(deployer.cloud), chosen, wish).preflight())
+    found = act(findings_of(deployer.target(google_for(deployer.cloud), chosen, wish)))
     return [one for one in found.all if one.subject.startswith("image")]
 
 

@@ -20,6 +20,7 @@ from homeport.reconcile import Plan, apply
 from homeport.targets.cloudrun.iap import ACCESSOR
 from homeport.targets.cloudrun.iap_target import with_iap
 from homeport.targets.cloudrun.model_selection import ResolvedModel
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import PreflightFinding, PreflightVerdict
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.service_labels import IAP_LABEL
@@ -66,7 +67,7 @@ class ProxiedInTwoRegions(InTwoRegions):
 
         async def work() -> tuple[Plan, dict[str, PreflightFinding], frozenset[str]]:
             target = await self._targeted(chosen, wanted, caller=caller)
-            plan, findings = await target.plan()
+            plan, findings = await plan_of(target)
             if up:
                 await apply(plan, Silent())
             asked = {need for one in (target, *target.further) for need in one.preflight_input().needs}

@@ -17,6 +17,7 @@ from homeport.errors import SpecError, StateError, VerificationFailed
 from homeport.spec import Spec
 from homeport.targets.cloudrun.facts import StayingFact
 from homeport.targets.cloudrun.marks import TEMPLATE
+from homeport.targets.cloudrun.plan import plan_of
 from regions import FIRST, SECOND, InTwoRegions
 
 TABLES: dict[str, dict[str, Any]] = {  # Any: values of homeport.toml
@@ -318,7 +319,7 @@ def test_weights_are_kept_and_paid_for_in_each_region(deployer: InTwoRegions) ->
         async def work() -> float:
             target = deployer.target(google_for(deployer.cloud), chosen, wanted)
             large = replace(target.chosen.published, size=60 * GIB)
-            plan, _ = await replace(target, chosen=replace(target.chosen, published=large)).plan()
+            plan, _ = await plan_of(replace(target, chosen=replace(target.chosen, published=large)))
             return next(fact.weights_gib for fact in plan.facts if isinstance(fact, StayingFact))
 
         return act(work())

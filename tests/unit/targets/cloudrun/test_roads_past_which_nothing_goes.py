@@ -16,6 +16,7 @@ from homeport import spec
 from homeport.errors import HomeportError, Incomplete, StateError
 from homeport.resources.google.service_extensions import models_of
 from homeport.resources.google.traffic import foremost
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import PreflightVerdict
 from homeport.targets.cloudrun.way_back import WayBack
 from places import TAUGHT
@@ -149,7 +150,7 @@ def test_a_plan_with_a_road_calls_its_load_balancer_needed_and_a_long_deadline_u
     road = deployer.planned(deployer.road(ROAD))
     bare = deployer.planned(deployer.file())
     for target, says in ((road, False), (bare, True)):
-        plan, _ = act(target.plan())
+        plan, _ = act(plan_of(target))
         (fact,) = [one for one in plan.facts if one.key == "edge"]
         assert ("a domain is all that this adds" in fact.text) is says
     assert road.road is not None

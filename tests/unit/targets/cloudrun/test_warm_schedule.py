@@ -25,8 +25,10 @@ from homeport.progress import Silent
 from homeport.reconcile import ActionKind, Plan, make_plan
 from homeport.reconcile.fact import labelled
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
+from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.teardown import take_down
+from homeport.targets.cloudrun.unwanted import unwanted_of
 from homeport.targets.cloudrun.warm_schedule import PERMISSIONS
 
 WINDOW = "Mon-Fri 08:00-18:00 Europe/Berlin"
@@ -75,7 +77,7 @@ class AtTimes(Deployer):
 
         async def work() -> Plan:
             target = self.target(google_for(self.cloud), chosen, wanted)
-            return await make_plan("home", "cloudrun", target.resources(), await target.unwanted())
+            return await make_plan("home", "cloudrun", target.resources(), await unwanted_of(target))
 
         return [f"{one.kind.value} {one.resource.id}" for one in act(work()).pending]
 
@@ -212,7 +214,7 @@ def test_a_plan_tells_the_hours_and_their_price() -> None:
     chosen = asyncio.run(choose(wanted, Path("/x/homeport.toml"), find_home(), Silent()))
 
     async def work() -> Plan:
-        return (await deployer.target(google_for(deployer.cloud), chosen, wanted).plan())[0]
+        return (await plan_of(deployer.target(google_for(deployer.cloud), chosen, wanted)))[0]
 
     told = dict(labelled(act(work()).facts))["warm hours"]
     assert told.startswith(f"{WINDOW}: one instance for 50 h a week, $")

@@ -14,6 +14,7 @@ from homeport import spec
 from homeport.engines.vllm import engine as vllm
 from homeport.errors import SpecError
 from homeport.home import Home
+from homeport.targets.local.plan import plan_of
 from homeport.targets.local.target import LocalTarget
 from homeport.targets.local.weights_headers import ensure_adapters
 from requests_to_engines import installed
@@ -58,12 +59,12 @@ def test_a_plan_refuses_an_adapter_of_zeros_which_can_do_nothing(tmp_path: Path)
     whole = file.read_bytes()
     file.write_bytes(whole.rstrip(b"\x01").ljust(len(whole), b"\0"))
     with pytest.raises(SpecError, match="tone changes nothing: its weights are zeros"):
-        asyncio.run(target(tmp_path, "gemma-3-270m-pt").plan())
+        asyncio.run(plan_of(target(tmp_path, "gemma-3-270m-pt")))
 
 
 def test_a_plan_warns_of_an_adapter_that_says_it_was_trained_on_another_model(tmp_path: Path) -> None:
     adapter(tmp_path / "tone", SHAPES)
-    plan = asyncio.run(target(tmp_path, "gemma-3-270m-pt").plan())
+    plan = asyncio.run(plan_of(target(tmp_path, "gemma-3-270m-pt")))
     (warning,) = [one for one in plan.warnings if "trained on" in one]
     assert "it was trained on some-org/base" in warning
 
