@@ -6,12 +6,14 @@ import json
 import re
 import shlex
 import tomllib
+from pathlib import Path
 
 import yaml
 from click.testing import CliRunner
 
 from homeport import skills
 from homeport.cli import COMMANDS, cli
+from homeport.errors import SpecError
 from places import ROOT
 
 
@@ -37,6 +39,27 @@ def test_every_command_and_option_in_the_skill_exists() -> None:
         ran = CliRunner().invoke(cli, [words[0], "--help"])
         for option in (word for word in words if word.startswith("--")):
             assert option in ran.output, line
+
+
+def test_all_commands_in_the_skill_but_those_that_it_names_have_json() -> None:
+    said = re.search(r"All that are named here but ([^.]*) have `--json`", skills.text())
+    assert said
+    without = set(re.findall(r"`(\w+)`", said[1]))
+    named = re.findall(r"^homeport (\w+)|`homeport ([a-z]+)", skills.text(), re.MULTILINE)
+    for command in {one or other for one, other in named}:
+        has = "--json" in CliRunner().invoke(cli, [command, "--help"]).output
+        assert has is (command not in without), command
+
+
+def test_a_skill_that_says_something_else_is_not_overwritten(tmp_path: Path) -> None:
+    install = ["mcp", "skill", "--install", str(tmp_path)]
+    skill = tmp_path / skills.NAME / "SKILL.md"
+    for _ in range(2):
+        assert CliRunner().invoke(cli, install).exit_code == 0
+    skill.write_text("of the user's own\n")
+    refused = CliRunner().invoke(cli, install)
+    assert isinstance(refused.exception, SpecError)
+    assert skill.read_text() == "of the user's own\n"
 
 
 def test_server_json_names_this_package_and_this_version_and_keeps_to_the_published_limits() -> None:

@@ -86,7 +86,7 @@ async def applied(client: Client) -> bool:
             return True
         result = await client.call_tool("up", {"confirm": plan["confirm"]})
         if not result.is_error:
-            return bool(result.structured_content and result.structured_content["applied"])
+            return True
         assert "PlanStale" in str(result.content), result.content
         return None
 
@@ -116,6 +116,12 @@ def test_an_agent_takes_a_model_from_plan_to_down_with_each_change_confirmed(own
             report = await structured(client, "verify", only=["chat"])
             assert report["passed"]
             assert (await structured(client, "logs", lines=5))["lines"]
+            idle = await structured(client, "up")
+            assert (await client.call_tool("up", {"confirm": "x"})).is_error
+            assert (await structured(client, "up", confirm=idle["confirm"]))["applied"] is False
+            back = await client.call_tool("rollback", {})
+            assert "NotFound" in str(back.content)
+            assert "nothing of home was verified before" in str(back.content)
             removal = await structured(client, "down", name="home")
             assert removal["applied"] is False
             assert (await structured(client, "status"))["endpoints"] != []

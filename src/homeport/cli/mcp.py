@@ -78,6 +78,7 @@ def command(ctx: click.Context, /, http: bool, port: int, allow_changes: bool, f
 @click.pass_obj
 def skill(app: CliContext, folder: Path | None) -> None:
     """Print the skill that tells an agent how to use homeport (SKILL.md), or install it."""
+    from homeport.errors import SpecError
     from homeport.home import write_whole, writing
     from homeport.skills import NAME, text
 
@@ -88,6 +89,11 @@ def skill(app: CliContext, folder: Path | None) -> None:
         return
     path = folder / NAME / "SKILL.md"
     with writing(path):
+        if path.is_file() and path.read_text(encoding="utf-8", errors="replace") != text():
+            raise SpecError(
+                f"{path} is there and says something else",
+                hint="see whether it is yours: remove it, or name another folder; then install again",
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text())
     terminal.say(f"wrote {path}")

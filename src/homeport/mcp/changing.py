@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
-from homeport.errors import ApprovalDeclined, StateError
+from homeport.errors import ApprovalDeclined, NotFound, StateError
 from homeport.mcp.calls import Call, answered
 from homeport.mcp.confirmation import Confirmation
 from homeport.mcp.reading import File, Name, On
@@ -20,6 +20,7 @@ from homeport.mcp.scope import Scope
 from homeport.mcp.shapes import ChangedShape
 from homeport.progress import Progress
 from homeport.reconcile import Plan
+from homeport.results import UpResult
 from homeport.spec import Spec
 from homeport.targets import registry
 from homeport.targets.base import Capability
@@ -32,7 +33,6 @@ Confirm = Annotated[
     ),
 ]
 _DEFAULT = "homeport.toml"
-_CLOUD = "cloudrun"
 _DECISIVE = ("name", "target", "actions", "problems")
 
 
@@ -54,17 +54,19 @@ class ChangingTools:
 
         async def work(progress: Progress) -> dict[str, Any]:
             async with self._scope.opened(file, on) as deployment:
+                spec = deployment.target.spec
+                plan = await deployment.plan(progress=progress)
                 if confirm is None:
-                    return self._proposal(
-                        "up", deployment.target.spec, await deployment.plan(progress=progress)
-                    )
-                approval = _PlanGate(lambda plan: self._ensure("up", deployment.target.spec, plan, confirm))
+                    return self._proposal("up", spec, plan)
+                # `up` asks nobody where nothing is to be done: what does not confirm that is refused here.
+                self._ensure("up", spec, plan, confirm)
+                approval = _PlanGate(lambda planned: self._ensure("up", spec, planned, confirm))
                 result = await deployment.up(
                     approve=approval,
                     progress=progress,
                     on_result=lambda r: progress.note(f"{r.name}: {r.outcome}"),
                 )
-                return _applied(result.plan, result)
+                return _done(result)
 
         return await answered(call, ChangedShape, work)
 
@@ -73,7 +75,7 @@ class ChangingTools:
         call: Call,
         model: Annotated[str, Field(description="A name of the catalog, or hf:ORG/NAME", max_length=1024)],
         file: File = _DEFAULT,
-        on: On = _CLOUD,
+        on: On = registry.DEFAULT,
         confirm: Confirm = None,
     ) -> ChangedShape:
         """Serve another model, verified before it takes over; the file stays as it is. Call it without `confirm` first."""
@@ -82,26 +84,28 @@ class ChangingTools:
             named = self._scope.model(model) or ""
             async with self._scope.opened(file, on) as deployment:
                 deployment.require({Capability.SWAP: True})
+                verb, spec = f"swap to {named}", deployment.target.spec
+                other = replace(deployment, target=deployment.target.with_model(named))
+                plan = await other.plan(progress=progress)
                 if confirm is None:
-                    other = replace(deployment, target=deployment.target.with_model(named))
-                    plan = await other.plan(progress=progress)
-                    return self._proposal(f"swap to {named}", deployment.target.spec, plan)
-                approval = _PlanGate(
-                    lambda plan: self._ensure(f"swap to {named}", deployment.target.spec, plan, confirm)
-                )
+                    return self._proposal(verb, spec, plan)
+                self._ensure(verb, spec, plan, confirm)
+                approval = _PlanGate(lambda planned: self._ensure(verb, spec, planned, confirm))
                 result = await deployment.swap(
                     named,
                     approve=approval,
                     progress=progress,
                     on_result=lambda r: progress.note(f"{r.name}: {r.outcome}"),
                 )
-                note = f"{file} still names {deployment.target.spec.model}: `up` would serve that again; write model = {named!r}"
-                return {**_applied(result.plan, result), "note": note}
+                note = (
+                    f"{file} still names {spec.model}: `up` would serve that again; write model = {named!r}"
+                )
+                return {**_done(result), "note": note}
 
         return await answered(call, ChangedShape, work)
 
     async def rollback(
-        self, call: Call, file: File = _DEFAULT, on: On = _CLOUD, confirm: Confirm = None
+        self, call: Call, file: File = _DEFAULT, on: On = registry.DEFAULT, confirm: Confirm = None
     ) -> ChangedShape:
         """Let what was verified before serve again: a revision, or here the last model. Call it without `confirm` first."""
 
@@ -118,6 +122,11 @@ class ChangingTools:
                         f"what would serve again is not known: {now.rollback_unknown}",
                         hint="call `rollback` again once it can be read; `homeport rollback` says more",
                     )
+                if now.rollback_to is None:
+                    raise NotFound(
+                        f"nothing of {now.name} was verified before what serves now",
+                        hint="`swap` and `up` keep what was verified before, once there is something",
+                    )
                 receipts = {name: dict(receipt) for name, receipt in (now.receipts or {}).items()}
                 plan = {
                     "name": now.name,
@@ -126,7 +135,7 @@ class ChangingTools:
                     "regions": {one.region: dict(one.traffic) for one in now.regions},
                     "verified": receipts,
                     "model": now.model,
-                    "does": f"{now.rollback_to or 'the newest verified revision that does not serve now'} serves again",
+                    "does": f"{now.rollback_to} serves again",
                 }
                 if confirm is None:
                     return _proposed(plan, self._confirmation.of("rollback", plan))
@@ -200,6 +209,14 @@ class _PlanGate:
             return False
         self._ensure(plan)
         return True
+
+
+def _done(result: UpResult) -> dict[str, Any]:
+    """Return what came of an `up`; where nothing had to be done, it was not applied, but verified anew."""
+    if result.changed:
+        return _applied(result.plan, result)
+    note = "nothing was to be done: it is as the file says, and was verified again"
+    return {**_applied(result.plan, result), "applied": False, "note": note}
 
 
 def _applied(plan: _Json, result: _Json) -> dict[str, Any]:

@@ -145,6 +145,23 @@ class ReadingTools:
 
         return await answered(call, shapes.LogsShape, work)
 
+    async def bench(
+        self,
+        call: Call,
+        name: Annotated[
+            str | None, Field(description="Those of this endpoint; by default of all", max_length=256)
+        ] = None,
+    ) -> shapes.BenchesShape:
+        """List the benches that were done here, oldest first: what each measured, and whether that is a result."""
+
+        async def work(_: Progress) -> dict[str, Any]:
+            from homeport.bench import stored
+            from homeport.home import find_home
+
+            return {"benches": [bench.as_json() for bench in stored.stored_benches(find_home(), name)]}
+
+        return await answered(call, shapes.BenchesShape, work)
+
     async def doctor(self, call: Call) -> shapes.DoctorShape:
         """Show what this machine has and lacks for serving models: engines, memory, disk, GPU, ports, credentials."""
 

@@ -14,6 +14,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp_types import ToolAnnotations
 
 from homeport import door
+from homeport.mcp.arguments import StrictServer
 from homeport.mcp.changing import ChangingTools
 from homeport.mcp.reading import ReadingTools
 from homeport.mcp.scope import Scope
@@ -36,7 +37,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 def made(folder: Path, *, allow_changes: bool) -> MCPServer[Any]:
     """Return the server for the files in `folder`; tools that change something are there only with `allow_changes`."""
-    server: MCPServer[Any] = MCPServer(
+    server: MCPServer[Any] = StrictServer(
         "homeport",
         title="homeport",
         description="Plan, fit, price, verify and run open models on this machine and on Cloud Run GPUs",
@@ -114,6 +115,7 @@ def _add_reading(server: MCPServer[Any], tools: ReadingTools) -> None:
         (tools.status, "How endpoints are", outward),
         (tools.verify, "Check an endpoint", outward),
         (tools.logs, "What the engine wrote", outward),
+        (tools.bench, "What benches have measured", here),
     ):
         server.add_tool(tool, title=title, annotations=hints)
     server.add_tool(tools.listing, name="list", title="All endpoints", annotations=outward)

@@ -13,14 +13,20 @@ import pytest
 from jsonschema import Draft202012Validator
 from mcp import Client, MCPError
 
+from benches import bench_of
 from homeport import redaction
+from homeport.bench import stored
+from homeport.capacity.replica import BatchLimits
+from homeport.capacity.step_time import paced
 from homeport.deployment import Deployment
+from homeport.home import find_home
 from homeport.mcp.server import made
 from homeport.reconcile import Plan
+from homeport.targets import registry
 from homeport.targets.facts import ModelFact
 from typist import Typist
 
-READING = {"doctor", "fit", "cost", "plan", "status", "list", "verify", "logs"}
+READING = {"doctor", "fit", "cost", "plan", "status", "list", "verify", "logs", "bench"}
 CHANGING = {"up", "swap", "rollback", "down"}
 KEY = "hp-a-key-that-nobody-may-read-here"
 _T = TypeVar("_T")
@@ -41,6 +47,13 @@ def called(folder: Path, tool: str, allow_changes: bool = False, **arguments: An
         return await client.call_tool(tool, arguments)
 
     return with_client(folder, act, allow_changes=allow_changes)
+
+
+def _tools(*, allow_changes: bool) -> Any:
+    async def act(client: Client) -> Any:
+        return (await client.list_tools()).tools
+
+    return with_client(Path(), act, allow_changes=allow_changes)
 
 
 def text(result: Any) -> str:
@@ -216,6 +229,54 @@ def test_the_words_of_one_change_do_not_confirm_another(folder: Path) -> None:
         return await client.call_tool("up", {"confirm": "0" * 64})
 
     assert "PlanStale" in text(with_client(folder, act, allow_changes=True))
+
+
+def test_words_that_confirm_nothing_are_refused_also_where_nothing_is_to_be_done(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Deployment.plan
+
+    async def idle(self: Deployment, **given: Any) -> Plan:
+        return replace(await plan(self, **given), actions=())
+
+    async def up(self: Deployment, **_: Any) -> None:
+        raise AssertionError("it was begun")
+
+    monkeypatch.setattr(Deployment, "plan", idle)
+    monkeypatch.setattr(Deployment, "up", up)
+    for tool, more in (("up", {}), ("swap", {"model": "smollm2-135m"})):
+        assert "PlanStale" in text(called(folder, tool, allow_changes=True, confirm="x", **more)), tool
+
+
+def test_a_swap_and_a_way_back_are_meant_where_up_is() -> None:
+    on = {tool.name: tool.input_schema["properties"].get("on") for tool in _tools(allow_changes=True)}
+    assert {name: on[name]["default"] for name in CHANGING} == dict.fromkeys(CHANGING, registry.DEFAULT)
+
+
+def test_an_argument_that_a_tool_does_not_name_is_refused_before_anything_is_done(folder: Path) -> None:
+    for tool in _tools(allow_changes=True):
+        assert tool.input_schema["additionalProperties"] is False, tool.name
+    said = text(called(folder, "down", allow_changes=True, endpoint="another"))
+    assert said == "`down` takes no argument 'endpoint': it takes name, file, on, confirm Nothing was done"
+    assert "did you mean `context`?" in text(called(folder, "fit", contxt=5))
+
+
+def test_a_value_that_cannot_be_is_refused_in_words_of_homeports_own(folder: Path) -> None:
+    said = text(called(folder, "logs", lines=0))
+    assert said == "`logs`: `lines` input should be greater than or equal to 1, but is 0. Nothing was done"
+    assert "`model` field required" in text(called(folder, "swap", allow_changes=True))
+
+
+def test_benches_are_told_as_the_command_line_lists_them(typist: Typist) -> None:
+    typist.write('name = "home"\nmodel = "gemma-3-270m-pt"\n')
+    assert called(typist.folder, "bench").structured_content == {"benches": []}
+    stored.keep(
+        find_home(), bench_of(paced(0.01), BatchLimits(sequences=4, step_tokens=512, cache_tokens=4096))
+    )
+    listed = typist.run("bench", "list", "--json").json
+    assert listed
+    assert called(typist.folder, "bench").structured_content == {"benches": listed}
+    assert called(typist.folder, "bench", name="another").structured_content == {"benches": []}
 
 
 def test_down_of_what_is_not_there_says_so_and_applies_nothing(folder: Path) -> None:

@@ -31,6 +31,7 @@ PACKAGE = "agent"
 """The image's name in the endpoint's repository."""
 MODULE = "homeport.agents.service.container"
 IMAGE = OwnImage(package=PACKAGE, module=MODULE, extras=("agents", "cloudrun"))
+_UNTOLD = "agent: whether {model} was trained to call tools is not known; `homeport agent eval` measures how well it chooses them"
 _LONGEST_S = 3600
 """That Cloud Run lets a request take."""
 
@@ -48,7 +49,7 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
         return target
     if target.names.further:
         return replace(target, companions=(Companion(role=ServiceRole.AGENT, elsewhere=True),))
-    brain.ensure_taught(target.spec.model)
+    taught = brain.ensure_taught(target.spec.model)
     brain.ensure_installed()
     way = way_of(target.spec, target.names, target.spec_file.parent)
     fact = AgentFact.of(
@@ -78,7 +79,8 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
         facts=(fact,),
     )
     outside = _unreached(target, agent.mcp) if way.egress == ALL_TRAFFIC else ()
-    notes = (*target.notes, *outside, *way.notes(companion.member(target.names)))
+    untold = () if taught else (_UNTOLD.format(model=target.spec.model),)
+    notes = (*target.notes, *untold, *outside, *way.notes(companion.member(target.names)))
     return replace(target, companions=(*target.companions, companion), notes=notes)
 
 

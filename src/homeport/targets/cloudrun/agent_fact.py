@@ -18,6 +18,13 @@ class AgentFact(Fact):
     label: ClassVar[str] = "agent"
     tools: tuple[str, ...]
     mcp: tuple[str, ...]
+    allow: tuple[str, ...]
+    """Tools that are run unasked for everyone who may call the agent, although they may change something."""
+    max_steps: int
+    max_tool_calls: int
+    max_total_tokens: int
+    max_seconds: int
+    """The bounds of one request."""
     image: str
     """The base that homeport's own wheel is installed on."""
     wheel_sha256: str
@@ -44,6 +51,11 @@ class AgentFact(Fact):
         return cls(
             tools=agent.tools,
             mcp=agent.mcp,
+            allow=agent.allow,
+            max_steps=agent.max_steps,
+            max_tool_calls=agent.max_tool_calls,
+            max_total_tokens=agent.max_total_tokens,
+            max_seconds=agent.max_seconds,
             model_url=model_url,
             registry=registry,
             image=image,
@@ -56,9 +68,16 @@ class AgentFact(Fact):
     def text(self) -> str:
         pinned = "" if "@" in self.image else " (by its tag: its digest is not known)"
         return (
-            f"tools {', '.join((*self.tools, *self.mcp)) or 'none'}; on {self.image}{pinned}, with homeport's wheel "
+            f"tools {', '.join((*self.tools, *self.mcp)) or 'none'}{self._unasked}; a request at most {self.max_steps} answers of the "
+            f"model, {self.max_tool_calls} calls of tools, {self.max_total_tokens:,} tokens, {self.max_seconds} s; on {self.image}{pinned}, with homeport's wheel "
             f"{self.wheel_sha256[:12]}; from zero the first request waits for two starts: its own (not measured on "
             f"Cloud Run), then the model's, {self.model_start}{self._asks}{self._found}"
+        )
+
+    @property
+    def _unasked(self) -> str:
+        return (
+            f", of which whoever may call it has run unasked: {', '.join(self.allow)}" if self.allow else ""
         )
 
     @property

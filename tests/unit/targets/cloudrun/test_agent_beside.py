@@ -37,6 +37,7 @@ from homeport.reconcile import ActionKind
 from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.object import Object
 from homeport.resources.google.traffic import latest
+from homeport.spec import Spec
 from homeport.targets.cloudrun.agent import with_agent
 from homeport.targets.cloudrun.agent_check import ReachedAgent, answers
 from homeport.targets.cloudrun.edge_proof import expected_at
@@ -179,7 +180,7 @@ def test_a_plan_warns_of_mcp_servers_to_which_its_network_may_have_no_way(deploy
 
         async def told() -> list[str]:
             plan, _ = await plan_of(target)
-            return [one for one in plan.warnings if one.startswith("agent: ")]
+            return [one for one in plan.warnings if one.startswith("agent: all that it sends")]
 
         return act(told())
 
@@ -205,7 +206,10 @@ def test_the_plan_names_its_tools_its_image_and_both_starts(deployer: WithAgentT
 
     facts = act(told())
     text = facts["agent"].text
-    assert "tools time, calculator; on python:3.12-slim (by its tag: its digest is not known)" in text
+    assert text.startswith(
+        "tools time, calculator; a request at most 12 answers of the model, 24 calls of tools, 60,000 tokens, 300 s"
+    )
+    assert "; on python:3.12-slim (by its tag: its digest is not known)" in text
     assert own_wheel().sha256[:12] in text
     assert (
         f"two starts: its own (not measured on Cloud Run), then the model's, {facts['cold_start'].words}"
@@ -255,11 +259,30 @@ def test_what_the_image_installs_is_what_is_installed_here() -> None:
         ({"mcp": ["http://tools.example.com/mcp"]}, "https://"),
         ({"max_steps": 0}, "max_steps"),
         ({"toolz": []}, "toolz"),
+        ({"allow": ["serch"]}, "allow names serch, and mcp names no server"),
     ],
 )
 def test_a_wrong_table_is_refused_with_what_was_expected(table: dict[str, Any], words: str) -> None:
     with pytest.raises(SpecError, match=words):
         WithAgentTable("ollama").with_table(**table)
+
+
+def test_the_plan_names_what_is_run_unasked_and_says_where_nobody_knows_of_the_models_training() -> None:
+    deployer = WithAgentTable("ollama")
+    table = deployer.with_table(mcp=["https://run.googleapis.com/mcp"], allow=["search"])
+    assert "unasked: search" in _agent_of(deployer, table)[0]
+    for model, told in (("hf:somebody/some-model", True), ("gemma-4-e2b", False)):
+        wanted = spec.parse({**table.model_dump(exclude_none=True), "model": model})
+        noted = _agent_of(deployer, wanted)[1]
+        assert (f"whether {model} was trained to call tools is not known" in noted) is told, model
+
+
+def _agent_of(deployer: WithAgentTable, wanted: Spec) -> tuple[str, str]:
+    """What a plan says of the agent, and its notes."""
+    chosen = deployer.made(deployer.with_table()).chosen
+    target = with_agent(Deployer.target(deployer, google_for(deployer.cloud), chosen, wanted))
+    (fact,) = target.companions[-1].facts
+    return fact.text, "\n".join(target.notes)
 
 
 def test_a_model_that_was_not_trained_to_call_tools_gets_no_agent() -> None:
