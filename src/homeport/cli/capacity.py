@@ -57,7 +57,7 @@ def command(
     from homeport.capacity.plan import CapacityQuestion, plan_capacity, settings_of
     from homeport.cli.capacity_text import text
     from homeport.home import write_whole
-    from homeport.spec.edit import with_keys
+    from homeport.spec.edit import edited
     from homeport.traffic import read
 
     slo, day = options["slo"], options["day"]
@@ -78,6 +78,6 @@ def command(
     plan = plan_capacity(model, file, trace, question, terminal.say)
     terminal.result(text(plan), plan.as_json())
     if write and plan.best is not None:
-        write_whole(file, with_keys(file.read_text("utf-8"), settings_of(plan.best)))
+        write_whole(file, edited(file, settings_of(plan.best)))
         terminal.say(f"wrote {file}: `homeport plan --on cloudrun` shows what that changes")
     return int(bool(slo) and plan.best is None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def command(
     yes: bool,
     canary: str,
     hub_token_stdin: bool,
-) -> None:
+) -> int:
     """
     Serve another MODEL: beside the old one, verified without traffic, then instead of it.
 
@@ -43,6 +43,7 @@ def command(
     from homeport.cli.session import with_file
     from homeport.cli.up import percents, run_with_approval, tell
     from homeport.home import write_whole
+    from homeport.spec.edit import edited
     from homeport.targets.base import UpOptions
 
     terminal = app.terminal(json_output=json_output)
@@ -50,18 +51,11 @@ def command(
         run_with_approval, terminal=terminal, options=UpOptions(canary=percents(canary)), yes=yes, model=model
     )
     token = hub_token.from_stdin(on, wanted=hub_token_stdin)
-    tell(terminal, with_file(terminal, file, on, work, hub_token=token))
-    before = file.read_text(encoding="utf-8")
-    after = _with_model(before, model)
-    if after != before:
+    keys = [("", "model", json.dumps(model, ensure_ascii=False))]
+    edited(file, keys)  # Before anything is changed: what serves would be one thing, and the file another.
+    code = tell(terminal, with_file(terminal, file, on, work, hub_token=token))
+    after = edited(file, keys)
+    if after != file.read_text("utf-8"):
         write_whole(file, after)
         terminal.say(f"wrote model = {model!r} to {file}")
-
-
-def _with_model(text: str, model: str) -> str:
-    """Return the file with another `model`, and all else, comments too, as it was."""
-    head, bracket, tables = re.fullmatch(r"(.*?)(^\[|\Z)(.*)", text, re.DOTALL | re.MULTILINE).groups()  # type: ignore[union-attr] # matches any text
-    quoted = '"' + model.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    line = f"model = {quoted}"
-    changed, count = re.subn(r"^model\s*=.*$", lambda _: line, head, count=1, flags=re.MULTILINE)
-    return f"{changed if count else f'{line}{chr(10)}{head}'}{bracket}{tables}"
+    return code

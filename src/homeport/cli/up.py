@@ -99,14 +99,14 @@ def _ensure_one_way(files: tuple[Path, ...], on: str, port: int | None) -> None:
 
 
 async def run_with_approval(
-    one: Deployment, *, terminal: Terminal, options: UpOptions, yes: bool, model: str = ""
+    one: Deployment, *, terminal: Terminal, options: UpOptions, yes: bool, model: str | None = None
 ) -> UpResult:
     """Return what `up`, or with a `model` `swap`, comes to: the plan shown and asked about, each check told."""
     from homeport.cli.approval import asking
     from homeport.cli.show import plan_text
     from homeport.cli.show_duration import expected_of
 
-    verb = partial(one.swap, model) if model else one.up
+    verb = partial(one.swap, model) if model is not None else one.up
     agreed = asking(terminal, yes=yes, text=plan_text)
 
     def tell_result(result: Result) -> None:

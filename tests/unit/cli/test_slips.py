@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from homeport import cli
+from homeport.cli import session
 from homeport.cli.chat import _named
 from homeport.cli.context import rehearsed
 from homeport.cli.rehearse_background import find, ports
@@ -101,6 +102,24 @@ def test_the_endpoint_of_the_file_here_need_not_run_to_be_taken_down(
     assert cli.run(["down", "own", "--yes"]) == 0
     assert cli.run(["down", "--yes"]) == 0
     assert "nothing to remove" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "said"),
+    [
+        ('model = "file:./a.gguf" # mine\n', "", "model: String should have at least 1 character"),
+        ('"model" = "file:./a.gguf"\n', "file:./b.gguf", 'set them by hand: model = "file:./b.gguf"'),
+    ],
+)
+@pytest.mark.parametrize("on", ["local", "cloudrun"])
+def test_a_swap_whose_file_would_be_none_any_more_is_refused_before_anything_is_done(
+    text: str, model: str, said: str, on: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    monkeypatch.setattr(session, "with_file", lambda *_, **__: pytest.fail("the deployment was opened"))
+    Path("homeport.toml").write_text(text)
+    assert cli.run(["swap", model, "--on", on, "--yes"]) == 10
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert Path("homeport.toml").read_text() == text
 
 
 def test_homeports_own_options_may_stand_behind_the_command(capsys: pytest.CaptureFixture[str]) -> None:

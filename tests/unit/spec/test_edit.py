@@ -38,6 +38,28 @@ def test_a_form_in_which_it_cannot_be_done_is_said_with_what_to_do_by_hand(text:
     assert "engine.parallel = 7" in refused.value.hint
 
 
+MODEL = [("", "model", '"file:./other.gguf"')]
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ('# mine\nmodel = "a" \n\n[engine]\ncontext = 512\n', '# mine\nmodel = "file:./other.gguf"\n\n[engine]\ncontext = 512\n'),
+        ("[engine]\ncontext = 512\n", 'model = "file:./other.gguf"\n[engine]\ncontext = 512\n'),
+        ("", 'model = "file:./other.gguf"\n'),
+    ],
+)  # fmt: skip
+def test_a_key_before_the_first_table_is_set_there(text: str, made: str) -> None:
+    assert with_keys(text, MODEL) == made
+
+
+@pytest.mark.parametrize("text", ['"model" = "a"\n', 'model = """\na"""\n'])
+def test_a_key_written_in_another_form_is_left_to_its_writer(text: str) -> None:
+    with pytest.raises(SpecError, match="cannot be set in it") as refused:
+        with_keys(text, MODEL)
+    assert refused.value.hint == 'set them by hand: model = "file:./other.gguf"'
+
+
 def test_what_would_be_no_spec_is_not_written() -> None:
     with pytest.raises(SpecError, match="min is 9"):
         with_keys('name = "x"\n', [("scaling", "min", "9")])
