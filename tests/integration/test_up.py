@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -386,6 +387,13 @@ def test_the_python_api_does_the_same(user: User, monkeypatch: pytest.MonkeyPatc
     endpoint = homeport.up(verify=False)
     assert endpoint.ask("Hello", max_tokens=4)
     assert homeport.connect("home") == endpoint
+    nowhere = f"http://127.0.0.1:{free_port('127.0.0.1')}/v1"
+    elsewhere = replace(homeport.connect("home"), base_url=nowhere)
+    report = elsewhere.verify()
+    assert isinstance(report, homeport.Report)
+    told = {result.name: result.outcome for result in report.results}
+    assert (told["identity"], told["chat"]) == ("failed", "skipped"), "a copy is asked where it says"
+    assert homeport.status()[0].verified is None, "which proves nothing of what serves here"
     assert [status.state for status in homeport.status()] == ["ready"]
     assert homeport.down("home")
     assert homeport.status() == []

@@ -67,8 +67,10 @@ class Endpoint:
     """What it gives: text, or vectors."""
     usd_per_hour: float | None = field(default=None, compare=False)
     """List price of one instance of it while it runs; None where that is not known, as for a machine of one's own."""
-    verifier: Callable[[], Coroutine[Any, Any, Proof]] | None = field(default=None, repr=False, compare=False)
-    """Verifies it; set by the target that serves it. None where nobody knows what it promises."""
+    verifier: Callable[[Endpoint], Coroutine[Any, Any, Proof]] | None = field(
+        default=None, repr=False, compare=False
+    )
+    """Verifies the endpoint that it is given, which may be a changed copy; set by the target that serves it. None where nobody knows what it promises."""
 
     def __post_init__(self) -> None:
         ensure_address(self.base_url, called=f"base_url of the endpoint {self.name}")
@@ -251,16 +253,16 @@ class Endpoint:
         """
         Return the report of all checks on this very endpoint.
 
-        Raises `Unsupported` for one that was made by hand: nobody has said what it promises.
+        Raises `Unsupported` for one that was made by hand: nobody has said what it promises; on Cloud Run also for a changed copy of one.
         """
         from homeport.sync import run
 
         if self.verifier is None:
             raise Unsupported(
                 f"nobody has said what {self.name} at {self.base_url} promises, so there is nothing to hold it to",
-                hint="take the endpoint from homeport.up(…) or homeport.connect(…), or use homeport.verify.verify",
+                hint="take the endpoint from homeport.up(…) or homeport.connect(…), or name it to `homeport verify`",
             )
-        return run(self.verifier())
+        return run(self.verifier(self))
 
     def _request(self, options: Mapping[str, Any], **content: Any) -> dict[str, Any]:
         stop = {"stop": list(self.stop)} if self.stop else {}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from homeport import google
 from homeport.engines.registry import module
-from homeport.errors import GatedModel, HomeportError, NotFound, UnknownModel
+from homeport.errors import GatedModel, HomeportError, NotFound, UnknownModel, Unsupported
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
@@ -238,8 +238,8 @@ class CloudRunLifecycle:
         """Return the endpoint, for the logged-in user. Raises `NotFound` where nothing is deployed."""
         service = await live(self.google, self.path)
         model, usd = await model_and_price(self.google, service)
-        own_endpoint = self._endpoint(service, model=model)
-        return replace(own_endpoint, verifier=self._verify_anew, usd_per_hour=usd)
+        own = replace(self._endpoint(service, model=model), usd_per_hour=usd)
+        return replace(own, verifier=partial(self._verify_anew, own))
 
     async def logs(self, *, lines: int | None, follow: bool) -> AsyncIterator[str]:
         """Yield its log, its last `lines` or all."""
@@ -280,12 +280,15 @@ class CloudRunLifecycle:
         road = self.spec.guard if gateway is None else None
         return WayBack(google=self.google, names=self.names, guard=gateway, road=road)
 
-    async def _verify_anew(self) -> Report:
-        """Verify what serves, through a door of its own: an endpoint outlasts the one that it was found through."""
+    async def _verify_anew(self, own: Endpoint, asked: Endpoint) -> Report:
+        """Verify what serves, through a door of its own. Raises `Unsupported` where `asked` is not what was found, or serves by now."""
+        _ensure_same(asked, own)
         env = {"HOMEPORT_GOOGLE_URL": self.via} if self.via else {}
         project = (self.spec.cloudrun or CloudRun()).project or ""
         async with await google.from_env({**os.environ, **env}, project=project) as door:
-            return await replace(self, google=door).verify(VerifyOptions(), Silent(), None)
+            anew = replace(self, google=door)
+            _ensure_same(asked, replace(await anew.endpoint(), identity=own.identity))
+            return await anew.verify(VerifyOptions(), Silent(), None)
 
     def _endpoint(self, service: Body, url: str = "", model: str = "") -> Endpoint:
         model_name = model or service["template"].get("annotations", {}).get(f"{ANNOTATION}model", "")
@@ -383,3 +386,11 @@ class CloudRunLifecycle:
             reference, key="cloudrun.hub_token", base=self.spec_file.parent, example=hub_token.EXAMPLE
         )
         return HubToken(value=value, source=reference)
+
+
+def _ensure_same(asked: Endpoint, known: Endpoint) -> None:
+    if asked != known:
+        raise Unsupported(
+            f"what is deployed is {known.model} at {known.base_url}, and this endpoint, {asked.model} at {asked.base_url}, is not quite that",
+            hint='take it from homeport.connect(…, on="cloudrun") again',
+        )

@@ -23,19 +23,24 @@ if TYPE_CHECKING:
 
 
 async def check(
-    graph: LocalTarget, *, only: tuple[str, ...] = (), on_result: OnResult | None = None
+    graph: LocalTarget,
+    asked: Endpoint | None = None,
+    *,
+    only: tuple[str, ...] = (),
+    on_result: OnResult | None = None,
 ) -> Report:
     """
     Return the conformance report of a running endpoint. A whole one is kept with the process as its receipt.
 
-    Raises `NotRunning`; `SpecError` or `WrongKey` where the engine's key is not available here.
+    With `asked`, a copy of it that may have another address or key, the checks ask that; it is no receipt where it has. Raises `NotRunning`; `SpecError` or `WrongKey` where the engine's key is not available here.
     """
     from homeport import verify  # Late: an endpoint that is only reached needs no checks.
 
     remembered = running(graph)
-    subject = _subject(graph, remembered, await endpoint_of(graph, remembered))
+    own = await endpoint_of(graph, remembered)
+    subject = _subject(graph, remembered, asked or own)
     report = await verify.verify(subject, only=only, on_result=on_result)
-    if not only:
+    if not only and subject.endpoint == own:
         counts = {
             outcome.value: sum(r.outcome is outcome for r in report.results) for outcome in verify.Outcome
         }

@@ -19,7 +19,8 @@ from gcp_rehearsal.faults import parse
 from gcp_rehearsal.state import StoredResource
 from homeport import spec
 from homeport.deployment import Deployment
-from homeport.errors import StateError
+from homeport.endpoint import Endpoint
+from homeport.errors import StateError, Unsupported
 from homeport.google import Google
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
@@ -263,3 +264,21 @@ def _checked(cloud: Cloud, wish: Wanted, *, up: bool = True) -> Result:
             return result
 
     return act(work())
+
+
+def test_a_copy_with_another_address_is_not_proven_by_what_is_deployed(tmp_path: Path) -> None:
+    user = User(tmp_path)
+    user.up()
+
+    async def work() -> Endpoint:
+        async with google_for(user.cloud) as google:
+            return await user.deployment(google).connect()
+
+    endpoint = act(work())
+    for copy in (
+        replace(endpoint, base_url="http://127.0.0.1:1/v1"),
+        replace(endpoint, identity=None),
+        replace(endpoint, model="other"),
+    ):
+        with pytest.raises(Unsupported, match="is not quite that"):
+            copy.verify()
