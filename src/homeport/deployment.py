@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from homeport import naming
-from homeport.errors import ApprovalDeclined, NotRunning, Unsupported
+from homeport.errors import ApprovalDeclined, NotRunning, SpecError, Unsupported
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Plan
@@ -216,7 +216,8 @@ async def selected(
     Give the deployment that is meant: the one called `name`; else that of `file`; else the only one there is.
 
     With `by_name` a name suffices on every target: for what needs no file, such as to take an endpoint down.
-    Raises `NotRunning` where none or several could be meant, and what `opened` raises.
+    Raises `NotRunning` where none or several could be meant, `SpecError` where only a name or a file could tell, and what
+    `opened` raises.
     """
     options = options or OpenOptions(env=os.environ, home=find_home())
     module = registry.module(on)
@@ -234,7 +235,7 @@ async def selected(
         async with opened(file, on=on, options=options) as deployment:
             yield deployment
         return
-    async with module.open_named(name or _only(module.names(options), on), file, options) as target:
+    async with module.open_named(name or _only(module.names(options), on, file), file, options) as target:
         yield Deployment(target=target)
 
 
@@ -261,7 +262,12 @@ async def statuses(*, on: str = "local", options: OpenOptions | None = None) -> 
     return await module.statuses(options or OpenOptions(env=os.environ, home=find_home()))
 
 
-def _only(names: list[str], on: str) -> str:
+def _only(names: list[str] | None, on: str, file: Path) -> str:
+    if names is None:
+        raise SpecError(
+            f"there is no {file}, and no NAME was given: which endpoint is meant?",
+            hint=f"`homeport list{registry.flag(on)}` shows what there is; with -f the file of one may lie elsewhere",
+        )
     if len(names) == 1:
         return names[0]
     where = registry.TITLES[on]

@@ -217,8 +217,8 @@ class TargetModule(Protocol):
     def check_of(self, name: str) -> str:
         """Return the check that a name means which a user gave: without what some targets say of where it is made."""
 
-    def names(self, options: OpenOptions) -> list[str]:
-        """Return the names of the endpoints that can be told without asking anybody; [] where none can."""
+    def names(self, options: OpenOptions) -> list[str] | None:
+        """Return the names of the endpoints there; None where that cannot be told without asking somebody, which is not none."""
 
 
 class LiveModule(Protocol):

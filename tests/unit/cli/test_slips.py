@@ -86,6 +86,18 @@ def test_what_is_not_there_is_not_called_done(
     assert said in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(
+    "command", [("status",), ("down", "--yes"), ("logs",), ("chat", "hello"), ("env",), ("verify",)]
+)
+def test_endpoints_that_nobody_looked_for_are_not_called_none(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*command, "--on", "cloudrun"]) == 10
+    told = " ".join(capsys.readouterr().err.split())
+    assert "there is no homeport.toml, and no NAME was given" in told
+    assert "`homeport list --on cloudrun` shows what there is" in told
+
+
 @pytest.mark.parametrize("on", ["local", "cloudrun"])
 def test_a_check_that_there_is_not_is_told_whatever_runs(on: str, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--only", "chatt"], ["nobody", "--only", "chat", "--only", "chatt"]):

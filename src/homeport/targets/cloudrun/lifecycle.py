@@ -72,10 +72,10 @@ async def listing(file: Path, options: OpenOptions) -> Listing:
         return Listing(endpoints=endpoints, unread=tuple(failure.text for failure in unread))
 
 
-def names(options: OpenOptions) -> list[str]:
-    """Return nothing: Google knows."""
+def names(options: OpenOptions) -> list[str] | None:
+    """Return None: Google knows."""
     del options
-    return []
+    return None
 
 
 async def statuses(options: OpenOptions) -> list[Status]:
