@@ -96,6 +96,9 @@ def test_list_shows_what_a_project_has_without_a_file(
     assert one["other"] == [
         "bucket rehearsal-home-weights",
         "network home",
+        "private zone home-googleapis-com",
+        "private zone home-pkg-dev",
+        "private zone home-run-app",
         f"repository home in {REGION}",
         f"repository home-docker-io in {REGION}",
     ]

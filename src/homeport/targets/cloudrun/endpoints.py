@@ -45,7 +45,9 @@ from homeport.targets.cloudrun.service_spec import ANNOTATION
 from homeport.targets.cloudrun.verification import least_instances
 
 _WITH_FILE = "run `homeport rollback --on cloudrun` with its file, whose edge.regions says in which order"
-_PAID = ("bucket", "repository", "secret", "network", "forwarding rule", "security policy")
+_PAID = (
+    "bucket", "repository", "secret", "private zone", "network", "forwarding rule", "address", "security policy", "regional endpoint",
+)  # fmt: skip
 """What is shown of an endpoint beside its service: what costs something, or is easily forgotten."""
 
 
