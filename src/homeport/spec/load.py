@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from homeport import patterns
 from homeport.errors import SpecError
 from homeport.spec.observe import ObserveSlo
-from homeport.spec.renamed import renamed
+from homeport.spec.renamed import RenamedKey, renamed
 from homeport.spec.schema import FILE_NAME, TABLES, Adapter, Spec
 from homeport.toml_file import read_toml
 
@@ -57,9 +57,7 @@ def _problem(detail: ErrorDetails) -> str:
     value = detail["input"]
     old = renamed(".".join(map(str, detail["loc"][:-1])), str(detail["loc"][-1])) if detail["loc"] else None
     if detail["type"] == "extra_forbidden" and old is not None:
-        where = f" under [{old.new_table}]" if old.new_table else ""
-        name = f"{old.new_table}.{old.new}" if old.new_table else old.new
-        return f"{key}: is called `{name}` now: write {old.new} = {_toml(old.now(value))}{where}"
+        return f"{key}: {_called_now(old, value)}"
     if detail["type"] == "extra_forbidden":
         return f"{key}: {_unknown(detail['loc'])}"
     if detail["type"] == "missing":
@@ -77,6 +75,18 @@ def _problem(detail: ErrorDetails) -> str:
         on_loopback = ', or on loopback "none"' if key == "local.api_key" else ""
         return f'{key}: should be "env:NAME" or "file:PATH"{on_loopback}; the {secret} itself does not belong in this file'
     return f"{key}: {message}, but is {_shorten(value)}"
+
+
+def _called_now(old: RenamedKey, value: object) -> str:
+    name, now = f"{old.new_table}.{old.new}" if old.new_table else old.new, old.now(value)
+    try:
+        TABLES[old.new_table or old.table].model_validate({old.new: now})
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            if detail["loc"] == (old.new,):
+                return f"is called `{name}` now, which{_problem(detail).removeprefix(f'{old.new}:')}"
+    where = f" under [{old.new_table}]" if old.new_table else ""
+    return f"is called `{name}` now: write {old.new} = {_toml(now)}{where}"
 
 
 def _unknown(loc: tuple[int | str, ...]) -> str:

@@ -175,5 +175,19 @@ def test_an_old_key_is_answered_with_the_new_one_and_its_value(old: str, new: st
     )
 
 
+@pytest.mark.parametrize(
+    ("old", "said"),
+    [
+        ('way = "mount"', "cloudrun.way: is called `delivery` now, which should be 'auto', 'stream'"),
+        ("min_instances = -1", "is called `scaling.min` now, which should be greater than or equal to 0, but is -1"),
+        ('max_instances = "x"', "is called `scaling.max` now, which should be a valid integer"),
+    ],
+)  # fmt: skip
+def test_an_old_key_with_a_value_that_the_new_one_does_not_take_is_answered_with_what_that_takes(
+    old: str, said: str
+) -> None:
+    assert said in problem(f"[cloudrun]\n{old}\n")
+
+
 def test_a_delivery_that_no_engine_has_is_refused() -> None:
     assert "should be 'auto', 'stream'" in problem('[cloudrun]\ndelivery = "carrier-pigeon"\n')
