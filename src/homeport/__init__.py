@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from homeport.deployment import Deployment
     from homeport.endpoint import Endpoint
     from homeport.errors import HomeportError
+    from homeport.listing import Listing
     from homeport.reconcile import Plan
     from homeport.results import Status, UpResult
     from homeport.spec import Spec
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Endpoint",
     "HomeportError",
+    "Listing",
     "Plan",
     "Report",
     "Spec",
@@ -38,16 +40,19 @@ __all__ = [
     "connect",
     "down",
     "exported",
+    "listed",
     "plan",
     "rollback",
     "status",
     "swap",
     "up",
+    "verified",
 ]
 
 _HOMES = {
     "Endpoint": "homeport.endpoint.endpoint",
     "HomeportError": "homeport.errors",
+    "Listing": "homeport.listing",
     "Plan": "homeport.reconcile",
     "Report": "homeport.verify",
     "Spec": "homeport.spec.schema",
@@ -105,11 +110,35 @@ def down(name: str | None = None, *, on: str = "local", purge: bool = False) -> 
     return _selected(name, on, lambda deployment: deployment.down(purge=purge)).gone
 
 
-def status(*, on: str = "local") -> list[Status]:
-    """Return every endpoint of a target as it is now. Raises `Unsupported` where the target cannot list them."""
+def status(name: str | None = None, *, on: str = "local") -> list[Status]:
+    """
+    Return the endpoint called `name` as it is now, alone; without a name every one of this machine, elsewhere that of the file here.
+
+    Raises `NotRunning` or `NotFound` where there is none of that name, or of that file.
+    """
+    from homeport import deployment, sync
+    from homeport.targets import registry
+    from homeport.targets.base import Capability
+
+    if name is None and Capability.LISTING in registry.module(on).CAPABILITIES:
+        return sync.run(deployment.statuses(on=on))
+    return [_selected(name, on, lambda selected: selected.status())]
+
+
+def listed(*, on: str = "local") -> Listing:
+    """Return every endpoint of a target by its mark, and what could not be read. Needs no file."""
     from homeport import deployment, sync
 
-    return sync.run(deployment.statuses(on=on))
+    return sync.run(deployment.listing(on=on))
+
+
+def verified(name: str | None = None, *, on: str = "local") -> Report:
+    """
+    Return the report of all checks on the endpoint called `name`, else that of the file here.
+
+    Raises `NotRunning` or `NotFound` where none serves. A failed check raises nothing: `passed` of the report tells.
+    """
+    return _selected(name, on, lambda deployment: deployment.verify())
 
 
 def connect(name: str | None = None, *, on: str = "local") -> Endpoint:

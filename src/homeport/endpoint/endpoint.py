@@ -260,7 +260,7 @@ class Endpoint:
         if self.verifier is None:
             raise Unsupported(
                 f"nobody has said what {self.name} at {self.base_url} promises, so there is nothing to hold it to",
-                hint="take the endpoint from homeport.up(…) or homeport.connect(…), or name it to `homeport verify`",
+                hint="take the endpoint from homeport.up(…) or homeport.connect(…), or use homeport.verified(NAME)",
             )
         return run(self.verifier(self))
 
