@@ -31,6 +31,6 @@ def function_tool(named: str) -> Tool:
     except (Exception, SystemExit) as error:  # `sys.exit` would end this program, and without a word.
         raise SpecError(f"{path} cannot be run: {type(error).__name__}: {error}", hint="run it with python to see where") from error  # fmt: skip
     function: Callable[..., Any] | None = getattr(module, name, None)
-    if not callable(function):
+    if not callable(function) or not hasattr(function, "__name__"):
         raise SpecError(f"{path} has no function {name}", hint=hint)
     return tool_of(function, changes=getattr(function, "changes", True) is not False)

@@ -100,12 +100,44 @@ def _arguments_of(function: Callable[..., Any]) -> Any:  # Any: a class made by 
     from pydantic import ConfigDict, create_model
 
     fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+    for name, parameter in _signature_of(function).parameters.items():
         if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
             raise SpecError(
                 f"the tool {function.__name__} takes {parameter}, which a model cannot give by name",
                 hint="give each parameter a name and a type",
             )
+        if name.startswith("_"):
+            raise SpecError(
+                f"the tool {function.__name__} takes {name}, and no argument's name may begin with _",
+                hint="rename the parameter",
+            )
         kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+        _ensure_json(function, parameter, kind)
         fields[name] = (kind, ... if parameter.default is parameter.empty else parameter.default)
     return create_model(function.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function, eval_str=True)
+    except Exception as error:  # Annotations are the user's own code.
+        raise SpecError(
+            f"what the tool {function.__name__} takes cannot be read: {type(error).__name__}: {error}",
+            hint="its annotations have to name types that are there when its file is run",
+        ) from error
+
+
+def _ensure_json(
+    function: Callable[..., Any], parameter: inspect.Parameter, kind: Any  # Any: an annotation
+) -> None:  # fmt: skip
+    from pydantic import TypeAdapter
+    from pydantic.errors import PydanticUserError
+
+    try:
+        TypeAdapter(kind).json_schema()
+    except (PydanticUserError, NameError, TypeError, ValueError, AttributeError) as error:
+        taken = parameter.replace(default=inspect.Parameter.empty)
+        raise SpecError(
+            f"the tool {function.__name__} takes {taken}, which JSON cannot name",
+            hint="take text, numbers, lists, dictionaries, dataclasses or pydantic's models of these",
+        ) from error
