@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,25 @@ def ensure_taught(model: str) -> bool:
             "--anyway runs it all the same",
         )
     return True
+
+
+def load() -> None:
+    """Import what a model that is `opened` needs: also what the client imports only once it is asked."""
+    for name in (
+        "homeport.endpoint.auth",
+        "httpx2",
+        "openai.lib._chat_completion_resources",
+        "openai.lib.streaming.chat",
+        "openai.resources.chat.chat",
+        "openai.resources.chat.completions.completions",
+        "pydantic_ai.models.openai",
+        "pydantic_ai.profiles._special_tokens",
+        "pydantic_ai.providers.openai",
+    ):
+        with suppress(
+            ModuleNotFoundError
+        ):  # Another version has other modules within, and loads them when it is asked.
+            import_module(name)
 
 
 @asynccontextmanager

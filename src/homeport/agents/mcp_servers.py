@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What OpenAI's API takes as the name of a tool."""
+_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
+"""How an address begins, and no command does."""
 _BEGUN_WITHIN_S = 120.0
 """Of one server: many a command fetches it first."""
 _ANSWERS_WITHIN_S = 30.0
@@ -168,6 +170,11 @@ async def _connected(server: _BegunServer, answer_within_s: float) -> AsyncItera
 def _transport(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the SDK's own kind
     if server.name.startswith(("http://", "https://")):
         return _over_http(stack, server)
+    if _SCHEME.match(server.name):
+        raise SpecError(
+            f"{server.name!r} is no address of an MCP server",
+            hint="say one that begins with http:// or https://, or a command",
+        )
     if server.token:
         raise SpecError(
             f"{server.name!r} is a command, and a token is sent to an address",

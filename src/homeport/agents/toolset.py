@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from homeport.agents.calls import Calls
 
 _OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema()))
-_MENDED = 2
+MENDED = 2
+"""How often the model may mend a call of a tool that is not there, or whose arguments are no JSON."""
 
 
 class Bounded(AbstractToolset[None]):
@@ -39,7 +40,7 @@ class Bounded(AbstractToolset[None]):
                     parameters_json_schema=dict(tool.parameters),
                     sequential=True,
                 ),
-                max_retries=_MENDED,
+                max_retries=MENDED,
                 args_validator=_OBJECT,
             )
             for name, tool in self._calls.tools.items()

@@ -158,6 +158,7 @@ def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> int:  #
                 continue
             history = result.messages
             terminal.result(result.answer)
+            _tell_cut(terminal, result)
 
     _with_agent(terminal, (file, on), how, work)
     # A person has read it. A script has the exit code.
@@ -277,6 +278,11 @@ def _replayed(terminal: Terminal, file: Path, how: Mapping[str, Any]) -> None:
     _tell(terminal, result, transcript)
 
 
+def _tell_cut(terminal: Terminal, result: AgentResult) -> None:
+    if result.cut:
+        terminal.note(f"the answer is {result.cut}")
+
+
 def _tell(terminal: Terminal, result: AgentResult, transcript: Transcript) -> None:
     terminal.result(
         result.answer,
@@ -286,6 +292,7 @@ def _tell(terminal: Terminal, result: AgentResult, transcript: Transcript) -> No
             "events": [dict(event) for event in transcript.last_run],
         },
     )
+    _tell_cut(terminal, result)
     used = result.spent
     usd = "its price is not known" if used.usd is None else f"{used.usd:.4f} USD"
     terminal.say(

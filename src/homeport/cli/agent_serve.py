@@ -22,7 +22,7 @@ def serve(
     """Serve the agent that the options describe until Ctrl-C. Raises `PortTaken`, and what finding its endpoint raises."""
     from homeport import addresses, door, sync
     from homeport.agents import transcript
-    from homeport.agents.loop import INSTRUCTIONS, AgentSetup
+    from homeport.agents.loop import INSTRUCTIONS, AgentSetup, load
     from homeport.agents.service.app import until_cancelled
     from homeport.agents.service.served import ServedAgent
     from homeport.cli.session import agents_endpoint
@@ -50,6 +50,7 @@ def serve(
     )
 
     async def served() -> None:
+        load()
         await _ensure_servers(terminal, agent, how)
         await until_cancelled(agent, listening, lambda url: _greet(terminal, agent, url))
 

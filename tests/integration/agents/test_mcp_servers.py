@@ -121,6 +121,12 @@ def test_a_token_that_is_told_wrongly_is_one_clear_error_without_it(given: str, 
     assert "s3cret" not in f"{refused.value}{refused.value.hint}"
 
 
+def test_an_address_of_another_kind_is_not_taken_for_a_program(tmp_path: Path) -> None:
+    for server in ("ftp://127.0.0.1/mcp", "HTTPS+x://127.0.0.1 serve"):
+        with ToolScript("Hello.") as engine, pytest.raises(SpecError, match="is no address of an MCP server"):
+            asked(engine, server, tmp_path / "t")
+
+
 def test_a_server_that_calls_its_tool_harmless_is_not_believed(over_http: str, tmp_path: Path) -> None:
     """`add` says of itself that it only reads: that is a hint of a stranger's, so it asks all the same."""
     from homeport.agents.calls import refuse

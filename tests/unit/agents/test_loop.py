@@ -479,3 +479,40 @@ def test_spans_say_who_was_asked_and_what_was_called_but_not_what_was_said(asked
     assert (spans["execute_tool"].attributes or {})["gen_ai.tool.name"] == "weather"
     everything = json.dumps([dict(one.attributes or {}) for one in exporter.get_finished_spans()])
     assert "It rains" not in everything
+
+
+class CutOff(ToolScript):
+    """Cuts each text off at a bound, after eight tokens."""
+
+    def _called(self, *, streamed: bool) -> tuple[dict[str, Any], str]:
+        message, reason = super()._called(streamed=streamed)
+        return message, reason if reason == "tool_calls" else "length"
+
+
+@pytest.mark.parametrize(
+    ("bound", "told"),
+    [
+        (8, "cut after 8 tokens: --max-tokens raises it"),
+        (9, "cut after 8 tokens: `context` of [engine] raises it"),
+    ],
+)
+def test_an_answer_that_was_cut_off_says_so_and_what_raises_the_bound(
+    bound: int, told: str, asked: Asked
+) -> None:
+    with CutOff(CALL, "It rai") as engine:
+        result = asked(engine, WEATHER, budget=Budget(max_tokens=bound))
+    assert (result.answer, result.cut) == ("It rai", told)
+    assert asked.end["finish_reason"] == "length"
+    with ToolScript(CALL, "It rains.") as engine:
+        assert not asked(engine, WEATHER).cut
+    assert asked.end["finish_reason"] == "stop"
+
+
+def test_a_budget_of_one_is_told_as_one(asked: Asked) -> None:
+    with ToolScript(CALL) as engine, pytest.raises(AgentStopped, match="budget of 1 step without"):
+        asked(engine, WEATHER, budget=Budget(steps=1))
+    with (
+        ToolScript([*CALL, *CALL]) as engine,
+        pytest.raises(AgentStopped, match="budget of 1 tool call with"),
+    ):
+        asked(engine, WEATHER, budget=Budget(tool_calls=1))

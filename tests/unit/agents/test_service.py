@@ -18,9 +18,10 @@ import openai
 import pytest
 
 from homeport import addresses
-from homeport.agents.budget import Budget
+from homeport.agents.budget import Budget, Spent
 from homeport.agents.builtin import calculate
-from homeport.agents.loop import AgentSetup
+from homeport.agents.loop import AgentResult, AgentSetup
+from homeport.agents.service import a2a
 from homeport.agents.service.app import on_port
 from homeport.agents.service.served import ServedAgent
 from homeport.agents.tool import tool_of
@@ -160,7 +161,7 @@ def test_each_request_has_a_budget_of_its_own_and_is_not_begun_again(service: Se
     async def ask(at: Service) -> None:
         async with at.client() as client:
             for _ in range(2):
-                with pytest.raises(openai.UnprocessableEntityError, match="budget of 1 steps") as stopped:
+                with pytest.raises(openai.UnprocessableEntityError, match="budget of 1 step ") as stopped:
                     await client.chat.completions.create(model="helper", messages=ASKED)
                 assert stopped.value.type == "agent_stopped"
 
@@ -687,3 +688,11 @@ def test_what_the_protocol_has_no_answer_for_gets_its_code(
     with ToolScript("never") as engine:
         service(service.agent(engine), ask)
         assert engine.requests == []
+
+
+def test_a2a_tells_of_an_answer_that_was_cut_off() -> None:
+    message = a2a.sent_message(json.dumps(sent()).encode(), None)
+    whole = AgentResult(answer="It is", spent=Spent(), messages=[])
+    assert "metadata" not in message.answered(whole)["result"]["message"]
+    told = message.answered(replace(whole, cut="cut after 8 tokens"))["result"]["message"]
+    assert told["metadata"] == {"finishReason": "length"}

@@ -86,3 +86,15 @@ def test_a_person_who_has_read_an_error_ends_it_well(monkeypatch: pytest.MonkeyP
 
 def test_a_conversation_without_an_error_ends_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chatted(monkeypatch, 0, 0) == (0, ["answered", "answered"])
+
+
+def test_an_answer_that_was_cut_off_is_told_as_that(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        ToolScript, "_called", lambda *_, **__: ({"role": "assistant", "content": "Hel"}, "length")
+    )
+    assert chatted(monkeypatch, 0) == (0, ["answered"])
+    told = capsys.readouterr()
+    assert told.out == "Hel\n"
+    assert "the answer is cut after 8 tokens" in told.err

@@ -105,12 +105,14 @@ class SentMessage:
 
     def answered(self, result: AgentResult) -> dict[str, Any]:
         """Return the agent's message: JSON, so Any."""
-        message = {
+        message: dict[str, Any] = {
             "messageId": token_hex(16),
             "contextId": self._context,
             "role": "ROLE_AGENT",
             "parts": [{"text": result.answer}],
         }
+        if result.cut:
+            message["metadata"] = {"finishReason": "length"}
         return {"jsonrpc": "2.0", "id": self._id, "result": {"message": message}}
 
     def failed(self, message: str, *, of_the_message: bool) -> dict[str, Any]:

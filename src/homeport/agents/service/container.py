@@ -22,7 +22,7 @@ from typing import Any
 from homeport.agents.budget import Budget
 from homeport.agents.builtin import builtin
 from homeport.agents.calls import Confirm
-from homeport.agents.loop import INSTRUCTIONS, AgentSetup
+from homeport.agents.loop import INSTRUCTIONS, AgentSetup, load
 from homeport.agents.mcp_servers import McpServer
 from homeport.agents.service.app import until_cancelled
 from homeport.agents.service.served import ServedAgent
@@ -141,6 +141,7 @@ async def _serve(host: str, port: int, env: Mapping[str, str]) -> None:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    load()
     with socket.create_server((host, port)) as listening, suppress(asyncio.CancelledError):
         await until_cancelled(
             agent, listening, lambda _: _tell(f"{agent.name} answers by {agent.setup.endpoint.model}")

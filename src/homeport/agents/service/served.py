@@ -84,7 +84,8 @@ async def run(agent: ServedAgent, question: AgentQuestion, listener: Callable[[E
         try:
             async with equipped(own, agent.mcp, transcript, question=question.text) as setup:
                 result = await answer(question.text, setup, transcript, history=question.history)
-            outcome = f"answered after {result.spent.in_words()}, {result.spent.tokens} tokens, {result.spent.seconds:.1f} s"
+            cut = " with an answer that was cut off at its bound" if result.cut else ""
+            outcome = f"answered{cut} after {result.spent.in_words()}, {result.spent.tokens} tokens, {result.spent.seconds:.1f} s"
         except HomeportError as error:
             outcome = f"{'stopped' if isinstance(error, AgentStopped) else 'failed'}: {error}"
             raise
