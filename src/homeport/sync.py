@@ -3,8 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
+
+
+@contextmanager
+def ended_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does meanwhile, so that work says how it ended before it does."""
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        of_ctrl_c = signal.getsignal(signal.SIGINT)
+        if not callable(of_ctrl_c):  # A shell has a command in the background ignore Ctrl-C, and not this.
+            raise KeyboardInterrupt
+        of_ctrl_c(signal.SIGINT, frame)
+
+    if threading.current_thread() is not threading.main_thread():  # Signals are the main thread's.
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
 
 _T = TypeVar("_T")
 

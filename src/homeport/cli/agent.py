@@ -224,7 +224,8 @@ def _with_agent(
 
     with transcript:
         try:
-            sync.run(all_of_it())
+            with sync.ended_as_interrupted():
+                sync.run(all_of_it())
         finally:
             terminal.close()
             if transcript.last_run:

@@ -49,10 +49,11 @@ def command(
     """Measure how well the model chooses tools: graded tasks, 95 % intervals, chance beside."""
     from homeport import sync
     from homeport.agents import brain
-    from homeport.agents.evaluation.evaluate import assessed
+    from homeport.agents.evaluation.evaluate import assessed, path_against
     from homeport.agents.evaluation.page import page
     from homeport.agents.evaluation.reader import read
-    from homeport.agents.transcript import new_path
+    from homeport.agents.evaluation.result import EvalResult
+    from homeport.agents.transcript import ensure_own, new_path
     from homeport.cli import agent_eval_text
     from homeport.errors import VerificationFailed
     from homeport.home import ensure_file_writable, find_home, write_whole
@@ -71,13 +72,20 @@ def command(
     path = how["transcript"] or new_path(find_home())
     watch = _watch(terminal, len(graded.tasks))
     try:
-        report = sync.run(assessed(endpoint, graded, options, against=against, transcript=path, watch=watch))
+        with sync.ended_as_interrupted():
+            report = sync.run(
+                assessed(endpoint, graded, options, against=against, transcript=path, watch=watch)
+            )
     finally:
-        if path.exists():  # Also where it ends half-way: what was done until then is in there.
-            terminal.say(f"transcript: {path}")
+        for one in paths:
+            if one.exists():  # Also where it ends half-way: what was done until then is in there.
+                terminal.say(f"transcript: {one}")
     if how["html"] is not None:
         write_whole(how["html"], page(report))
     terminal.result(agent_eval_text.text(report), report.as_json())
+    paths = [path] if against is None or isinstance(against, EvalResult) else [path, path_against(path)]
+    for one in paths:
+        ensure_own(one)
     return 0 if _enough(terminal, report, how["at_least"]) else VerificationFailed.exit_code
 
 

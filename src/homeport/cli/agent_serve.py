@@ -54,7 +54,7 @@ def serve(
         await _ensure_servers(terminal, agent, how)
         await until_cancelled(agent, listening, lambda url: _greet(terminal, agent, url))
 
-    with suppress(KeyboardInterrupt), listening:
+    with suppress(KeyboardInterrupt), listening, sync.ended_as_interrupted():
         sync.run(served())
 
 

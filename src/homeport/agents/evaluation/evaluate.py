@@ -86,8 +86,13 @@ async def assessed(
     if against is None:
         return EvalReport(result=result)
     if not isinstance(against, EvalResult):
-        against = await work.on(against, path.with_suffix(f".against{path.suffix}"))
+        against = await work.on(against, path_against(path))
     return EvalReport(result=result, against=against, comparison=compared(result, against))
+
+
+def path_against(path: Path) -> Path:
+    """Return where the transcript of another endpoint is written, beside `path`."""
+    return path.with_suffix(f".against{path.suffix}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
