@@ -21,7 +21,7 @@ from homeport.cli.agent_options import (
 )
 from homeport.cli.agent_steps import shown
 from homeport.cli.agent_up import command as up_command
-from homeport.cli.context import CliContext, file_option, json_option, on_option
+from homeport.cli.context import CliContext, file_option, json_option, on_option, refuse_others
 
 if TYPE_CHECKING:
     from homeport.agents.loop import AgentResult, AgentSetup
@@ -63,6 +63,7 @@ def run_command(
     if (question is None) == (replay is None) or (question is not None and not question.strip()):
         raise click.UsageError("Say a question, or --replay with a transcript.")
     if replay is not None:
+        refuse_others("replay", "transcript", "json_output", why="--replay asks no engine and runs no tool")
         _replayed(terminal, replay, how)
         return
     message = str(question)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, on_option, with_options
+from homeport.cli.context import (
+    CliContext,
+    FiniteRange,
+    file_option,
+    json_option,
+    on_option,
+    refuse_others,
+    with_options,
+)
 from homeport.engines.names import NAMES
 
 if TYPE_CHECKING:
@@ -26,11 +34,11 @@ _how = with_options(
     click.option("--against", metavar="NAME|FILE.json", help="Another endpoint on the same target, or an earlier result: the same tasks, paired."),
     click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one page that needs nothing else, too."),
     click.option("--check", is_flag=True, help="Ask no endpoint: check the set by its baselines."),
-    click.option("--at-least", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit with 3 where fewer tasks are right."),
-    click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True, help="Of every answer."),
+    click.option("--at-least", type=FiniteRange(0, 100), metavar="PERCENT", help="Exit with 3 where fewer tasks are right."),
+    click.option("--temperature", type=FiniteRange(0, 2), default=0.0, show_default=True, help="Of every answer."),
     click.option("--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="Of one answer."),
-    click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=120.0, show_default=True, help="Of one task."),
-    click.option("--tokens-per-second", type=click.FloatRange(0, min_open=True), metavar="FLOAT", help="What one busy instance on Cloud Run does: tells the price of a task, as `homeport cost` does."),
+    click.option("--max-seconds", type=FiniteRange(min=0, min_open=True), default=120.0, show_default=True, help="Of one task."),
+    click.option("--tokens-per-second", type=FiniteRange(0, min_open=True), metavar="FLOAT", help="What one busy instance on Cloud Run does: tells the price of a task, as `homeport cost` does."),
     click.option("--engine", type=click.Choice(NAMES), help="Of that instance; by default the file's, else the one preferred there."),
     click.option("--anyway", is_flag=True, help="Also with a model that was not trained to call tools."),
     click.option("--transcript", type=click.Path(dir_okay=False, path_type=Path), help="Write the transcript here, instead of into homeport's folder."),
@@ -60,16 +68,20 @@ def command(
 
     terminal = app.terminal(json_output=json_output)
     brain.ensure_installed()
+    _ensure_of_effect(how)
     graded = read(how["suite"], only=how["only"])
     for note in graded.notes:
         terminal.note(note)
     if how["check"]:
-        return _checked(terminal, graded, how)
+        return _checked(terminal, graded)
     endpoint, against = _endpoints(terminal, file, on, how)
     options = _options(endpoint, file, how)
     if how["html"] is not None:
         ensure_file_writable(how["html"])
     path = how["transcript"] or new_path(find_home())
+    paths = [path] if against is None or isinstance(against, EvalResult) else [path, path_against(path)]
+    for one in paths:
+        ensure_own(one)
     watch = _watch(terminal, len(graded.tasks))
     try:
         with sync.ended_as_interrupted():
@@ -83,10 +95,14 @@ def command(
     if how["html"] is not None:
         write_whole(how["html"], page(report))
     terminal.result(agent_eval_text.text(report), report.as_json())
-    paths = [path] if against is None or isinstance(against, EvalResult) else [path, path_against(path)]
-    for one in paths:
-        ensure_own(one)
     return 0 if _enough(terminal, report, how["at_least"]) else VerificationFailed.exit_code
+
+
+def _ensure_of_effect(how: dict[str, Any]) -> None:  # Any: what click has read
+    if how["check"]:
+        refuse_others("check", "suite", "only", "json_output", why="--check asks no endpoint")
+    if how["engine"] is not None and how["tokens_per_second"] is None:
+        raise click.UsageError("--engine is that of the price: say --tokens-per-second, too.")
 
 
 def _enough(terminal: Terminal, report: EvalReport, at_least: float | None) -> bool:
@@ -97,16 +113,12 @@ def _enough(terminal: Terminal, report: EvalReport, at_least: float | None) -> b
     return False
 
 
-def _checked(terminal: Terminal, graded: GradedSet, how: dict[str, Any]) -> int:  # Any: what click has read
+def _checked(terminal: Terminal, graded: GradedSet) -> int:
     from homeport import sync
     from homeport.agents.evaluation.options import EvalOptions
     from homeport.agents.evaluation.runner import run_baselines
     from homeport.cli import agent_eval_text
 
-    if useless := [option for option in ("against", "html", "at_least") if how[option] is not None]:
-        raise click.UsageError(
-            f"--check asks no endpoint, so there is nothing for --{useless[0].replace('_', '-')}."
-        )
     baselines = sync.run(run_baselines(graded, EvalOptions()))
     head, rows, data = agent_eval_text.checked(graded, baselines)
     terminal.table(head, rows, data=data)

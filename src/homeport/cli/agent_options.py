@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import with_options
+from homeport.cli.context import FiniteRange, is_given, with_options
 
 if TYPE_CHECKING:
     from homeport.agents.mcp_servers import McpServer
@@ -25,14 +25,14 @@ how_options = with_options(
     click.option("--allow", multiple=True, metavar="TOOL", help="Run this tool without asking, although it may change something."),
     click.option("--allow-changes", is_flag=True, help="Run every tool without asking."),
     click.option("--system", help="Instructions, instead of homeport's."),
-    click.option("--temperature", type=click.FloatRange(0, 2), help="By default the engine's."),
+    click.option("--temperature", type=FiniteRange(0, 2), help="By default the engine's."),
     click.option("--max-steps", type=click.IntRange(1), default=12, show_default=True, help="Answers of the model."),
     click.option("--max-tool-calls", type=click.IntRange(0), default=24, show_default=True, help="Calls of tools."),
     click.option("--max-total-tokens", type=click.IntRange(1), default=60_000, show_default=True, help="Of all answers, prompts included."),
-    click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=300.0, show_default=True, help="From question to answer."),
-    click.option("--max-usd", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="Of the endpoint's time, by the list price of an instance; for one that has a price."),
+    click.option("--max-seconds", type=FiniteRange(min=0, min_open=True), default=300.0, show_default=True, help="From question to answer."),
+    click.option("--max-usd", type=FiniteRange(min=0, min_open=True), metavar="USD", help="Of the endpoint's time, by the list price of an instance; for one that has a price."),
     click.option("--max-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Of one answer."),
-    click.option("--tool-seconds", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Of one call of a tool."),
+    click.option("--tool-seconds", type=FiniteRange(min=0, min_open=True), default=30.0, show_default=True, help="Of one call of a tool."),
     click.option("--anyway", is_flag=True, help="Also with a model that was not trained to call tools."),
 )  # fmt: skip
 
@@ -48,7 +48,11 @@ def own_tools(how: Mapping[str, Any]) -> list[Tool]:
     from homeport.agents.builtin import BUILTIN, builtin
     from homeport.agents.own import function_tool
 
+    if how["tools"] and how["no_tools"]:
+        raise click.UsageError("--no-tools leaves nothing for --tool: say one of them.")
     names = how["tools"] or (() if how["no_tools"] else BUILTIN)
+    if "files" not in names and is_given("folder"):
+        raise click.UsageError("--folder is where the tool files reads: say --tool files, too.")
     return [
         tool
         for name in dict.fromkeys(names)

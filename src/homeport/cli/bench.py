@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from homeport.cli.bench_engines import command as engines_command
-from homeport.cli.context import CliContext, file_option, json_option, on_option, with_options, yes_option
+from homeport.cli.context import (
+    CliContext,
+    FiniteRange,
+    file_option,
+    json_option,
+    on_option,
+    with_options,
+    yes_option,
+)
 
 if TYPE_CHECKING:
     from homeport.bench.bench import Served
@@ -25,12 +33,12 @@ _how = with_options(
     click.option("--input", type=click.IntRange(1), default=256, show_default=True, help="Tokens of a prompt, those of the chat template included."),
     click.option("--output", type=click.IntRange(1), default=64, show_default=True, help="Tokens of an answer."),
     click.option("--users", type=click.IntRange(1, 4096), help="Of the profile users; of a sweep, the most. By default 8, and 64."),
-    click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="FLOAT", help="Requests a second, of constant, poisson and burst; the last of ramp, which begins at 0."),
+    click.option("--rate", type=FiniteRange(0, min_open=True), metavar="FLOAT", help="Requests a second, of constant, poisson and burst; the last of ramp, which begins at 0."),
     click.option("--size", type=click.IntRange(1), default=8, show_default=True, help="Requests of one burst."),
     click.option("--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="Of the profile trace: seconds,input,output, or as Azure, Mooncake and BurstGPT name them."),
-    click.option("--faster", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Play the trace so much faster."),
+    click.option("--faster", type=FiniteRange(0, min_open=True), default=1.0, show_default=True, help="Play the trace so much faster."),
     click.option("--slo", default="", metavar="OBJECTIVES", help="What counts as good, such as ttft=2s,itl=60ms,e2e=30s."),
-    click.option("--seconds", type=click.FloatRange(1), default=60.0, show_default=True, help="About how long all of it takes; a trace is cut to its part of that."),
+    click.option("--seconds", type=FiniteRange(1), default=60.0, show_default=True, help="About how long all of it takes; a trace is cut to its part of that."),
     click.option("--repetitions", type=click.IntRange(1, 100), default=3, show_default=True, help="Of each load that counts: intervals come from them."),
     click.option("--shared", type=click.IntRange(0), default=0, show_default=True, help="Tokens at their beginning that all prompts share, to measure a prefix cache."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of prompts and arrivals."),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option
+from homeport.cli.context import CliContext, FiniteRange, file_option, json_option
 
 
 def _users(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
@@ -35,7 +35,7 @@ def _sources(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 @click.option("--users", default="1,4,16", show_default=True, callback=_users, help="Numbers of users, each a load of its own; 1,2,4,8,16,32,64 shows the curve.")  # fmt: skip
 @click.option("--input", type=click.IntRange(1), default=128, show_default=True, help="Tokens of a prompt, those of the chat template included.")  # fmt: skip
 @click.option("--output", type=click.IntRange(1), default=32, show_default=True, help="Tokens of an answer.")
-@click.option("--seconds", type=click.FloatRange(1), default=60.0, show_default=True, help="About how long each engine is measured, its start excluded.")  # fmt: skip
+@click.option("--seconds", type=FiniteRange(1), default=60.0, show_default=True, help="About how long each engine is measured, its start excluded.")  # fmt: skip
 @click.option("--repetitions", type=click.IntRange(1, 100), default=3, show_default=True, help="Of each load: intervals come from them.")  # fmt: skip
 @file_option
 @json_option

@@ -9,6 +9,7 @@ import click
 
 from homeport.cli.context import (
     CliContext,
+    FiniteRange,
     file_option,
     fit_options,
     given_settings,
@@ -20,10 +21,10 @@ from homeport.engines.names import NAMES
 _traffic = with_options(
     click.option("--trace", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The traffic: a CSV with seconds,input,output, or a trace of Azure's, Mooncake's or BurstGPT's."),
     click.option("--slo", default="", metavar="LIMITS", help="What requests are to keep, such as ttft=2s,itl=60ms,e2e=30s."),
-    click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, metavar="FLOAT", help="Of all requests, how many must keep them."),
+    click.option("--share", type=FiniteRange(0, 1, min_open=True), default=0.95, show_default=True, metavar="FLOAT", help="Of all requests, how many must keep them."),
     click.option("--engine", type=click.Choice(NAMES), help="This engine alone; by default any that Cloud Run may have."),
     click.option("--bench", "benches", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Steps as this result of `homeport bench` of the same engine and model has them, on the GPU that is meant, which a bench does not tell; several where prompts had several lengths."),
-    click.option("--faster", type=click.FloatRange(0, min_open=True), default=1.0, metavar="FLOAT", help="Play the trace so many times as fast."),
+    click.option("--faster", type=FiniteRange(0, min_open=True), default=1.0, metavar="FLOAT", help="Play the trace so many times as fast."),
     click.option("--day", default="office", show_default=True, metavar="CURVE", help="How traffic goes over a day: office, flat, or 24 numbers with commas between."),
 )  # fmt: skip
 

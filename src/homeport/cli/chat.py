@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, on_option
+from homeport.cli.context import CliContext, FiniteRange, file_option, json_option, on_option
 from homeport.targets import registry
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 @click.argument("words", nargs=-1, metavar="[NAME] [PROMPT]")
 @click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs.")
 @click.option("--system", help="A system message.")
-@click.option(
-    "--temperature", type=click.FloatRange(0, 2), help="By default what the model's makers recommend."
-)
+@click.option("--temperature", type=FiniteRange(0, 2), help="By default what the model's makers recommend.")
 @click.option("--max-tokens", type=click.IntRange(1), help="End the answer after so many.")
 @file_option
 @on_option

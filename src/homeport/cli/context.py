@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 from collections.abc import Callable
@@ -59,6 +60,31 @@ class ContextLength(click.ParamType[int]):
                 ctx,
             )
         return count
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds, which neither `nan` nor `inf` is, whatever the bounds are."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Fails as click does for one outside the bounds, and for what is no finite number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number, and one was expected, such as 30 or 0.5", param, ctx)
+        return number
+
+
+def is_given(option: str) -> bool:
+    """Return whether an option of the command that runs was given, and not left to its default."""
+    context = click.get_current_context(silent=True)
+    source = context.get_parameter_source(option) if context is not None else None
+    return source not in {None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP}
+
+
+def refuse_others(*taken: str, why: str) -> None:
+    """Raise click's `UsageError` where an option was given that is none of those `taken`: it would be of no effect, unseen."""
+    for parameter in click.get_current_context().command.params:
+        if parameter.name not in taken and is_given(parameter.name):
+            raise click.UsageError(f"{why}, so there is nothing for {parameter.opts[-1]}.")
 
 
 def _is_there(ctx: click.Context, parameter: click.Parameter, file: Path) -> Path:

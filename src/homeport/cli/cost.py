@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homeport.cli.context import CliContext, file_option, fit_options, given_settings, json_option
+from homeport.cli.context import (
+    CliContext,
+    FiniteRange,
+    file_option,
+    fit_options,
+    given_settings,
+    json_option,
+)
 from homeport.engines.names import NAMES
 
 MOST = 1e15
@@ -49,7 +56,7 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | 
 )
 @click.option(
     "--tokens-per-second",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     metavar="FLOAT",
     help="What one busy instance does; by default what the newest `homeport bench --on cloudrun` of one instance measured.",
 )
@@ -69,7 +76,7 @@ def _count(_: click.Context, __: click.Parameter, value: str | None) -> float | 
 )
 @click.option(
     "--input-share",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     metavar="FLOAT",
     help="Share of tokens that are prompts; 0.75 unless the file says otherwise.",
 )

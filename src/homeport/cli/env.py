@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
+from homeport.cli.context import CliContext, file_option, is_given, json_option, name_argument, on_option
 from homeport.clients import CLIENTS, SHELLS, exported, settings
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def command(
     if how["write"] and how["client"] is None:
         raise click.UsageError("--write wants --for CLIENT: it writes the file that this client reads.")
 
-    if how["client"] == "dotenv" and _is_typed("shell"):
+    if how["client"] == "dotenv" and is_given("shell"):
         raise click.UsageError(
             "--for dotenv prints the lines of a file, and --shell the words of a shell: not both. "
             "`homeport env --shell …` sets the same variables."
@@ -77,11 +76,6 @@ def command(
     variables = {**variables, "OPENAI_API_BASE": variables["OPENAI_BASE_URL"]}
     data = {**data, "OPENAI_API_BASE": variables["OPENAI_BASE_URL"]}
     terminal.secret_result(exported(variables, how["shell"]), data)  # That is what it is for.
-
-
-def _is_typed(option: str) -> bool:
-    source = click.get_current_context().get_parameter_source(option)
-    return source is not None and source is not ParameterSource.DEFAULT
 
 
 def _tell_client(

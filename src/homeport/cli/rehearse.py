@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from homeport.cli.context import REHEARSAL_PORT, REHEARSED, CliContext
+from homeport.cli.context import REHEARSAL_PORT, REHEARSED, CliContext, FiniteRange
 
 if TYPE_CHECKING:
     import socket
@@ -140,7 +140,7 @@ def stop(ctx: click.Context) -> None:
 @click.option("--project", default="rehearsal", show_default=True, help="The project that is there.")
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0.01),
+    type=FiniteRange(min=0.01),
     default=60.0,
     show_default=True,
     help="How many of its seconds pass in one of ours.",

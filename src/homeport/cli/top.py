@@ -15,6 +15,7 @@ import click
 
 from homeport.cli.context import (
     CliContext,
+    FiniteRange,
     file_option,
     json_option,
     name_argument,
@@ -38,7 +39,7 @@ _CLOUD_S = 15.0
 @places_option
 @project_option
 @click.option(
-    "--every", type=click.FloatRange(0.5, 3600), default=2.0, show_default=True, help="Seconds between looks."
+    "--every", type=FiniteRange(0.5, 3600), default=2.0, show_default=True, help="Seconds between looks."
 )
 @click.option("--once", is_flag=True, help="Look twice, a second apart, print that, and end.")
 @json_option

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, name_argument, on_option
+from homeport.cli.context import CliContext, FiniteRange, file_option, json_option, name_argument, on_option
 
 
 @click.command("verify")
@@ -27,7 +27,7 @@ from homeport.cli.context import CliContext, file_option, json_option, name_argu
 @click.option("--cold", is_flag=True, help="Measure a start from zero, too: for --on cloudrun.")
 @click.option(
     "--idle",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     metavar="SECONDS",
     help="How long it is left alone before; by default until Cloud Run keeps no instance.",
 )

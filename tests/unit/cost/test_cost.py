@@ -472,7 +472,7 @@ def test_a_wrong_number_of_tokens_is_wrong_usage(typist: Typist, text: str) -> N
         (["--region", "mars"], 10, "there is one in asia-south1"),
         (["--versus", "none.toml"], 10, "there is no none.toml"),
         (["--prices", "none.toml"], 10, "there is no none.toml"),
-        (["--tokens-per-second", "nan"], 10, "tokens_per_second"),
+        (["--tokens-per-second", "nan"], 64, "--tokens-per-second"),
     ],
 )
 def test_wrong_options_are_clear_errors(typist: Typist, options: list[str], code: int, expected: str) -> None:
