@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 
@@ -30,7 +31,7 @@ def curve(text: str) -> tuple[float, ...]:
         shares = tuple(float(share) for share in text.split(","))
     except ValueError:
         shares = ()
-    if len(shares) != HOURS or min(shares) < 0 or max(shares) <= 0:
+    if len(shares) != HOURS or not all(0 <= share < math.inf for share in shares) or not any(shares):
         raise SpecError(
             f"{text!r:.60} is no curve of a day",
             hint=f"say {' or '.join(CURVES)}, or {HOURS} numbers with commas between: the traffic of each hour",

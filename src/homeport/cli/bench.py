@@ -18,6 +18,7 @@ from homeport.cli.context import (
     with_options,
     yes_option,
 )
+from homeport.cli.number import counts_up_to
 
 if TYPE_CHECKING:
     from homeport.bench.bench import Served
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 PROFILES = ("sweep", "users", "constant", "poisson", "burst", "ramp", "trace")
 _how = with_options(
     click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
-    click.option("--profile", type=click.Choice(PROFILES), default="sweep", show_default=True, help="sweep: one user, many, the knee. users: so many who wait for their answers. The others send at their times, whatever comes back."),
+    click.option("--profile", type=click.Choice(PROFILES), help="sweep, the default: one user, many, the knee. users, the default with several numbers of them: so many who wait for their answers. The others send at their times, whatever comes back."),
     click.option("--input", type=click.IntRange(1), default=256, show_default=True, help="Tokens of a prompt, those of the chat template included."),
     click.option("--output", type=click.IntRange(1), default=64, show_default=True, help="Tokens of an answer."),
-    click.option("--users", type=click.IntRange(1, 4096), help="Of the profile users; of a sweep, the most. By default 8, and 64."),
+    click.option("--users", callback=counts_up_to(4096), metavar="INTEGERS", help="Of the profile users, such as 8, or 1,2,4,8, each a load of its own; of a sweep, the most. By default 8, and 64."),
     click.option("--rate", type=FiniteRange(0, min_open=True), metavar="FLOAT", help="Requests a second, of constant, poisson and burst; the last of ramp, which begins at 0."),
     click.option("--size", type=click.IntRange(1), default=8, show_default=True, help="Requests of one burst."),
     click.option("--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="Of the profile trace: seconds,input,output, or as Azure, Mooncake and BurstGPT name them."),
@@ -169,20 +170,34 @@ def _options(how: dict[str, Any]) -> BenchOptions:  # Any: what click has read
     from homeport.bench.options import BenchOptions
     from homeport.bench.slo import Slo
 
-    profile = "trace" if how["trace"] is not None else how["profile"]
+    profile, users = _profile(how), how["users"]
     open_load = _open_load(profile, how) if profile not in {"sweep", "users"} else None
     return BenchOptions(
         input=how["input"],
         output=how["output"],
         seconds=how["seconds"],
         repetitions=how["repetitions"],
-        most_users=(how["users"] or 64) if profile == "sweep" else 64,
-        users=(how["users"] or 8,) if profile == "users" else (),
+        most_users=users[0] if users and profile == "sweep" else 64,
+        users=(users or (8,)) if profile == "users" else (),
         open_load=open_load,
         slo=Slo.parse(how["slo"]),
         shared=how["shared"],
         seed=how["seed"],
     )
+
+
+def _profile(how: dict[str, Any]) -> str:  # Any: what click has read
+    """Return the profile that is meant. Raises `click.UsageError` for numbers of users that it cannot have."""
+    users = how["users"] or ()
+    profile: str = how["profile"] or ("users" if len(users) > 1 else "sweep")
+    if how["trace"] is not None:
+        profile = "trace"
+    if len(users) > (profile == "sweep") and profile != "users":
+        takes = "one number, the most" if profile == "sweep" else "none"
+        raise click.UsageError(
+            f"--users {','.join(map(str, users))} is of --profile users; {profile} takes {takes}."
+        )
+    return profile
 
 
 def _open_load(profile: str, how: dict[str, Any]) -> OpenLoad:  # Any: what click has read

@@ -8,13 +8,7 @@ from typing import Any
 import click
 
 from homeport.cli.context import CliContext, FiniteRange, file_option, json_option
-
-
-def _users(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
-    parts = value.split(",")
-    if not all(part.strip().isdigit() and 1 <= int(part) <= 1024 for part in parts):
-        raise click.BadParameter("should be numbers from 1 to 1024 with commas between them, such as 1,4,16")
-    return tuple(dict.fromkeys(sorted(map(int, parts))))
+from homeport.cli.number import counts_up_to
 
 
 def _sources(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -32,7 +26,7 @@ def _sources(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 @click.command("engines")
 @click.option("--engine", "wanted", multiple=True, metavar="ENGINE", help="This one; may be given several times. By default all that are installed here.")  # fmt: skip
 @click.option("--weights", multiple=True, metavar="ENGINE=SOURCE", callback=_sources, help="Where an engine's weights are; by default the file's, else the catalog's.")  # fmt: skip
-@click.option("--users", default="1,4,16", show_default=True, callback=_users, help="Numbers of users, each a load of its own; 1,2,4,8,16,32,64 shows the curve.")  # fmt: skip
+@click.option("--users", default="1,4,16", show_default=True, callback=counts_up_to(1024), help="Numbers of users, each a load of its own; 1,2,4,8,16,32,64 shows the curve.")  # fmt: skip
 @click.option("--input", type=click.IntRange(1), default=128, show_default=True, help="Tokens of a prompt, those of the chat template included.")  # fmt: skip
 @click.option("--output", type=click.IntRange(1), default=32, show_default=True, help="Tokens of an answer.")
 @click.option("--seconds", type=FiniteRange(1), default=60.0, show_default=True, help="About how long each engine is measured, its start excluded.")  # fmt: skip

@@ -19,6 +19,9 @@ from typing import Any
 from homeport.errors import SpecError
 from homeport.own_path import reading
 
+_MOST_DAYS, _MOST_TOKENS = 366, 10_000_000
+"""No recording of an endpoint's traffic is longer, and no request: beyond, a cell has another unit or none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -110,7 +113,13 @@ def read(path: Path) -> Trace:
     arrivals = [arrival for arrival in rows if arrival.input and arrival.output]
     if not arrivals:
         raise SpecError(f"{path} has no request with a prompt and an answer", hint=_HINT)
-    return _build(path.name, arrivals, len(rows) - len(arrivals))
+    trace = _build(path.name, arrivals, len(rows) - len(arrivals))
+    if trace.seconds > _MOST_DAYS * 86_400:
+        raise SpecError(
+            f"{path} has {trace.seconds:.3g} s between its first request and its last, and {_MOST_DAYS} days are the most",
+            hint=f"is its time in seconds? {_HINT}",
+        )
+    return trace
 
 
 _HINT = "a trace is a CSV with the head `" + "`, `".join(
@@ -187,6 +196,6 @@ def _finite(seconds: float) -> float:
 
 def _tokens(cell: Any) -> int:  # Any: a cell's text, or a value of JSON
     count = float(cell)
-    if not (count >= 0 and count == int(count)):
+    if not (0 <= count <= _MOST_TOKENS and count == int(count)):
         raise ValueError(f"{cell!r} is no number of tokens")
     return int(count)

@@ -135,7 +135,17 @@ def test_a_day_has_the_trace_as_its_busiest_hour() -> None:
     assert by_hour[2] < by_hour[10] / 10
 
 
-@pytest.mark.parametrize("text", ["night", "1,2", ",".join(["0"] * 24), ",".join(["-1"] * 24)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "night",
+        "1,2",
+        ",".join(["0"] * 24),
+        ",".join(["-1"] * 24),
+        ",".join(["nan"] * 24),
+        ",".join(["1"] * 23 + ["inf"]),
+    ],
+)
 def test_a_curve_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="no curve of a day"):
         curve(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from itertools import islice, pairwise
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -61,6 +62,9 @@ def test_a_trace_is_read_by_the_names_of_its_columns(
         ("seconds,input,output\n1,1e400,3\n", "line 2"),
         ('{"timestamp": 0\n', "line 1"),
         ("seconds,input,output\n1,0,3\n", "no request with a prompt"),
+        ("seconds,input,output\n1,1e300,3\n", "line 2: '1e300' is no number of tokens"),
+        ("seconds,input,output\n-5,2,3\n1e300,2,3\n", r"1e\+300 s between .* 366 days are the most"),
+        ("seconds,input,output\n-1e308,2,3\n1e308,2,3\n", "inf s between"),
     ],
 )
 def test_what_is_no_trace_is_refused_by_its_line(text: str, says: str, tmp_path: Path) -> None:
@@ -109,3 +113,21 @@ def test_what_is_no_rate_is_refused(wrong: float) -> None:
     for process in (constant, poisson):
         with pytest.raises(SpecError, match="rate: should be above 0"):
             process(wrong, 1)
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        lambda: constant(1e9, 20),
+        lambda: poisson(1e9, 20),
+        lambda: burst(1e9, 20, size=8),
+        lambda: burst(1, 20, size=10**9),
+        lambda: ramp(0, 1e9, 20),
+    ],
+    ids=["constant", "poisson", "burst", "one burst", "ramp"],
+)
+def test_more_requests_than_can_be_made_up_are_refused_before_the_first(
+    process: Callable[[], Iterator[float]],
+) -> None:
+    with pytest.raises(SpecError, match="more than the 2,000,000"):
+        next(process())
