@@ -30,6 +30,8 @@ class ListedEndpoint:
     """Percent by revision."""
     min_instances: int | None = None
     max_instances: int | None = None
+    gpu: str = ""
+    """Of each instance, as the cloud calls it; '' where there is none, or it is not known."""
     usd_per_hour: float | None = None
     """List price of one instance while it runs; None where there is no price for it."""
     verified: Mapping[str, Json] | None = None
@@ -53,6 +55,7 @@ class ListedEndpoint:
             "traffic": dict(self.traffic),
             "min_instances": self.min_instances,
             "max_instances": self.max_instances,
+            "gpu": self.gpu,
             "usd_per_hour": self.usd_per_hour,
             "verified": dict(self.verified) if self.verified is not None else None,
             "parts": [part.as_json() for part in self.parts],

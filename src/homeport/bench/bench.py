@@ -22,6 +22,7 @@ from homeport.errors import EndpointError, NotRunning, SpecError
 from homeport.hardware import this_machine
 from homeport.json_types import Json
 from homeport.traffic import Lengths
+from homeport.words import counted
 
 VERSION = 1
 PATH = "/v1/chat/completions"
@@ -41,6 +42,8 @@ class Served:
     version: str = ""
     max_instances: int | None = None
     """How many instances may answer; None where that is not known."""
+    gpu: str | None = None
+    """Of an instance; None where that is not known."""
 
 
 async def bench(
@@ -191,10 +194,11 @@ class _BenchWork:
     async def _at(self, users: int, *, repetitions: int, seconds: float) -> None:
         """Measure a closed loop until it has been measured `repetitions` times."""
         runs = self.runs.setdefault(users, [])
-        title = "1 user" if users == 1 else f"{users} users"
         while len(runs) < repetitions:
             runs.append(await self.sender.closed(users, self.lengths, seconds=seconds))
-        self.levels[users] = self._level(Loaded(load=title, users=users, ignores_eos=self.ignores_eos), runs)
+        self.levels[users] = self._level(
+            Loaded(load=counted(users, "user"), users=users, ignores_eos=self.ignores_eos), runs
+        )
         self._tell(self.levels[users])
 
     async def _opened(self) -> None:
@@ -262,5 +266,6 @@ def _setting(
         slo=str(options.slo),
         seed=options.seed,
         started_at=started.isoformat(timespec="seconds"),
+        gpu=served.gpu,
         rehearsed=bool(endpoint.via),
     )

@@ -88,7 +88,7 @@ def _charts(result: BenchResult) -> Iterator[str]:
             mark = None
             if best is not None and best in closed:
                 at = closed.index(best)
-                mark = (speeds[at], p50[at], f"knee: {best.users} users")
+                mark = (speeds[at], p50[at], f"knee: {best.load}")
             yield lines(
                 f"{name} against throughput, by users",
                 ("output tokens a second", "seconds"),

@@ -55,6 +55,8 @@ class Setting:
     slo: str
     seed: int
     started_at: str
+    gpu: str | None = None
+    """The GPU of an instance, such as nvidia-l4; None where it is not known, as in a file of before this was written down."""
     rehearsed: bool | None = None
     """Whether this machine stood in for the target, of which the figures then say nothing; None in a file of before this was written down."""
 

@@ -35,8 +35,8 @@ class TrafficWindow:
     """Number of the first request that counts."""
     begin: float
     seconds: float
-    too_long: int
-    """Requests that counted, had they not been longer than the context."""
+    too_long: frozenset[int]
+    """Numbers of those that the engine refuses: each is there as a visit of one token, for which an instance has to run."""
 
     @property
     def end(self) -> float:
@@ -47,21 +47,27 @@ class TrafficWindow:
 def window(
     arrivals: Sequence[Arrival], seconds: float, context: int, *, warm_up: float = WARM_UP_S
 ) -> TrafficWindow:
-    """Return `arrivals` of so many `seconds`, without those longer than `context`, after a warm-up like their end."""
-    fitting = [arrival for arrival in arrivals if arrival.input + arrival.output <= context]
+    """Return `arrivals` of so many `seconds`, those longer than `context` as short visits, after a warm-up like their end."""
     warm = min(warm_up, 20 * seconds)
     before = [
         Arrival(warm - at, arrival.input, arrival.output)
-        for at, arrival in _backwards(fitting, seconds, warm)
+        for at, arrival in _backwards(arrivals, seconds, warm)
     ]  # fmt: skip
     before.sort(key=lambda arrival: arrival.seconds)
-    after = [Arrival(warm + arrival.seconds, arrival.input, arrival.output) for arrival in fitting]
+    after = [Arrival(warm + arrival.seconds, arrival.input, arrival.output) for arrival in arrivals]
+    come = (*before, *after)
+    too_long = frozenset(
+        number for number, arrival in enumerate(come) if arrival.input + arrival.output > context
+    )
     return TrafficWindow(
-        arrivals=(*before, *after),
+        arrivals=tuple(
+            Arrival(arrival.seconds, 1, 1) if number in too_long else arrival
+            for number, arrival in enumerate(come)
+        ),
         first=len(before),
         begin=warm,
         seconds=seconds,
-        too_long=len(arrivals) - len(fitting),
+        too_long=too_long,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from homeport.errors import SpecError
 from homeport.traffic import Arrival
@@ -39,17 +40,44 @@ def curve(text: str) -> tuple[float, ...]:
     return tuple(share / max(shares) for share in shares)
 
 
-def hourly(
-    arrivals: Sequence[Arrival], seconds: float, shares: Sequence[float], *, seed: int = 0
-) -> Iterator[Arrival]:
-    """
-    Yield a day: in each hour the trace, again and again, of which each request comes with the hour's share as chance.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusiestHour:
+    """The hour of a trace with the most requests, or all of a trace that is no longer."""
 
-    The trace is the busiest hour's.
-    """
+    arrivals: tuple[Arrival, ...]
+    """Since its begin."""
+    begin: float
+    """In seconds of the trace."""
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Return its requests a second."""
+        return len(self.arrivals) / self.seconds
+
+
+def busiest_hour(arrivals: Sequence[Arrival], seconds: float) -> BusiestHour:
+    """Return the hour of a trace of so many seconds that begins with a request and has the most, the first of equals."""
+    if seconds <= HOUR_S:
+        return BusiestHour(arrivals=tuple(arrivals), begin=0.0, seconds=max(seconds, 1e-3))
+    end, best = 0, (0, 0)
+    for begin, arrival in enumerate(arrivals):
+        if arrival.seconds + HOUR_S > seconds:
+            break
+        while end < len(arrivals) and arrivals[end].seconds < arrival.seconds + HOUR_S:
+            end += 1
+        best = max(best, (end - begin, -begin))
+    count, begin = best[0], -best[1]
+    start = arrivals[begin].seconds
+    moved = (Arrival(one.seconds - start, one.input, one.output) for one in arrivals[begin : begin + count])
+    return BusiestHour(arrivals=tuple(moved), begin=start, seconds=HOUR_S)
+
+
+def hourly(busiest: BusiestHour, shares: Sequence[float], *, seed: int = 0) -> Iterator[Arrival]:
+    """Yield a day: in each hour the busiest, again and again, of which each request comes with the hour's share as chance."""
     chance = random.Random(seed)  # noqa: S311 - traffic, not a secret
     for hour, share in enumerate(shares):
-        for arrival in repeated(arrivals, seconds, HOUR_S):
+        for arrival in repeated(busiest.arrivals, busiest.seconds, HOUR_S):
             if share >= 1 or chance.random() < share:
                 yield Arrival(hour * HOUR_S + arrival.seconds, arrival.input, arrival.output)
 

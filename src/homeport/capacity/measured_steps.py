@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from homeport.bench.level import LevelResult
+from homeport.bench.of_model import is_of
 from homeport.bench.result import BenchResult
 from homeport.capacity.closed_loop import closed_loop
 from homeport.capacity.replica import BatchLimits
 from homeport.capacity.roofline import Pace, StepSpeed, batch_limits, stated_speed, step_time_at
 from homeport.capacity.step_time import StepTime
-from homeport.catalog import find
-from homeport.engines.base import served_name
 from homeport.errors import SpecError
 from homeport.fit import Fit
 
@@ -132,11 +131,16 @@ def _ensure_of(result: BenchResult, fit: Fit) -> None:
             f"the bench is of {setting.engine or 'an engine that nobody told'}, not of {fit.what.engine}",
             hint=_HINT,
         )
-    model, known = fit.what.model, find(setting.model)
-    if setting.model not in {served_name(model), model.name} and (known is None or known.name != model.name):
+    if not is_of(setting, fit.what.model):
         raise SpecError(
-            f"the bench is of {setting.model}, not of {model.name}",
+            f"the bench is of {setting.model}, not of {fit.what.model.name}",
             hint="the file or MODEL names what was measured",
+        )
+    shape = fit.place.shape
+    if setting.gpu is not None and (shape is None or setting.gpu != shape.gpu):
+        raise SpecError(
+            f"the bench is of {setting.gpu}, not of {fit.place.name}",
+            hint="--gpu names the GPU that was measured",
         )
     if setting.rehearsed:
         raise SpecError(

@@ -37,8 +37,6 @@ class CapacityOutcome:
     """The share of requests that keep the objectives; those without an answer do not."""
     peak: int
     """The most instances at once."""
-    instances: float
-    """On average."""
     gpu_hours: float
     """Billed, an hour of the window."""
     preemptions: int
@@ -52,7 +50,8 @@ class Window:
     """Number of a request."""
     begin: float
     end: float
-    too_long: int = 0
+    too_long: frozenset[int] = frozenset()
+    """Numbers of requests that the engine refuses."""
 
 
 def outcome(
@@ -67,7 +66,7 @@ def outcome(
     keeping = total = 0
     rows = zip(table.arrived, table.first, table.ended, table.outputs, strict=True)
     for number, (arrived, first, ended, outputs) in enumerate(rows):
-        if number < window.first:
+        if number < window.first or number in window.too_long:
             continue
         total += 1
         if ended < 0:
@@ -80,17 +79,17 @@ def outcome(
             itl.append(gap)
         keeping += first - begun <= limits[0] and gap <= limits[1] and ended - begun <= limits[2]
     billed = run.billed_s(window.begin, window.end) / max(window.end - window.begin, 1e-9)
-    requests = total + window.too_long
+    too_long = sum(number >= window.first for number in window.too_long)
+    requests = total + too_long
     return CapacityOutcome(
         requests=requests,
         refused=total - len(e2e),
-        too_long=window.too_long,
+        too_long=too_long,
         ttft=_latency(ttft),
         itl=_latency(itl),
         e2e=_latency(e2e),
         kept=keeping / requests if requests else 1.0,
         peak=_peak(run, window),
-        instances=billed,
         gpu_hours=billed,
         preemptions=run.preemptions,
     )

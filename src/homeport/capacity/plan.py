@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 from homeport.bench.result import BenchResult
 from homeport.capacity.candidate import ServingCandidate, window
-from homeport.capacity.day import HOUR_S, HOURS, hourly
+from homeport.capacity.day import HOUR_S, HOURS, busiest_hour, hourly
 from homeport.capacity.measured_steps import MeasuredSteps, measured_steps
 from homeport.capacity.objectives import Objectives
 from homeport.capacity.outcome import CapacityOutcome
@@ -27,8 +29,10 @@ from homeport.fit.devices import cloud
 from homeport.fit.own_starts import corrected
 from homeport.fit.table import FitRequest, fit_request
 from homeport.json_types import JsonObject
-from homeport.spec import Scaling
+from homeport.spec import Engine, Scaling
+from homeport.spec.edit import TomlKey
 from homeport.traffic import Trace
+from homeport.words import counted
 
 DAY_REQUESTS = 300_000
 """A day of more is not simulated whole: each level of its curve is, on its own, and no change between them."""
@@ -105,6 +109,8 @@ class CapacityPlan:
     """With the file's own settings; None where the model does not fit so."""
     best: PlannedCapacity | None
     """The cheapest that keeps the objectives; None where it was not looked for, or nothing does."""
+    given: dict[str, str | int | bool]
+    """What the options said of the file's keys: all ways are planned with these."""
     runners_up: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -124,6 +130,7 @@ def plan_capacity(
     needs, price_list = fit_request(model, file, **question.wanted), prices.load(question.prices)
     if needs.subject.model.architecture is None:
         raise size_unknown(needs.subject.model)
+    _ensure_not_too_long(trace, needs, question)
     planner = _Planner(needs, price_list, trace, question)
     tell("serving the trace as the file says")
     written = planner.as_written()
@@ -141,7 +148,7 @@ def plan_capacity(
     if written is None and not planner.tried:
         raise MemoryTooSmall(
             f"{needs.subject.model.name} fits no GPU in {needs.cloudrun.region} with {needs.settings.context:,} tokens"
-            + ("" if question.search else f" and {needs.settings.parallel} requests at once"),
+            + ("" if question.search else f" and {counted(needs.settings.parallel, 'request')} at once"),
             hint="`homeport fit` shows what it lacks",
         )
     return CapacityPlan(
@@ -158,8 +165,29 @@ def plan_capacity(
         prices_dated=str(price_list.dated),
         as_written=written,
         best=best,
+        given=dict(question.wanted),
         runners_up=tuple(_in_words(trial) for trial in trials[1:4]),
         notes=tuple(planner.notes(written or best, searched=question.search, kept=bool(trials))),
+    )
+
+
+def _ensure_not_too_long(trace: Trace, needs: FitRequest, question: CapacityQuestion) -> None:
+    """Raise `SpecError` where a search would be in vain: the context alone keeps more from their objectives than may miss them."""
+    share, context, lengths = (
+        question.objectives.share,
+        needs.settings.context,
+        sorted(one.input + one.output for one in trace.arrivals),
+    )
+    would_do = lengths[math.ceil(share * len(lengths)) - 1]
+    if would_do <= context or not question.search:
+        return
+    most = needs.subject.model.context
+    raise SpecError(
+        f"{sum(length > context for length in lengths) / len(lengths):.1%} of the requests are longer than the context of"
+        f" {context:,} tokens, and {share:.0%} of all are to keep the objectives",
+        hint=f"say --context {would_do}, or more: {lengths[-1]} has room for all"
+        if not most or would_do <= most
+        else f"they want a context of {would_do}, and {needs.subject.model.name} was made for {most}: take another model, or a lower --share",
     )
 
 
@@ -177,7 +205,7 @@ class _Planner:
             self.engine = self.engine or question.benches[0].setting.engine
             if wanted.cloudrun.gpu == "auto":
                 raise SpecError(
-                    "which GPU was measured is not in a bench", hint="name it: --gpu, or cloudrun.gpu"
+                    "which GPU was measured has to be said", hint="name it: --gpu, or cloudrun.gpu"
                 )
 
     def as_written(self) -> PlannedCapacity | None:
@@ -250,7 +278,7 @@ class _Planner:
         by_pace = {pace: one.serve(traffic, question.objectives, pace) for pace in PACES}
         day_hours, refused, how = self._day(one)
         likely, share = by_pace["likely"], question.objectives.share
-        counted = Scaling(min=one.least, max=one.most)
+        scaled = Scaling(min=one.least, max=one.most)
         months = sorted(one.month(result.gpu_hours) for result in by_pace.values())
         return PlannedCapacity(
             engine=one.fit.what.engine,
@@ -275,47 +303,50 @@ class _Planner:
             day_refused=refused,
             day_how=how,
             quotas=tuple(
-                quota.text for quota in quotas(shape, self.wanted.cloudrun, counted) if not quota.suffices
+                quota.text for quota in quotas(shape, self.wanted.cloudrun, scaled) if not quota.suffices
             ),
         )
 
     def _day(self, candidate: ServingCandidate) -> tuple[float, int, str]:
         """Return the instance hours of a day, the requests that are turned away, and how that was found."""
-        shares, arrivals = self.question.shares, self.trace.arrivals
+        shares, busiest = self.question.shares, busiest_hour(self.trace.arrivals, self.seconds)
         context, objectives = self.wanted.settings.context, self.question.objectives
-        expected_requests = len(arrivals) / self.seconds * HOUR_S * sum(shares)
+        expected_requests = busiest.rate * HOUR_S * sum(shares)
+        drawn = (
+            f", drawn from the trace's busiest hour, from {busiest.begin:,.0f} s on"
+            if self.seconds > HOUR_S
+            else ""
+        )
         if expected_requests <= DAY_REQUESTS:
-            day = list(hourly(arrivals, self.seconds, shares))
+            day = list(hourly(busiest, shares))
             result = candidate.serve(window(day, HOURS * HOUR_S, context), objectives)
             return (
                 result.gpu_hours * HOURS,
                 result.refused,
-                f"a day of {len(day):,} requests, simulated whole",
+                f"a day of {counted(len(day), 'request')}, simulated whole{drawn}",
             )
         hours, refused = 0.0, 0
         for level in sorted(set(shares)):
             times = shares.count(level)
-            part = [
-                arrival for arrival in hourly(arrivals, self.seconds, (level,)) if arrival.seconds < _LEVEL_S
-            ]
+            part = [arrival for arrival in hourly(busiest, (level,)) if arrival.seconds < _LEVEL_S]
             result = candidate.serve(window(part, _LEVEL_S, context), objectives)
             hours += times * result.gpu_hours
             refused += round(times * result.refused * HOUR_S / _LEVEL_S)
-        how = f"a day of {expected_requests:,.0f} requests, by half an hour of each level of its curve"
+        how = f"a day of {counted(round(expected_requests), 'request')}, by half an hour of each level of its curve{drawn}"
         return hours, refused, how
 
     def notes(self, shown: PlannedCapacity | None, *, searched: bool, kept: bool) -> Iterator[str]:
         """Yield what somebody should know who goes by the figures."""
         yield from self.left_out
         if not self.fits_as_written:
-            yield f"as the file says, with {self.wanted.settings.parallel} requests at once, it does not fit"
+            yield f"as the file says, with {counted(self.wanted.settings.parallel, 'request')} at once, it does not fit"
         if self.trace.skipped:
             yield f"{self.trace.skipped:,} lines of the trace have no prompt or no answer, and are left out"
         if shown is not None and shown.likely.too_long:
             longest = max(arrival.input + arrival.output for arrival in self.trace.arrivals)
             yield (
-                f"{shown.likely.too_long:,} requests are longer than the context of {self.wanted.settings.context:,}"
-                f" tokens, and are refused by the engine: the longest wants --context {longest}"
+                f"the engine refuses {counted(shown.likely.too_long, 'request')} longer than the context of"
+                f" {self.wanted.settings.context:,} tokens: the longest wants --context {longest}"
             )
         if searched and not kept:
             yield "nothing that was tried keeps the objectives: allow more, another GPU, or smaller weights"
@@ -345,16 +376,22 @@ def _in_words(trial: Trial) -> str:
     )
 
 
-def settings_of(one: PlannedCapacity) -> Sequence[tuple[str, str, str]]:
-    """Return the keys of homeport.toml that make it so: table, key, value as TOML."""
-    gpu = one.place.split()[0]
-    keys = [
-        ("engine", "kind", f'"{one.engine}"'),
-        ("engine", "parallel", f"{one.concurrency}"),
-        ("cloudrun", "gpu", f'"{gpu}"'),
-        ("scaling", "min", f"{one.min_instances}"),
-        ("scaling", "max", f"{one.max_instances}"),
-    ]
-    if one.target_concurrency is not None:
-        keys.append(("scaling", "target_concurrency", f"{one.target_concurrency:g}"))
-    return keys
+def settings_of(plan: CapacityPlan) -> Sequence[TomlKey]:
+    """Return the keys of homeport.toml that make the cheapest way so, with all that the options said; none where there is no such way."""
+    best = plan.best
+    if best is None:
+        return ()
+    keys: dict[tuple[str, str], Any] = {  # Any: values of homeport.toml
+        ("engine" if key in Engine.model_fields else "cloudrun", key): value
+        for key, value in plan.given.items()
+    }
+    keys |= {
+        ("engine", "kind"): best.engine,
+        ("engine", "parallel"): best.concurrency,
+        ("cloudrun", "gpu"): best.place.split()[0],
+        ("scaling", "min"): best.min_instances,
+        ("scaling", "max"): best.max_instances,
+    }
+    if best.target_concurrency is not None:
+        keys["scaling", "target_concurrency"] = best.target_concurrency
+    return [(table, key, json.dumps(value)) for (table, key), value in keys.items()]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from homeport.bench.options import BenchOptions, OpenLoad
     from homeport.deployment import Deployment
     from homeport.endpoint import Endpoint
+    from homeport.listing import ListedEndpoint
     from homeport.terminal import Terminal
 
 PROFILES = ("sweep", "users", "constant", "poisson", "burst", "ramp", "trace")
@@ -89,7 +90,9 @@ def command(
             ensure_file_writable(path)
     endpoint, served = with_endpoint(terminal, how["name"], file, on, _opened(on))
     if on != "local":
-        served = replace(served, max_instances=_ask(terminal, endpoint, (file, on), options, yes=yes))
+        known = _ask(terminal, endpoint, (file, on), options, yes=yes)
+        if known is not None:
+            served = replace(served, max_instances=known.max_instances, gpu=known.gpu or None)
     result = sync.run(bench(endpoint, options, served=served, say=terminal.say))
     terminal.say(f"kept: {stored.keep(find_home(), result)}")
     if how["output_file"] is not None:
@@ -232,9 +235,9 @@ def _open_load(profile: str, how: dict[str, Any]) -> OpenLoad:  # Any: what clic
 
 def _ask(
     terminal: Terminal, endpoint: Endpoint, where: tuple[Path, str], options: BenchOptions, *, yes: bool
-) -> int | None:
+) -> ListedEndpoint | None:
     """
-    Ask before money is spent, with what the run costs at most; returns how many instances may answer, as far as known.
+    Ask before money is spent, with what the run costs at most; returns what is known of the endpoint, if anything.
 
     Raises `ApprovalDeclined`.
     """
@@ -253,4 +256,4 @@ def _ask(
     estimate = price(known, options.seconds)
     if not asking(terminal, yes=yes, text=str, question="measure it?", default=False)(estimate):
         raise ApprovalDeclined("nothing was measured")
-    return known.max_instances if known is not None else None
+    return known

@@ -23,7 +23,7 @@ _traffic = with_options(
     click.option("--slo", default="", metavar="LIMITS", help="What requests are to keep, such as ttft=2s,itl=60ms,e2e=30s."),
     click.option("--share", type=FiniteRange(0, 1, min_open=True), default=0.95, show_default=True, metavar="FLOAT", help="Of all requests, how many must keep them."),
     click.option("--engine", type=click.Choice(NAMES), help="This engine alone; by default any that Cloud Run may have."),
-    click.option("--bench", "benches", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Steps as this result of `homeport bench` of the same engine and model has them, on the GPU that is meant, which a bench does not tell; several where prompts had several lengths."),
+    click.option("--bench", "benches", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Steps as this result of `homeport bench` of the same engine and model has them, on the GPU that is meant; several where prompts had several lengths."),
     click.option("--faster", type=FiniteRange(0, min_open=True), default=1.0, metavar="FLOAT", help="Play the trace so many times as fast."),
     click.option("--day", default="office", show_default=True, metavar="CURVE", help="How traffic goes over a day: office, flat, or 24 numbers with commas between."),
 )  # fmt: skip
@@ -35,7 +35,11 @@ _traffic = with_options(
 @json_option
 @fit_options
 @_traffic
-@click.option("--write", is_flag=True, help="Write the cheapest setting that keeps --slo into the file.")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Write the cheapest setting that keeps --slo into the file, with what the options said of its keys.",
+)
 @click.pass_obj
 def command(
     app: CliContext,
@@ -58,12 +62,17 @@ def command(
     from homeport.capacity.plan import CapacityQuestion, plan_capacity, settings_of
     from homeport.cli.capacity_text import text
     from homeport.home import write_whole
+    from homeport.spec import load
     from homeport.spec.edit import edited
     from homeport.traffic import read
 
     slo, day = options["slo"], options["day"]
     if write and not (slo and file.exists()):
         raise click.UsageError("--write wants --slo, and a file that is there: `homeport init` writes one")
+    if write and model not in {None, served := load(file).model}:
+        raise click.UsageError(
+            f"--write would put a plan for {model} into {file}, which serves {served}: leave MODEL out, or name {model} in the file first"
+        )
     terminal = app.terminal(json_output=json_output)
     question = CapacityQuestion(
         wanted=given_settings(options),
@@ -79,6 +88,6 @@ def command(
     plan = plan_capacity(model, file, trace, question, terminal.say)
     terminal.result(text(plan), plan.as_json())
     if write and plan.best is not None:
-        write_whole(file, edited(file, settings_of(plan.best)))
+        write_whole(file, edited(file, settings_of(plan)))
         terminal.say(f"wrote {file}: `homeport plan --on cloudrun` shows what that changes")
     return int(bool(slo) and plan.best is None)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from homeport.capacity.outcome import CapacityOutcome, SimulatedLatency
 from homeport.capacity.plan import CapacityPlan, PlannedCapacity, settings_of
+from homeport.words import counted
 
 
 def text(plan: CapacityPlan) -> str:
@@ -15,7 +16,7 @@ def text(plan: CapacityPlan) -> str:
 
 def _lines(plan: CapacityPlan) -> Iterator[str]:
     rate = f"{plan.requests_per_second:.2f} a second"
-    yield f"{plan.model} for {plan.trace}: {plan.requests:,} requests in {plan.seconds:,.0f} s, {rate}"
+    yield f"{plan.model} for {plan.trace}: {counted(plan.requests, 'request')} in {plan.seconds:,.0f} s, {rate}"
     if plan.objectives:
         limits = ", ".join(f"{name} {limit:g} s" for name, limit in plan.objectives.items())
         yield f"objectives: {limits}, kept by {plan.share:.0%} of all requests"
@@ -25,7 +26,7 @@ def _lines(plan: CapacityPlan) -> Iterator[str]:
         yield from ("", "CHEAPEST THAT KEEPS THE OBJECTIVES", *_planned(plan, plan.best))
         yield ""
         yield "  in homeport.toml:"
-        yield from (f"    {table}.{key} = {value}" for table, key, value in settings_of(plan.best))
+        yield from (f"    {table}.{key} = {value}" for table, key, value in settings_of(plan))
     if plan.runners_up:
         yield from ("", "next", *(f"  {capacity}" for capacity in plan.runners_up))
     yield ""
@@ -72,7 +73,6 @@ def _rows(planned: PlannedCapacity) -> Iterator[tuple[str, list[str]]]:
         for share in ("p50", "p95", "p99"):
             yield f"{name} {share}", [_seconds(_latency(result, name), share) for result in results]
     yield "turned away", [f"{result.refused:,}" for result in results]
-    yield "instances, mean", [f"{result.instances:.1f}" for result in results]
     yield "instances, most", [f"{result.peak}" for result in results]
     yield "GPU hours an hour", [f"{result.gpu_hours:.2f}" for result in results]
 

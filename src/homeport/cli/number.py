@@ -1,4 +1,4 @@
-"""Numbers on a command line: each is one, and within its bounds."""
+"""Several numbers in one option of a command line."""
 
 from __future__ import annotations
 

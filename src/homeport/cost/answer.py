@@ -14,7 +14,7 @@ from homeport.cost.bill import Cost, cost
 from homeport.cost.edge import edge_month, with_traffic
 from homeport.cost.guard import guard_month, screened_tokens
 from homeport.cost.regions import RegionCost, region_costs
-from homeport.cost.throughput import YOURS, Throughput, measured
+from homeport.cost.throughput import YOURS, PricedInstance, Throughput, measured
 from homeport.cost.usage import Usage
 from homeport.cost.versus import INPUT_SHARE, Versus, compare, load
 from homeport.engines.registry import delivery_of
@@ -116,7 +116,7 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     wished = fit_request(model, file, **question.wanted)
     what = _what(wished, question, rates)
     limits = cloudrun.limits()
-    throughput = _throughput(model, file, question, what.engine)
+    throughput = _throughput(model, file, question, _priced(wished, what))
     usage = Usage(
         cold_start_s=what.cold_start_s,
         idle_s=limits.idle_s,
@@ -157,13 +157,17 @@ def answer(model: str | None, file: Path, question: Question) -> CostAnswer:
     )
 
 
-def _throughput(model: str | None, file: Path, question: Question, engine: str) -> Throughput:
+def _priced(wished: FitRequest, what: What) -> PricedInstance:
+    return PricedInstance(model=wished.subject.model, engine=what.engine, gpu=what.shape.gpu)
+
+
+def _throughput(model: str | None, file: Path, question: Question, priced: PricedInstance) -> Throughput:
     tokens_per_second = question.tokens_per_second
     if tokens_per_second is not None or model is not None or question.home is None:
         return Throughput(
             tokens_per_second=tokens_per_second, source="" if tokens_per_second is None else YOURS
         )
-    return measured(question.home, file, engine)
+    return measured(question.home, file, priced)
 
 
 def _what(wished: FitRequest, question: Question, rates: Prices) -> What:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from homeport import naming, spec
+from homeport.catalog import Model
 from homeport.home import Home
+
+if TYPE_CHECKING:
+    from homeport.bench.result import BenchResult
 
 ON = "cloudrun"
 
@@ -23,9 +28,18 @@ class Throughput:
 YOURS = "your figure"
 
 
-def measured(home: Home, file: Path, engine: str) -> Throughput:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricedInstance:
+    """The instance that is priced: what a bench has to be of."""
+
+    model: Model
+    engine: str
+    gpu: str
+
+
+def measured(home: Home, file: Path, priced: PricedInstance) -> Throughput:
     """
-    Return what the newest bench of the file's endpoint on Cloud Run measured at its best, if it was of one instance.
+    Return what the newest bench of the file's endpoint on Cloud Run measured at its knee, if it was of one such instance.
 
     One of this machine is not taken, and none of a rehearsal, or that does not tell whether it is: they say nothing of an instance.
     """
@@ -50,15 +64,34 @@ def measured(home: Home, file: Path, engine: str) -> Throughput:
             f"the newest bench is one {what} says nothing of an instance on Cloud Run" if what else ""
         )
     setting = result.setting
-    if setting.engine != engine:
-        return _none(f"the newest bench on Cloud Run is of {setting.engine or 'an engine that is not known'}")
-    if setting.max_instances != 1:
-        return _none(
-            "the newest bench on Cloud Run had more than one instance behind it, perhaps: it is none of one"
-        )
+    why = _other(result, priced)
+    if why:
+        return _none(f"the newest bench on Cloud Run {why}")
     speed = best.rates["total_tokens"].mean
     source = f"bench of {setting.started_at}, {best.load}, {setting.input} tokens in and {setting.output} out"
     return Throughput(tokens_per_second=speed, source=source)
+
+
+def _other(result: BenchResult, priced: PricedInstance) -> str:
+    """Return why a bench says nothing of the priced instance, or ''."""
+    from homeport.bench.of_model import is_of
+
+    setting = result.setting
+    if not is_of(setting, priced.model):
+        return f"is of {setting.model}, not of {priced.model.name}"
+    if setting.engine != priced.engine:
+        return f"is of {setting.engine or 'an engine that is not known'}"
+    if setting.gpu != priced.gpu:
+        return (
+            f"is of {setting.gpu}, not of {priced.gpu}"
+            if setting.gpu
+            else "does not say on which GPU it was: `homeport bench --on cloudrun` measures once more"
+        )
+    if setting.max_instances != 1:
+        return "had more than one instance behind it, perhaps: it is none of one"
+    if result.knee is None:
+        return "has one load or some, and no knee, where an instance gives the most: `homeport bench --on cloudrun` looks for it"
+    return ""
 
 
 def _none(why: str) -> Throughput:

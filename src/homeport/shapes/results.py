@@ -192,6 +192,7 @@ class ListedShape(JsonShape):
     traffic: dict[str, int]
     min_instances: int | None
     max_instances: int | None
+    gpu: str
     usd_per_hour: float | None
     verified: dict[str, Json] | None
     parts: list[EndpointPart]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from homeport.capacity.day import CURVES, curve, hourly
+from homeport.capacity.day import CURVES, busiest_hour, curve, hourly
 from homeport.capacity.objectives import Objectives, parsed
-from homeport.capacity.plan import CapacityPlan, CapacityQuestion, plan_capacity, settings_of
+from homeport.capacity.plan import CapacityPlan, CapacityQuestion, PlannedCapacity, plan_capacity, settings_of
 from homeport.capacity.roofline import step_time
 from homeport.cost.usage import MONTH_HOURS
 from homeport.errors import SpecError
@@ -34,14 +34,20 @@ def trace(rate: float, seconds: float) -> Trace:
 
 
 def planned(
-    folder: Path, traffic: Trace, slo: str, *, search: bool = True, file: str = CLOUD
+    folder: Path,
+    traffic: Trace,
+    slo: str,
+    *,
+    search: bool = True,
+    file: str = CLOUD,
+    shares: tuple[float, ...] = (1.0, 0.1, *[0.0] * 22),
 ) -> CapacityPlan:
     (folder / "homeport.toml").write_text(f'name = "x"\nmodel = "gemma-4-e4b"\n{file}')
     question = CapacityQuestion(
         wanted={},
         engine="vllm",
         objectives=parsed(slo),
-        shares=(1.0, 0.1, *[0.0] * 22),
+        shares=shares,
         curve="drawn",
         search=search,
         prices=None,
@@ -62,7 +68,7 @@ def test_the_cheapest_setting_keeps_the_objectives_and_costs_what_its_hours_cost
     low, high = best.month_flat_band_usd
     assert low <= best.month_flat_usd <= high
     assert best.month_curve_usd < best.month_flat_usd / 2, "two hours of the day have traffic"
-    keys = {f"{table}.{key}": value for table, key, value in settings_of(best)}
+    keys = {f"{table}.{key}": value for table, key, value in settings_of(plan)}
     assert keys["engine.parallel"] == f"{best.concurrency}"
     assert best.fast.ttft.p50 is not None
     assert best.slow.ttft.p50 is not None
@@ -129,7 +135,7 @@ def test_a_mixture_reads_more_experts_for_more_tokens_and_never_more_than_there_
 
 def test_a_day_has_the_trace_as_its_busiest_hour() -> None:
     traffic = trace(1.0, 600)
-    day = list(hourly(traffic.arrivals, 600, CURVES["office"]))
+    day = list(hourly(busiest_hour(traffic.arrivals, 600), CURVES["office"]))
     by_hour = Counter(int(one.seconds // 3600) for one in day)
     assert by_hour[10] == max(by_hour.values()) == pytest.approx(6 * len(traffic.arrivals), rel=0.02)
     assert by_hour[2] < by_hour[10] / 10
@@ -210,3 +216,87 @@ def test_what_keeps_nothing_writes_nothing_and_writing_wants_objectives(typist: 
     assert "and 64 requests at once" in typist.run(*asked, code=18).err
     assert "--write wants --slo" in typist.run(*asked, "--write", code=64).err
     assert (typist.folder / "homeport.toml").read_text() == before
+
+
+def test_what_is_written_is_all_that_was_planned(typist: Typist) -> None:
+    """Each option of the file's keys is among them: a plan again, without any option, is the same one."""
+    traffic(typist)
+    asked = ("capacity", "--trace", "trace.csv", "--engine", "vllm", "--json")
+    options = (
+        "--context", "16k", "--kv-dtype", "fp8", "--quantization", "fp8", "--region", "us-central1", "--zonal", "--gpu", "nvidia-l4",
+    )  # fmt: skip
+    best = typist.run(*asked, *options, "--slo", "ttft=2s", "--write").json["best"]
+    written = load(typist.folder / "homeport.toml")
+    assert (written.engine.context, written.engine.kv_dtype, written.engine.quantization) == (
+        16384,
+        "fp8",
+        "fp8",
+    )
+    assert written.cloudrun is not None
+    assert (written.cloudrun.region, written.cloudrun.zonal_redundancy) == ("us-central1", True)
+    assert typist.run(*asked).json["as_written"] == best
+
+
+def test_a_plan_for_another_model_is_not_written_into_a_file(typist: Typist) -> None:
+    traffic(typist)
+    before = (typist.folder / "homeport.toml").read_text()
+    asked = ("capacity", "gemma-4-e2b", "--trace", "trace.csv", "--slo", "ttft=2s", "--write")
+    said = " ".join(typist.run(*asked, code=64).err.split())
+    assert "a plan for gemma-4-e2b into homeport.toml, which serves gemma-4-e4b" in said
+    assert (typist.folder / "homeport.toml").read_text() == before
+
+
+def hours(*gaps: float) -> Trace:
+    """An hour for each gap, with a request after each so many seconds."""
+    return Trace(
+        name="hours",
+        arrivals=tuple(
+            Arrival(3600 * number + gap * count, 300, 60)
+            for number, gap in enumerate(gaps)
+            for count in range(int(3600 / gap))
+        ),
+    )
+
+
+def test_a_flat_day_of_an_even_trace_costs_what_every_hour_as_the_trace_does(tmp_path: Path) -> None:
+    plan = planned(tmp_path, hours(15, 15), "", search=False, shares=CURVES["flat"]).as_written
+    assert plan is not None
+    assert plan.month_curve_usd == pytest.approx(plan.month_flat_usd, rel=0.01)
+
+
+def test_the_curve_is_of_the_traces_busiest_hour_wherever_that_is_and_says_which(tmp_path: Path) -> None:
+    def day(*gaps: float) -> PlannedCapacity:
+        plan = planned(tmp_path, hours(*gaps), "", search=False, shares=CURVES["flat"]).as_written
+        assert plan is not None
+        return plan
+
+    late, early = day(300, 10), day(10, 300)
+    assert late.month_curve_usd == pytest.approx(early.month_curve_usd, rel=0.01)
+    assert "a day of 8,640 requests" in late.day_how
+    assert late.day_how.endswith("drawn from the trace's busiest hour, from 3,600 s on")
+    assert early.day_how.endswith("busiest hour, from 0 s on")
+
+
+def test_requests_that_are_too_long_for_the_objectives_share_are_refused_before_the_search(
+    tmp_path: Path,
+) -> None:
+    usual = trace(0.5, 200).arrivals
+    long = (*usual, *(Arrival(200.0 + number, 5000 + number, 10) for number in range(len(usual) // 6)))
+    with pytest.raises(SpecError, match=r"longer than the context of 4,096 tokens, and 95%") as caught:
+        planned(tmp_path, Trace(name="long", arrivals=long), "ttft=2s")
+    would_do = re.search(r"--context (\d+)", caught.value.hint)
+    assert would_do is not None
+    kept = sum(one.input + one.output <= int(would_do[1]) for one in long)
+    assert 0.95 <= kept / len(long) < 1
+    with pytest.raises(SpecError) as caught:
+        planned(tmp_path, Trace(name="long", arrivals=(Arrival(0, 999_999, 1),)), "ttft=2s")
+    assert "gemma-4-e4b was made for" in caught.value.hint
+
+
+def test_a_request_that_is_too_long_starts_an_instance_all_the_same(tmp_path: Path) -> None:
+    only = Trace(name="long", arrivals=tuple(Arrival(900.0 * number, 5000, 10) for number in range(4)))
+    plan = planned(tmp_path, only, "", search=False).as_written
+    assert plan is not None
+    assert (plan.likely.too_long, plan.likely.requests, plan.likely.ttft.p50) == (4, 4, None)
+    assert plan.likely.gpu_hours > 0.5
+    assert min(plan.month_flat_usd, plan.month_curve_usd) > 0

@@ -202,3 +202,12 @@ def test_the_command_takes_the_files_of_benches(typist: Typist) -> None:
         "is no result of a bench"
         in typist.run("capacity", "--trace", "trace.csv", "--bench", "no.json", code=10).err
     )
+
+
+def test_a_bench_that_tells_another_gpu_is_refused_and_one_of_the_same_is_not() -> None:
+    def told(gpu: str) -> list[BenchResult]:
+        return [replace(one, setting=replace(one.setting, gpu=gpu)) for one in benches()]
+
+    measured_steps(told("nvidia-l4"), on_l4())
+    with pytest.raises(SpecError, match="is of nvidia-rtx-pro-6000, not of nvidia-l4"):
+        measured_steps(told("nvidia-rtx-pro-6000"), on_l4())

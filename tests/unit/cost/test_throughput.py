@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from homeport.bench import BenchResult, stored
+from homeport.bench.result import KneeResult
 from homeport.cli import cost_text
 from homeport.cost.answer import CostAnswer, Question, answer
 from homeport.home import Home
@@ -22,7 +23,11 @@ SPEC = 'name = "mine"\nmodel = "gemma-3-270m"\n[engine]\nkind = "vllm"\n[cloudru
 def result() -> BenchResult:
     """A bench that is a result, whatever this machine was busy with."""
     whole = measured()
-    return replace(whole, levels=tuple(replace(one, doubts=()) for one in whole.levels))
+    return replace(
+        whole,
+        levels=tuple(replace(one, doubts=()) for one in whole.levels),
+        knee=KneeResult(users=2, goodput=1.0, searched=True, why=""),
+    )
 
 
 def priced(
@@ -34,6 +39,8 @@ def priced(
         "endpoint": "mine",
         "on": "cloudrun",
         "engine": "vllm",
+        "model": "gemma-3-270m",
+        "gpu": "nvidia-l4",
         "max_instances": 1,
         "rehearsed": False,
         **setting,
@@ -71,6 +78,9 @@ def test_a_figure_of_the_users_comes_first(tmp_path: Path, result: BenchResult) 
         ({"rehearsed": True}, "one of a rehearsal"),
         ({"rehearsed": None}, "did not write down whether it was rehearsed"),
         ({"engine": "ollama"}, "is of ollama"),
+        ({"model": "gemma-3-1b"}, "is of gemma-3-1b, not of gemma-3-270m"),
+        ({"gpu": "nvidia-rtx-pro-6000"}, "is of nvidia-rtx-pro-6000, not of nvidia-l4"),
+        ({"gpu": None}, "does not say on which GPU it was"),
         ({"max_instances": 3}, "more than one instance"),
         ({"max_instances": None}, "more than one instance"),
     ],
@@ -81,6 +91,14 @@ def test_a_bench_that_is_none_of_this_instance_is_not_taken_and_that_is_told(
     found = priced(tmp_path, result, **setting)
     assert found.cost.tokens is None
     assert says in cost_text.text(found, explain=False)
+
+
+def test_a_bench_without_a_knee_does_not_tell_what_a_busy_instance_does(
+    tmp_path: Path, result: BenchResult
+) -> None:
+    found = priced(tmp_path, replace(result, knee=None))
+    assert found.cost.tokens is None
+    assert "no knee, where an instance gives the most" in cost_text.text(found, explain=False)
 
 
 def test_a_bench_that_is_no_result_is_not_taken(tmp_path: Path, result: BenchResult) -> None:

@@ -20,6 +20,7 @@ from homeport.engines.vllm.loaded import ELEMENT_BYTES, loaded, quantized
 from homeport.engines.vllm.memory_flags import UTILIZATION, MemoryFlags, memory_flags
 from homeport.spec import Engine
 from homeport.task import Task
+from homeport.words import counted
 
 _GPU_BLOCK, _CPU_BLOCK = 16, 128
 _RATIO_OF_ONE_GROUP = 1.5
@@ -151,9 +152,9 @@ def kv_cache(
         blocks += groups * each
         name = f"layers with a window of {kind.window}" if kind.window else "global layers"
         steps.append(
-            f"{kind.layers} {name} in {_counted(groups, 'group')}, {each} blocks of {tokens} tokens each"
+            f"{kind.layers} {name} in {counted(groups, 'group')}, {each} blocks of {tokens} tokens each"
         )
-    wide = f"a block is {_counted(group, 'layer')} wide, {largest // 1024} KiB a layer"
+    wide = f"a block is {counted(group, 'layer')} wide, {largest // 1024} KiB a layer"
     return KvCache(
         context=context,
         block_bytes=group * largest,
@@ -210,7 +211,7 @@ def _adapters(architecture: Architecture, count: int, rank: int) -> MemoryTerm:
     qkv = architecture.hidden + (wide + 2 * max(architecture.kv_heads)) * max(architecture.head_dim)
     ffn = 3 * (architecture.hidden + (architecture.ffn or 4 * architecture.hidden))
     size = count * architecture.layers * rank * (2 * qkv + ffn) * 2
-    return MemoryTerm("LoRA", size, f"room for {_counted(count, 'adapter')} of rank {rank} on every matrix")
+    return MemoryTerm("LoRA", size, f"room for {counted(count, 'adapter')} of rank {rank} on every matrix")
 
 
 def _kinds(architecture: Architecture, element_bytes: int) -> list[_Kind]:
@@ -239,7 +240,3 @@ def _blocks(kind: _Kind, context: int, tokens: int, in_flight: int) -> int:
 
 def _over(count: int, size: int) -> int:
     return -(-count // size)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -330,6 +330,7 @@ async def _served(
         traffic=shares(service),
         min_instances=least_instances(service),
         max_instances=scaling.get("maxInstanceCount"),
+        gpu=template.get("nodeSelector", {}).get("accelerator", ""),
         usd_per_hour=price,
         verified={"at": receipt.at, "passed": receipt.passed} if receipt else None,
         parts=_parts(inventory, thing.endpoint, known),
