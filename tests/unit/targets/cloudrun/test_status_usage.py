@@ -198,9 +198,8 @@ def test_a_bench_asks_for_its_engine_and_an_agent_for_what_would_serve_again_and
     monkeypatch.setattr(Scope, "opened", opened)
     call: Any = SimpleNamespace(report_progress=None)
     tools = ChangingTools(Scope(Path()))
-    proposed = asyncio.run(tools.rollback(call))
-    assert proposed.plan is not None
-    assert proposed.plan["model"] == "gemma-4-taught"
+    with pytest.raises(ToolError, match="nothing of home was verified before what serves now"):
+        asyncio.run(tools.rollback(call))
     _, served = act(bench._opened("cloudrun")(deployment(google, wanted)))
     assert served.engine == "vllm"
     assert measured.asked == []
