@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from homeport.bench import engine_metrics, knee
+from homeport.bench import doubts, engine_metrics, knee
 from homeport.bench.connection import Connections, Destination
 from homeport.bench.figures import values
 from homeport.bench.level import LevelResult, Loaded, level
@@ -176,25 +176,43 @@ class _BenchWork:
     async def _searched(self) -> KneeResult:
         """Measure one user, search the knee, and measure it as often."""
         each, repetitions = self.options.seconds / _PARTS, self.options.repetitions
-        await self._at(1, repetitions=repetitions, seconds=each)
-        reserved = each * (repetitions - 1)
+        until = self.until - each * repetitions  # The knee itself is measured again.
 
-        async def goodput(users: int) -> float | None:
-            if users not in self.levels:
-                if time.monotonic() + each + reserved > self.until:
-                    return None
-                await self._at(users, repetitions=1, seconds=each)
-            return self.levels[users].rates["goodput"].mean
+        async def goodput(users: int) -> float | str:
+            often = repetitions if users == 1 else 1
+            if users > 1 and time.monotonic() > until:
+                return knee.TIME_UP
+            await self._at(users, repetitions=often, seconds=each, fewest=doubts.FEWEST, until=until)
+            measured = self.levels[users]
+            if few := doubts.of_few(_sent(self.runs[users])):
+                self.levels[users] = replace(measured, doubts=(*measured.doubts, few))
+                return f"{measured.load} cannot be compared"
+            return self._goodput(users)
 
         search = await knee.find(goodput, most_users=self.options.most_users)
-        if search.users > 1:
-            await self._at(search.users, repetitions=repetitions, seconds=each)
-        return KneeResult(users=search.users, goodput=search.most, searched=search.searched, why=search.why)
+        users, why = search.users, search.why
+        while len(self.runs[max(1, users)]) < repetitions:
+            await self._at(users, repetitions=repetitions, seconds=each)
+            # Measured again, another load may be the one.
+            users = knee.least_enough({each: self._goodput(each) for each in search.measured})
+            if time.monotonic() > self.until and len(self.runs[users]) < repetitions:
+                why = why or knee.TIME_UP
+                break
+        doubted = [level.load for level in self.levels.values() if not level.valid]
+        if doubted and not why:
+            why = f"the search compared what is no result: {', '.join(doubted)}"
+        most = max(map(self._goodput, self.levels))
+        return KneeResult(users=max(1, users), goodput=most, searched=not why, why=why)
 
-    async def _at(self, users: int, *, repetitions: int, seconds: float) -> None:
-        """Measure a closed loop until it has been measured `repetitions` times."""
+    def _goodput(self, users: int) -> float:
+        return self.levels[users].rates["goodput"].mean
+
+    async def _at(
+        self, users: int, *, repetitions: int, seconds: float, fewest: int = 0, until: float = 0.0
+    ) -> None:
+        """Measure a closed loop `repetitions` times, and until then as often as it takes to send `fewest` requests."""
         runs = self.runs.setdefault(users, [])
-        while len(runs) < repetitions:
+        while len(runs) < repetitions or (_sent(runs) < fewest and time.monotonic() < until):
             runs.append(await self.sender.closed(users, self.lengths, seconds=seconds))
         self.levels[users] = self._level(
             Loaded(load=counted(users, "user"), users=users, ignores_eos=self.ignores_eos), runs
@@ -226,6 +244,10 @@ class _BenchWork:
             + (f", TTFT {ttft.p50:.3f} s" if ttft else "")
             + ("" if measured.valid else " (no result)")
         )
+
+
+def _sent(runs: Sequence[LoadRun]) -> int:
+    return sum(len(run.requests) for run in runs)
 
 
 def _ensure_answered(request: TimedRequest, endpoint: Endpoint) -> None:

@@ -14,10 +14,19 @@ LATEST = 0.05
 MOST_LATE = 0.01
 MOST_FAILED = 0.05
 """Shares of requests that may be sent late, or fail."""
+FEWEST = 10
+"""Requests of a load that can be compared with another."""
 _TICK_S = 0.005
 """A delay that is none: what timers and schedulers take on a machine with other work."""
 _STRANGE = 3
 """How many answers are counted wrongly before it is no accident of one."""
+
+
+def of_few(sent: int) -> str:
+    """Return why the search for the knee cannot compare so few requests; '' where it can."""
+    if sent >= FEWEST:
+        return ""
+    return f"{sent} requests are too few to be compared, {FEWEST} are the least: give it more --seconds"
 
 
 def of_client(

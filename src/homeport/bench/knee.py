@@ -1,21 +1,25 @@
 """
 The knee: the least load that gives all but a twentieth of the most that there is.
 
-The number of users is doubled while goodput grows; then the most between the neighbours of the best, and below it the
-knee, are found by halves. Beyond saturation nothing is sought.
+The number of users is doubled while goodput grows, up to the most that were asked for; then the most between the
+neighbours of the best, and below it the knee, are found by halves. Beyond saturation nothing is sought.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 ENOUGH = 0.95
 """Of the most goodput: the knee is the least load that gives as much."""
 GROWS = 1.05
-"""By doubling users; less is noise or saturation."""
-Measure = Callable[[int], Awaitable[float | None]]
-"""Returns goodput at so many users; None where there is no time left to measure it."""
+"""By doubling users, and by its part where there are less than twice as many; less is noise or saturation."""
+TIME_UP = "the time was up before the search was"
+NOTHING_GOOD = "nothing keeps the objectives"
+STILL_GREW = "goodput still grew there, and more were not asked for"
+NO_MORE_ASKED = "more were not asked for"
+Measure = Callable[[int], Awaitable[float | str]]
+"""Returns goodput at so many users; or why it cannot be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +27,9 @@ class FoundKnee:
     """Where the search ended."""
 
     users: int
-    """The knee."""
-    most: float
-    """The most goodput that was seen."""
-    searched: bool
-    """Whether the search came to its end; else the knee may lie elsewhere, as `why` says."""
+    """The knee; where none was found, the least load of those that were measured which gives all but a twentieth of their most."""
     why: str
+    """Why no knee was found, or ''."""
     measured: dict[int, float]
 
 
@@ -39,51 +40,61 @@ async def find(measure: Measure, *, most_users: int = 1024) -> FoundKnee:
     async def at(users: int) -> float:
         if users not in goodputs:
             value = await measure(users)
-            if value is None:
-                raise _OutOfTimeError
+            if isinstance(value, str):
+                raise _UntoldError(value)
             goodputs[users] = value
         return goodputs[users]
 
     try:
-        high = await _doubled(at, most_users)
-        open_end = high is None
+        if not await at(1):
+            return _found(goodputs, NOTHING_GOOD)
+        high = await _doubled(at, goodputs, most_users)
         if high is not None:
             await _raise_best(at, goodputs, high)
         await _lower(at, goodputs)
-    except _OutOfTimeError:
-        return _conclude(goodputs, "the time was up before the search was")
-    if open_end:
-        return _conclude(
-            goodputs, f"goodput still grew at {max(goodputs)} users, the most that were asked for"
-        )
-    return _conclude(goodputs, "")
+    except _UntoldError as error:
+        return _found(goodputs, str(error))
+    if high is None and _still_grew(goodputs):
+        return _found(goodputs, STILL_GREW if len(goodputs) > 1 else NO_MORE_ASKED)
+    return _found(goodputs, "")
 
 
-class _OutOfTimeError(Exception):
-    """There is no time to measure another load."""
-
-
-def _conclude(goodputs: dict[int, float], why: str) -> FoundKnee:
+def least_enough(goodputs: Mapping[int, float]) -> int:
+    """Return the least load that gives all but a twentieth of the most; 0 where there is none."""
     most = max(goodputs.values(), default=0.0)
-    enough = [users for users, value in goodputs.items() if value >= ENOUGH * most]
-    return FoundKnee(
-        users=min(enough, default=0),
-        most=most,
-        searched=not why,
-        why=why,
-        measured=dict(sorted(goodputs.items())),
-    )
+    return min((users for users, value in goodputs.items() if value >= ENOUGH * most), default=0)
 
 
-async def _doubled(at: Callable[[int], Awaitable[float]], most_users: int) -> int | None:
+class _UntoldError(Exception):
+    """The goodput of a load cannot be told."""
+
+
+def _found(goodputs: Mapping[int, float], why: str) -> FoundKnee:
+    return FoundKnee(users=least_enough(goodputs), why=why, measured=dict(sorted(goodputs.items())))
+
+
+def _grows(goodputs: Mapping[int, float], users: int, more: int) -> bool:
+    """Return whether `more` users give what is more than noise."""
+    return goodputs[more] >= goodputs[users] * (1 + (GROWS - 1) * (more / users - 1))
+
+
+def _still_grew(goodputs: Mapping[int, float]) -> bool:
+    """Return whether the most users are those that give enough, as far as the search can tell loads apart."""
+    most = max(goodputs)
+    return most - least_enough(goodputs) <= max(1, most // 10)
+
+
+async def _doubled(
+    at: Callable[[int], Awaitable[float]], goodputs: Mapping[int, float], most_users: int
+) -> int | None:
     """Return the load to which goodput grew no more; None where it grew to the end."""
     users = 1
-    value = await at(users)
-    while 2 * users <= most_users:
-        following = await at(2 * users)
-        if following < GROWS * value:
-            return 2 * users
-        users, value = 2 * users, following
+    while users < most_users:
+        more = min(2 * users, most_users)
+        await at(more)
+        if not _grows(goodputs, users, more):
+            return more
+        users = more
     return None
 
 
@@ -103,7 +114,7 @@ async def _raise_best(at: Callable[[int], Awaitable[float]], goodputs: dict[int,
 async def _lower(at: Callable[[int], Awaitable[float]], goodputs: dict[int, float]) -> None:
     """Look for the least users that give enough, by halves, down to a tenth of them."""
     most = max(goodputs.values())
-    high = min(users for users, value in goodputs.items() if value >= ENOUGH * most)
+    high = least_enough(goodputs)
     low = max((users for users in goodputs if users < high), default=0)
     while high - low > max(1, high // 10):
         middle = (low + high) // 2

@@ -63,11 +63,7 @@ def _verdict(result: BenchResult) -> Iterator[str]:
     if not result.valid:
         yield "<p class=wrong>This is not a result: see below what is wrong.</p>"
     if result.knee is not None:
-        more = "" if result.knee.searched else f" The search did not end: {result.knee.why}."
-        yield (
-            f"<p>The knee: <b>{result.knee.users}</b> at once; more give no more than {result.knee.goodput:.3g} "
-            f"requests a second.{escape(more)}</p>"
-        )
+        yield f"<p>{escape(result.said_of_knee)}</p>"
     for level in result.levels:
         for doubt in level.doubts:
             yield f"<p class=wrong>{escape(level.load)} is no result: {escape(doubt)}</p>"
@@ -88,7 +84,8 @@ def _charts(result: BenchResult) -> Iterator[str]:
             mark = None
             if best is not None and best in closed:
                 at = closed.index(best)
-                mark = (speeds[at], p50[at], f"knee: {best.load}")
+                found = result.knee is not None and result.knee.searched
+                mark = (speeds[at], p50[at], f"{'knee' if found else 'most'}: {best.load}")
             yield lines(
                 f"{name} against throughput, by users",
                 ("output tokens a second", "seconds"),

@@ -10,18 +10,19 @@ from pydantic import ConfigDict, TypeAdapter
 
 from homeport.bench.level import LevelResult
 from homeport.json_types import JsonObject
+from homeport.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KneeResult:
-    """The least load that gives all but a twentieth of the most goodput."""
+    """The least load that gives all but a twentieth of the most goodput, of those that were measured."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     users: int
     goodput: float
     """Requests a second within the objectives, the most that were seen."""
     searched: bool
-    """Whether the search came to its end."""
+    """Whether the search found it; else it may lie elsewhere."""
     why: str
     """Why it did not, or ''."""
 
@@ -95,13 +96,19 @@ class BenchResult:
 
     @property
     def valid(self) -> bool:
-        """Tell whether what it rests on is a result: the single user, the knee, or the one load."""
-        return all(level.valid for level in (self.alone, self.best) if level is not None)
+        """Tell whether each load is a result: the best of them, as the knee, is one only beside those that it is compared with."""
+        return all(level.valid for level in self.levels)
 
     @property
-    def alone(self) -> LevelResult | None:
-        """Return the load of one user."""
-        return next((level for level in self.levels if level.users == 1), None)
+    def said_of_knee(self) -> str:
+        """Return the knee in a sentence, or why there is none; '' where none was sought."""
+        knee = self.knee
+        if knee is None:
+            return ""
+        if not knee.searched:
+            most = max(level.users or 0 for level in self.levels)
+            return f"No knee found up to {counted(most, 'user')}: {knee.why}."
+        return f"The knee: {counted(knee.users, 'user')}; more of them give no more than {knee.goodput:.3g} requests a second."
 
     @property
     def best(self) -> LevelResult | None:

@@ -11,7 +11,6 @@ from homeport.bench.level import LevelResult
 from homeport.bench.result import BenchResult
 from homeport.bench.stored import StoredBench
 from homeport.printable import printable
-from homeport.words import counted
 
 HEAD = ("LOAD", "ANSWERED", "OUTPUT TOKENS/S", "REQUESTS/S", "GOODPUT/S", "TTFT P50", "P95", "ITL P50", "P95", "TPOT P50", "E2E P50", "P95")  # fmt: skip
 
@@ -131,10 +130,8 @@ def _number(value: float) -> str:
 
 
 def _remark_on(result: BenchResult) -> Iterator[str]:
-    knee = result.knee
-    if knee is not None:
-        more = "" if knee.searched else f" Not searched to the end: {knee.why}."
-        yield f"The knee: {counted(knee.users, 'user')}; more of them give no more than {knee.goodput:.3g} requests a second.{more}"
+    if result.knee is not None:
+        yield result.said_of_knee
     for level in result.levels:
         for doubt in level.doubts:
             yield f"✗ {level.load} is no result: {printable(doubt)}"

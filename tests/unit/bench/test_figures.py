@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from array import array
+from collections.abc import Callable
 
 import pytest
 from hdrh.histogram import HdrHistogram
@@ -122,7 +123,7 @@ def test_the_knee_of_a_server_with_slots_is_found_by_halves(slots: int) -> None:
         return float(min(users, slots))
 
     result = asyncio.run(knee.find(goodput, most_users=256))
-    assert result.searched
+    assert not result.why
     assert slots * 0.9 <= result.users <= slots * 1.1
     assert max(result.measured) <= 4 * slots  # Beyond saturation nothing is sought.
     assert len(result.measured) <= 2 * math.log2(max(2, slots)) + 5
@@ -134,18 +135,39 @@ def test_the_knee_is_found_where_goodput_collapses_beyond_it() -> None:
 
     result = asyncio.run(knee.find(goodput, most_users=256))
     assert result.users in {10, 11}
-    assert result.most >= 10
+    assert max(result.measured.values()) >= 10
 
 
-def test_a_search_that_came_to_no_end_says_so() -> None:
-    async def rising(users: int) -> float:
-        return float(users)
+def searched(most_users: int, goodput: Callable[[int], float | str]) -> knee.FoundKnee:
+    async def measure(users: int) -> float | str:
+        return goodput(users)
 
-    async def short(users: int) -> float | None:
-        return float(users) if users < 8 else None
+    return asyncio.run(knee.find(measure, most_users=most_users))
 
-    endless, timeless = (asyncio.run(knee.find(one, most_users=32)) for one in (rising, short))
-    assert not endless.searched
-    assert "still grew at 32 users" in endless.why
-    assert not timeless.searched
-    assert "the time was up" in timeless.why
+
+@pytest.mark.parametrize("most", [2, 3, 32, 33, 48, 64])
+def test_a_search_that_came_to_no_end_tried_the_most_users_and_found_no_knee(most: int) -> None:
+    found = searched(most, float)
+    assert max(found.measured) == most
+    assert found.why == knee.STILL_GREW
+
+
+def test_one_user_alone_is_no_search() -> None:
+    assert searched(1, float).why == knee.NO_MORE_ASKED
+
+
+def test_saturation_between_the_last_power_of_two_and_the_most_users_is_seen() -> None:
+    found = searched(48, lambda users: float(min(users, 33)))
+    assert not found.why
+    assert found.users in {32, 33}
+    assert searched(48, lambda users: float(min(users, 47))).why == knee.STILL_GREW
+
+
+def test_a_search_whose_time_was_up_says_so() -> None:
+    found = searched(32, lambda users: float(users) if users < 8 else knee.TIME_UP)
+    assert (found.why, max(found.measured)) == (knee.TIME_UP, 4)
+
+
+def test_where_nothing_keeps_the_objectives_no_more_users_are_tried() -> None:
+    found = searched(64, lambda _: 0.0)
+    assert (found.why, found.measured) == (knee.NOTHING_GOOD, {1: 0.0})

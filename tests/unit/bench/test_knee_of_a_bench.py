@@ -1,0 +1,86 @@
+"""What a bench says of the knee, and when it is no result: on servers of a known pace, and on results made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benches import bench_of
+from homeport import sync
+from homeport.bench import BenchResult, bench
+from homeport.bench.figures import spread
+from homeport.bench.page import page
+from homeport.bench.result import KneeResult
+from homeport.bench.slo import Slo
+from homeport.capacity.replica import BatchLimits
+from homeport.capacity.step_time import paced
+from homeport.cli.bench_text import text
+from paced_bench import QUICK, endpoint_of
+from paced_server import Pace, PacedServer
+
+LIMITS = BatchLimits(sequences=4, step_tokens=2048, cache_tokens=10**9)
+
+
+def found(*, searched: bool = True, why: str = "", users: tuple[int, ...] = (1, 2, 4)) -> BenchResult:
+    knee = KneeResult(users=2, goodput=7.25, searched=searched, why=why)
+    result = bench_of(paced(0.05), LIMITS, users=users)
+    half_a_second = spread("e2e", [0.5])
+    assert half_a_second is not None
+    latency = {"e2e": half_a_second, "ttft": half_a_second}
+    levels = (replace(one, latency=latency) for one in result.levels)
+    return replace(result, knee=knee, levels=tuple(levels))
+
+
+def sought(pace: Pace, **options: Any) -> BenchResult:  # Any: of BenchOptions
+    asked = replace(QUICK, users=(), repetitions=2, **options)
+    with PacedServer(pace) as server:
+        return sync.run(bench(endpoint_of(server), asked))
+
+
+def doubted(result: BenchResult, users: int) -> BenchResult:
+    levels = (replace(one, doubts=("late",)) if one.users == users else one for one in result.levels)
+    return replace(result, levels=tuple(levels))
+
+
+@pytest.mark.parametrize("users", [1, 2, 4])
+def test_a_bench_with_a_load_that_is_no_result_is_none(users: int) -> None:
+    assert found().valid
+    assert not doubted(found(), users).valid
+
+
+def test_the_knee_is_one_sentence_in_the_terminal_and_on_the_page() -> None:
+    said = "The knee: 2 users; more of them give no more than 7.25 requests a second."
+    assert said in text(found())
+    assert said in page(found())
+
+
+@pytest.mark.parametrize(("users", "most"), [((1,), "1 user"), ((1, 2, 3), "3 users")])
+def test_where_none_was_found_no_load_is_called_the_knee(users: tuple[int, ...], most: str) -> None:
+    result = found(searched=False, why="the time was up", users=users)
+    for said in (text(result), page(result)):
+        assert f"No knee found up to {most}: the time was up." in said
+        assert "The knee:" not in said
+        assert "knee: " not in said
+
+
+def test_too_few_requests_are_not_compared_and_make_it_no_result() -> None:
+    result = sought(Pace(ttft_s=0.3, itl_s=0.001), seconds=0.5, most_users=4)
+    assert not result.valid
+    assert result.knee is not None
+    assert not result.knee.searched
+    assert "cannot be compared" in result.knee.why
+    assert any("too few to be compared" in doubt for doubt in result.levels[-1].doubts)
+
+
+def test_where_nothing_keeps_the_objectives_one_user_is_enough_to_say_so() -> None:
+    result = sought(Pace(ttft_s=0.01, itl_s=0.001), seconds=1, most_users=16, slo=Slo.parse("ttft=1ms"))
+    assert [level.users for level in result.levels] == [1]
+    assert result.said_of_knee == "No knee found up to 1 user: nothing keeps the objectives."
+
+
+def test_the_goodput_of_the_knee_is_that_of_the_table() -> None:
+    result = sought(Pace(ttft_s=0.02, itl_s=0.001, slots=2), seconds=2, most_users=3)
+    assert result.knee is not None
+    assert result.knee.goodput == max(level.rates["goodput"].mean for level in result.levels)
