@@ -85,7 +85,8 @@ def of_tokens(
     over = [request for request in counted if request.output_tokens > request.output]
     if len(miscounted) >= min(_STRANGE, len(counted)) and miscounted:
         wrong.append(
-            f"usage is wrong: {len(miscounted)} answers ended at their limit of tokens, and the server counts another number"
+            _of_full_context(miscounted)
+            or f"usage is wrong: {len(miscounted)} answers ended at their limit of tokens, and the server counts another number"
             f" (such as {miscounted[0].output_tokens} of {miscounted[0].output})"
         )
     elif over:
@@ -112,6 +113,21 @@ def of_tokens(
             f" (such as {inexact[0].input_tokens} instead of {inexact[0].input})"
         )
     return wrong, notes
+
+
+def _of_full_context(cut: Sequence[TimedRequest]) -> str:
+    """Return that answers were cut where a context ends, if all ended at one sum of prompt and answer, none in more chunks than tokens; else ''."""
+    sums = {(request.input_tokens or 0) + request.output_tokens for request in cut}
+    short = all(
+        request.input_tokens is not None and len(request.chunks) <= request.output_tokens < request.output
+        for request in cut
+    )
+    if len(sums) != 1 or not short:
+        return ""
+    return (
+        f"the context was full: {len(cut)} answers ended at {sums.pop()} tokens, those of the prompt included, such as"
+        f" {cut[0].output_tokens} of {cut[0].output}; ask for less --input or --output, or give the endpoint a longer context"
+    )
 
 
 def _of_chunks(counted: Sequence[TimedRequest]) -> list[str]:

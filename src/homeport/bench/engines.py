@@ -12,9 +12,10 @@ from homeport import catalog, deployment, spec
 from homeport.bench.bench import Served, bench
 from homeport.bench.options import BenchOptions
 from homeport.bench.result import BenchResult
+from homeport.deployment import Deployment
 from homeport.engines import registry
 from homeport.engines.names import NAMES
-from homeport.errors import EngineMissing, HomeportError
+from homeport.errors import EngineMissing, HomeportError, NotFound, NotRunning, StateError
 from homeport.json_types import JsonObject
 from homeport.progress import Progress
 from homeport.spec import Spec
@@ -118,11 +119,24 @@ async def _of_engine(
     spec_alone: Spec, served: Served, options: BenchOptions, opened: OpenOptions, progress: Progress
 ) -> BenchResult:
     async with deployment.opened(spec_alone, options=opened) as deployed:
+        await _ensure_free(deployed, spec_alone.name or "")
         try:
             started = await deployed.up(UpOptions(verify=False), progress=progress)
             return await bench(started.endpoint, options, served=served, say=progress.note)
         finally:
             await deployed.down(progress=progress)
+
+
+async def _ensure_free(deployed: Deployment, name: str) -> None:
+    """Raise `StateError` where there is an endpoint of this name, which `up` would replace and `down` remove."""
+    try:
+        await deployed.status(usage=False)
+    except (NotRunning, NotFound):
+        return
+    raise StateError(
+        f"there is an endpoint {name} already, and this bench would start one of that name and take it down",
+        hint=f"wait for another `homeport bench engines`, or end it: `homeport down {name}`",
+    )
 
 
 def _published(model: str, engine: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import ConfigDict
@@ -34,6 +35,8 @@ class Requests:
     """Sent again, since the server had just closed the connection that was kept open."""
     first_failure: str
     """What was said of the first that failed, or ''."""
+    first_failures: Mapping[str, str] = field(default_factory=dict)
+    """What was said of the first of each kind; empty in a file of before this was written down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +177,7 @@ def _requests(runs: Sequence[LoadRun], sent: Sequence[TimedRequest], answered: i
         unsent=sum(run.unsent for run in runs),
         reconnected=sum(run.reconnected for run in runs),
         first_failure=failed[0].detail if failed else "",
+        first_failures={str(request.failure): request.detail for request in reversed(failed)},
     )
 
 
@@ -201,7 +205,7 @@ def _client(runs: Sequence[LoadRun], requests: int) -> ClientCost:
 
 
 def _at(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
 
 def _rates(runs: Sequence[LoadRun], slo: Slo) -> dict[str, MeanEstimate]:
@@ -223,18 +227,15 @@ def _rates(runs: Sequence[LoadRun], slo: Slo) -> dict[str, MeanEstimate]:
 def _by_repetition(runs: Sequence[LoadRun]) -> dict[str, MeanEstimate]:
     estimates = {}
     for name in ("ttft", "ttfo", "tpot", "e2e", "itl"):
-        each = [
-            sorted(
-                gaps(answered)
-                if name == "itl"
-                else (figures[name] for figures in map(values, answered) if name in figures)
-            )
-            for run in runs
-            if (answered := [request for request in run.requests if request.failure is None])
-        ]
-        if len(each) == len(runs) and all(each):
-            estimates[f"{name}_p50"] = estimate([_at(repetition, 0.5) for repetition in each])
-            estimates[f"{name}_p95"] = estimate([_at(repetition, 0.95) for repetition in each])
+        each = []
+        for run in runs:
+            answered = [request for request in run.requests if request.failure is None]
+            found = spread(name, gaps(answered)) if name == "itl" else _spread(name, answered)
+            if found is not None:
+                each.append(found)
+        if len(each) == len(runs):
+            estimates[f"{name}_p50"] = estimate([repetition.p50 for repetition in each])
+            estimates[f"{name}_p95"] = estimate([repetition.p95 for repetition in each])
     return estimates
 
 

@@ -12,6 +12,7 @@ from homeport.cli.bench_engines import command as engines_command
 from homeport.cli.context import (
     CliContext,
     FiniteRange,
+    ensure_none_before_subcommand,
     file_option,
     json_option,
     on_option,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from homeport.listing import ListedEndpoint
     from homeport.terminal import Terminal
 
+BURST = 8
+"""Requests of one, unless said."""
 PROFILES = ("sweep", "users", "constant", "poisson", "burst", "ramp", "trace")
 _how = with_options(
     click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
@@ -36,7 +39,7 @@ _how = with_options(
     click.option("--output", type=click.IntRange(1), default=64, show_default=True, help="Tokens of an answer."),
     click.option("--users", callback=counts_up_to(4096), metavar="INTEGERS", help="Of the profile users, such as 8, or 1,2,4,8, each a load of its own; of a sweep, the most. By default 8, and 64."),
     click.option("--rate", type=FiniteRange(0, min_open=True), metavar="FLOAT", help="Requests a second, of constant, poisson and burst; the last of ramp, which begins at 0."),
-    click.option("--size", type=click.IntRange(1), default=8, show_default=True, help="Requests of one burst."),
+    click.option("--size", type=click.IntRange(1), default=BURST, show_default=True, help="Requests of one burst."),
     click.option("--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="Of the profile trace: seconds,input,output, or as Azure, Mooncake and BurstGPT name them."),
     click.option("--faster", type=FiniteRange(0, min_open=True), default=1.0, show_default=True, help="Play the trace so much faster."),
     click.option("--slo", default="", metavar="OBJECTIVES", help="What counts as good, such as ttft=2s,itl=60ms,e2e=30s."),
@@ -73,6 +76,7 @@ def command(
 ) -> int | None:  # Any: what click has read
     """Measure what the endpoint gives: latency of one user, throughput of many, the load from which more gives no more."""
     if ctx.invoked_subcommand is not None:
+        ensure_none_before_subcommand(ctx)
         return None
     app: CliContext = ctx.obj
     from homeport import sync
@@ -174,6 +178,7 @@ def _options(how: dict[str, Any]) -> BenchOptions:  # Any: what click has read
     from homeport.bench.slo import Slo
 
     profile, users = _profile(how), how["users"]
+    _ensure_of_profile(profile, how)
     open_load = _open_load(profile, how) if profile not in {"sweep", "users"} else None
     return BenchOptions(
         input=how["input"],
@@ -201,6 +206,22 @@ def _profile(how: dict[str, Any]) -> str:  # Any: what click has read
             f"--users {','.join(map(str, users))} is of --profile users; {profile} takes {takes}."
         )
     return profile
+
+
+def _ensure_of_profile(profile: str, how: dict[str, Any]) -> None:  # Any: what click has read
+    """Raise `click.UsageError` for an option of another profile, which would be dropped."""
+    others = {
+        "--rate": (how["rate"] is not None, ("constant", "poisson", "burst", "ramp")),
+        "--size": (how["size"] != BURST, ("burst",)),
+        "--faster": (how["faster"] != 1, ("trace",)),
+        "--trace": (how["trace"] is not None and how["profile"] not in {None, "trace"}, ()),
+    }
+    for option, (given, profiles) in others.items():
+        if given and profile not in profiles:
+            wanted = " or ".join(profiles) or "trace"
+            raise click.UsageError(
+                f"{option} is of --profile {wanted}, and the profile is {how['profile'] or profile}."
+            )
 
 
 def _open_load(profile: str, how: dict[str, Any]) -> OpenLoad:  # Any: what click has read

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from homeport.bench.comparison import BenchComparison
+from homeport.bench.comparison import TIMES, BenchComparison, FigureComparison
 from homeport.bench.engines import EnginesBench
 from homeport.bench.figures import FORMULAS, MeanEstimate, Percentiles
 from homeport.bench.level import LevelResult
@@ -52,21 +52,19 @@ def compared(comparison: BenchComparison) -> str:
     """Return both side by side."""
     head = ("LOAD", "FIGURE", "FIRST", "SECOND", "SECOND/FIRST", "95 % OF THE DIFFERENCE", "")
     rows = [
-        (
-            figure.load,
-            figure.figure,
-            _number(figure.first),
-            _number(figure.second),
-            "" if figure.ratio is None else f"{figure.ratio:.2f}",
-            ""
-            if figure.low is None or figure.high is None
-            else f"{_number(figure.low)} to {_number(figure.high)}",
-            figure.difference.value,
-        )
-        for figure in comparison.figures
+        _figure_row(figure, _time if figure.figure in TIMES else _number) for figure in comparison.figures
     ]
     titles = [f"first:  {printable(comparison.first)}", f"second: {printable(comparison.second)}", ""]
     return "\n".join([*titles, *aligned(head, rows), "", *map(printable, comparison.notes)])
+
+
+def _figure_row(figure: FigureComparison, written: Callable[[float], str]) -> tuple[str, ...]:
+    interval = ""
+    if figure.low is not None and figure.high is not None:
+        interval = f"{written(figure.low)} to {written(figure.high)}"
+    ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+    both = written(figure.first), written(figure.second)
+    return (figure.load, figure.figure, *both, ratio, interval, figure.difference.value)
 
 
 def engines(found: EnginesBench) -> str:
@@ -122,7 +120,7 @@ def _rate(estimate: MeanEstimate) -> str:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
+    return f"{seconds:.2f} s" if abs(seconds) >= 1 else f"{1000 * seconds:.1f} ms"
 
 
 def _number(value: float) -> str:
@@ -138,6 +136,7 @@ def _remark_on(result: BenchResult) -> Iterator[str]:
         for note in level.notes:
             yield f"  {level.load}: {printable(note)}"
         for kind, count in level.requests.failed.items():
-            yield f"  {level.load}: {count} × {kind}, the first: {printable(level.requests.first_failure)}"
+            first = level.requests.first_failures.get(kind, "")
+            yield f"  {level.load}: {count} × {kind}" + (f", the first: {printable(first)}" if first else "")
         if level.requests.unfinished:
             yield f"  {level.load}: {level.requests.unfinished} were cut off in the end, and are in no figure"

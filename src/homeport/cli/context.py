@@ -198,6 +198,17 @@ def given_settings(options: dict[str, Any]) -> dict[str, Any]:  # Any: what clic
     return {**wished, "zonal_redundancy": True} if options["zonal"] else wished
 
 
+def ensure_none_before_subcommand(ctx: click.Context) -> None:
+    """Raise `click.UsageError` for an option of a group before the name of one of its commands, which would not see it."""
+    for parameter in ctx.command.params:
+        if ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
+            said = f"{ctx.command_path} {ctx.invoked_subcommand}"
+            raise click.UsageError(
+                f"{parameter.opts[-1]} before {ctx.invoked_subcommand!r} is not of that command: say what it takes behind its name;"
+                f" `{said} --help` lists it."
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class CliContext:
     """What was said before the command's name."""

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, name_argument, yes_option
+from homeport.cli.context import (
+    CliContext,
+    ensure_none_before_subcommand,
+    file_option,
+    json_option,
+    name_argument,
+    yes_option,
+)
 
 
 class _Keyed(click.Group):
@@ -25,8 +32,10 @@ class _Keyed(click.Group):
 @click.pass_context
 def command(ctx: click.Context, file: Path, json_output: bool) -> None:
     """Tell where the key of an endpoint on this machine is kept; `rotate` replaces one that homeport made."""
-    if ctx.invoked_subcommand is None:
-        _tell(ctx.obj, None, file, json_output=json_output)
+    if ctx.invoked_subcommand is not None:
+        ensure_none_before_subcommand(ctx)
+        return
+    _tell(ctx.obj, None, file, json_output=json_output)
 
 
 @command.command("show")

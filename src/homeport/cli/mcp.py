@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from homeport.cli.context import CliContext
+from homeport.cli.context import CliContext, ensure_none_before_subcommand
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -48,6 +48,7 @@ def command(ctx: click.Context, /, http: bool, port: int, allow_changes: bool, f
     runs until Ctrl-C. Needs the extra homeport[agents].
     """
     if ctx.invoked_subcommand is not None:
+        ensure_none_before_subcommand(ctx)
         return
     from homeport import sync
 

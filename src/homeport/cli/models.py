@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from homeport.cli.context import CliContext, json_option
+from homeport.cli.context import CliContext, ensure_none_before_subcommand, json_option
 
 
 @click.group("models", invoke_without_command=True)
@@ -15,6 +15,7 @@ from homeport.cli.context import CliContext, json_option
 def command(ctx: click.Context, json_output: bool) -> None:
     """List what the catalog knows; `show NAME` tells all about one."""
     if ctx.invoked_subcommand is not None:
+        ensure_none_before_subcommand(ctx)
         return
     from homeport import catalog
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from homeport.cli.context import CliContext, json_option
+from homeport.cli.context import CliContext, ensure_none_before_subcommand, json_option
 from homeport.engines.names import NAMES
 
 
@@ -14,6 +14,7 @@ from homeport.engines.names import NAMES
 def command(ctx: click.Context, json_output: bool) -> None:
     """List the weights on this machine; `fetch`, `check` and `remove` them."""
     if ctx.invoked_subcommand is not None:
+        ensure_none_before_subcommand(ctx)
         return
     from homeport import inventory
 

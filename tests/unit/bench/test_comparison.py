@@ -48,6 +48,18 @@ def test_what_was_measured_well_and_often_enough_is_told(typist: Typist) -> None
     assert "9 figures at 95 % each: about 0.5 differ by chance" in said
 
 
+def test_times_have_their_unit_and_rates_have_none(typist: Typist) -> None:
+    def timed(*seconds: float) -> BenchResult:
+        levels = (replace(one, by_repetition={"ttft_p50": estimate(seconds)}) for one in SLOW.levels)
+        return replace(SLOW, levels=tuple(levels))
+
+    said = typed(typist, timed(0.35, 0.36), timed(3.5, 3.6), 0)
+    row = next(line for line in said.splitlines() if "ttft_p50" in line)
+    assert "355.0 ms" in row
+    assert "3.55 s" in row
+    assert " s to " in row
+
+
 @pytest.mark.parametrize(
     "other", [result(2.0, doubts=("late",)), result(2.0, 2.1, doubts=("late",)), result(2.0)]
 )

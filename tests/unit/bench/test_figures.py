@@ -17,7 +17,7 @@ from homeport.bench.figures import estimate, spread, t975
 from homeport.bench.level import LevelResult, Loaded, level
 from homeport.bench.load import LoadRun
 from homeport.bench.slo import Slo
-from homeport.bench.timed_request import TimedRequest
+from homeport.bench.timed_request import RequestFailure, TimedRequest
 from homeport.errors import SpecError
 
 
@@ -171,3 +171,34 @@ def test_a_search_whose_time_was_up_says_so() -> None:
 def test_where_nothing_keeps_the_objectives_no_more_users_are_tried() -> None:
     found = searched(64, lambda _: 0.0)
     assert (found.why, found.measured) == (knee.NOTHING_GOOD, {1: 0.0})
+
+
+def test_the_medians_that_are_compared_are_those_of_the_table() -> None:
+    result = found(run(*(request(0, first, 0.01, 5) for first in (0.1, 0.2, 0.3, 0.4, 1.0, 1.1, 1.2, 1.3))))
+    for figure in ("ttft", "itl", "tpot", "e2e"):
+        assert result.by_repetition[f"{figure}_p50"].mean == result.latency[figure].p50
+        assert result.by_repetition[f"{figure}_p95"].mean == result.latency[figure].p95
+
+
+def test_an_answer_that_fills_the_context_is_no_wrong_count() -> None:
+    cut = [request(0, 0.5, 0.01, 464) for _ in range(3)]
+    for one in cut:
+        one.output = 600
+    (doubt,) = found(run(*cut)).doubts
+    assert "the context was full: 3 answers ended at 474 tokens" in doubt
+
+
+def test_fewer_tokens_than_chunks_are_a_wrong_count_and_no_full_context() -> None:
+    short = [request(0, 0.5, 0.01, 12) for _ in range(3)]
+    for one in short:
+        one.usage = {"prompt_tokens": 10, "completion_tokens": 11}
+    assert "usage is wrong" in found(run(*short)).doubts[0]
+
+
+def test_the_first_of_each_kind_of_failure_is_kept() -> None:
+    good, *bad = (request(0, 0.5, 0.1, 5) for _ in range(4))
+    kinds = (RequestFailure.REFUSED, RequestFailure.STALLED, RequestFailure.STALLED)
+    for one, kind, detail in zip(bad, kinds, ("400", "after 3 chunks", "after 9 chunks"), strict=True):
+        one.fail(kind, detail)
+    kept = found(run(good, *bad)).requests.first_failures
+    assert kept == {str(RequestFailure.REFUSED): "400", str(RequestFailure.STALLED): "after 3 chunks"}
