@@ -6,10 +6,11 @@ import argparse
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
-from gcp_rehearsal import credentials, server
+from gcp_rehearsal import credentials, options, server
 from gcp_rehearsal.client_environment import environment
 from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.cloud import OWNER, Cloud, Project
@@ -25,26 +26,26 @@ from gcp_rehearsal.runtime.prometheus_program import prometheus_program
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C or SIGTERM; return the exit code."""
-    options = _parser().parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
+    server.end_in_order()
     try:
         cloud = Cloud(
-            projects=(Project(id=options.project, default_network=True),),
-            clock=Clock(speed=options.speed),
-            strips_proof=options.strip_proof,
-            faults=[parse(text) for text in options.fault],
-            containers=Willing() if options.pretend else Engines(),
+            projects=(Project(id=chosen.project, default_network=True),),
+            clock=Clock(speed=chosen.speed),
+            strips_proof=chosen.strip_proof,
+            faults=[parse(text) for text in chosen.fault],
+            containers=Willing() if chosen.pretend else Engines(),
         )
-        with server.listen(options.port) as listening, tempfile.TemporaryDirectory() as logins:
+        with server.listen(chosen.port) as listening, tempfile.TemporaryDirectory() as logins:
             url = f"http://{HOST}:{listening.getsockname()[1]}"
-            cloud.steps = steps = Worked(url=url)
-            variables = environment(url, options.project)
-            variables |= credentials.log_in(Path(logins), url, cloud.secret, options.caller)
-            for name, value in variables.items():
-                _say(f"export {name}={shlex.quote(value)}")
-            _say(f"# Google Cloud is rehearsed on {url}; Ctrl-C ends it")
-            server.serve(
-                cloud, listening, closing=steps.close, envoy=envoy_program(), prometheus=prometheus_program()
-            )
+            with closing(Worked(url=url)) as steps:
+                cloud.steps = steps
+                variables = environment(url, chosen.project)
+                variables |= credentials.log_in(Path(logins), url, cloud.secret, chosen.caller)
+                for name, value in variables.items():
+                    _say(f"export {name}={shlex.quote(value)}")
+                _say(f"# Google Cloud is rehearsed on {url}; Ctrl-C ends it")
+                server.serve(cloud, listening, envoy=envoy_program(), prometheus=prometheus_program())
     except RehearsalError as error:
         sys.stderr.write(f"error: {error}\n   do: {error.hint}\n")
         return 1
@@ -53,13 +54,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gcp_rehearsal", description=__doc__)
-    parser.add_argument("--port", type=int, default=8600, help="0 for any; 8600")
-    parser.add_argument("--project", default=Project().id, help="the project that is there; rehearsal")
-    parser.add_argument("--as", dest="caller", default=OWNER, help=f"who is logged in; {OWNER}, its owner")
-    parser.add_argument("--speed", type=float, default=1.0, help="its seconds in one of ours; 1")
+    parser.add_argument("--port", type=_typed(options.port), default=8600, help="0 for any; 8600")
+    parser.add_argument(
+        "--project",
+        type=_typed(options.project_id),
+        default=Project().id,
+        help="the project that is there; rehearsal",
+    )
+    parser.add_argument(
+        "--as",
+        dest="caller",
+        type=_typed(options.email),
+        default=OWNER,
+        help=f"who is logged in; {OWNER}, its owner",
+    )
+    parser.add_argument(
+        "--speed", type=_typed(options.speed), default=1.0, help="its seconds in one of ours; 1"
+    )
     parser.add_argument(
         "--fault", action="append", default=[], metavar="METHOD:WHAT[:after][:nth=N][:times=N]",
-        help="let a call fail: WHAT is 429, 500, 503, drop, delay=SECONDS or jump=SECONDS; may be repeated",
+        help="let a call fail: WHAT is 429, 500, 503, drop, twin, delay=SECONDS or jump=SECONDS; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--strip-proof", action="store_true",
@@ -67,6 +81,18 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--pretend", action="store_true", help="start no processes for containers")
     return parser
+
+
+def _typed(check: Callable[[str], object]) -> Callable[[str], object]:
+    """Return the type of an option whose text is checked so."""
+
+    def typed(text: str) -> object:
+        try:
+            return check(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return typed
 
 
 def _say(line: str) -> None:

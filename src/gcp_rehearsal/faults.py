@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any
 
+from gcp_rehearsal import discovery
 from gcp_rehearsal.errors import FaultError
+from gcp_rehearsal.regions import ZONES
 
 REQUESTS = "run.requests"
 """What requests to services count as, followed by region and service: `run.requests.us-central1.home`."""
+REGISTRY = "docker.manifests"
+"""What requests to a registry of images count as, followed by their verb."""
+_REGISTRY_METHODS = (f"{REGISTRY}.get", f"{REGISTRY}.head")
+_HOW = (
+    "METHOD:WHAT[:after][:nth=N][:times=N], WHAT being 429, 500, 503, drop, twin, delay=SECONDS or "
+    "jump=SECONDS, such as 'storage.buckets.insert:500:after'"
+)
+_SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,47}[a-z0-9])?")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -17,7 +32,7 @@ class Fault:
     What goes wrong, and when.
 
     Before the commit nothing has been done when it strikes; `after` it, all has been done, and only the answer
-    is lost.
+    is lost. Raises `FaultError` for one that no call could ever bring about.
     """
 
     method: str = "*"
@@ -40,6 +55,12 @@ class Fault:
     """Whether it strikes after the commit."""
     seen: int = field(default=0, compare=False)
 
+    def __post_init__(self) -> None:
+        if self.method.startswith(REQUESTS):
+            _ensure_of_requests(self)
+        elif not _is_method(self.method):
+            raise FaultError(f"{self.method!r} is no method that is rehearsed", hint=_instead_of(self.method))
+
     def strikes(self, method: str) -> bool:
         """Return True if it strikes this call, which is counted."""
         if not fnmatchcase(method, self.method):
@@ -56,38 +77,74 @@ def parse(text: str) -> Fault:
     Raises `FaultError` for anything else.
     """
     method, *parts = text.split(":")
-    fault = Fault(method=method)
     try:
-        for part in parts:
-            _apply(fault, part)
+        what = dict(_part(part) for part in parts)
     except ValueError:
-        fault.status = -1
-    if (
-        not method
-        or fault.status < 0
-        or not (fault.status or fault.drop or fault.delay or fault.jump or fault.twin)
-    ):
-        raise FaultError(
-            f"{text!r} is no fault",
-            hint="METHOD:WHAT[:after][:nth=N][:times=N], WHAT being 429, 500, 503, drop, twin, delay=SECONDS or "
-            "jump=SECONDS, such as 'storage.buckets.insert:500:after'",
-        )
-    return fault
+        what = {}
+    if not method or not what.keys() - {"after", "nth", "times"}:
+        raise FaultError(f"{text!r} is no fault", hint=_HOW)
+    return Fault(method=method, **what)
 
 
-def _apply(fault: Fault, part: str) -> None:
-    key, _, value = part.partition("=")
+def _part(text: str) -> tuple[str, Any]:  # Any: of each field its own
+    key, _, value = text.partition("=")
     if key in {"after", "drop", "twin"} and not value:
-        setattr(fault, key, True)
-    elif key in {"nth", "times"}:
-        setattr(fault, key, _positive(int(value)))
-    elif key in {"delay", "jump"}:
-        setattr(fault, key, float(_positive(float(value))))
-    else:
-        fault.status = int(part) if 400 <= int(part) < 600 else -1
+        return key, True
+    if key in {"nth", "times"}:
+        return key, _positive(int(value))
+    if key in {"delay", "jump"}:
+        return key, float(_positive(float(value)))
+    if not 400 <= int(text) < 600:
+        raise ValueError(text)
+    return "status", int(text)
 
 
 def _positive(number: float) -> float:
-    if number <= 0:
+    if not (math.isfinite(number) and number > 0):
         raise ValueError(number)
     return number
+
+
+def _ensure_of_requests(fault: Fault) -> None:
+    """Raise `FaultError` for what never strikes a request to a service."""
+    never = next((word for word in ("after", "jump", "twin") if getattr(fault, word)), "")
+    if never:
+        raise FaultError(
+            f"{never!r} never strikes a request to a service",
+            hint=f"{REQUESTS}.REGION.SERVICE takes an HTTP status, drop or delay=SECONDS, before the request is served",
+        )
+    pattern = fault.method.removeprefix(f"{REQUESTS}.")
+    name = re.sub(r"[*?]", "a", pattern.rpartition(".")[2])
+    if not _SERVICE.fullmatch(name) or not any(fnmatchcase(f"{region}.{name}", pattern) for region in ZONES):
+        raise FaultError(
+            f"{fault.method!r} names no request to a service",
+            hint=f"{REQUESTS}.REGION.SERVICE, such as '{REQUESTS}.us-central1.*'; regions are {', '.join(sorted(ZONES))}",
+        )
+
+
+@cache
+def _is_method(pattern: str) -> bool:
+    """Return True if a method's id is of that pattern, looked for in documents of its own API alone where it names one."""
+    if pattern == "*" or any(fnmatchcase(name, pattern) for name in _REGISTRY_METHODS):
+        return True
+    api = pattern.partition(".")[0]
+    names = [name for name in discovery.NAMES if fnmatchcase(name.partition(".")[0], api)]
+    # A star takes dots, too: the first word of a pattern may stand for more than an API.
+    names = names if "*" not in api else list(discovery.NAMES)
+    return any(fnmatchcase(method, pattern) for name in names for method in discovery.load(name).methods)
+
+
+def _instead_of(pattern: str) -> str:
+    """Return what to write instead of a method that is none: the nearest of its API, or else the APIs."""
+    apis = sorted({name.partition(".")[0] for name in discovery.NAMES} | {REGISTRY.partition(".")[0]})
+    meant = get_close_matches(pattern.partition(".")[0], apis, n=1, cutoff=0.75)
+    ids = {
+        method for name in discovery.NAMES if name.partition(".")[0] in meant
+        for method in discovery.load(name).methods
+    }  # fmt: skip
+    ids.update(name for name in _REGISTRY_METHODS if name.partition(".")[0] in meant)
+    near = get_close_matches(pattern, sorted(ids), n=3)
+    if near:
+        return f"the nearest: {', '.join(near)}"
+    known = f"methods of {meant[0]} are" if meant else f"APIs are {', '.join(apis)}; methods are"
+    return f"{known} named as in Google's reference, such as storage.buckets.insert, with * for anything"

@@ -37,6 +37,7 @@ from gcp_rehearsal.apis.storage import buckets as storage
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.context import Handler, Kind
 from gcp_rehearsal.discovery import api_of
+from gcp_rehearsal.faults import REGISTRY
 
 if TYPE_CHECKING:
     from gcp_rehearsal.context import Cloud
@@ -65,7 +66,7 @@ _ELSEWHERE: Mapping[str, Callable[[Cloud, Request], Reply]] = {
 
 def registry_method(request: Request) -> str:
     """Return what faults and the log call a request of a registry of images; '' for any other."""
-    return f"docker.manifests.{request.verb.lower()}" if api_of(request.host) == "docker" else ""
+    return f"{REGISTRY}.{request.verb.lower()}" if api_of(request.host) == "docker" else ""
 
 
 def unlisted(request: Request) -> Callable[[Cloud, Request], Reply] | None:

@@ -226,17 +226,22 @@ def listen(port: int) -> socket.socket:
     return listening
 
 
+def end_in_order() -> None:
+    """Let SIGTERM end this program as Ctrl-C does, with what is to be done at its end. Before it writes what goes then."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
 def serve(
     cloud: Cloud,
     listening: socket.socket,
     *,
     inside: socket.socket | None = None,
-    closing: Callable[[], None] = lambda: None,
     envoy: str = "",
     prometheus: str = "",
 ) -> None:
     """
-    Answer until Ctrl-C or SIGTERM, then end what runs and do `closing`.
+    Answer until Ctrl-C or SIGTERM, then end what runs.
 
     A client of `inside` counts as within the project's networks, and so does what an instance sends through one, with or
     without it; `envoy` is the program that stands for load balancers, and `prometheus` the one that stands for Managed
@@ -263,9 +268,7 @@ def serve(
         ws="none",
         timeout_graceful_shutdown=3,
     )
-    if threading.current_thread() is threading.main_thread():
-        # The server hands SIGTERM on when it has ended; what follows must be done all the same.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    end_in_order()  # The server hands SIGTERM on when it has ended; what follows must be done all the same.
     try:
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening, inside])
@@ -275,7 +278,6 @@ def serve(
             measured.close()
         if isinstance(cloud.containers, Engines):
             cloud.containers.shutdown()
-        closing()
 
 
 def _address(listening: socket.socket) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 _PORT = 8600
 _SHADOWS = ("CLOUDSDK_AUTH_ACCESS_TOKEN",)
 """Variables that would go before the login of a rehearsal."""
+
+
+def _held_to(name: str) -> Callable[[click.Context, click.Parameter, object], object]:
+    """Return the callback that holds an option to what `gcp_rehearsal.options` says under that name."""
+
+    def held(_: click.Context, __: click.Parameter, value: object) -> object:
+        from gcp_rehearsal import options
+
+        try:
+            return value if value is None else getattr(options, name)(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return held
 
 
 class _Rehearsed(click.Group):
@@ -137,7 +151,13 @@ def stop(ctx: click.Context) -> None:
     type=click.IntRange(0, 65535),
     help=f"0 for any; by default that of `homeport rehearse --port`.  [default: {_PORT}]",
 )
-@click.option("--project", default="rehearsal", show_default=True, help="The project that is there.")
+@click.option(
+    "--project",
+    default="rehearsal",
+    show_default=True,
+    callback=_held_to("project_id"),
+    help="The project that is there.",
+)
 @click.option(
     "--speed",
     type=FiniteRange(min=0.01),
@@ -150,7 +170,7 @@ def stop(ctx: click.Context) -> None:
     "faults",
     multiple=True,
     metavar="METHOD:WHAT[:after][:nth=N][:times=N]",
-    help="Let a call fail: WHAT is 429, 500, 503, drop, delay=SECONDS or jump=SECONDS. May be repeated.",
+    help="Let a call fail: WHAT is 429, 500, 503, drop, twin, delay=SECONDS or jump=SECONDS. May be repeated.",
 )
 @click.option(
     "--strip-proof",
@@ -199,7 +219,6 @@ def serve(
         faults=[_fault(text) for text in faults],
         containers=Willing() if pretend else Engines(programs()),
     )
-    terminal = app.terminal()
     with ExitStack() as stack:
         listening = stack.enter_context(_listening(port or 0))
         within = None if inside is None else stack.enter_context(_listening(inside))
@@ -209,9 +228,10 @@ def serve(
                 stack.enter_context(_keep_secret(find_home().root, listener.getsockname()[1], cloud.secret))
         own = f"http://{HOST}:{actual_port}"
         cloud.steps = steps = Worked(url=own, env=_passed_on(os.environ, own), programs=programs())
-        _tell(terminal, project, speed, actual_port, within)
+        stack.callback(steps.close)
+        _tell(app.terminal(), project, speed, actual_port, within)
         try:
-            server.serve(cloud, listening, inside=within, closing=steps.close, envoy=envoy_program(), prometheus=prometheus_program())  # fmt: skip
+            server.serve(cloud, listening, inside=within, envoy=envoy_program(), prometheus=prometheus_program())  # fmt: skip
         except RehearsalError as error:
             raise HomeportError(str(error), hint=error.hint) from error
 
@@ -221,7 +241,7 @@ def _tell(terminal: Terminal, project: str, speed: float, port: int, within: soc
     from gcp_rehearsal.runtime.launch_adaptation import HOST
 
     at = "" if port == _PORT else f" --port {port}"
-    of = "" if project == Project().id else f" --project {project}"
+    of = "" if project == Project().id else f" --project {shlex.quote(project)}"
     terminal.say(f"Google Cloud is rehearsed on http://{HOST}:{port}, as project {project}.")
     terminal.say(
         f"A minute there takes {60 / speed:g} s here. So that homeport and gcloud talk to it, elsewhere:"
@@ -264,12 +284,13 @@ def _listening(port: int) -> socket.socket:
 @contextmanager
 def _keep_secret(root: Path, port: int, secret: str) -> Iterator[None]:
     """Keep a rehearsal's secret where this user's programs find it, for as long as the rehearsal lasts."""
-    from gcp_rehearsal import credentials
+    from gcp_rehearsal import credentials, server
     from homeport.home import writing
 
-    with writing(root):
-        credentials.keep(root, port, secret)
+    server.end_in_order()
     try:
+        with writing(root):
+            credentials.keep(root, port, secret)
         yield
     finally:
         credentials.forget(root, port, secret)
@@ -281,8 +302,19 @@ def _keep_secret(root: Path, port: int, secret: str) -> Iterator[None]:
     type=click.IntRange(1, 65535),
     help=f"By default that of `homeport rehearse --port`.  [default: {_PORT}]",
 )
-@click.option("--project", help="By default that of `homeport rehearse` on this port.  [default: rehearsal]")
-@click.option("--as", "caller", default="you@example.com", show_default=True, help="Who is calling.")
+@click.option(
+    "--project",
+    callback=_held_to("project_id"),
+    help="By default that of `homeport rehearse` on this port.  [default: rehearsal]",
+)
+@click.option(
+    "--as",
+    "caller",
+    default="you@example.com",
+    show_default=True,
+    callback=_held_to("email"),
+    help="Who is calling.",
+)
 @click.pass_obj
 def env(app: CliContext, port: int | None, project: str | None, caller: str) -> None:
     """

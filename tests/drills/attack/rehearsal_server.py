@@ -8,6 +8,7 @@ import signal
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 from attack.stage import WORDS
@@ -50,10 +51,10 @@ def main() -> None:
     enable(cloud, "run", "cloudbuild", "storage", "iam", "secretmanager", "logging")
     with server.listen(0) as listening, server.listen(0) as inside:
         port = listening.getsockname()[1]
-        cloud.steps = steps = Worked(url=f"http://{HOST}:{port}", env={}, programs=programs())
-        told = {"port": port, "inside": inside.getsockname()[1]}
-        threading.Thread(target=_furnish, args=(cloud, told), daemon=True).start()
-        server.serve(cloud, listening, inside=inside, closing=steps.close)
+        with closing(Worked(url=f"http://{HOST}:{port}", env={}, programs=programs())) as cloud.steps:
+            told = {"port": port, "inside": inside.getsockname()[1]}
+            threading.Thread(target=_furnish, args=(cloud, told), daemon=True).start()
+            server.serve(cloud, listening, inside=inside)
 
 
 def _furnish(cloud: Cloud, told: dict[str, object]) -> None:

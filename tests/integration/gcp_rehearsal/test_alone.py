@@ -31,7 +31,7 @@ runpy.run_module("gcp_rehearsal", run_name="__main__")
     [("me@example.com", "authorized_user"), ("ci@mine.iam.gserviceaccount.com", "service_account")],
 )
 def test_it_starts_without_homeport_and_hands_out_a_login(caller: str, kind: str) -> None:
-    command = [sys.executable, "-c", BLOCKED, "--port", "0", "--project", "mine", "--as", caller]
+    command = [sys.executable, "-c", BLOCKED, "--port", "0", "--project", "mine-1", "--as", caller]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         told: dict[str, str] = {}
@@ -54,6 +54,19 @@ def test_it_starts_without_homeport_and_hands_out_a_login(caller: str, kind: str
         assert process.wait(120) == 0
     assert not Path(told["GOOGLE_APPLICATION_CREDENTIALS"]).exists()
     assert os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") is None
+
+
+def test_a_login_that_was_handed_out_goes_also_with_one_that_is_ended_while_it_starts(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gcp_rehearsal", "--port", "0"]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("export ")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_fault_that_is_none_is_told_and_ends_it() -> None:

@@ -30,7 +30,7 @@ def test_each_of_two_rehearsals_has_its_own_port_and_project(
         assert f"export GOOGLE_CLOUD_PROJECT={project}\n" in printed
         assert f":{port}" in printed
     assert (
-        "GOOGLE_CLOUD_PROJECT=mine\n"
-        in typist.run("rehearse", "env", "--port", "18811", "--project", "mine").out
+        "GOOGLE_CLOUD_PROJECT=mine-1\n"
+        in typist.run("rehearse", "env", "--port", "18811", "--project", "mine-1").out
     )
     assert "GOOGLE_CLOUD_PROJECT=rehearsal\n" in typist.run("rehearse", "env", "--port", "18999").out
