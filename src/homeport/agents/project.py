@@ -19,6 +19,7 @@ from homeport.agents.builtin import BUILTIN
 from homeport.errors import SpecError
 from homeport.home import writing
 from homeport.own_path import looking_at, mode_at
+from homeport.targets import registry
 
 FRAMEWORKS = {
     "pydantic-ai": ("pydantic-ai", "https://pydantic.dev/docs/ai/"),
@@ -116,7 +117,7 @@ def _contents(
 
 def _serving(endpoint: str | None, on: str) -> str:
     """Return the commands after which the endpoint is there."""
-    flags = "" if on == "local" else f" --on {on}"
+    flags = registry.flag(on)
     if endpoint is not None:
         return f"homeport status {endpoint}{flags}"
     return f"homeport init{flags} --model {EXAMPLE_MODEL}\nhomeport up{flags}"

@@ -17,6 +17,7 @@ from homeport.reconcile.fact import labelled
 from homeport.reconcile.plan import MAY_GO
 from homeport.reconcile.resource import shown
 from homeport.reconcile.teardown import Teardown
+from homeport.targets import registry
 from homeport.terminal import pairs
 
 if TYPE_CHECKING:
@@ -43,8 +44,11 @@ _WIDEST = 44
 
 def plan_text(plan: Plan) -> str:
     """Return a plan in words: what will be so, what is done for it, what to know before saying yes."""
-    where = "on this machine" if plan.target == "local" else f"on {plan.target}"
-    lines = [f"{plan.name} {where}", *([pairs(labelled(plan.facts))] if plan.facts else []), ""]
+    lines = [
+        f"{plan.name} {registry.place(plan.target)}",
+        *([pairs(labelled(plan.facts))] if plan.facts else []),
+        "",
+    ]
     width = max((len(_SIGNS[action.kind]) for action in plan.actions), default=0)
     unchanged = [action for action in plan.actions if action.kind is ActionKind.NONE]
     for action in plan.actions if len(unchanged) <= _MOST_SAME else plan.pending:
@@ -62,8 +66,11 @@ def plan_text(plan: Plan) -> str:
 
 def teardown_text(would_go: Teardown) -> str:
     """Return what `down` would end and remove: what to know before saying yes."""
-    where = "on this machine" if would_go.target == "local" else f"on {would_go.target}"
-    lines = [f"{would_go.name} {where}", *([pairs(dict(would_go.facts))] if would_go.facts else []), ""]
+    lines = [
+        f"{would_go.name} {registry.place(would_go.target)}",
+        *([pairs(dict(would_go.facts))] if would_go.facts else []),
+        "",
+    ]
     lines += [f"  - {id_}{f': {thing}' if thing else ''}" for id_, thing in would_go.things]
     lines += [f"  note: {note}" for note in would_go.notes]
     return "\n".join([*lines, "", f"{len(would_go.things)} to delete"])

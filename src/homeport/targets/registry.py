@@ -30,6 +30,11 @@ def live(name: str) -> LiveModule:
     return cast("LiveModule", import_module(f"homeport.targets.{name}.live"))
 
 
+def place(name: str) -> str:
+    """Return where the endpoints of the target `name` are, in a sentence: 'on this machine', 'on Cloud Run'."""
+    return f"on {TITLES.get(name, name)}"
+
+
 def flag(name: str) -> str:
     """Return what a command line needs to mean this target: ' --on cloudrun', or '' for the default."""
     return "" if name == DEFAULT else f" --on {name}"

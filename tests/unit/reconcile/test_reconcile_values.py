@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.cli.show import plan_text
+from homeport.cli.show import plan_text, teardown_text
 from homeport.reconcile import KNOWN_AFTER_APPLY, ActionKind, Change, Plan, Ref, joined, needs_of, resolve
 from homeport.reconcile.diff import Rules, differences
 from homeport.reconcile.equality import is_empty, is_same
 from homeport.reconcile.plan import MAY_GO, Action
 from homeport.reconcile.resource import shown
+from homeport.reconcile.teardown import Teardown
 from homeport.secret import Secret
 from homeport.targets.facts import ModelFact
 from reconciled import Thing, World
@@ -340,3 +341,10 @@ def test_a_file_of_several_lines_is_shown_by_line() -> None:
 
 def test_secrets_are_never_in_json() -> None:
     assert shown({"a": [Secret("x"), (1,)]}) == {"a": ["***", [1]]}
+
+
+@pytest.mark.parametrize(("target", "where"), [("local", "on this machine"), ("cloudrun", "on Cloud Run")])
+def test_the_heads_of_a_plan_and_of_what_would_go_say_where_in_words(target: str, where: str) -> None:
+    plan = plan_text(Plan(name="home", target=target, actions=()))
+    gone = teardown_text(Teardown(name="home", target=target, things=()))
+    assert {text.splitlines()[0] for text in (plan, gone)} == {f"home {where}"}
