@@ -44,7 +44,7 @@ VLLM = Path(os.environ.get("HOMEPORT_REHEARSAL_VLLM") or ROOT / ".venv-vllm" / "
 )
 TTFT_S, ITL_S, USERS, INPUT, OUTPUT = 0.5, 0.025, 8, 64, 32
 E2E_S = TTFT_S + (OUTPUT - 1) * ITL_S
-FEW, MANY, STARTS = 2 * USERS, 20 * USERS, 3
+FEW, MANY, STARTS = 2 * USERS, 40 * USERS, 3
 WITHIN = 0.03
 """What figures may differ by, and what the clocks may be off by that nothing is told."""
 ENV = {

@@ -142,7 +142,7 @@ PARTS: Mapping[str, Part] = {
         "day": Promise(what="a day of 50 instances at 20 requests a second", most=60, unit="s"),
     }),
     "judges": Part(
-        title="`homeport bench` beside other load generators, against a server on a clock", command=("judges.py",), minutes=7,
+        title="`homeport bench` beside other load generators, against a server on a clock", command=("judges.py",), minutes=9,
         prepare=(("sh", "scripts/bench_env.sh", ".cache/judges", ".venv-vllm"),), promises={
             "pace": _within("TTFT, TPOT and E2E, to the server's clock: the furthest", 0.03),
             "tokens": _within("output tokens a second, to the server's clock", 0.03),

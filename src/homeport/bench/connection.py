@@ -21,6 +21,8 @@ from homeport.endpoint import Endpoint
 from homeport.extras import missing
 from homeport.relay.limits import CONNECT_S
 
+_READ_BYTES = 16 * 1024
+
 
 class Receiver(Protocol):
     """Takes an answer while it arrives. Times are `time.monotonic()`."""
@@ -145,7 +147,7 @@ class Connections:
         await asyncio.sleep(0)  # A transport closes its socket in the loop's next round.
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
     """One connection. It parses what arrives, and hands on the pieces with the time at which they were read."""
 
     def __init__(self, free: Callable[[_Connection], None], gone: Callable[[_Connection], object]) -> None:
@@ -155,6 +157,8 @@ class _Connection(asyncio.Protocol):
         self._request = b""
         self._at = 0.0
         self._answered = False
+        # Otherwise asyncio makes room for 256 KiB before each piece, whose memory the system takes and gives back each time.
+        self._buffer = memoryview(bytearray(_READ_BYTES))
         self._transport: asyncio.WriteTransport | None = None
 
     @property
@@ -183,14 +187,18 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _: int) -> memoryview:
+        """Return where what arrives is written, over what was parsed before."""
+        return self._buffer
+
+    def buffer_updated(self, size: int) -> None:
         """Parse what arrived."""
         import httptools
 
         self._at = time.monotonic()
         self._answered = True
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:size])
         except httptools.HttpParserError as error:
             self._break(f"no HTTP: {error}")
             self.close()
