@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import shutil
 import statistics
@@ -34,7 +35,7 @@ from homeport.endpoint import Endpoint
 from homeport.proxy import listen, serve
 from homeport.secret import Secret
 from reaped import reaped
-from scoreboard import Scoreboard, board
+from scoreboard import Scoreboard, board, judged
 
 ROUNDS, STREAMED, AT_ONCE = 9, 200, 8
 ASKED_S = 1.0
@@ -57,6 +58,7 @@ REQUEST = (
     b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     b"authorization: Bearer %s\r\ncontent-length: %d\r\n\r\n%s" % (KEY.encode(), len(BODY), BODY)
 )
+BEHIND = "bodies came behind their heads"
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n'
 ANSWER = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -81,6 +83,15 @@ class InTheWay:
             for process in (psutil.Process(pid), *psutil.Process(pid).children(True))
         ]
         return sum(one.cpu_times().user + one.cpu_times().system for one in found)
+
+    def waited(self) -> float:
+        """Return the seconds in which their threads could have gone on and had no core; not a number where the system does not say."""
+        try:
+            tasks = [one for pid in self.pids for one in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+            seconds = sum(int(one.read_text().split()[1]) for one in tasks) / 1e9
+        except (OSError, IndexError, ValueError):
+            return math.nan
+        return seconds or math.nan  # Whoever has run has waited for some nanoseconds: of 0 nobody counts.
 
 
 class Passport:
@@ -257,7 +268,9 @@ def measure(
     told: Scoreboard, ways: Mapping[str, InTheWay], ours: str = "homeport", rival: str = "Envoy"
 ) -> None:
     """Print the medians, and tell what they are to the direct call's and to the rival's."""
+    asked = {name: way.waited() for name, way in ways.items()}
     first = _sampled(ways, first_byte, "time to the first byte", "ms")
+    waits = {name: way.waited() - asked[name] for name, way in ways.items()}
     added = {name: [one - two for one, two in zip(found, first["direct"], strict=True)]
              for name, found in first.items() if name != "direct"}  # fmt: skip
     print(
@@ -272,19 +285,13 @@ def measure(
         "  processor time a request: "
         + ", ".join(f"{name} {1000 * one:.2f} ms" for name, one in each.items())
     )
-    # Each has a core for itself, and should have more to do than it can: it has not where others had the core, or where what asks and
-    # what answers behind it, which share the other core, are the slower, as over TLS.
     compared = [name for name in (ours, rival) if name in ways]
-    noisy = max(1 - worked[name] / (ASKED_S * ROUNDS) for name in compared)
-    unclear = (
-        f"it stood still for {noisy:.0%} of the time: others had its core, or what asks and answers was slower"
-        if noisy > NOISY
-        else ""
-    )
+    still = {name: max(0.0, 1 - worked[name] / (ASKED_S * ROUNDS)) for name in compared}
+    unclear = max((held_up(still[name], waits[name], first[name]) for name in compared), key=len)
     if min(statistics.median(added[name]) for name in compared) <= 0:
         unclear = unclear or "a way through something was no longer than the direct one"
     if LATE:
-        unclear = "bodies came behind their heads"
+        unclear = BEHIND
     if "ms" in told.promises:
         told.measured("ms", statistics.median(added[ours]), unclear=unclear)
     if "counting" in told.promises:
@@ -295,13 +302,41 @@ def measure(
     pairs = [one / two for one, two in zip(added[ours], added[rival], strict=True)]
     medians = [f"{statistics.median(added[name]):.2f}" for name in compared]
     told.measured("added", statistics.median(pairs), note=f"{' and '.join(medians)} ms", unclear=unclear)
-    fast = [one / two for one, two in zip(rates[ours], rates[rival], strict=True)]
-    medians = [f"{statistics.median(rates[name]):,.0f}" for name in compared]
-    told.measured(
-        "throughput", statistics.median(fast), note=f"{' and '.join(medians)} a second", unclear=unclear
-    )
+    tell_throughput(told, *((rates[name], still[name]) for name in compared))
     medians = [f"{1000 * each[name]:.2f}" for name in compared]
     told.measured("work", each[ours] / each[rival], note=f"{' and '.join(medians)} ms")
+
+
+def tell_throughput(
+    told: Scoreboard, ours: tuple[Sequence[float], float], rivals: tuple[Sequence[float], float]
+) -> None:
+    """
+    Tell the ratio of requests a second; of each there are the rounds and the share of the time in which it stood still.
+
+    Each has a core for itself, and should have more to do than it can. It has not where others had the core, or where what asks and what
+    answers behind it, which share the other core, are the slower, as over TLS: with work all the time it would have passed more by that share at most.
+    """
+    (mine, my_still), (theirs, their_still) = ours, rivals
+    ratio = statistics.median([one / two for one, two in zip(mine, theirs, strict=True)])
+    ends = ratio * (1 - their_still), ratio / (1 - my_still) if my_still < 1 else math.inf
+    note = (
+        f"{statistics.median(mine):,.0f} and {statistics.median(theirs):,.0f} a second, which stood still for "
+        f"{my_still:.0%} and {their_still:.0%} of the time: {ends[0]:.2f} to {ends[1]:.2f} × if they had not"
+    )
+    certain = len({judged(told.promises["throughput"], one) for one in ends}) == 1
+    unclear = BEHIND if LATE else "" if certain else note
+    told.measured("throughput", ratio, note=note, unclear=unclear)
+
+
+def held_up(still: float, waited: float, first: Sequence[float]) -> str:
+    """Return why the time to the first byte may be that of others: its way stood still and had no core, or nobody says whether; '' where it is not."""
+    share = waited / (STREAMED * sum(first) / 1000)
+    if still <= NOISY or share <= NOISY:
+        return ""
+    had = "perhaps had its core" if math.isnan(share) else f"had its core for {share:.0%} of the time"
+    return (
+        f"it stood still for {still:.0%} of the time under load; others {had} while the first byte was timed"
+    )
 
 
 def _sampled(

@@ -82,6 +82,7 @@ def judged(promise: Promise, value: float, noise: float = 0.0) -> Verdict:
     Return what becomes of a promise by a figure that noise may have moved by so much either way.
 
     Nothing can be told where noise alone is more than what is promised, where it may have put the figure outside, and of no number.
+    A figure that is within is taken at its word, though noise may have put it there: `could_be_outside` says so beside it.
     """
     most, least = promise.most, promise.least
     if most is None and least is None:
@@ -94,6 +95,13 @@ def judged(promise: Promise, value: float, noise: float = 0.0) -> Verdict:
     if outside > noise:
         return Verdict.BROKEN
     return Verdict.UNCLEAR if outside > 0 else Verdict.KEPT
+
+
+def could_be_outside(promise: Promise, value: float, noise: float) -> bool:
+    """Return whether a figure is within what is promised, and would not be if noise moved it."""
+    return judged(promise, value, noise) is Verdict.KEPT and any(
+        judged(promise, value + moved) is not Verdict.KEPT for moved in (-noise, noise)
+    )
 
 
 def furthest(promise: Promise, off: Mapping[str, float], noise: Mapping[str, float]) -> str:
@@ -139,7 +147,11 @@ class Scoreboard:
             if unclear:
                 verdict = Verdict.UNCLEAR
             elif verdict is Verdict.UNCLEAR:
-                unclear = f"noise may be {promise.written(noise).lstrip('+')}"
+                unclear = _noise(promise, noise)
+            elif could_be_outside(promise, value, noise):
+                note = "; ".join(
+                    filter(None, (note, f"{_noise(promise, noise)}, which could put it outside"))
+                )
         return self._keep(Ratio.of(id_, promise, value, verdict, unclear or note))
 
     def unmeasured(self, id_: str, why: str) -> None:
@@ -170,6 +182,10 @@ class Scoreboard:
             with Path(where).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(one)) + "\n")
         return one
+
+
+def _noise(promise: Promise, noise: float) -> str:
+    return f"noise may be {promise.written(noise).lstrip('+')}"
 
 
 def line(promise: Promise, one: Ratio) -> str:

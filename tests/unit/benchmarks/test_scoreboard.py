@@ -92,6 +92,21 @@ def test_beside_others_what_can_only_get_longer_is_kept_where_it_is_short_and_no
     assert told.measured("told", 7.0).verdict is Verdict.NO_PROMISE
 
 
+@pytest.mark.parametrize(
+    ("value", "noise", "note"),
+    [
+        (0.9, 0.05, "nine pairs"),
+        (0.9, 0.2, "nine pairs; noise may be 0.20 s, which could put it outside"),
+        (1.1, 0.2, "noise may be 0.20 s"),
+        (1.5, 0.2, "nine pairs"),
+    ],
+)
+def test_a_figure_that_noise_could_put_outside_is_kept_and_says_so(
+    value: float, noise: float, note: str
+) -> None:
+    assert Scoreboard(PART).measured("first", value, noise=noise, note="nine pairs").note == note
+
+
 def test_others_that_come_or_go_while_it_is_measured_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     at_work(monkeypatch, 0.9)
     told = Scoreboard(PART)
