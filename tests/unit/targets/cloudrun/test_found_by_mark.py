@@ -22,17 +22,15 @@ from gcp_rehearsal.faults import Fault
 from homeport.catalog.cloudrun import regions
 from homeport.errors import Incomplete, NotFound, PermissionDenied
 from homeport.listing import ListedEndpoint
-from homeport.progress import Progress, Silent
-from homeport.reconcile import apply, make_plan
-from homeport.resources.google.traffic import Body, Receipt
+from homeport.progress import Silent
 from homeport.targets.cloudrun import inventory
 from homeport.targets.cloudrun.endpoints import Services, find_services, list_endpoints
 from homeport.targets.cloudrun.inventory import Unread, take_inventory
 from homeport.targets.cloudrun.managed import find_managed
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.teardown import take_down
+from marked_deployments import down, file, up
 from places import ROOT
-from ways import NAME, PROJECT, REGION, Carrying, Wanted, Way, later, wanted
+from ways import NAME, PROJECT, REGION, Carrying, Way, later, wanted
 
 BASE = f"projects/{PROJECT}"
 COMPUTE = f"compute.googleapis.com/compute/v1/{BASE}"
@@ -66,31 +64,6 @@ def new_cloud() -> Cloud:
     return cloud
 
 
-def up(cloud: Cloud, wish: Wanted, *, name: str = NAME) -> int:
-    """How many things there were to do."""
-
-    async def prove(service: Body, revision: str, url: str) -> Receipt:
-        return Receipt(at=cloud.clock.text(), passed=True, counts={"passed": 20})
-
-    async def work() -> int:
-        async with google_for(cloud) as google:
-            plan = await make_plan(name, "cloudrun", wish.target(google, prove).resources())
-            await apply(plan, Silent())
-            return len(plan.pending)
-
-    return act(work())
-
-
-def down(cloud: Cloud, name: str = NAME, *, purge: bool = True, progress: Progress | None = None, caller: str = OWNER) -> tuple[str, ...]:  # fmt: skip
-    """What went; no file says which region it was in, or with which options it was made."""
-
-    async def work() -> tuple[str, ...]:
-        async with google_for(cloud, caller=caller) as google:
-            return await take_down(google, name, purge=purge, approve=None, progress=progress or Silent())
-
-    return act(work())
-
-
 def listed(cloud: Cloud) -> tuple[tuple[ListedEndpoint, ...], tuple[Unread, ...]]:
     async def work() -> tuple[tuple[ListedEndpoint, ...], tuple[Unread, ...]]:
         async with google_for(cloud) as google:
@@ -108,15 +81,6 @@ def all_of(cloud: Cloud) -> dict[str, str]:
     """Everything there, grants included, with what it says."""
     grants = {f"{member} has {role} on {api}/{name}": "" for api, name, role, member in cloud.access.grants()}
     return {f"{kept.api}/{kept.name}": json.dumps(kept.body) for kept in things(cloud)} | grants
-
-
-def file(
-    way: Way, folder: Path, name: str, region: str, **access: Any
-) -> Wanted:  # Any: tables of homeport.toml
-    token = {"hub_token": "env:HF_TOKEN"} if way == "vllm" else {}
-    return wanted(
-        way, folder, name=name, cloudrun={"region": region, **token}, access={"callers": [], **access}
-    )
 
 
 def _named_by(scheme: str) -> Callable[[Names], str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from test_found_by_mark import down, file, up
-
 from cloud import act
 from deployers import Deployer
 from deployment import google_for
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from homeport import spec
 from homeport.targets.cloudrun.region import where_it_stands
+from marked_deployments import down, file, up
 from on_cloudrun import deployment
 from ways import NAME, Carrying, wanted
 
