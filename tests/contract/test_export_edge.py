@@ -25,8 +25,8 @@ from homeport.google import Google
 from homeport.reconcile import Resource
 from homeport.resources.google.release import Release
 from homeport.resources.google.traffic import Body, Receipt
-from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
-from homeport.targets.cloudrun.edge_backends import named_backends
+from homeport.targets.cloudrun.edge.backends import named_backends
+from homeport.targets.cloudrun.edge.load_balancer import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.preflight.networks import paths_of
 from proxied import ROBOT, TEAM, behind_iap
 

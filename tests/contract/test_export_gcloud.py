@@ -20,7 +20,7 @@ from homeport.reconcile import Resource, apply, make_plan
 from homeport.resources.google.release import Release
 from homeport.resources.google.service import Service
 from homeport.resources.google.traffic import RECEIPTS, Receipt
-from homeport.targets.cloudrun.iap import ACCESSOR, EndpointIap
+from homeport.targets.cloudrun.iap.entry import ACCESSOR, EndpointIap
 from proxied import AGENT as AGENT_OF_IAP
 from proxied import ROBOT, TEAM
 from second_service import AGENT

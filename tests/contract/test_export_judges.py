@@ -26,10 +26,10 @@ from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.resources.google.gcs_weights import StoredWeights
 from homeport.secret import Secret
-from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.guard.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
-from homeport.targets.cloudrun.observe_target import with_observe
+from homeport.targets.cloudrun.observe.target import with_observe
 from places import ROOT
 
 JUDGES = ROOT / ".cache" / "export-judges" / "bin"

@@ -22,7 +22,7 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.release import Release
 from homeport.resources.google.service import Service
-from homeport.targets.cloudrun.agent import with_agent
+from homeport.targets.cloudrun.agent.companion import with_agent
 from pipelines import chosen, target
 
 Json = Any  # JSON, parsed again

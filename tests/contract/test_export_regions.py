@@ -22,7 +22,7 @@ from gcp_rehearsal.schema import SchemaCheck
 from homeport.google import Google
 from homeport.reconcile import Resource
 from homeport.resources.google.traffic import Body, Receipt
-from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
+from homeport.targets.cloudrun.edge.load_balancer import EdgeParts, EndpointEdge
 from homeport.targets.cloudrun.names import in_region
 
 FIRST, SECOND = ways.REGION, "us-central1"

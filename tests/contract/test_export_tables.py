@@ -22,7 +22,7 @@ from homeport.resources.google.release import Release
 from homeport.resources.google.service import Service
 from homeport.resources.google.service_agent import AgentGrant
 from homeport.resources.google.traffic import Receipt
-from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.guard.guarded import with_gateway
 from observed import asked_from_outside
 
 CHANGES = re.compile(r"\.(create|insert|patch|update|delete|replaceService|addVersion|batchEnable|enable)$")

@@ -30,10 +30,10 @@ from homeport.resources.google.load_balancer import Backend
 from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.rest import RestResource
 from homeport.secret import Secret
-from homeport.targets.cloudrun.agent import with_agent
+from homeport.targets.cloudrun.agent.companion import with_agent
 from homeport.targets.cloudrun.companions import Companion
-from homeport.targets.cloudrun.edge_backends import named_backends
-from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.edge.backends import named_backends
+from homeport.targets.cloudrun.guard.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
 from observed import fully_observed

@@ -12,7 +12,7 @@ from cloud import act
 from deployment import google_for
 from homeport.export.earlier import ensure_none_left, notes
 from homeport.progress import Silent
-from homeport.targets.cloudrun.one_region import CloudRunLifecycle
+from homeport.targets.cloudrun.regions.one_region import CloudRunLifecycle
 from regions import SECOND, InTwoRegions
 from terraformed import READY, REASON, Folder, root_of
 

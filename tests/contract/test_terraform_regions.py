@@ -22,7 +22,7 @@ from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.load_balancer import Backend
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service import Service
-from homeport.targets.cloudrun.in_region import InRegion
+from homeport.targets.cloudrun.regions.in_region import InRegion
 from proxied import ROBOT, TEAM, behind_iap
 from regions import FIRST, SECOND, InTwoRegions
 from terraform_sent import address_of, ensure_in_order, sent, told_of

@@ -19,7 +19,7 @@ from behind_edges import ATTACK, BehindEdge
 from commands_on_cloudrun import FILE
 from edges import DOMAIN
 from gcloud import served
-from homeport.targets.cloudrun.edge_regions import EJECTED
+from homeport.targets.cloudrun.edge.regions import EJECTED
 from places import ROOT
 from user import Ran, User
 

@@ -12,7 +12,7 @@ from homeport import spec
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.targets.cloudrun.agent import with_agent
+from homeport.targets.cloudrun.agent.companion import with_agent
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 from proxied import Proxied

@@ -11,10 +11,10 @@ from deployers import Deployer
 from edges import DOMAIN, WithEdge
 from homeport import spec
 from homeport.google import Google
-from homeport.targets.cloudrun.agent import with_agent
-from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.agent.companion import with_agent
+from homeport.targets.cloudrun.guard.guarded import with_gateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel
-from homeport.targets.cloudrun.observe_target import with_observe
+from homeport.targets.cloudrun.observe.target import with_observe
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 TABLES: dict[str, dict[str, Any]] = {  # Any: values of homeport.toml

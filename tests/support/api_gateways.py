@@ -15,7 +15,7 @@ from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, make_plan
-from homeport.targets.cloudrun.api_gateway import EndpointApiGateway
+from homeport.targets.cloudrun.api_gateway.gateway import EndpointApiGateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.unwanted import unwanted_of

@@ -34,7 +34,7 @@ from homeport.progress import Silent
 from homeport.reconcile import apply, patient
 from homeport.reconcile.interrupts import presses
 from homeport.resources.google.traffic import receipts, shares
-from homeport.targets.cloudrun.several_regions import SeveralRegions
+from homeport.targets.cloudrun.regions.several_regions import SeveralRegions
 from on_cloudrun import deployment
 from ways import PROJECT, REGION, SPEC_FILE, Carrying, Way
 from whole_graphs import GRAPHS, WholeFile, Work, whole_file

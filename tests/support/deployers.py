@@ -24,7 +24,7 @@ from homeport.resources.google.traffic import Body, Receipt
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.unwanted import unwanted_of
-from homeport.targets.cloudrun.verification import receipt_of
+from homeport.targets.cloudrun.verification.revision import receipt_of
 from homeport.verify import Outcome, Report, Result
 from on_cloudrun import deployment
 from places import TAUGHT, TAUGHT_FOLDER

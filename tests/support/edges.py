@@ -23,9 +23,9 @@ from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan
 from homeport.resources.google.traffic import Body
-from homeport.targets.cloudrun.edge import EdgeParts, EndpointEdge
-from homeport.targets.cloudrun.edge_backends import FrontEndpoint, NamedBackend, find_backends
-from homeport.targets.cloudrun.edge_own import is_ip
+from homeport.targets.cloudrun.edge.backends import FrontEndpoint, NamedBackend, find_backends
+from homeport.targets.cloudrun.edge.load_balancer import EdgeParts, EndpointEdge
+from homeport.targets.cloudrun.edge.own import is_ip
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.preflight import PreflightFinding
 from homeport.targets.cloudrun.preflight.networks import paths_of

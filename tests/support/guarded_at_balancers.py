@@ -17,9 +17,9 @@ from homeport import spec
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
-from homeport.targets.cloudrun.guard_road import GuardRoad
-from homeport.targets.cloudrun.guard_road_target import with_road
-from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.guard.guarded import with_gateway
+from homeport.targets.cloudrun.guard.road import GuardRoad
+from homeport.targets.cloudrun.guard.road_target import with_road
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.target import CloudRunTarget
 

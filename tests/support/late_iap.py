@@ -11,7 +11,7 @@ import httpx2
 from cloud import Raw, act, enable
 from gcp_rehearsal.cloud import Cloud, Delays, Project
 from gcp_rehearsal.runtime.front_end import Front
-from homeport.targets.cloudrun.verification import Outside
+from homeport.targets.cloudrun.verification.revision import Outside
 
 PLACE = "run.googleapis.com/v2/projects/rehearsal/locations/europe-west4/services"
 HOST = "home-481516234200.europe-west4.run.app"

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from deployers import Deployer
 from homeport import spec
 from homeport.google import Google
-from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.guard.guarded import with_gateway
 from homeport.targets.cloudrun.model_selection import ResolvedModel
-from homeport.targets.cloudrun.observe_target import with_observe, with_uptime
+from homeport.targets.cloudrun.observe.target import with_observe, with_uptime
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 

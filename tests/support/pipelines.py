@@ -15,10 +15,10 @@ from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.resources.google.traffic import Body, Receipt
 from homeport.secret import Secret
-from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.guard.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
-from homeport.targets.cloudrun.observe_target import with_observe
+from homeport.targets.cloudrun.observe.target import with_observe
 from homeport.targets.cloudrun.target import CloudRunTarget
 from places import TAUGHT, TAUGHT_FOLDER
 

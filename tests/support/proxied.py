@@ -16,8 +16,8 @@ from homeport.google import Binding, IamResource, policy
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, apply
-from homeport.targets.cloudrun.iap import EndpointIap
-from homeport.targets.cloudrun.iap_target import with_iap
+from homeport.targets.cloudrun.iap.entry import EndpointIap
+from homeport.targets.cloudrun.iap.target import with_iap
 from homeport.targets.cloudrun.model_selection import choose
 from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import PreflightFinding

@@ -19,17 +19,17 @@ from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, make_plan
-from homeport.targets.cloudrun.agent import with_agent
-from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.agent.companion import with_agent
+from homeport.targets.cloudrun.guard.guarded import with_gateway
 from homeport.targets.cloudrun.marks import TEMPLATE
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.names import in_region
-from homeport.targets.cloudrun.observe_target import with_observe
-from homeport.targets.cloudrun.one_region import CloudRunLifecycle
+from homeport.targets.cloudrun.observe.target import with_observe
 from homeport.targets.cloudrun.plan import plan_of
+from homeport.targets.cloudrun.regions.one_region import CloudRunLifecycle
+from homeport.targets.cloudrun.regions.several_regions import SeveralRegions
 from homeport.targets.cloudrun.rollout import CloudRunRollout
-from homeport.targets.cloudrun.several_regions import SeveralRegions
-from homeport.targets.cloudrun.startup_cache_room import with_room
+from homeport.targets.cloudrun.startup_cache.room import with_room
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.unwanted import unwanted_of
 

@@ -22,11 +22,11 @@ from homeport.progress import Silent
 from homeport.resources.google.release import Prove
 from homeport.secret import Secret
 from homeport.targets.cloudrun.adapters import PinnedModel
-from homeport.targets.cloudrun.agent import with_agent
-from homeport.targets.cloudrun.api_gateway_proof import with_api_gateway
+from homeport.targets.cloudrun.agent.companion import with_agent
+from homeport.targets.cloudrun.api_gateway.proof import with_api_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
-from homeport.targets.cloudrun.observe_target import with_observe
+from homeport.targets.cloudrun.observe.target import with_observe
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.manifest import Pin, PinnedFile, digest
 from homeport.weights.transfer import MANIFEST

@@ -15,14 +15,14 @@ from homeport.progress import Silent
 from homeport.reconcile import Plan, make_plan
 from homeport.resources.google.release import Prove
 from homeport.resources.google.traffic import Body
-from homeport.targets.cloudrun.agent import with_agent
-from homeport.targets.cloudrun.edge_proof import with_edge
-from homeport.targets.cloudrun.guard_road_target import with_road
-from homeport.targets.cloudrun.guarded import with_gateway
-from homeport.targets.cloudrun.iap_target import with_iap
+from homeport.targets.cloudrun.agent.companion import with_agent
+from homeport.targets.cloudrun.edge.proof import with_edge
+from homeport.targets.cloudrun.guard.guarded import with_gateway
+from homeport.targets.cloudrun.guard.road_target import with_road
+from homeport.targets.cloudrun.iap.target import with_iap
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose
 from homeport.targets.cloudrun.names import in_region
-from homeport.targets.cloudrun.observe_target import with_observe, with_uptime
+from homeport.targets.cloudrun.observe.target import with_observe, with_uptime
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.unwanted import unwanted_of
 from ways import NAME, REGION, SPEC_FILE, Wanted, Way, other_weights, wanted

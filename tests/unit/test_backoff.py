@@ -23,7 +23,7 @@ WAIT_FOR_THEMSELVES = {
     "homeport.targets.local.lifecycle": "a log of this machine that a thread follows for ever",
     "homeport.reconcile.interrupts": "no wait: lets the loop run once",
     "homeport.supervisor": "a process of its own that is to stay small",
-    "homeport.targets.cloudrun.cold_start_check": "leaves something alone, and looks at nothing",
+    "homeport.targets.cloudrun.verification.cold_start_check": "leaves something alone, and looks at nothing",
     "homeport.weights.download": "sends again what failed",
     "homeport.weights.transfer": "runs in Cloud Build with nothing of homeport's",
 }

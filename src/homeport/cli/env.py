@@ -114,7 +114,7 @@ def _tell_client(
 
 
 async def _come_as(client: str, deployment: Deployment) -> dict[str, str]:
-    from homeport.targets.cloudrun.api_gateway_client import client_variables
+    from homeport.targets.cloudrun.api_gateway.client import client_variables
 
     return await client_variables(deployment.target, client)
 

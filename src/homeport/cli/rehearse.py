@@ -104,7 +104,7 @@ def _passed(name: str) -> click.Command:
         if "on" in options:
             options["on"] = "cloudrun"
         if options.get("cold") and options["idle"] is None:
-            from homeport.targets.cloudrun.cold_start_check import idle_s
+            from homeport.targets.cloudrun.verification.cold_start_check import idle_s
 
             options["idle"] = idle_s() / running.speed(credentials.token(secret, OWNER))
         return ctx.invoke(real, **options)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from homeport.reconcile import Resource
-from homeport.targets.cloudrun.in_region import InRegion
+from homeport.targets.cloudrun.regions.in_region import InRegion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

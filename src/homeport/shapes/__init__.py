@@ -39,16 +39,16 @@ from homeport.shapes.results import (
     WakeShape,
 )
 from homeport.targets.cloudrun import facts as of_cloudrun
-from homeport.targets.cloudrun.agent_fact import AgentFact
-from homeport.targets.cloudrun.api_gateway_fact import ApiGatewayFact
-from homeport.targets.cloudrun.edge_fact import EdgeFact
+from homeport.targets.cloudrun.agent.fact import AgentFact
+from homeport.targets.cloudrun.api_gateway.fact import ApiGatewayFact
+from homeport.targets.cloudrun.edge.fact import EdgeFact
 from homeport.targets.cloudrun.encryption_fact import EncryptionFact
-from homeport.targets.cloudrun.guard import GuardCostFact
-from homeport.targets.cloudrun.guard_road import GuardRoadFact
-from homeport.targets.cloudrun.iap_fact import IapFact
-from homeport.targets.cloudrun.observe_fact import ObserveFact
-from homeport.targets.cloudrun.regions_fact import RegionsFact
-from homeport.targets.cloudrun.startup_cache_fact import StartupCacheFact
+from homeport.targets.cloudrun.guard.road import GuardRoadFact
+from homeport.targets.cloudrun.guard.screen import GuardCostFact
+from homeport.targets.cloudrun.iap.fact import IapFact
+from homeport.targets.cloudrun.observe.fact import ObserveFact
+from homeport.targets.cloudrun.regions.fact import RegionsFact
+from homeport.targets.cloudrun.startup_cache.fact import StartupCacheFact
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import facts as of_local
 from homeport.targets.local.guard import GuardFact

@@ -19,7 +19,7 @@ from homeport.home import ensure_file_writable, ensure_folder_writable, writing
 from homeport.own_path import expanded, is_there, looking_at
 from homeport.secret import resolve
 from homeport.spec import load
-from homeport.targets.cloudrun.edge_names import read_pem
+from homeport.targets.cloudrun.edge.names import read_pem
 from places import TAUGHT, TAUGHT_FOLDER
 
 LONG, DEEP, CLOSED = "n" * 300, "d/" * 2500 + "x", "closed/x"

@@ -31,7 +31,7 @@ from homeport.resources.google.image import ContainerImage
 from homeport.resources.google.object import Object
 from homeport.secret import Secret
 from homeport.spec import CloudRun
-from homeport.targets.cloudrun.guarded import with_gateway
+from homeport.targets.cloudrun.guard.guarded import with_gateway
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.model_selection import choose
 from observed import fully_observed

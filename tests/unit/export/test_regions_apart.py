@@ -15,7 +15,7 @@ from homeport.errors import StateError, Unsupported
 from homeport.export import KINDS, OF_REGIONS
 from homeport.export.earlier import ensure_none_left, notes
 from homeport.progress import Silent
-from homeport.targets.cloudrun.one_region import CloudRunLifecycle
+from homeport.targets.cloudrun.regions.one_region import CloudRunLifecycle
 from regions import FIRST, SECOND, InTwoRegions
 
 THIRD = "asia-southeast1"

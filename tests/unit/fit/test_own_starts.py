@@ -17,7 +17,7 @@ from homeport.fit import own_starts
 from homeport.fit.cold_start import expected
 from homeport.fit.own_starts import OwnStart, corrected, fold_in, folded_starts, forget, read_report
 from homeport.home import Home
-from homeport.targets.cloudrun.cold_start_check import Measured, NotMeasured, finding
+from homeport.targets.cloudrun.verification.cold_start_check import Measured, NotMeasured, finding
 from typist import Typist
 
 PUBLISHED = expected(engine="vllm", delivery="stream", weights_bytes=10**10)

@@ -10,7 +10,7 @@ from homeport.reconcile import Plan, Resource
 from homeport.reconcile.duration_fact import DurationFact
 from homeport.reconcile.schedule import Span, schedule
 from homeport.resources.google.gcs_weights import StoredWeights
-from homeport.targets.cloudrun.in_region import InRegion
+from homeport.targets.cloudrun.regions.in_region import InRegion
 
 
 def duration_fact(plan: Plan, starts: Mapping[str, ColdStart], baked_bytes: int | None) -> DurationFact:

@@ -24,7 +24,7 @@ from homeport.resources.google.traffic import (
     shares,
 )
 from homeport.results import EndpointPart, RegionState, Status
-from homeport.targets.cloudrun.edge_behind import behind_in_words
+from homeport.targets.cloudrun.edge.behind import behind_in_words
 from homeport.targets.cloudrun.front_doors import front_doors
 from homeport.targets.cloudrun.inventory import (
     SERVICES,
@@ -42,7 +42,7 @@ from homeport.targets.cloudrun.service_labels import (
     repeats,
 )
 from homeport.targets.cloudrun.service_spec import ANNOTATION
-from homeport.targets.cloudrun.verification import least_instances
+from homeport.targets.cloudrun.verification.revision import least_instances
 
 _WITH_FILE = "run `homeport rollback --on cloudrun` with its file, whose edge.regions says in which order"
 _PAID = (

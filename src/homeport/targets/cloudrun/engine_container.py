@@ -11,9 +11,9 @@ from homeport.engines.registry import module
 from homeport.hardware import Gpu, Machine
 from homeport.spec import Spec
 from homeport.targets.cloudrun.front import BEHIND, PORT, has_front, spans_of
-from homeport.targets.cloudrun.observing import METRICS_PORT
+from homeport.targets.cloudrun.observe.sidecar import METRICS_PORT
 from homeport.targets.cloudrun.prebuilt import PREBUILT
-from homeport.targets.cloudrun.startup_cache import FILES
+from homeport.targets.cloudrun.startup_cache.cache import FILES
 from homeport.targets.cloudrun.volumes import ADAPTERS, MODEL, CloudWeights
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from homeport.engines.registry import module
 from homeport.home import find_home
 from homeport.targets.cloudrun.docker_login import login_findings
-from homeport.targets.cloudrun.edge_backends import FrontEndpoint
+from homeport.targets.cloudrun.edge.backends import FrontEndpoint
 from homeport.targets.cloudrun.preflight import Findings, PreflightFinding
 from homeport.targets.cloudrun.preflight.encryption import key_findings
 from homeport.targets.cloudrun.preflight.run import preflight
+from homeport.targets.cloudrun.preflight.template import template_findings
 from homeport.targets.cloudrun.target import CloudRunTarget
-from homeport.targets.cloudrun.template_check import template_findings
 
 
 async def findings_of(target: CloudRunTarget) -> Findings:

@@ -22,7 +22,7 @@ from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun, Guard
 from homeport.targets.cloudrun.docker_login import login_of
-from homeport.targets.cloudrun.guard import ROLE, ModelArmorParts
+from homeport.targets.cloudrun.guard.screen import ROLE, ModelArmorParts
 from homeport.targets.cloudrun.names import Names
 
 APIS = (

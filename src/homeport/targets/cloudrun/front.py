@@ -7,8 +7,8 @@ from homeport.engines.registry import module
 from homeport.gateway.metric_names import NAMES
 from homeport.resources.google.traffic import Body
 from homeport.spec import Observe, Spec
-from homeport.targets.cloudrun.collector import SPANS_TO
-from homeport.targets.cloudrun.observing import GATEWAY
+from homeport.targets.cloudrun.observe.collector import SPANS_TO
+from homeport.targets.cloudrun.observe.sidecar import GATEWAY
 
 PORT = 8080
 """Where requests come to."""

@@ -8,8 +8,8 @@ from homeport.errors import ApiDisabled, HomeportError, NoCredentials, NotFound
 from homeport.google import Google
 from homeport.resources.google.api_gateway import address_of_gateway
 from homeport.resources.google.traffic import Body
-from homeport.targets.cloudrun.iap_check import in_words
-from homeport.targets.cloudrun.iap_entrants import entering
+from homeport.targets.cloudrun.iap.check import in_words
+from homeport.targets.cloudrun.iap.entrants import entering
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL
 
 

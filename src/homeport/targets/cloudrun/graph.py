@@ -30,24 +30,24 @@ from homeport.spec import CloudRun, Delivery, Spec
 from homeport.targets.cloudrun.companions import Companion, CompanionServices
 from homeport.targets.cloudrun.containers import ServiceContainer
 from homeport.targets.cloudrun.diagnosis import newest_explained
-from homeport.targets.cloudrun.edge import EndpointEdge
+from homeport.targets.cloudrun.edge.load_balancer import EndpointEdge
 from homeport.targets.cloudrun.engine_container import launch_in_container, recipe_of
 from homeport.targets.cloudrun.foundations import Foundations
-from homeport.targets.cloudrun.guard import armored, screen_apis
+from homeport.targets.cloudrun.guard.screen import armored, screen_apis
 from homeport.targets.cloudrun.hub_token import HubToken
 from homeport.targets.cloudrun.images import image, mirrored
 from homeport.targets.cloudrun.invokers import callers
 from homeport.targets.cloudrun.marks import marked, marks
 from homeport.targets.cloudrun.model_selection import ResolvedModel
 from homeport.targets.cloudrun.names import Names, names_of
-from homeport.targets.cloudrun.observing import Observing
+from homeport.targets.cloudrun.observe.sidecar import Observing
 from homeport.targets.cloudrun.prebuilt import base_image
 from homeport.targets.cloudrun.preflight import GatedFile
 from homeport.targets.cloudrun.registries import cached, parse
 from homeport.targets.cloudrun.released import release
 from homeport.targets.cloudrun.service_labels import labels_of
 from homeport.targets.cloudrun.service_spec import Mount, ServiceInputs, beside_size
-from homeport.targets.cloudrun.startup_cache import FILES, CloudStartupCache, scripts
+from homeport.targets.cloudrun.startup_cache.cache import FILES, CloudStartupCache, scripts
 from homeport.targets.cloudrun.volumes import CloudWeights, OwnFiles
 from homeport.targets.cloudrun.warm_schedule import SCHEDULER, WarmSchedule
 

@@ -18,12 +18,12 @@ from homeport.google.listing import not_reached, pages
 from homeport.json_types import Json
 from homeport.resources.google.rest import LABEL
 from homeport.resources.google.service import ServiceRole, role_of
-from homeport.targets.cloudrun.agent_entry_kinds import ENTRY_KINDS
-from homeport.targets.cloudrun.edge_kinds import EDGE_KINDS, REGIONAL_EDGE_KINDS
-from homeport.targets.cloudrun.guard_kinds import GUARD_KINDS
-from homeport.targets.cloudrun.guard_road_kinds import ROAD_KINDS
+from homeport.targets.cloudrun.agent.entry_kinds import ENTRY_KINDS
+from homeport.targets.cloudrun.edge.kinds import EDGE_KINDS, REGIONAL_EDGE_KINDS
+from homeport.targets.cloudrun.guard.kinds import GUARD_KINDS
+from homeport.targets.cloudrun.guard.road_kinds import ROAD_KINDS
 from homeport.targets.cloudrun.listed_kind import ListedKind
-from homeport.targets.cloudrun.observe_kinds import OBSERVE_KINDS
+from homeport.targets.cloudrun.observe.kinds import OBSERVE_KINDS
 from homeport.targets.cloudrun.service_labels import (  # fmt: skip
     CACHE_LABEL,
     EDGE_LABEL,
@@ -33,7 +33,7 @@ from homeport.targets.cloudrun.service_labels import (  # fmt: skip
     REGISTRY_LABEL,
     ROAD_LABEL,
 )
-from homeport.targets.cloudrun.startup_cache_kinds import CACHE_KINDS
+from homeport.targets.cloudrun.startup_cache.kinds import CACHE_KINDS
 
 _EACH_S = 60.0
 """For one page of a list, with its tries."""

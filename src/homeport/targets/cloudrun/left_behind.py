@@ -13,8 +13,8 @@ from homeport.resources.base import BaseResource
 from homeport.resources.google.iam_binding import Grant
 from homeport.resources.google.service_account import account
 from homeport.targets.cloudrun.foundations import Foundations
-from homeport.targets.cloudrun.guard_found import unwanted_screen
-from homeport.targets.cloudrun.observe_found import settings_of_metrics
+from homeport.targets.cloudrun.guard.found import unwanted_screen
+from homeport.targets.cloudrun.observe.found import settings_of_metrics
 from homeport.targets.cloudrun.service_labels import GUARD_LABEL
 
 

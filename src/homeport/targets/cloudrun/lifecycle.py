@@ -15,16 +15,16 @@ from homeport.results import Status
 from homeport.spec import CloudRun, Spec
 from homeport.targets.base import OpenOptions
 from homeport.targets.cloudrun import hub_token
-from homeport.targets.cloudrun.checks import check_names
 from homeport.targets.cloudrun.endpoints import list_endpoints
 from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.name_rules import ensure_possible
 from homeport.targets.cloudrun.names import names_of
-from homeport.targets.cloudrun.one_region import CAPABILITIES, CloudRunLifecycle
 from homeport.targets.cloudrun.opening import door_for, settings_of
-from homeport.targets.cloudrun.region import where_it_stands
-from homeport.targets.cloudrun.regions_report import check_of
-from homeport.targets.cloudrun.several_regions import SeveralRegions
+from homeport.targets.cloudrun.regions.one_region import CAPABILITIES, CloudRunLifecycle
+from homeport.targets.cloudrun.regions.report import check_of
+from homeport.targets.cloudrun.regions.several_regions import SeveralRegions
+from homeport.targets.cloudrun.regions.unnamed import where_it_stands
+from homeport.targets.cloudrun.verification.checks import check_names
 
 
 @asynccontextmanager

@@ -23,18 +23,18 @@ from homeport.resources.google.service import ROLE, Service, ServiceIdentity, Se
 from homeport.resources.google.service_account import account
 from homeport.secret import Secret
 from homeport.spec import Access, CloudRun, Guard, Spec
-from homeport.targets.cloudrun.agent_entry_found import MAKE as ENTRY_MAKE
-from homeport.targets.cloudrun.agent_entry_found import NEEDS as ENTRY_NEEDS
-from homeport.targets.cloudrun.agent_secrets import account_id, possible_secrets
-from homeport.targets.cloudrun.api_gateway_found import find_api_gateway, tells_of_api_gateway
-from homeport.targets.cloudrun.edge_found import MAKE as EDGE_MAKE
-from homeport.targets.cloudrun.edge_found import needs_by_kind
+from homeport.targets.cloudrun.agent.entry_found import MAKE as ENTRY_MAKE
+from homeport.targets.cloudrun.agent.entry_found import NEEDS as ENTRY_NEEDS
+from homeport.targets.cloudrun.agent.secrets import account_id, possible_secrets
+from homeport.targets.cloudrun.api_gateway.found import find_api_gateway, tells_of_api_gateway
+from homeport.targets.cloudrun.edge.found import MAKE as EDGE_MAKE
+from homeport.targets.cloudrun.edge.found import needs_by_kind
 from homeport.targets.cloudrun.foundations import Foundations
-from homeport.targets.cloudrun.guard_found import MAKE as GUARD_MAKE
-from homeport.targets.cloudrun.guard_road_found import MAKE as ROAD_MAKE
-from homeport.targets.cloudrun.guard_road_found import NEEDS as ROAD_NEEDS
-from homeport.targets.cloudrun.guard_road_found import found_grants
-from homeport.targets.cloudrun.iap import found_entrants
+from homeport.targets.cloudrun.guard.found import MAKE as GUARD_MAKE
+from homeport.targets.cloudrun.guard.road_found import MAKE as ROAD_MAKE
+from homeport.targets.cloudrun.guard.road_found import NEEDS as ROAD_NEEDS
+from homeport.targets.cloudrun.guard.road_found import found_grants
+from homeport.targets.cloudrun.iap.entry import found_entrants
 from homeport.targets.cloudrun.inventory import (
     GUARD_ROAD,
     REGIONAL_EDGE,
@@ -45,12 +45,12 @@ from homeport.targets.cloudrun.inventory import (
     take_inventory,
 )
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.observe_found import MAKE as OBSERVE_MAKE
-from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
-from homeport.targets.cloudrun.observing import CONFIGURATION, OBSERVE, configuration
+from homeport.targets.cloudrun.observe.found import MAKE as OBSERVE_MAKE
+from homeport.targets.cloudrun.observe.found import NEEDS as OBSERVE_NEEDS
+from homeport.targets.cloudrun.observe.sidecar import CONFIGURATION, OBSERVE, configuration
 from homeport.targets.cloudrun.service_labels import BUDGET_LABEL, CACHE_LABEL
-from homeport.targets.cloudrun.startup_cache_found import MAKE as CACHE_MAKE
-from homeport.targets.cloudrun.startup_cache_kinds import JOB
+from homeport.targets.cloudrun.startup_cache.found import MAKE as CACHE_MAKE
+from homeport.targets.cloudrun.startup_cache.kinds import JOB
 from homeport.targets.cloudrun.warm_schedule import WORD, find_schedule
 
 _Make = Callable[[Google, str, Thing], RestResource]

@@ -11,11 +11,11 @@ from homeport.reconcile.fact import Fact
 from homeport.targets.cloudrun import facts
 from homeport.targets.cloudrun.durations import duration_fact
 from homeport.targets.cloudrun.encryption_fact import EncryptionFact
-from homeport.targets.cloudrun.iap_fact import IapFact
+from homeport.targets.cloudrun.iap.fact import IapFact
 from homeport.targets.cloudrun.prebuilt import PREBUILT
 from homeport.targets.cloudrun.preflight import Findings
-from homeport.targets.cloudrun.regions_fact import RegionsFact
-from homeport.targets.cloudrun.startup_cache_fact import CacheState, StartupCacheFact
+from homeport.targets.cloudrun.regions.fact import RegionsFact
+from homeport.targets.cloudrun.startup_cache.fact import CacheState, StartupCacheFact
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.facts import ModelFact
 

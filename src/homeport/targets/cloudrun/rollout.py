@@ -14,8 +14,8 @@ from homeport.targets.cloudrun.diagnosis import cause
 from homeport.targets.cloudrun.findings import findings_of
 from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import Findings
-from homeport.targets.cloudrun.regions_report import merged
-from homeport.targets.cloudrun.startup_cache_room import with_room
+from homeport.targets.cloudrun.regions.report import merged
+from homeport.targets.cloudrun.startup_cache.room import with_room
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.verify import Report
 

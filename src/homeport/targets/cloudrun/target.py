@@ -15,19 +15,19 @@ from homeport.resources.google.mirrored_image import MirroredImage
 from homeport.resources.google.rest import RestResource
 from homeport.resources.google.service_agent import IAP
 from homeport.resources.google.startup_cache import NONE
-from homeport.targets.cloudrun.agent_entry_found import FormerEntry
-from homeport.targets.cloudrun.api_gateway import EndpointApiGateway
-from homeport.targets.cloudrun.edge_names import EdgeNames
+from homeport.targets.cloudrun.agent.entry_found import FormerEntry
+from homeport.targets.cloudrun.api_gateway.gateway import EndpointApiGateway
+from homeport.targets.cloudrun.edge.names import EdgeNames
 from homeport.targets.cloudrun.graph import CloudRunGraph
-from homeport.targets.cloudrun.guard import armored
-from homeport.targets.cloudrun.guard_road import GuardRoad, before_it_serves
-from homeport.targets.cloudrun.iap import EndpointIap
-from homeport.targets.cloudrun.iap_switch import IapSwitch, let_in_first
-from homeport.targets.cloudrun.in_region import over_regions
+from homeport.targets.cloudrun.guard.road import GuardRoad, before_it_serves
+from homeport.targets.cloudrun.guard.screen import armored
+from homeport.targets.cloudrun.iap.entry import EndpointIap
+from homeport.targets.cloudrun.iap.switch import IapSwitch, let_in_first
 from homeport.targets.cloudrun.invokers import callers
 from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.preflight import PreflightInput, RegistryImage
 from homeport.targets.cloudrun.preflight.request import FormerState
+from homeport.targets.cloudrun.regions.in_region import over_regions
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, ROAD_LABEL
 
 

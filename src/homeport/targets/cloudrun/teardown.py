@@ -12,7 +12,7 @@ from homeport.reconcile import destroy, patient
 from homeport.reconcile.teardown import Teardown, teardown
 from homeport.targets.cloudrun.inventory import Unread, refuse_incomplete
 from homeport.targets.cloudrun.managed import find_managed
-from homeport.targets.cloudrun.observe_found import NEEDS as OBSERVE_NEEDS
+from homeport.targets.cloudrun.observe.found import NEEDS as OBSERVE_NEEDS
 
 Approve = Callable[[Teardown], bool]
 

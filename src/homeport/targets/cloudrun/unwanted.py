@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from homeport.reconcile import Resource
-from homeport.targets.cloudrun.agent_secrets import unwanted_readers
-from homeport.targets.cloudrun.api_gateway_found import unwanted_api_gateway
-from homeport.targets.cloudrun.edge_found import unwanted_parts
-from homeport.targets.cloudrun.former_iap import entrants_of, unwanted_iap, unwanted_ways_in
-from homeport.targets.cloudrun.guard_found import unwanted_screen
-from homeport.targets.cloudrun.guard_road_found import unwanted_road
-from homeport.targets.cloudrun.in_region import surplus_in
+from homeport.targets.cloudrun.agent.secrets import unwanted_readers
+from homeport.targets.cloudrun.api_gateway.found import unwanted_api_gateway
+from homeport.targets.cloudrun.edge.found import unwanted_parts
+from homeport.targets.cloudrun.guard.found import unwanted_screen
+from homeport.targets.cloudrun.guard.road_found import unwanted_road
+from homeport.targets.cloudrun.iap.former import entrants_of, unwanted_iap, unwanted_ways_in
 from homeport.targets.cloudrun.invokers import unexpected_invokers
 from homeport.targets.cloudrun.left_behind import left_behind
-from homeport.targets.cloudrun.observe_found import settings_in_region, unwanted_observing
-from homeport.targets.cloudrun.region_found import before_services, unwanted_regions
+from homeport.targets.cloudrun.observe.found import settings_in_region, unwanted_observing
+from homeport.targets.cloudrun.regions.found import before_services, unwanted_regions
+from homeport.targets.cloudrun.regions.in_region import surplus_in
 from homeport.targets.cloudrun.service_labels import read_labels
-from homeport.targets.cloudrun.startup_cache_found import unwanted_cache
+from homeport.targets.cloudrun.startup_cache.found import unwanted_cache
 from homeport.targets.cloudrun.target import CloudRunTarget
 
 

@@ -16,8 +16,8 @@ from homeport.spec import Guard
 from homeport.targets.cloudrun.containers import secret_versions_of
 from homeport.targets.cloudrun.foundations import DOMAINS
 from homeport.targets.cloudrun.front import screening_gateway
-from homeport.targets.cloudrun.guard import ROLE, ModelArmorParts
-from homeport.targets.cloudrun.guard_road_standing import model_names, names_of
+from homeport.targets.cloudrun.guard.road_standing import model_names, names_of
+from homeport.targets.cloudrun.guard.screen import ROLE, ModelArmorParts
 from homeport.targets.cloudrun.names import Names
 
 _AGAIN = "put {table} back into the file, and run `homeport up --on cloudrun`: it makes a revision with all that it needs"

@@ -24,8 +24,8 @@ from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Resource
 from homeport.resources.google.rest import RestResource
-from homeport.targets.cloudrun.expected import promise_of
 from homeport.targets.cloudrun.model_selection import choose
+from homeport.targets.cloudrun.verification.expected import promise_of
 from on_cloudrun import deployment
 
 ALL = tuple(TABLES)

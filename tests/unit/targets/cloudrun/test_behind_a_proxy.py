@@ -27,14 +27,18 @@ from homeport.google.credentials import (
 from homeport.results import Status
 from homeport.secret import Secret
 from homeport.targets.cloudrun.endpoints import describe
-from homeport.targets.cloudrun.iap import ACCESSOR, COME_IN, EndpointIap, unwanted_entrants
-from homeport.targets.cloudrun.iap_check import iap_misfit
-from homeport.targets.cloudrun.iap_entrants import entering
+from homeport.targets.cloudrun.iap.check import iap_misfit
+from homeport.targets.cloudrun.iap.entrants import entering
+from homeport.targets.cloudrun.iap.entry import ACCESSOR, COME_IN, EndpointIap, unwanted_entrants
 from homeport.targets.cloudrun.names import Names
-from homeport.targets.cloudrun.observed_deployment import Entrant, ExpectedDeployment, ObservedDeployment
 from homeport.targets.cloudrun.preflight.permissions import needs
 from homeport.targets.cloudrun.service_labels import IAP_LABEL
-from homeport.targets.cloudrun.verification import endpoint_of
+from homeport.targets.cloudrun.verification.observed_deployment import (
+    Entrant,
+    ExpectedDeployment,
+    ObservedDeployment,
+)
+from homeport.targets.cloudrun.verification.revision import endpoint_of
 from proxied import AGENT, ROBOT, SERVICE, TEAM, WEB, Proxied
 from reached import Reached
 

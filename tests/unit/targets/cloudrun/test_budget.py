@@ -21,7 +21,7 @@ from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import make_plan
 from homeport.targets.cloudrun.model_selection import choose
-from homeport.targets.cloudrun.observing import Observing
+from homeport.targets.cloudrun.observe.sidecar import Observing
 from homeport.targets.cloudrun.unwanted import unwanted_of
 from observed import WithObserve
 

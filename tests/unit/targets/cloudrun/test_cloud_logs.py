@@ -16,7 +16,7 @@ from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from homeport import spec
 from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
 from homeport.targets.cloudrun.logs import last_lines, logs, starts
-from homeport.targets.cloudrun.several_regions import SeveralRegions
+from homeport.targets.cloudrun.regions.several_regions import SeveralRegions
 
 SINCE = "2026-11-25T10:00:00Z"
 

@@ -1,0 +1,1 @@
+"""The file's API gateway on Cloud Run: keys for clients without a load balancer."""

@@ -1,0 +1,1 @@
+"""What lets starts on Cloud Run use what an earlier one compiled."""
