@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from homeport.bench import doubts, engine_metrics, knee
@@ -183,11 +183,8 @@ class _BenchWork:
             if users > 1 and time.monotonic() > until:
                 return knee.TIME_UP
             await self._at(users, repetitions=often, seconds=each, fewest=doubts.FEWEST, until=until)
-            measured = self.levels[users]
-            if few := doubts.of_few(_sent(self.runs[users])):
-                self.levels[users] = replace(measured, doubts=(*measured.doubts, few))
-                return f"{measured.load} cannot be compared"
-            return self._goodput(users)
+            few = doubts.of_few(_sent(self.runs[users]), self.levels[users].load)
+            return few or self._goodput(users)
 
         search = await knee.find(goodput, most_users=self.options.most_users)
         users, why = search.users, search.why

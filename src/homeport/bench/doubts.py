@@ -22,11 +22,11 @@ _STRANGE = 3
 """How many answers are counted wrongly before it is no accident of one."""
 
 
-def of_few(sent: int) -> str:
-    """Return why the search for the knee cannot compare so few requests; '' where it can."""
+def of_few(sent: int, load: str) -> str:
+    """Return why the search for the knee cannot compare so few requests of a load; '' where it can. What they measured stays a result."""
     if sent >= FEWEST:
         return ""
-    return f"{sent} requests are too few to be compared, {FEWEST} are the least: give it more --seconds"
+    return f"{sent} requests of {load} are too few to be compared, {FEWEST} are the least: give it more --seconds"
 
 
 def of_client(
