@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from urllib.request import getproxies
 
 from homeport.addresses import MOST_PORT
 from homeport.errors import Unsupported
@@ -21,6 +20,8 @@ def by_environment(wanted: bool = True) -> bool:
     shows nothing of a password.
     """
     if wanted:
+        from urllib.request import getproxies  # Loads a client, which a plan of this machine does without.
+
         named = getproxies()
         everywhere = "*" in (part.strip() for part in named.get("no", "").split(","))
         for scheme in () if everywhere else _SCHEMES:
