@@ -60,6 +60,8 @@ def test_a_skill_that_says_something_else_is_not_overwritten(tmp_path: Path) -> 
     refused = CliRunner().invoke(cli, install)
     assert isinstance(refused.exception, SpecError)
     assert skill.read_text() == "of the user's own\n"
+    assert CliRunner().invoke(cli, [*install, "--force"]).exit_code == 0
+    assert skill.read_text() == skills.text()
 
 
 def test_server_json_names_this_package_and_this_version_and_keeps_to_the_published_limits() -> None:

@@ -230,6 +230,7 @@ def test_what_a_killed_swap_had_kept_and_ended_is_started_again_by_rollback(serv
     endpoint_record.keep_verified(now, folder)
     for process in (served.run("status", "--json").json[0]["supervisor_pid"], pid(served)):
         os.kill(process, signal.SIGKILL)
+    assert served.run("status", "--json", code=None).json[0]["rollback_to"] == TAUGHT.stem
     served.run("rollback")
     assert model(served) == TAUGHT.stem
     assert served.run("chat", "hello").out

@@ -76,8 +76,9 @@ def command(ctx: click.Context, /, http: bool, port: int, allow_changes: bool, f
     metavar="FOLDER",
     help="Write it to FOLDER/homeport/SKILL.md, such as .agents/skills.",
 )
+@click.option("--force", is_flag=True, help="With --install: replace a SKILL.md that says something else.")
 @click.pass_obj
-def skill(app: CliContext, folder: Path | None) -> None:
+def skill(app: CliContext, folder: Path | None, force: bool) -> None:
     """Print the skill that tells an agent how to use homeport (SKILL.md), or install it."""
     from homeport.errors import SpecError
     from homeport.home import write_whole, writing
@@ -85,15 +86,19 @@ def skill(app: CliContext, folder: Path | None) -> None:
 
     terminal = app.terminal()
     if folder is None:
+        if force:
+            raise click.UsageError(
+                "--force is about a file that --install would replace: say --install FOLDER, too."
+            )
         terminal.write(text())
         terminal.flush()
         return
     path = folder / NAME / "SKILL.md"
     with writing(path):
-        if path.is_file() and path.read_text(encoding="utf-8", errors="replace") != text():
+        if not force and path.is_file() and path.read_text(encoding="utf-8", errors="replace") != text():
             raise SpecError(
                 f"{path} is there and says something else",
-                hint="see whether it is yours: remove it, or name another folder; then install again",
+                hint="where it is that of an earlier homeport, --force replaces it",
             )
         path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text())

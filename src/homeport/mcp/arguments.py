@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -32,7 +32,7 @@ class StrictServer(MCPServer[Any]):  # Any: the SDK's lifespan, which is not use
             (one.input_schema["properties"] for one in await self.list_tools() if one.name == name), None
         )
         if known is not None and (unknown := [one for one in arguments if one not in known]):
-            raise ToolError("; ".join(_unknown(name, one, known) for one in unknown))
+            raise ToolError(f"`{name}` takes {_unknown(unknown, known)}. Nothing was done")
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
@@ -41,10 +41,15 @@ class StrictServer(MCPServer[Any]):  # Any: the SDK's lifespan, which is not use
             raise
 
 
-def _unknown(tool: str, given: str, known: Iterable[str]) -> str:
-    close = get_close_matches(given, known, n=1, cutoff=0.5)
-    does = f"did you mean `{close[0]}`?" if close else f"it takes {', '.join(known) or 'none'}"
-    return f"`{tool}` takes no argument {printable(repr(given))}: {does} Nothing was done"
+def _unknown(given: Iterable[str], known: Collection[str]) -> str:
+    """Return what is not taken, and what is instead."""
+    close = [match for one in given for match in get_close_matches(one, known, n=1, cutoff=0.5)]
+    instead = (
+        f"did you mean {', '.join(f'`{one}`' for one in close)}?"
+        if close
+        else f"it takes {', '.join(known) or 'none'}"
+    )
+    return f"no argument {', '.join(printable(repr(one)) for one in given)}: {instead}"
 
 
 def _wrong(tool: str, error: ValidationError) -> str:

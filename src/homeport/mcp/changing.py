@@ -97,10 +97,11 @@ class ChangingTools:
                     progress=progress,
                     on_result=lambda r: progress.note(f"{r.name}: {r.outcome}"),
                 )
-                note = (
-                    f"{file} still names {spec.model}: `up` would serve that again; write model = {named!r}"
-                )
-                return {**_done(result), "note": note}
+                done = _done(result)
+                if named != spec.model:
+                    still = f"{file} still names {spec.model}: `up` would serve that again; write model = {named!r}"
+                    done["note"] = "; ".join(filter(None, (done.get("note", ""), still)))
+                return done
 
         return await answered(call, ChangedShape, work)
 

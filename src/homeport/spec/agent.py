@@ -48,15 +48,6 @@ class Agent(SpecTable):
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
-    def _allowed_tools(self) -> Agent:
-        if self.allow and not self.mcp:
-            raise ValueError(
-                f"allow names {', '.join(self.allow)}, and mcp names no server that could have such tools: homeport's own change "
-                "nothing, and need no leave"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _secrets_of_servers(self) -> Agent:
         for url in self.mcp_secrets:
             if url not in self.mcp:

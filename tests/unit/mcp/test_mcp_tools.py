@@ -257,7 +257,7 @@ def test_an_argument_that_a_tool_does_not_name_is_refused_before_anything_is_don
     for tool in _tools(allow_changes=True):
         assert tool.input_schema["additionalProperties"] is False, tool.name
     said = text(called(folder, "down", allow_changes=True, endpoint="another"))
-    assert said == "`down` takes no argument 'endpoint': it takes name, file, on, confirm Nothing was done"
+    assert said == "`down` takes no argument 'endpoint': it takes name, file, on, confirm. Nothing was done"
     assert "did you mean `context`?" in text(called(folder, "fit", contxt=5))
 
 

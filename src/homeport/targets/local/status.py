@@ -54,7 +54,7 @@ async def look(name: str, remembered: EndpointRecord | Unreadable, home: Home) -
         resident_bytes=resident(running_processes(folder)) if observed.engine else 0,
         started_at=remembered.started_at,
         timeline_s=remembered.timeline,
-        rollback_to=_rollback_to(folder),
+        rollback_to=_rollback_to(folder, gone=observed.engine is None),
         rollback_unknown=_rollback_unknown(folder),
         spec_file=remembered.spec_file,
         log=log,
@@ -79,8 +79,11 @@ def _usage(remembered: EndpointRecord, home: Home) -> dict[str, Json] | None:
     }
 
 
-def _rollback_to(folder: Path) -> str | None:
+def _rollback_to(folder: Path, *, gone: bool) -> str | None:
     record = endpoint_record.verified_before(folder)
+    if record is None and gone:
+        # A swap that was killed while it ended this very engine: a rollback starts it again.
+        record = endpoint_record.verified(folder)
     return str(record.launch["model"]) if record is not None else None
 
 

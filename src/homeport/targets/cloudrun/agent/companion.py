@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from homeport.agents import brain
 from homeport.agents.builtin import builtin
 from homeport.agents.service.card import PATH, card
+from homeport.errors import SpecError
 from homeport.reconcile import Ref, joined
 from homeport.resources.google.agent_registry import registry_entry
 from homeport.resources.google.rest import RestResource
@@ -41,7 +42,7 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
     Return the target with the service of its file's `[agent]`; as it is where there is none. There is one agent, in the first region:
     in a further one it may call the model, since what it asks at the load balancer is answered there where the first one fails.
 
-    Raises `Unsupported` for a model that was not trained to call tools, `EngineMissing` where the extra `agents` is not
+    Raises `SpecError` where it allows tools that it cannot have, `Unsupported` for a model that was not trained to call tools, `EngineMissing` where the extra `agents` is not
     installed: the image is made of what runs here.
     """
     agent = target.spec.agent
@@ -49,6 +50,11 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
         return target
     if target.names.further:
         return replace(target, companions=(Companion(role=ServiceRole.AGENT, elsewhere=True),))
+    if agent.allow and not agent.mcp:
+        raise SpecError(
+            f"agent.allow names {', '.join(agent.allow)}, and agent.mcp names no server that could have such tools",
+            hint="take them out of agent.allow: homeport's own tools change nothing, and need no leave",
+        )
     taught = brain.ensure_taught(target.spec.model)
     brain.ensure_installed()
     way = way_of(target.spec, target.names, target.spec_file.parent)

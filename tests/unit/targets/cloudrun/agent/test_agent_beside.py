@@ -259,12 +259,18 @@ def test_what_the_image_installs_is_what_is_installed_here() -> None:
         ({"mcp": ["http://tools.example.com/mcp"]}, "https://"),
         ({"max_steps": 0}, "max_steps"),
         ({"toolz": []}, "toolz"),
-        ({"allow": ["serch"]}, "allow names serch, and mcp names no server"),
     ],
 )
 def test_a_wrong_table_is_refused_with_what_was_expected(table: dict[str, Any], words: str) -> None:
     with pytest.raises(SpecError, match=words):
         WithAgentTable("ollama").with_table(**table)
+
+
+def test_tools_that_it_cannot_have_are_not_allowed_to_it() -> None:
+    deployer = WithAgentTable("ollama")
+    table = deployer.with_table(allow=["serch"])
+    with pytest.raises(SpecError, match="allow names serch, and agent"):
+        _agent_of(deployer, table)
 
 
 def test_the_plan_names_what_is_run_unasked_and_says_where_nobody_knows_of_the_models_training() -> None:
