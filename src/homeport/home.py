@@ -127,10 +127,10 @@ def private_opener(path: str, flags: int) -> int:
 
 def write_private(path: Path, text: str) -> None:
     """Write `text` to `path`, for its user alone, in one step: a reader sees the old text or this one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = _draft_beside(path)
     with writing(path):
         try:
-            with open(draft, "w", encoding="utf-8", opener=private_opener) as file:
+            with open(draft, "x", encoding="utf-8", opener=private_opener) as file:
                 file.write(text)
             draft.replace(path)
         finally:
@@ -139,18 +139,19 @@ def write_private(path: Path, text: str) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """
-    Write `text` to a file of the user's in one step, so that it is never half written; the mode of one that is there stays, and a link
-    stays one.
+    Write `text` to a file of the user's in one step, so that it is never half written; mode and owner of one that is there stay, and a
+    link stays one.
 
-    What this process or the shell has opened, such as /dev/stdout, is written as it comes, and so is a file whose folder takes no
-    other beside it. Raises as `writing` does, and `StateError` for a pipe or what else is no file.
+    What this process or the shell has opened, such as /dev/stdout, is written as it comes, and so is a file that has another name, too,
+    whose owner no other can be given, or whose folder takes no other beside it. Raises as `writing` does, and `StateError` for a pipe
+    or what else is no file.
     """
     with writing(path):
         mode = mode_at(path)
         if mode:
             ensure_file(path, StateError)
             path.open("a").close()
-        if not mode or (stat.S_ISREG(mode) and not leads_to_a_stream(path)):
+        if not mode or (stat.S_ISREG(mode) and path.stat().st_nlink == 1 and not leads_to_a_stream(path)):
             try:
                 _replace(path.resolve(), text, there=bool(mode))
             except OSError as error:
@@ -162,15 +163,31 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def _replace(target: Path, text: str, *, there: bool) -> None:
-    draft = target.with_name(f".homeport-{os.getpid()}")
+    draft = _draft_beside(target)
+    draft.touch(_FILE if there else 0o666, exist_ok=False)
     try:
         if there:
-            draft.touch(_FILE)
+            _keep_owner(target, draft)
             shutil.copymode(target, draft)
         draft.write_text(text, encoding="utf-8")
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _keep_owner(old: Path, draft: Path) -> None:
+    was, new = old.stat(), draft.stat()
+    if (was.st_uid, was.st_gid) == (new.st_uid, new.st_gid):
+        return
+    try:
+        os.chown(draft, was.st_uid, was.st_gid)
+    except OSError as error:  # Not permitted, or an owner that this container has no number for.
+        raise PermissionError(EPERM, "its owner cannot be kept") from error
+
+
+def _draft_beside(path: Path) -> Path:
+    """Return a name beside `path` that nobody can foresee; a draft is made there only where nothing lies, not even a link."""
+    return path.with_name(f".homeport-{os.urandom(8).hex()}")
 
 
 def ensure_file_writable(path: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from file_modes import modes
+from homeport import home
 from homeport.errors import HomeportError, StateError
 from homeport.home import Home, private_folder, private_opener, write_private, write_whole
 from homeport.progress import Silent
@@ -121,6 +124,93 @@ def test_a_result_that_is_not_there_yet_is_written_where_a_link_leads(tmp_path: 
     assert (tmp_path / "real").read_text() == "new"
     with pytest.raises(StateError, match="is a folder, and a file was expected"):
         write_whole(tmp_path, "new")
+
+
+@pytest.mark.parametrize("write", [write_whole, write_private])
+def test_no_link_that_was_planted_leads_a_draft_elsewhere(
+    write: Callable[[Path, str], None], tmp_path: Path
+) -> None:
+    folder, victim = tmp_path / "project", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text("old")
+    for name in (f".homeport-{os.getpid()}", f".report.html.{os.getpid()}"):
+        (folder / name).symlink_to(victim)
+    write(folder / "report.html", "new")
+    assert victim.read_text() == "old"
+    assert (folder / "report.html").read_text() == "new"
+
+
+@pytest.mark.parametrize("write", [write_whole, write_private])
+def test_no_draft_takes_a_name_that_is_there(
+    write: Callable[[Path, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, victim = tmp_path / "project", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text("old")
+    (folder / ".homeport-foreseen").symlink_to(victim)
+    monkeypatch.setattr(home, "_draft_beside", lambda path: path.with_name(".homeport-foreseen"))
+    with pytest.raises(StateError, match="File exists"):
+        write(folder / "report.html", "new")
+    assert victim.read_text() == "old"
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c", "d"], ["a"] * 4], ids=["other files", "one file"])
+@pytest.mark.parametrize("write", [write_whole, write_private])
+def test_threads_write_into_one_folder_at_once(
+    write: Callable[[Path, str], None], names: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    at_once = Barrier(len(names))
+    text = "text" * 1000
+
+    def often(name: str) -> None:
+        at_once.wait()
+        for _ in range(50):
+            write(folder / name, text)
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(often, names))
+    assert {path.name: path.read_text() for path in folder.iterdir()} == dict.fromkeys(names, text)
+
+
+def test_a_file_with_a_second_name_has_the_new_text_under_both(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("old")
+    second.hardlink_to(first)
+    write_whole(first, "new")
+    assert second.read_text() == "new"
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["given on", "refused"])
+def test_a_file_of_somebody_else_stays_theirs(
+    refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    file = folder / "file"
+    file.write_text("old")
+    before, unchanged = file.stat(), Path.stat
+    given: list[tuple[int, int]] = []
+
+    def stat_of(path: Path, **how: bool) -> os.stat_result:
+        found = unchanged(path, **how)
+        if path.name != "file":
+            return found
+        return os.stat_result((*found[:4], found.st_uid + 1, found.st_gid + 1, *found[6:]))
+
+    def give(_: Path, owner: int, group: int) -> None:
+        if refused:
+            raise OSError(22, "Invalid argument")
+        given.append((owner, group))
+
+    monkeypatch.setattr(Path, "stat", stat_of)
+    monkeypatch.setattr(os, "chown", give)
+    write_whole(file, "new")
+    assert file.read_text() == "new"
+    assert (unchanged(file).st_ino == before.st_ino) is refused
+    assert given == ([] if refused else [(before.st_uid + 1, before.st_gid + 1)])
+    assert [path.name for path in folder.iterdir()] == ["file"]
 
 
 def test_a_file_that_nothing_can_be_put_beside_is_written_as_it_is(
