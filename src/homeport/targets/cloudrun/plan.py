@@ -11,16 +11,20 @@ from homeport.targets.cloudrun.doubts import with_doubts
 from homeport.targets.cloudrun.findings import looked_at, provable
 from homeport.targets.cloudrun.plan_facts import facts_of
 from homeport.targets.cloudrun.preflight import Findings
+from homeport.targets.cloudrun.regions.elsewhere import notes_of_elsewhere
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.targets.cloudrun.unwanted import unwanted_of
 
 
 async def plan_of(target: CloudRunTarget) -> tuple[Plan, Findings]:
     """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
-    plan, findings = await asyncio.gather(_planned(target), looked_at(target))
+    regions = {each.names.region for each in target.every}
+    elsewhere, plan, findings = await asyncio.gather(
+        notes_of_elsewhere(target.google, target.names, regions), _planned(target), looked_at(target)
+    )
     if any(action.resource.kind == Release.kind for action in plan.pending):
         findings = Findings((*findings.all, *await provable(target)))
-    warnings = [*plan.warnings, *target.notes]
+    warnings = [*plan.warnings, *target.notes, *elsewhere]
     warnings += [target.chosen.model.note] if target.chosen.model.note else []
     warnings += _notes_of_further_regions(target)
     warnings += [doubt for adapter in target.chosen.adapters for doubt in adapter.doubts]

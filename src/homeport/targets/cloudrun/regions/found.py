@@ -55,8 +55,7 @@ async def unwanted_regions(
     leftovers: list[RestResource] = []
     for region in gone:
         things = [thing for thing in inventory.of(names.name) if _place(thing) == region]
-        # A service that repeats nothing is an endpoint by itself, such as one of a file whose region changed; or it repeats another's.
-        if any(thing.kind == SERVICES.kind and repeats(thing.body) != names.region for thing in things):
+        if stands_by_itself(things, names.region):
             continue
         own = [_resource(google, names.name, thing, region) for thing in things]
         if GUARD_LABEL in labels and foundations.cloudrun.network is None:
@@ -66,6 +65,12 @@ async def unwanted_regions(
             own.append(replace(configuration(google, names.name, secret_id, region), wanted={}))
         leftovers += _in_order(own)
     return leftovers
+
+
+def stands_by_itself(things: Sequence[Thing], first: str) -> bool:
+    """Return True if a service among the things of a region does not repeat that of the region `first`."""
+    # One that repeats nothing is an endpoint by itself, such as one of a file whose region changed; or it repeats another's.
+    return any(thing.kind == SERVICES.kind and repeats(thing.body) != first for thing in things)
 
 
 def before_services(parts: Sequence[Resource], leftovers: Sequence[RestResource]) -> list[Resource]:
@@ -118,4 +123,4 @@ def _resource(google: Google, name: str, thing: Thing, region: str) -> RestResou
     return replace(made, id=f"{made.id} in {region}", wanted={})
 
 
-__all__ = ["before_services", "unwanted_regions"]
+__all__ = ["before_services", "stands_by_itself", "unwanted_regions"]

@@ -47,9 +47,8 @@ async def where_it_stands(google: Google, spec: Spec) -> tuple[Spec, str]:
     if not elsewhere:
         return spec, _unread(unread, here) if unread else ""
     settled = CloudRun.model_validate({**settings.model_dump(exclude_unset=True), "region": elsewhere[0]})
-    also = f", and others of that name in {', '.join(elsewhere[1:])}" if elsewhere[1:] else ""
     text = (
-        f'region: the file names none, and {spec.endpoint_name} stands in {elsewhere[0]}{also}: it stays there. Write region = "{elsewhere[0]}" '
+        f'region: the file names none, and {spec.endpoint_name} stands in {elsewhere[0]}: it stays there. Write region = "{elsewhere[0]}" '
         f"into [cloudrun] to keep it, or another region to make a second one (the default is {here})"
     )
     return spec.model_copy(update={"cloudrun": settled}), text
