@@ -57,18 +57,21 @@ class BusiestHour:
 
 
 def busiest_hour(arrivals: Sequence[Arrival], seconds: float) -> BusiestHour:
-    """Return the hour of a trace of so many seconds that begins with a request and has the most, the first of equals."""
+    """
+    Return the hour with the most requests within a trace of so many seconds, the first of equals.
+
+    It begins with a request, or ends with the trace, where a burst comes after silence.
+    """
     if seconds <= HOUR_S:
         return BusiestHour(arrivals=tuple(arrivals), begin=0.0, seconds=max(seconds, 1e-3))
-    end, best = 0, (0, 0)
+    latest, end, best = seconds - HOUR_S, 0, (0, 0)
     for begin, arrival in enumerate(arrivals):
-        if arrival.seconds + HOUR_S > seconds:
-            break
-        while end < len(arrivals) and arrivals[end].seconds < arrival.seconds + HOUR_S:
+        start = min(arrival.seconds, latest)
+        while end < len(arrivals) and arrivals[end].seconds < start + HOUR_S:
             end += 1
         best = max(best, (end - begin, -begin))
     count, begin = best[0], -best[1]
-    start = arrivals[begin].seconds
+    start = min(arrivals[begin].seconds, latest)
     moved = (Arrival(one.seconds - start, one.input, one.output) for one in arrivals[begin : begin + count])
     return BusiestHour(arrivals=tuple(moved), begin=start, seconds=HOUR_S)
 

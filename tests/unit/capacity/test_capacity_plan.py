@@ -277,6 +277,19 @@ def test_the_curve_is_of_the_traces_busiest_hour_wherever_that_is_and_says_which
     assert early.day_how.endswith("busiest hour, from 0 s on")
 
 
+def test_a_burst_after_silence_is_the_busiest_hour_also_where_the_trace_ends_with_it(tmp_path: Path) -> None:
+    burst = [0.6 * number for number in range(1000)]
+    after_silence = [Arrival(at, 300, 60) for at in (0.0, *(7200 + at for at in burst))]
+    traffic = Trace(name="late", arrivals=tuple(after_silence))
+    plan = planned(tmp_path, traffic, "", search=False, shares=CURVES["flat"]).as_written
+    assert plan is not None
+    assert "a day of 24,000 requests" in plan.day_how
+    late = busiest_hour(after_silence, 7800)
+    early = busiest_hour([Arrival(at, 1, 1) for at in (*burst, 7800.0)], 7801)
+    assert (len(late.arrivals), late.begin, late.arrivals[0].seconds) == (1000, 4200, 3000)
+    assert (len(early.arrivals), early.begin, early.arrivals[0].seconds) == (1000, 0, 0)
+
+
 def test_requests_that_are_too_long_for_the_objectives_share_are_refused_before_the_search(
     tmp_path: Path,
 ) -> None:
