@@ -236,6 +236,8 @@ def _unknown(
 def _rates(size: Fit, users: int, found: BenchResult) -> list[float]:
     """Return the output tokens a second of `users` at each pace: each waits for the prompts of all, then for its steps."""
     tokens_in, tokens_out = found.setting.input, found.setting.output
+    assert tokens_in is not None  # Only a trace has none, and none is measured here.
+    assert tokens_out is not None
     rates = []
     for pace in PACES:
         times = step_time(size, pace)

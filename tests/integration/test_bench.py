@@ -69,6 +69,7 @@ def test_a_real_endpoint_is_measured_kept_listed_compared_and_drawn(user: User) 
         0,
         3,
     }
+    assert "the endpoint's context has 512" in user.run("bench", "--input", "600", code=10).err
     rows = user.run("bench", "list", "--json").json
     ensure_valid("bench-list", rows)
     files = [row["file"] for row in rows]
@@ -78,6 +79,25 @@ def test_a_real_endpoint_is_measured_kept_listed_compared_and_drawn(user: User) 
     ensure_valid("bench-compare", ran.json)
     told = any(not one["difference"].startswith("cannot be told") for one in ran.json["figures"])
     assert ran.code == (0 if told else 3)
+    user.run("down", "--yes")
+
+
+@pytest.mark.long
+def test_a_trace_is_measured_with_the_lengths_that_it_has(user: User) -> None:
+    shutil.copyfile(TAUGHT, user.folder / TAUGHT.name)
+    user.write(SPEC)
+    user.run("up", "--yes", "--no-verify")
+    (user.folder / "trace.csv").write_text("seconds,input,output\n0,1,4\n0.2,60,12\n0.4,90,4\n")
+    ran = user.run(
+        "bench", "--trace", "trace.csv", "--seconds", "2", "--repetitions", "2", "--json", code=None
+    )
+    printed = ran.json
+    ensure_valid("bench", printed)
+    assert (printed["setting"]["input"], printed["setting"]["output"]) == (None, None)
+    (level,) = printed["levels"]
+    assert level["tokens"]["output"] == 2 * (4 + 12 + 4)
+    assert level["tokens"]["input"] == 2 * (printed["setting"]["template_tokens"] + 1 + 60 + 90)
+    assert any("1 of the trace's 3 prompts was lengthened" in note for note in level["notes"])
     user.run("down", "--yes")
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import repeat
 
 from homeport.bench import doubts, engine_metrics, knee
 from homeport.bench.connection import Connections, Destination
 from homeport.bench.figures import values
 from homeport.bench.level import LevelResult, Loaded, level
 from homeport.bench.load import LoadPatience, LoadRun, LoadSender
-from homeport.bench.options import BenchOptions
+from homeport.bench.options import BenchOptions, OpenLoad
 from homeport.bench.prompts import OnePrompt, Prompts, calibrated
 from homeport.bench.result import BenchResult, KneeResult, Setting, WarmUp
 from homeport.bench.timed_request import RequestFailure, TimedRequest
@@ -44,6 +45,8 @@ class Served:
     """How many instances may answer; None where that is not known."""
     gpu: str | None = None
     """Of an instance; None where that is not known."""
+    context: int | None = None
+    """The most tokens of a request, prompt and answer together; None where that is not known."""
 
 
 async def bench(
@@ -58,9 +61,11 @@ async def bench(
     Return what the endpoint gives.
 
     Raises `EndpointError` where it refuses requests, `NotRunning` where nobody answers, `EngineMissing` where the extra
-    `bench` is not installed, and `SpecError` for prompts too short to be made.
+    `bench` is not installed, and `SpecError` for prompts too short to be made, and for requests longer than the context.
     """
     endpoint.ensure_writes_text()
+    served = served or Served()
+    _ensure_fits(options, served.context)
     async with AsyncExitStack() as stack:
         connections = Connections(Destination.of(endpoint, PATH))
         stack.push_async_callback(connections.close)
@@ -72,7 +77,7 @@ async def bench(
         grown = engine_metrics.grown(before, await engine_metrics.read(endpoint))
         return BenchResult(
             version=VERSION,
-            setting=_setting(endpoint, options, work, served or Served(), started),
+            setting=_setting(endpoint, options, work, served, started),
             warm_up=work.warmed,
             levels=tuple(sorted(work.levels.values(), key=lambda level: level.users or 0)),
             knee=at_knee,
@@ -96,7 +101,15 @@ class _BenchWork:
     lengths: Iterator[tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lengths = Lengths(input=self.options.input, output=self.options.output).drawn(self.options.seed)
+        load = self.options.open_load
+        if load is not None and self.options.of_trace:
+            # A request too long for the context would fail here and end the bench; in the load it is counted.
+            tokens_in, tokens_out = load.median
+            self.lengths = repeat((max(self.prompts.fewest, tokens_in), tokens_out))
+        else:
+            self.lengths = Lengths(input=self.options.input, output=self.options.output).drawn(
+                self.options.seed
+            )
 
     @classmethod
     async def begun(
@@ -131,7 +144,7 @@ class _BenchWork:
         say("counting the tokens of prompts")
         calibration = await calibrated(count)
         prompts = Prompts(calibration=calibration, request=request, seed=options.seed, shared=options.shared)
-        if options.open_load is None and options.input < prompts.fewest:
+        if not options.of_trace and options.input < prompts.fewest:
             raise SpecError(
                 f"a prompt of {options.input} tokens cannot be made: the chat template alone has {calibration.template}",
                 hint=f"say --input {prompts.fewest} or more",
@@ -155,7 +168,7 @@ class _BenchWork:
                 raise EndpointError(
                     f"a request of {request.input} tokens in and {request.output} out failed: {request.failure}: {request.detail}",
                     status=request.status, body=request.detail,
-                    hint="is its context long enough for --input and --output together?",
+                    hint="is its context long enough for all tokens of a request together?",
                 )  # fmt: skip
             done.append(values(request)["ttft"])
         self.warmed = WarmUp(requests=len(done), first_ttft_s=done[0], last_ttft_s=done[-1])
@@ -228,8 +241,20 @@ class _BenchWork:
         seconds = load.arrivals[-1].seconds
         rate = len(load.arrivals) / seconds if seconds else None
         about = Loaded(load=load.title, rate=rate, ignores_eos=self.ignores_eos)
-        self.levels[0] = self._level(about, runs)
+        self.levels[0] = self._noted(self._level(about, runs), load)
         self._tell(self.levels[0])
+
+    def _noted(self, measured: LevelResult, load: OpenLoad) -> LevelResult:
+        """Return it with a note of prompts that could not be as short as the trace has them."""
+        fewest = self.prompts.fewest
+        short = sum(arrival.input < fewest for arrival in load.arrivals)
+        if not short:
+            return measured
+        note = (
+            f"{short} of the trace's {counted(len(load.arrivals), 'prompt')} {'was' if short == 1 else 'were'} lengthened to"
+            f" {fewest} tokens, the least that can be made: the chat template alone has {fewest - 1}"
+        )
+        return replace(measured, notes=(*measured.notes, note))
 
     def _level(self, about: Loaded, runs: list[LoadRun]) -> LevelResult:
         return level(about, runs, self.options.slo, exact=self.prompts.calibration.exact)
@@ -245,6 +270,20 @@ class _BenchWork:
 
 def _sent(runs: Sequence[LoadRun]) -> int:
     return sum(len(run.requests) for run in runs)
+
+
+def _ensure_fits(options: BenchOptions, context: int | None) -> None:
+    """Raise `SpecError` where no request fits into the context; those of a trace are refused one by one, and counted."""
+    asked = options.input + options.output
+    if context is None or options.of_trace or asked <= context:
+        return
+    room = context - options.output
+    raise SpecError(
+        f"prompts of {options.input} tokens and answers of {options.output} are {asked} together, and the endpoint's context has {context}",
+        hint=f"say --input {room} or less, or give the endpoint a longer engine.context"
+        if room > 0
+        else f"say --input and --output of at most {context} together, or give the endpoint a longer engine.context",
+    )
 
 
 def _ensure_answered(request: TimedRequest, endpoint: Endpoint) -> None:
@@ -276,8 +315,8 @@ def _setting(
         max_instances=served.max_instances,
         machine=f"{machine.cores} cores, {machine.memory / 2**30:.0f} GiB{gpus}",
         homeport=version("homeport"),
-        input=options.input,
-        output=options.output,
+        input=None if options.of_trace else options.input,
+        output=None if options.of_trace else options.output,
         template_tokens=work.prompts.calibration.template,
         exact_prompts=work.prompts.calibration.exact,
         ignores_eos=work.ignores_eos,
@@ -287,4 +326,5 @@ def _setting(
         started_at=started.isoformat(timespec="seconds"),
         gpu=served.gpu,
         rehearsed=bool(endpoint.via),
+        arrivals=options.open_load.digest if options.open_load is not None else None,
     )

@@ -78,13 +78,14 @@ def compared(first: BenchResult, second: BenchResult) -> BenchComparison:
     for name in ("input", "output", "shared", "slo"):
         value, other = (getattr(result.setting, name) for result in (first, second))
         if value != other:
+            in_first, in_second = ("as the trace" if one is None else repr(one) for one in (value, other))
             raise SpecError(
-                f"these measured different things: {name} is {value!r} in the first and {other!r} in the second",
-                hint="run both with the same --input, --output and --slo",
+                f"these measured different things: {name} is {in_first} in the first and {in_second} in the second",
+                hint="run both with the same --input, --output and --slo, or the same --trace",
             )
+    notes = [*_of_traces(first, second)]
     pairs = [*_pairs(first, second)]
     figures = tuple(figure for title, value, other in pairs for figure in _figures(title, value, other))
-    notes = []
     told = sum(one.difference.tells for one in figures)
     if told > 1:
         notes.append(f"{told} figures at 95 % each: about {told * 0.05:.1f} differ by chance")
@@ -95,6 +96,22 @@ def compared(first: BenchResult, second: BenchResult) -> BenchComparison:
         if value != other:
             notes.append(f"{name}: {value} and {other}")
     return BenchComparison(first=_title(first), second=_title(second), figures=figures, notes=tuple(notes))
+
+
+def _of_traces(first: BenchResult, second: BenchResult) -> Iterator[str]:
+    """Yield what cannot be told of two traces. Raises `SpecError` where they are not the same."""
+    if first.setting.input is not None:
+        return
+    digests = [result.setting.arrivals for result in (first, second)]
+    loads = [", ".join(level.load for level in result.levels) for result in (first, second)]
+    known = None not in digests
+    if (known and digests[0] != digests[1]) or (not known and loads[0] != loads[1]):
+        raise SpecError(
+            f"these measured different things: the times or lengths of the traces differ ({loads[0]}; {loads[1]})",
+            hint="run both with the same --trace, --faster, --seconds and --repetitions",
+        )
+    if not known:
+        yield "an older homeport did not write down the lengths of its trace: whether both had the same cannot be told"
 
 
 def _title(result: BenchResult) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
@@ -15,7 +17,8 @@ from homeport.bench.result import BenchResult
 from homeport.deployment import Deployment
 from homeport.engines import registry
 from homeport.engines.names import NAMES
-from homeport.errors import EngineMissing, HomeportError, NotFound, NotRunning, StateError
+from homeport.errors import EngineMissing, HomeportError, NotFound, NotManaged, NotRunning, StateError
+from homeport.home import Home, writing
 from homeport.json_types import JsonObject
 from homeport.progress import Progress
 from homeport.spec import Spec
@@ -118,13 +121,44 @@ async def _measured(
 async def _of_engine(
     spec_alone: Spec, served: Served, options: BenchOptions, opened: OpenOptions, progress: Progress
 ) -> BenchResult:
+    name = spec_alone.name or ""
     async with deployment.opened(spec_alone, options=opened) as deployed:
-        await _ensure_free(deployed, spec_alone.name or "")
-        try:
-            started = await deployed.up(UpOptions(verify=False), progress=progress)
-            return await bench(started.endpoint, options, served=served, say=progress.note)
-        finally:
-            await deployed.down(progress=progress)
+        with claimed(opened.home, name):
+            await _ensure_free(deployed, name)
+            others = False
+            try:
+                started = await deployed.up(UpOptions(verify=False), progress=progress)
+                return await bench(started.endpoint, options, served=served, say=progress.note)
+            except NotManaged:
+                others = True
+                raise
+            finally:
+                if not others:
+                    await deployed.down(progress=progress)
+
+
+@contextmanager
+def claimed(home: Home, name: str) -> Iterator[None]:
+    """
+    Hold the endpoint `name` for one bench of engines, from before it is looked for until it is taken down.
+
+    Raises `StateError` where another bench holds it. The kernel lets go of it when its holder dies, however it dies.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(home.prepare(name) / "bench.lock", mode=0o600, thread_local=False)
+    try:
+        with writing(Path(lock.lock_file)):
+            lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StateError(
+            f"another `homeport bench engines` measures {name} now, and this one would take it down",
+            hint="wait until it has ended",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 async def _ensure_free(deployed: Deployment, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from homeport.bench.slo import Slo
@@ -22,6 +23,19 @@ class OpenLoad:
             raise SpecError(
                 f"{self.title}: none of its requests is due", hint="give it more time, or a higher rate"
             )
+
+    @property
+    def median(self) -> tuple[int, int]:
+        """Return tokens in and out of the request that is in the middle by all of its tokens."""
+        lengths = sorted((arrival.input + arrival.output, arrival.input) for arrival in self.arrivals)
+        tokens, of_prompt = lengths[len(lengths) // 2]
+        return of_prompt, tokens - of_prompt
+
+    @property
+    def digest(self) -> str:
+        """Return what two loads share only where all of their times and lengths are the same."""
+        lines = "".join(f"{one.seconds!r},{one.input},{one.output}\n" for one in self.arrivals)
+        return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +60,9 @@ class BenchOptions:
     shared: int = 0
     """Tokens at their beginning that all prompts share."""
     seed: int = 0
+
+    @property
+    def of_trace(self) -> bool:
+        """Tell whether the requests have lengths of their own, those of a trace, instead of `input` and `output`."""
+        arrivals = self.open_load.arrivals if self.open_load is not None else ()
+        return any((one.input, one.output) != (self.input, self.output) for one in arrivals)

@@ -10,6 +10,7 @@ from homeport.bench.figures import FORMULAS, new_histogram
 from homeport.bench.level import LevelResult
 from homeport.bench.result import BenchResult
 from homeport.redaction import redacted
+from homeport.words import counted
 
 _BARS = 40
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -169,13 +170,17 @@ def _settings(result: BenchResult) -> list[tuple[str, str]]:
         else "about: the engine counts no prompts"
     )
     first = result.warm_up.first_ttft_s
+    prompts, answers = (
+        setting.lengths if tokens is None else f"{tokens} tokens"
+        for tokens in (setting.input, setting.output)
+    )
     return [
         ("engine", f"{setting.engine} {setting.engine_version}".strip() or "not known"),
         ("on", setting.where),
         ("client on", setting.machine),
         ("homeport", setting.homeport),
-        ("prompts", f"{setting.input} tokens, {exact}; {setting.template_tokens} of them the chat template's"),
-        ("answers", f"{setting.output} tokens" + ("" if setting.ignores_eos else " at most")),
+        ("prompts", f"{prompts}, {exact}; {counted(setting.template_tokens, 'token')} of each the chat template's"),
+        ("answers", answers + ("" if setting.ignores_eos else " at most")),
         ("objectives", setting.slo or "none: every answer is good"),
         ("warm-up", f"{result.warm_up.requests} requests, in no figure" + (f"; the first TTFT {first:.3f} s" if first else "")),
         ("seed", str(setting.seed)),

@@ -44,8 +44,10 @@ class Setting:
     machine: str
     """Where the client ran, in words; for an endpoint on this machine, the engine as well."""
     homeport: str
-    input: int
-    output: int
+    input: int | None
+    """Tokens of each prompt; None where each has a length of its own, as in the trace."""
+    output: int | None
+    """Tokens of each answer; None where each has a length of its own, as in the trace."""
     template_tokens: int
     """Tokens of each prompt that are the chat template's."""
     exact_prompts: bool
@@ -60,6 +62,15 @@ class Setting:
     """The GPU of an instance, such as nvidia-l4; None where it is not known, as in a file of before this was written down."""
     rehearsed: bool | None = None
     """Whether this machine stood in for the target, of which the figures then say nothing; None in a file of before this was written down."""
+    arrivals: str | None = None
+    """A digest of the times and lengths of an open loop's requests; None without one, and in a file of before this was written down."""
+
+    @property
+    def lengths(self) -> str:
+        """Return the lengths of its requests in words."""
+        if self.input is None or self.output is None:
+            return "lengths as the trace"
+        return f"{self.input} tokens in and {self.output} out"
 
     @property
     def where(self) -> str:

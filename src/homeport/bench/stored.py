@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +14,9 @@ from homeport.bench.result import BenchResult
 from homeport.errors import SpecError, StateError
 from homeport.home import Home, private_folder, write_private
 from homeport.json_types import JsonObject
+
+_OLDER_TRACE = re.compile(r", \S+ s of it(, \S+ times as fast)?$")
+"""How the command line calls the load of a trace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,4 +103,12 @@ def read(path: Path) -> BenchResult:
         raise SpecError(f"{path} is no result of a bench: {where}: {first['msg']}", hint=hint) from error
     if result.version != 1:
         raise SpecError(f"{path} is of another version of homeport ({result.version})", hint=hint)
+    return _as_told_today(result)
+
+
+def _as_told_today(result: BenchResult) -> BenchResult:
+    """Return a trace's result without the lengths that older versions wrote, which none of its requests need have had."""
+    setting = result.setting
+    if setting.arrivals is None and any(_OLDER_TRACE.search(level.load) for level in result.levels):
+        return replace(result, setting=replace(setting, input=None, output=None))
     return result

@@ -164,13 +164,15 @@ def _ensure_of(result: BenchResult, fit: Fit) -> None:
 
 
 def _loads(result: BenchResult, most: int) -> Iterator[MeasuredLoad]:
+    tokens_in, tokens_out = result.setting.input, result.setting.output
+    if tokens_in is None or tokens_out is None:
+        return
     for level in result.levels:
         if level.users is None or level.users > most or not level.valid or level.requests.failed:
             continue
         ttft, e2e = level.latency["ttft"].p50, level.latency["e2e"].mean
-        setting = result.setting
         yield MeasuredLoad(
-            users=level.users, input=setting.input, output=setting.output, ttft_s=ttft, e2e_s=e2e, unsure=_unsure(level)
+            users=level.users, input=tokens_in, output=tokens_out, ttft_s=ttft, e2e_s=e2e, unsure=_unsure(level)
         )  # fmt: skip
 
 

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 
 BURST = 8
 """Requests of one, unless said."""
+INPUT, OUTPUT = 256, 64
+"""Tokens, unless said."""
 PROFILES = ("sweep", "users", "constant", "poisson", "burst", "ramp", "trace")
 _how = with_options(
     click.option("--name", help="The endpoint; by default that of the spec here, or the only one that runs."),
     click.option("--profile", type=click.Choice(PROFILES), help="sweep, the default: one user, many, the knee. users, the default with several numbers of them: so many who wait for their answers. The others send at their times, whatever comes back."),
-    click.option("--input", type=click.IntRange(1), default=256, show_default=True, help="Tokens of a prompt, those of the chat template included."),
-    click.option("--output", type=click.IntRange(1), default=64, show_default=True, help="Tokens of an answer."),
+    click.option("--input", type=click.IntRange(1), default=INPUT, show_default=True, help="Tokens of a prompt, those of the chat template included; a trace has its own."),
+    click.option("--output", type=click.IntRange(1), default=OUTPUT, show_default=True, help="Tokens of an answer; a trace has its own."),
     click.option("--users", callback=counts_up_to(4096), metavar="INTEGERS", help="Of the profile users, such as 8, or 1,2,4,8, each a load of its own; of a sweep, the most. By default 8, and 64."),
     click.option("--rate", type=FiniteRange(0, min_open=True), metavar="FLOAT", help="Requests a second, of constant, poisson and burst; the last of ramp, which begins at 0."),
     click.option("--size", type=click.IntRange(1), default=BURST, show_default=True, help="Requests of one burst."),
@@ -168,7 +170,7 @@ def _opened(on: str) -> Any:  # Any: a coroutine function of what is known of it
 
     async def work(deployment: Deployment) -> tuple[Endpoint, Served]:
         status = await deployment.status(usage=False)
-        return await deployment.connect(), Served(on=on, engine=status.engine or "")
+        return await deployment.connect(), Served(on=on, engine=status.engine or "", context=status.context)
 
     return work
 
@@ -214,6 +216,8 @@ def _ensure_of_profile(profile: str, how: dict[str, Any]) -> None:  # Any: what 
         "--rate": (how["rate"] is not None, ("constant", "poisson", "burst", "ramp")),
         "--size": (how["size"] != BURST, ("burst",)),
         "--faster": (how["faster"] != 1, ("trace",)),
+        "--input": (how["input"] != INPUT, PROFILES[:-1]),
+        "--output": (how["output"] != OUTPUT, PROFILES[:-1]),
         "--trace": (how["trace"] is not None and how["profile"] not in {None, "trace"}, ()),
     }
     for option, (given, profiles) in others.items():

@@ -8,7 +8,7 @@ from homeport.bench.comparison import TIMES, BenchComparison, FigureComparison
 from homeport.bench.engines import EnginesBench
 from homeport.bench.figures import FORMULAS, MeanEstimate, Percentiles
 from homeport.bench.level import LevelResult
-from homeport.bench.result import BenchResult
+from homeport.bench.result import BenchResult, Setting
 from homeport.bench.stored import StoredBench
 from homeport.printable import printable
 
@@ -19,12 +19,9 @@ def text(result: BenchResult) -> str:
     """Return all of it: what was measured, a line for each load, the knee, formulas, and what is doubtful."""
     setting = result.setting
     engine = f"{setting.engine} {setting.engine_version}".strip() or "engine not known"
-    exact = "exactly" if setting.exact_prompts else "about"
     lines = [
         f"{printable(setting.endpoint)}: {printable(setting.model)}, {printable(engine)}; client on {setting.machine}",
-        f"prompts of {exact} {setting.input} tokens ({setting.template_tokens} of the chat template), "
-        f"answers of {setting.output}"
-        + ("" if setting.ignores_eos else " at most: it does not take ignore_eos"),
+        _lengths(setting) + ("" if setting.ignores_eos else " at most: it does not take ignore_eos"),
         "",
         *aligned(HEAD, [_row(level) for level in result.levels]),
         "",
@@ -36,6 +33,16 @@ def text(result: BenchResult) -> str:
     if result.warm_up.first_ttft_s is not None:
         lines.append(f"warm-up, in no figure: first TTFT {_time(result.warm_up.first_ttft_s)}")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _lengths(setting: Setting) -> str:
+    exact = "exactly" if setting.exact_prompts else "about"
+    if setting.input is None or setting.output is None:
+        return f"{setting.lengths}, of prompts {exact} ({setting.template_tokens} tokens of each are the chat template's) and of answers"
+    return (
+        f"prompts of {exact} {setting.input} tokens ({setting.template_tokens} of the chat template), "
+        f"answers of {setting.output}"
+    )
 
 
 def bench_row(one: StoredBench) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def measured(home: Home, file: Path, priced: PricedInstance) -> Throughput:
     if why:
         return _none(f"the newest bench on Cloud Run {why}")
     speed = best.rates["total_tokens"].mean
-    source = f"bench of {setting.started_at}, {best.load}, {setting.input} tokens in and {setting.output} out"
+    source = f"bench of {setting.started_at}, {best.load}, {setting.lengths}"
     return Throughput(tokens_per_second=speed, source=source)
 
 
