@@ -50,11 +50,7 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
         return target
     if target.names.further:
         return replace(target, companions=(Companion(role=ServiceRole.AGENT, elsewhere=True),))
-    if agent.allow and not agent.mcp:
-        raise SpecError(
-            f"agent.allow names {', '.join(agent.allow)}, and agent.mcp names no server that could have such tools",
-            hint="take them out of agent.allow: homeport's own tools change nothing, and need no leave",
-        )
+    _ensure_allowed_tools_exist(agent)
     taught = brain.ensure_taught(target.spec.model)
     brain.ensure_installed()
     way = way_of(target.spec, target.names, target.spec_file.parent)
@@ -88,6 +84,14 @@ def with_agent(target: CloudRunTarget) -> CloudRunTarget:
     untold = () if taught else (_UNTOLD.format(model=target.spec.model),)
     notes = (*target.notes, *untold, *outside, *way.notes(companion.member(target.names)))
     return replace(target, companions=(*target.companions, companion), notes=notes)
+
+
+def _ensure_allowed_tools_exist(agent: Agent) -> None:
+    if agent.allow and not agent.mcp:
+        raise SpecError(
+            f"agent.allow names {', '.join(agent.allow)}, and agent.mcp names no server that could have such tools",
+            hint="take them out of agent.allow: homeport's own tools change nothing, and need no leave",
+        )
 
 
 def _unreached(target: CloudRunTarget, servers: tuple[str, ...]) -> Iterator[str]:
