@@ -105,5 +105,9 @@ def _judged(
         text = (
             f"it is in {where}, the service would be in {asked.region}: each start would read across regions"
         )
-        return problem(subject, text, f"set cloudrun.region = {where!r}, or {change}", location=where)
+        hint = (
+            f"set cloudrun.region = {where!r}, or run `homeport down {asked.name} --on cloudrun --purge` first, which takes all of it away, "
+            f"weights and the hub's token too; another `name` makes a second endpoint, and what is in {where} stays and is paid for"
+        )
+        return problem(subject, text, hint, location=where)
     return ok(subject, f"it is ours, in {where}", location=where)

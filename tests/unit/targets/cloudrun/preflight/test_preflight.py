@@ -240,6 +240,17 @@ def test_a_bucket_that_is_there_must_be_ours_and_in_the_region(label: str, where
     assert says in found.text
 
 
+def test_what_takes_a_bucket_of_another_region_away_is_told_and_that_another_name_leaves_it() -> None:
+    cloud = ready()
+    act(bucket(google_for(cloud), "home", ASKED.bucket, "europe-west4").create({}, Silent()))
+    hint = about(looked(cloud), f"bucket/{ASKED.bucket}").hint
+    assert (
+        "set cloudrun.region = 'europe-west4', or run `homeport down home --on cloudrun --purge` first"
+        in hint
+    )
+    assert "another `name` makes a second endpoint, and what is in europe-west4 stays and is paid for" in hint
+
+
 def test_a_repository_of_another_endpoint_is_a_problem() -> None:
     cloud = ready()
     act(repository(google_for(cloud), "another", "home", "us-central1").create({}, Silent()))
