@@ -192,27 +192,37 @@ class _BenchWork:
         until = self.until - each * repetitions  # The knee itself is measured again.
 
         async def goodput(users: int) -> float | str:
-            often = repetitions if users == 1 else 1
             if users > 1 and time.monotonic() > until:
                 return knee.TIME_UP
-            await self._at(users, repetitions=often, seconds=each, fewest=doubts.FEWEST, until=until)
-            few = doubts.of_few(_sent(self.runs[users]), self.levels[users].load)
-            return few or self._goodput(users)
+            await self._at(users, repetitions=repetitions if users == 1 else 1, seconds=each)
+            return self._goodput(users)
 
-        search = await knee.find(goodput, most_users=self.options.most_users)
-        users, why = search.users, search.why
-        while len(self.runs[max(1, users)]) < repetitions:
+        search = await knee.find(
+            goodput, most_users=self.options.most_users, tells=lambda users: not self._few(users)
+        )
+        for few in filter(self._few, search.measured):
+            if time.monotonic() < until:  # What the search left of the time is theirs.
+                await self._at(few, repetitions=1, seconds=each, fewest=doubts.FEWEST, until=until)
+        users, why = knee.least_enough(self._goodputs(search)), search.why
+        while len(self.runs[users]) < repetitions:
             await self._at(users, repetitions=repetitions, seconds=each)
             # Measured again, another load may be the one.
-            users = knee.least_enough({each: self._goodput(each) for each in search.measured})
+            users = knee.least_enough(self._goodputs(search))
             if time.monotonic() > self.until and len(self.runs[users]) < repetitions:
                 why = why or knee.TIME_UP
                 break
+        why = next(filter(None, map(self._few, search.measured)), why)
         doubted = [level.load for level in self.levels.values() if not level.valid]
         if doubted and not why:
             why = f"the search compared what is no result: {', '.join(doubted)}"
         most = max(map(self._goodput, self.levels))
-        return KneeResult(users=max(1, users), goodput=most, searched=not why, why=why)
+        return KneeResult(users=users, goodput=most, searched=not why, why=why)
+
+    def _few(self, users: int) -> str:
+        return doubts.of_few(_sent(self.runs[users]), self.levels[users].load)
+
+    def _goodputs(self, search: knee.FoundKnee) -> dict[int, float]:
+        return {users: self._goodput(users) for users in search.measured}
 
     def _goodput(self, users: int) -> float:
         return self.levels[users].rates["goodput"].mean

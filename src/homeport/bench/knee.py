@@ -33,8 +33,10 @@ class FoundKnee:
     measured: dict[int, float]
 
 
-async def find(measure: Measure, *, most_users: int = 1024) -> FoundKnee:
-    """Return the knee of what `measure` gives."""
+async def find(
+    measure: Measure, *, most_users: int = 1024, tells: Callable[[int], bool] = lambda _: True
+) -> FoundKnee:
+    """Return the knee of what `measure` gives; a load that does not tell enough to be compared, by `tells`, ends no doubling."""
     goodputs: dict[int, float] = {}
 
     async def at(users: int) -> float:
@@ -48,7 +50,7 @@ async def find(measure: Measure, *, most_users: int = 1024) -> FoundKnee:
     try:
         if not await at(1):
             return _found(goodputs, NOTHING_GOOD)
-        high = await _doubled(at, goodputs, most_users)
+        high = await _doubled(at, goodputs, most_users, tells)
         if high is not None:
             await _raise_best(at, goodputs, high)
         await _lower(at, goodputs)
@@ -85,14 +87,17 @@ def _still_grew(goodputs: Mapping[int, float]) -> bool:
 
 
 async def _doubled(
-    at: Callable[[int], Awaitable[float]], goodputs: Mapping[int, float], most_users: int
+    at: Callable[[int], Awaitable[float]],
+    goodputs: Mapping[int, float],
+    most_users: int,
+    tells: Callable[[int], bool],
 ) -> int | None:
     """Return the load to which goodput grew no more; None where it grew to the end."""
     users = 1
     while users < most_users:
         more = min(2 * users, most_users)
         await at(more)
-        if not _grows(goodputs, users, more):
+        if tells(users) and tells(more) and not _grows(goodputs, users, more):
             return more
         users = more
     return None

@@ -168,6 +168,15 @@ def test_a_search_whose_time_was_up_says_so() -> None:
     assert (found.why, max(found.measured)) == (knee.TIME_UP, 4)
 
 
+@pytest.mark.parametrize("few", [range(1, 3), range(1, 5), range(2, 4)])
+def test_loads_that_cannot_be_compared_do_not_end_the_doubling(few: range) -> None:
+    async def measure(users: int) -> float:
+        return 1.0 if users in few else float(min(users, 8))
+
+    found = asyncio.run(knee.find(measure, most_users=64, tells=lambda users: users not in few))
+    assert (found.why, found.users, max(found.measured)) == ("", 8, 16)
+
+
 def test_where_nothing_keeps_the_objectives_no_more_users_are_tried() -> None:
     found = searched(64, lambda _: 0.0)
     assert (found.why, found.measured) == (knee.NOTHING_GOOD, {1: 0.0})

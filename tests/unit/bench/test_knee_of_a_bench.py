@@ -73,6 +73,21 @@ def test_too_few_requests_are_not_compared_and_what_they_measured_stays_a_result
     assert "too few to be compared" in result.knee.why
 
 
+def test_a_slow_server_is_asked_by_many_users_although_few_requests_find_no_knee() -> None:
+    result = sought(Pace(ttft_s=0.15, itl_s=0.001), seconds=2, most_users=16)
+    assert {1, 2, 4, 8, 16} <= {level.users for level in result.levels}
+    assert not any("too few" in doubt for level in result.levels for doubt in level.doubts)
+    assert "too few to be compared" in result.said_of_knee
+
+
+def test_loads_of_few_requests_get_the_time_that_the_search_left() -> None:
+    result = sought(Pace(ttft_s=0.05, itl_s=0.001, slots=4), seconds=3, most_users=8)
+    assert all(
+        sum((*level.requests.failed.values(), level.requests.answered)) >= 10 for level in result.levels
+    )
+    assert "too few" not in result.said_of_knee
+
+
 def test_where_nothing_keeps_the_objectives_one_user_is_enough_to_say_so() -> None:
     result = sought(Pace(ttft_s=0.01, itl_s=0.001), seconds=1, most_users=16, slo=Slo.parse("ttft=1ms"))
     assert [level.users for level in result.levels] == [1]
