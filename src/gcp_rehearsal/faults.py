@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
+from string import ascii_lowercase, digits
 from typing import Any
 
 from gcp_rehearsal import discovery
@@ -24,6 +25,8 @@ _HOW = (
     "jump=SECONDS, such as 'storage.buckets.insert:500:after'"
 )
 _SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,47}[a-z0-9])?")
+_LETTERS = f"{ascii_lowercase}{digits}-"
+_WILD = re.compile(r"\*|\?|\[!?.[^]]*\]")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +39,11 @@ class Fault:
     """
 
     method: str = "*"
-    """The method's id, or a pattern such as `run.*.create`; `run.requests.REGION.*` is every request to a service of a region."""
+    """
+    The method's id, or a pattern such as `run.*.create`; `run.requests.REGION.*` is every request to a service of a region.
+
+    What is of both, such as `run.*`, is methods alone.
+    """
     nth: int = 1
     """At which of its calls, counted from one."""
     times: int = 1
@@ -54,12 +61,16 @@ class Fault:
     after: bool = False
     """Whether it strikes after the commit."""
     seen: int = field(default=0, compare=False)
+    of_requests: bool = field(default=False, init=False, compare=False)
+    """Whether it strikes requests to services, and no method."""
 
     def __post_init__(self) -> None:
-        if self.method.startswith(REQUESTS):
-            _ensure_of_requests(self)
-        elif not _is_method(self.method):
-            raise FaultError(f"{self.method!r} is no method that is rehearsed", hint=_instead_of(self.method))
+        if _is_method(self.method):
+            return
+        if not _is_request(self.method):
+            raise _never(self.method)
+        self.of_requests = True
+        _ensure_strikes_requests(self)
 
     def strikes(self, method: str) -> bool:
         """Return True if it strikes this call, which is counted."""
@@ -105,7 +116,7 @@ def _positive(number: float) -> float:
     return number
 
 
-def _ensure_of_requests(fault: Fault) -> None:
+def _ensure_strikes_requests(fault: Fault) -> None:
     """Raise `FaultError` for what never strikes a request to a service."""
     never = next((word for word in ("after", "jump", "twin") if getattr(fault, word)), "")
     if never:
@@ -113,13 +124,33 @@ def _ensure_of_requests(fault: Fault) -> None:
             f"{never!r} never strikes a request to a service",
             hint=f"{REQUESTS}.REGION.SERVICE takes an HTTP status, drop or delay=SECONDS, before the request is served",
         )
-    pattern = fault.method.removeprefix(f"{REQUESTS}.")
-    name = re.sub(r"[*?]", "a", pattern.rpartition(".")[2])
-    if not _SERVICE.fullmatch(name) or not any(fnmatchcase(f"{region}.{name}", pattern) for region in ZONES):
-        raise FaultError(
-            f"{fault.method!r} names no request to a service",
+
+
+def _never(pattern: str) -> FaultError:
+    """Return the error of a pattern that neither a method nor a request is of, with what to write instead."""
+    if pattern.startswith(REQUESTS):
+        return FaultError(
+            f"{pattern!r} names no request to a service",
             hint=f"{REQUESTS}.REGION.SERVICE, such as '{REQUESTS}.us-central1.*'; regions are {', '.join(sorted(ZONES))}",
         )
+    return FaultError(f"{pattern!r} is no method that is rehearsed", hint=_instead_of(pattern))
+
+
+def _is_request(pattern: str) -> bool:
+    """Return True if a request to some service of some region is of that pattern."""
+    # What a service is called is the end of the pattern, from wherever its region ends.
+    ends = {_WILD.sub(_one_of, pattern[start:]) for start in range(len(pattern))}
+    return any(
+        fnmatchcase(f"{REQUESTS}.{region}.{name}", pattern)
+        for name in ends
+        if _SERVICE.fullmatch(name)
+        for region in ZONES
+    )
+
+
+def _one_of(wild: re.Match[str]) -> str:
+    """Return a letter of a service's name that a wildcard stands for; '' where it stands for none."""
+    return next((letter for letter in _LETTERS if fnmatchcase(letter, wild[0])), "")
 
 
 @cache

@@ -107,7 +107,7 @@ class Front:
     async def _strike(self, service: StoredResource) -> None:
         """Let the faults strike that are planted for requests to a service. Raises `RequestRefused` or `Dropped`."""
         _, _, _, region, _, name = service.name.split("/")
-        planted = [fault for fault in self._cloud.faults if fault.method.startswith(REQUESTS)]
+        planted = [fault for fault in self._cloud.faults if fault.of_requests]
         for fault in [one for one in planted if one.strikes(f"{REQUESTS}.{region}.{name}")]:
             if fault.delay:
                 await self._cloud.clock.sleep(fault.delay)

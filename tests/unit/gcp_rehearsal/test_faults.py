@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cloud import act
+from edges import WithEdge
+from gcp_rehearsal.apis.run import services
 from gcp_rehearsal.errors import FaultError
 from gcp_rehearsal.faults import Fault, parse
+from gcp_rehearsal.runtime.front_end import Front
 from typist import Typist
 
 
@@ -52,6 +57,53 @@ def test_what_never_strikes_a_request_to_a_service_is_refused(what: str) -> None
 )
 def test_a_pattern_of_what_there_is_is_taken(method: str) -> None:
     assert Fault(method=method, status=503).method == method
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["run.requests*", "run.requests?us-central1.home", "*.us-central1.*", "*home", "run.requests.*.[!ax]ome", "run.re*-central1.h??e"],
+)  # fmt: skip
+def test_a_pattern_that_a_request_to_a_service_is_of_strikes_it(pattern: str) -> None:
+    fault = parse(f"{pattern}:503")
+    assert fault.of_requests
+    assert fault.strikes("run.requests.us-central1.home")
+    with pytest.raises(FaultError, match="never strikes a request"):
+        parse(f"{pattern}:twin")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*home.", "*.us-centrall1.*", "run.requests.us-central1.[0-9]*", "run.requests.[*"]
+)
+def test_a_pattern_that_neither_a_request_nor_a_method_is_of_is_refused(pattern: str) -> None:
+    with pytest.raises(FaultError, match=r"names no request|is no method"):
+        parse(f"{pattern}:503")
+
+
+@pytest.mark.parametrize("pattern", ["*", "run*", "run.*.create"])
+def test_a_pattern_that_a_method_is_of_strikes_no_request(pattern: str) -> None:
+    assert not parse(f"{pattern}:twin").of_requests
+
+
+def test_a_service_answers_by_a_fault_whose_pattern_begins_with_a_star(tmp_path: Path) -> None:
+    deployer = WithEdge("ollama", tmp_path)
+    deployer.deployed(deployer.wanted())
+    (service,) = deployer.cloud.store.of("run", services.COLLECTION)
+    sent: list[dict[str, Any]] = []  # Any: ASGI
+
+    async def ask() -> None:
+        async def keep(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request"}
+
+        host = service.body["urls"][0].removeprefix("https://")
+        await Front(deployer.cloud)({"type": "http", "headers": []}, receive, keep, host)
+
+    act(ask())
+    deployer.cloud.faults.append(parse("*.europe-west4.*:503"))
+    act(ask())
+    assert [message["status"] for message in sent if "status" in message] == [403, 503]
 
 
 def test_a_fault_made_in_python_is_held_to_it_too() -> None:
