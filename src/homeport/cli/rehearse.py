@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from homeport.cli.context import REHEARSAL_PORT, REHEARSED, CliContext, FiniteRange
+from homeport.cli.context import REHEARSAL_PORT, REHEARSED, CliContext
 
 if TYPE_CHECKING:
     import socket
@@ -160,10 +160,12 @@ def stop(ctx: click.Context) -> None:
 )
 @click.option(
     "--speed",
-    type=FiniteRange(min=0.01),
-    default=60.0,
+    type=str,
+    metavar="FLOAT",
+    default="60",
     show_default=True,
-    help="How many of its seconds pass in one of ours.",
+    callback=_held_to("speed"),
+    help="How many of its seconds pass in one of ours: 0.01 to 100000.",
 )
 @click.option(
     "--fault",

@@ -12,8 +12,9 @@ from typist import Typist
 
 BAD = [
     ("--project", "BAD PROJECT", "6 to 30 lower-case letters"), ("--project", "short", "6 to 30 lower-case letters"),
-    ("--project", "ends-with-", "6 to 30 lower-case letters"), ("--speed", "-3", "speed"), ("--speed", "0", "speed"),
-    ("--speed", "inf", "speed"), ("--speed", "nan", "speed"), ("--port", "99999", "65535"), ("--port", "-1", "65535"),
+    ("--project", "ends-with-", "6 to 30 lower-case letters"),
+    ("--port", "99999", "65535"), ("--port", "-1", "65535"),
+    *(("--speed", value, "a number from 0.01 to 100000") for value in ("-3", "0", "1e9", "inf", "nan")),
 ]  # fmt: skip
 
 
@@ -31,7 +32,7 @@ def test_the_program_refuses_what_cannot_be(
 @pytest.mark.parametrize(("option", "value", "said"), BAD)
 def test_homeports_command_refuses_it_too(tmp_path: Path, option: str, value: str, said: str) -> None:
     ran = Typist(tmp_path / "here").run("rehearse", "serve", f"{option}={value}", code=64)
-    assert said in ran.err or "range" in ran.err
+    assert said in ran.err
 
 
 @pytest.mark.parametrize(
