@@ -181,11 +181,14 @@ def _ensure_not_too_long(trace: Trace, needs: FitRequest, question: CapacityQues
     would_do = lengths[math.ceil(share * len(lengths)) - 1]
     if would_do <= context or not question.search:
         return
-    most = needs.subject.model.context
+    most, longer = needs.subject.model.context, sum(length > context for length in lengths)
+    more = (
+        f", or more: {lengths[-1]} has room for all" if lengths[-1] > would_do else ", which has room for all"
+    )
     raise SpecError(
-        f"{sum(length > context for length in lengths) / len(lengths):.1%} of the requests are longer than the context of"
-        f" {context:,} tokens, and {share:.0%} of all are to keep the objectives",
-        hint=f"say --context {would_do}, or more: {lengths[-1]} has room for all"
+        f"{longer:,} of {counted(len(lengths), 'request')} {'is' if longer == 1 else 'are'} longer than the context of"
+        f" {context:,} tokens, and {100 * share:g}% of all are to keep the objectives",
+        hint=f"say --context {would_do}{more}"
         if not most or would_do <= most
         else f"they want a context of {would_do}, and {needs.subject.model.name} was made for {most}: take another model, or a lower --share",
     )

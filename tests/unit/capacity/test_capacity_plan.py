@@ -41,12 +41,13 @@ def planned(
     search: bool = True,
     file: str = CLOUD,
     shares: tuple[float, ...] = (1.0, 0.1, *[0.0] * 22),
+    share: float = 0.95,
 ) -> CapacityPlan:
     (folder / "homeport.toml").write_text(f'name = "x"\nmodel = "gemma-4-e4b"\n{file}')
     question = CapacityQuestion(
         wanted={},
         engine="vllm",
-        objectives=parsed(slo),
+        objectives=parsed(slo, share),
         shares=shares,
         curve="drawn",
         search=search,
@@ -301,9 +302,22 @@ def test_requests_that_are_too_long_for_the_objectives_share_are_refused_before_
     assert would_do is not None
     kept = sum(one.input + one.output <= int(would_do[1]) for one in long)
     assert 0.95 <= kept / len(long) < 1
+    assert f"or more: {long[-1].input + 10} has room for all" in caught.value.hint
     with pytest.raises(SpecError) as caught:
         planned(tmp_path, Trace(name="long", arrivals=(Arrival(0, 999_999, 1),)), "ttft=2s")
     assert "gemma-4-e4b was made for" in caught.value.hint
+
+
+def test_one_request_of_thousands_that_is_too_long_is_told_as_one_and_with_the_share_as_it_was_said(
+    tmp_path: Path,
+) -> None:
+    arrivals = (*(Arrival(float(at), 300, 60) for at in range(2999)), Arrival(2999.0, 60_000, 50))
+    with pytest.raises(SpecError) as caught:
+        planned(tmp_path, Trace(name="long", arrivals=arrivals), "ttft=2s", share=0.9999)
+    assert str(caught.value) == (
+        "1 of 3,000 requests is longer than the context of 4,096 tokens, and 99.99% of all are to keep the objectives"
+    )
+    assert caught.value.hint == "say --context 60050, which has room for all"
 
 
 def test_a_request_that_is_too_long_starts_an_instance_all_the_same(tmp_path: Path) -> None:
