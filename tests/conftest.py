@@ -34,23 +34,26 @@ _GUARD = Path(__file__).parent / "support" / "guard"
 sys.path.insert(0, str(_GUARD))
 import sitecustomize  # noqa: E402, F401 - guards this process; others load it by PYTHONPATH
 
-from asked_lane import LANES, names, nothing_asked, without  # noqa: E402
+from asked_lane import LANES, named_files, names, nothing_asked, without  # noqa: E402
 from homeport.chat_template import trial  # noqa: E402
 from matrix_table import Told, lines  # noqa: E402
 from places import FETCHED, TESTS, VLLM_CACHE, VLLM_PYTHON  # noqa: E402
 from typist import Typist  # noqa: E402
 from user import User  # noqa: E402
 
+_FILES = pytest.StashKey[frozenset[Path]]()
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """
-    Leave the tests of all lanes out where nothing but folders is named: `make test` and `pytest tests/unit`.
+    Leave the tests of all lanes out where nothing but folders is named, with or without `-k`: `make test` and `pytest tests/unit`.
 
-    Whoever names a file, a test or a mark gets what is named.
+    Whoever names a file, a test or a mark gets what is named; what lies in a folder beside it is left out one by one.
     """
     asked = config.option
-    if not asked.markexpr and not asked.keyword and all(Path(named).is_dir() for named in config.args):
+    config.stash[_FILES] = files = named_files(config.args)
+    if not asked.markexpr and not files:
         asked.markexpr = without(LANES)
 
 
@@ -87,6 +90,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
     if unread:
         raise pytest.UsageError(*sorted(unread))
+    files = config.stash[_FILES]
+    if config.option.markexpr or not files:
+        return
+    beside = [
+        item
+        for item in items
+        if item.path.resolve() not in files and any(mark.name in LANES for mark in item.iter_markers())
+    ]
+    if beside:
+        config.hook.pytest_deselected(items=beside)
+        items[:] = [item for item in items if item not in beside]
 
 
 def pytest_collection_finish() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 LANES = (
     "agents",
@@ -37,6 +38,12 @@ def left_out(marks: str) -> list[str]:
 def without(lanes: Iterable[str]) -> str:
     """Return what asks for the tests that are of none of these lanes."""
     return " and ".join(f"not {lane}" for lane in lanes)
+
+
+def named_files(arguments: Iterable[str]) -> frozenset[Path]:
+    """Return the files that arguments of pytest name, by themselves or with a test: `test_it.py::test_this[a]`."""
+    paths = (Path(one.partition("::")[0]).resolve() for one in arguments)
+    return frozenset(path for path in paths if not path.is_dir())
 
 
 def names(lane: str, text: str) -> bool:
