@@ -1,72 +1,49 @@
-"""After `homeport rollback`: what the file asks for is told where it is not what serves, and only there."""
+"""After `homeport rollback`: it is said that the file stays as it is, and nothing is planned, looked up or asked for that."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from homeport import cli
 from homeport.cli import session
-from homeport.errors import NetworkError
 from homeport.results import Rollback
 
 
-@dataclass
-class RolledBack:
-    """A deployment that was rolled back, and what a plan of its file says then."""
-
-    pending: tuple[str, ...] | NetworkError
+class OnlyRolledBack:
+    """A deployment that has no verb but `rollback`: whatever else is asked of it ends the test."""
 
     async def rollback(self, **_: object) -> Rollback:
         return Rollback(serving="taught")
 
-    async def plan(self) -> RolledBack:
-        if isinstance(self.pending, NetworkError):
-            raise self.pending
-        return self
+
+@pytest.fixture(autouse=True)
+def _rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*words: Any) -> Any:  # Any: what a command gives, and results
+        work: Callable[[OnlyRolledBack], Awaitable[Any]] = words[-1]
+        return asyncio.run(work(OnlyRolledBack()))  # type: ignore[arg-type] # a coroutine
+
+    monkeypatch.setattr(session, "with_file", opened)
+    monkeypatch.setattr(session, "with_endpoint", opened)
 
 
 @pytest.mark.parametrize(
-    ("on", "pending", "said"),
+    ("on", "said"),
     [
-        ("local", (), ""),
-        ("cloudrun", (), ""),
-        (
-            "local",
-            ("update",),
-            "asks for something else: `homeport plan` shows what `homeport up` would change",
-        ),
-        (
-            "cloudrun",
-            ("update",),
-            "asks for something else: `homeport plan --on cloudrun` shows what `homeport up --on cloudrun` would change",
-        ),
-        (
-            "local",
-            NetworkError("no way"),
-            "whether `homeport up` would change this again is not known: no way",
-        ),
+        ("local", "`homeport plan` shows whether `homeport up` would change this"),
+        ("cloudrun", "`homeport plan --on cloudrun` shows whether `homeport up --on cloudrun` would change this"),
     ],
-)
-def test_the_file_is_spoken_of_where_it_asks_for_another(
-    on: str,
-    pending: tuple[str, ...] | NetworkError,
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def with_file(
-        _: object, __: Path, ___: str, work: Callable[[Any], Awaitable[Any]]
-    ) -> Any:  # Any: results
-        return asyncio.run(work(RolledBack(pending)))  # type: ignore[arg-type] # a coroutine
-
-    monkeypatch.setattr(session, "with_file", with_file)
+)  # fmt: skip
+def test_the_file_is_spoken_of_without_a_plan(on: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["rollback", "--on", on]) == 0
     told = capsys.readouterr()
     assert told.out == "taught serves\n"
-    assert " ".join(told.err.split()).endswith(said) if said else told.err == ""
+    assert " ".join(told.err.split()) == f"the file is as it was: {said}"
+
+
+def test_of_an_endpoint_by_its_name_no_file_is_spoken_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["rollback", "home"]) == 0
+    assert capsys.readouterr() == ("taught serves\n", "")
