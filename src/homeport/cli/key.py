@@ -19,11 +19,10 @@ from homeport.cli.context import (
 class _Keyed(click.Group):
     """`homeport key NAME` is `homeport key show NAME`, as of every other command."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        named = args[0] not in self.commands and not args[0].startswith("-")
-        return super().resolve_command(ctx, ["show", *args] if named else args)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, rest, _ = self.make_parser(ctx).parse_args([*args])  # It takes the words away that it has read.
+        named = bool(rest) and rest[0] not in self.commands
+        return super().parse_args(ctx, ["show", *args] if named else args)
 
 
 @click.group("key", cls=_Keyed, invoke_without_command=True, subcommand_metavar="[NAME | COMMAND [ARGS]...]")

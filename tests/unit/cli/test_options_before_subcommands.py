@@ -24,6 +24,25 @@ def test_what_would_be_dropped_is_refused(words: tuple[str, ...], tmp_path: Path
     assert f"homeport {words[0]}" in said
 
 
+@pytest.mark.parametrize(
+    "words", [("--json", "home"), ("home", "--json"), ("--json", "--", "home")], ids=" ".join
+)
+def test_the_key_of_a_name_is_told_as_json_wherever_that_is_said(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert (
+        '"message": "no endpoint called home runs here"'
+        in Typist(tmp_path / "project").run("key", *words, code=20).out
+    )
+
+
+def test_the_file_of_a_key_may_stand_before_its_name(tmp_path: Path) -> None:
+    typist = Typist(tmp_path / "project")
+    (typist.folder / "other.toml").write_text("name = 'other'\nmodel = 'gemma-3-270m'\n")
+    behind = typist.run("key", "home", "-f", "other.toml", code=20).err
+    assert typist.run("key", "-f", "other.toml", "home", code=20).err == behind
+
+
 def test_behind_the_command_the_same_option_is_taken(tmp_path: Path) -> None:
     assert Typist(tmp_path / "project").run("bench", "list", "--json").json == []
 
