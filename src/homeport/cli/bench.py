@@ -14,6 +14,7 @@ from homeport.cli.context import (
     FiniteRange,
     ensure_none_before_subcommand,
     file_option,
+    is_given,
     json_option,
     on_option,
     with_options,
@@ -213,18 +214,17 @@ def _profile(how: dict[str, Any]) -> str:  # Any: what click has read
 def _ensure_of_profile(profile: str, how: dict[str, Any]) -> None:  # Any: what click has read
     """Raise `click.UsageError` for an option of another profile, which would be dropped."""
     others = {
-        "--rate": (how["rate"] is not None, ("constant", "poisson", "burst", "ramp")),
-        "--size": (how["size"] != BURST, ("burst",)),
-        "--faster": (how["faster"] != 1, ("trace",)),
-        "--input": (how["input"] != INPUT, PROFILES[:-1]),
-        "--output": (how["output"] != OUTPUT, PROFILES[:-1]),
-        "--trace": (how["trace"] is not None and how["profile"] not in {None, "trace"}, ()),
+        "rate": ("constant", "poisson", "burst", "ramp"),
+        "size": ("burst",),
+        "faster": ("trace",),
+        "trace": ("trace",),
+        **dict.fromkeys(("input", "output"), PROFILES[:-1]),
     }
-    for option, (given, profiles) in others.items():
-        if given and profile not in profiles:
-            wanted = " or ".join(profiles) or "trace"
+    said = how["profile"] or profile
+    for option, profiles in others.items():
+        if is_given(option) and said not in profiles:
             raise click.UsageError(
-                f"{option} is of --profile {wanted}, and the profile is {how['profile'] or profile}."
+                f"--{option} is of --profile {' or '.join(profiles)}, and the profile is {said}."
             )
 
 

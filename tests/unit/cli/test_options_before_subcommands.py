@@ -53,7 +53,11 @@ def test_behind_the_command_the_same_option_is_taken(tmp_path: Path) -> None:
         (("--rate", "5"), "--rate"),
         (("--profile", "users", "--rate", "5"), "--rate"),
         (("--profile", "poisson", "--rate", "5", "--size", "3"), "--size"),
+        (("--size", "8"), "--size"),
         (("--faster", "2"), "--faster"),
+        (("--faster", "1"), "--faster"),
+        (("--trace", "t.csv", "--input", "256"), "--input"),
+        (("--profile", "trace", "--trace", "t.csv", "--output", "7"), "--output"),
         (("--profile", "users", "--trace", "t.csv"), "--trace"),
     ],
 )
