@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from homeport.errors import SpecError
 from homeport.json_types import Json, JsonObject
@@ -39,7 +40,7 @@ def tool_of(function: Callable[..., Any], *, changes: bool = True) -> Tool:
     It asks before each call, unless you say that it changes nothing. A function that is not async runs in a thread
     of its own, so that one that hangs holds nothing up. Raises `SpecError` for parameters that JSON cannot name.
     """
-    model = _arguments_of(function)
+    model, names = _arguments_of(function)
 
     async def run(arguments: dict[str, Any]) -> Any:
         from pydantic import ValidationError
@@ -52,13 +53,14 @@ def tool_of(function: Callable[..., Any], *, changes: bool = True) -> Tool:
                 for detail in error.errors()
             )
             raise ToolFailed(f"wrong arguments: {wrong}") from error
-        validated = {name: getattr(values, name) for name in model.model_fields}
+        validated = {name: getattr(values, field) for field, name in names.items()}
         if inspect.iscoroutinefunction(function):
             return await function(**validated)
         return await in_thread(lambda: function(**validated))
 
     schema = model.model_json_schema()
     schema.pop("title", None)
+    _ensure_defaults(function, schema)
     return Tool(
         name=function.__name__,
         description=inspect.getdoc(function) or "",
@@ -96,10 +98,14 @@ async def in_thread(work: Callable[[], Any]) -> Any:  # Any: whatever a tool ret
     return await future
 
 
-def _arguments_of(function: Callable[..., Any]) -> Any:  # Any: a class made by pydantic
-    from pydantic import ConfigDict, create_model
+def _arguments_of(
+    function: Callable[..., Any],
+) -> tuple[Any, dict[str, str]]:  # Any: a class made by pydantic
+    """Return a model whose aliases are the parameters, whatever they are called, and which parameter each field of it is."""
+    from pydantic import ConfigDict, Field, create_model
 
     fields: dict[str, Any] = {}
+    names: dict[str, str] = {}
     for name, parameter in _signature_of(function).parameters.items():
         if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
             raise SpecError(
@@ -113,8 +119,12 @@ def _arguments_of(function: Callable[..., Any]) -> Any:  # Any: a class made by 
             )
         kind = Any if parameter.annotation is parameter.empty else parameter.annotation
         _ensure_json(function, parameter, kind)
-        fields[name] = (kind, ... if parameter.default is parameter.empty else parameter.default)
-    return create_model(function.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+        default = ... if parameter.default is parameter.empty else parameter.default
+        # A field of the parameter's own name could be one of pydantic's methods or settings, such as `json`.
+        field = f"arg_{len(fields)}"
+        fields[field] = (Annotated[kind, Field(alias=name)], default)
+        names[field] = name
+    return create_model(function.__name__, __config__=ConfigDict(extra="forbid"), **fields), names
 
 
 def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
@@ -134,10 +144,21 @@ def _ensure_json(
     from pydantic.errors import PydanticUserError
 
     try:
-        TypeAdapter(kind).json_schema()
+        json.dumps(TypeAdapter(kind).json_schema(), allow_nan=False)
     except (PydanticUserError, NameError, TypeError, ValueError, AttributeError) as error:
         taken = parameter.replace(default=inspect.Parameter.empty)
         raise SpecError(
             f"the tool {function.__name__} takes {taken}, which JSON cannot name",
             hint="take text, numbers, lists, dictionaries, dataclasses or pydantic's models of these",
         ) from error
+
+
+def _ensure_defaults(function: Callable[..., Any], schema: dict[str, Any]) -> None:  # Any: a JSON Schema
+    for name, described in schema["properties"].items():
+        try:
+            json.dumps(described, allow_nan=False)
+        except ValueError as error:
+            raise SpecError(
+                f"the tool {function.__name__} takes {name}, whose default {described.get('default')} JSON cannot name",
+                hint="take None, or a finite number, as its default",
+            ) from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from homeport.agents.own import function_tool
+from homeport.agents.tool import Tool, ToolFailed
 from homeport.errors import SpecError
+from homeport.json_types import Json, JsonObject
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,46 @@ def test_what_a_model_cannot_give_is_told_by_its_name(tmp_path: Path, text: str,
 def test_what_json_can_name_is_taken(tmp_path: Path) -> None:
     made = "import dataclasses, datetime\n@dataclasses.dataclass\nclass K:\n    size: int\n"
     assert taken(tmp_path, f"{made}def k(one: K, when: datetime.date, more: dict[str, K] = {{}}, any=1): ...\n") == "one, when, more, any"  # fmt: skip
+
+
+async def called(tool: Tool, arguments: JsonObject) -> Json:
+    return await tool.run(arguments)
+
+
+@pytest.mark.parametrize(
+    "name", ["model_dump", "model_config", "model_fields", "json", "copy", "schema", "validate", "arg_1", "self", "class_"]
+)  # fmt: skip
+@pytest.mark.filterwarnings("error")
+def test_a_parameter_may_have_any_name_and_gets_its_argument(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(f"def k({name}: str, arg_0: int = 3):\n    return [{name}, arg_0]\n")
+    tool = function_tool(f"{file}:k")
+    assert [*tool.parameters["properties"]] == [name, "arg_0"]
+    assert tool.parameters["required"] == [name]
+    assert asyncio.run(called(tool, {name: "given"})) == ["given", 3]
+    with pytest.raises(ToolFailed, match=f"wrong arguments: {name}: "):
+        asyncio.run(called(tool, {name: []}))
+
+
+@pytest.mark.parametrize(
+    ("taken_as", "told"),
+    [
+        ("x: float = float('nan')", "takes x, whose default nan JSON cannot name"),
+        ("x: float = float('-inf')", "takes x, whose default -inf JSON cannot name"),
+        ("x: typing.Annotated[float, pydantic.Field(examples=[float('nan')])]", "which JSON cannot name"),
+    ],
+)
+def test_a_schema_is_json_or_what_is_none_is_told(taken_as: str, told: str, tmp_path: Path) -> None:
+    assert told in taken(tmp_path, f"import typing\nimport pydantic\ndef k({taken_as}): ...\n")
+
+
+def test_what_a_field_of_pydantic_says_of_a_parameter_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from pydantic import Field\ndef k(x: int = Field(3, description='how many')):\n    return x\n"
+    )
+    tool = function_tool(f"{file}:k")
+    assert tool.parameters["properties"]["x"] == {
+        "default": 3, "description": "how many", "title": "X", "type": "integer"
+    }  # fmt: skip
+    assert asyncio.run(called(tool, {})) == 3
