@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from homeport import naming, spec
 from homeport.catalog import Model
 from homeport.home import Home
+from homeport.words import counted
 
 if TYPE_CHECKING:
     from homeport.bench.result import BenchResult
@@ -89,9 +90,20 @@ def _other(result: BenchResult, priced: PricedInstance) -> str:
         )
     if setting.max_instances != 1:
         return "had more than one instance behind it, perhaps: it is none of one"
+    return _without_knee(result)
+
+
+def _without_knee(result: BenchResult) -> str:
+    """Return that a bench has no knee, and how to get one; '' where it has one."""
     if result.knee is None:
         return "has one load or some, and no knee, where an instance gives the most: `homeport bench --on cloudrun` looks for it"
-    return ""
+    if result.knee.searched:
+        return ""
+    most = counted(max(level.users or 0 for level in result.levels), "user")
+    return (
+        f"found no knee, where an instance gives the most, up to {most}: {result.knee.why};"
+        " one that finds it is taken: `homeport bench --on cloudrun` with more --users or --seconds"
+    )
 
 
 def _none(why: str) -> Throughput:

@@ -101,6 +101,16 @@ def test_a_bench_without_a_knee_does_not_tell_what_a_busy_instance_does(
     assert "no knee, where an instance gives the most" in cost_text.text(found, explain=False)
 
 
+def test_a_bench_that_found_no_knee_is_not_taken_and_says_why_and_how_to_get_one(
+    tmp_path: Path, result: BenchResult
+) -> None:
+    why = "goodput still grew there, and more were not asked for"
+    found = priced(tmp_path, replace(result, knee=KneeResult(users=2, goodput=1.0, searched=False, why=why)))
+    assert found.cost.tokens is None
+    assert f"found no knee, where an instance gives the most, up to 2 users: {why}" in found.throughput.source
+    assert "`homeport bench --on cloudrun` with more --users or --seconds" in found.throughput.source
+
+
 def test_a_bench_that_is_no_result_is_not_taken(tmp_path: Path, result: BenchResult) -> None:
     doubtful = replace(result, levels=tuple(replace(one, doubts=("wrong",)) for one in result.levels))
     assert priced(tmp_path, doubtful).cost.tokens is None
