@@ -211,6 +211,7 @@ class _BenchWork:
             if time.monotonic() > self.until and len(self.runs[users]) < repetitions:
                 why = why or knee.TIME_UP
                 break
+        why = why or knee.judged_again(self._goodputs(search), self.options.most_users)
         why = next(filter(None, map(self._few, search.measured)), why)
         doubted = [level.load for level in self.levels.values() if not level.valid]
         if doubted and not why:

@@ -18,6 +18,7 @@ TIME_UP = "the time was up before the search was"
 NOTHING_GOOD = "nothing keeps the objectives"
 STILL_GREW = "goodput still grew there, and more were not asked for"
 NO_MORE_ASKED = "more were not asked for"
+MOVED = "measured again, it lies where it was not searched"
 Measure = Callable[[int], Awaitable[float | str]]
 """Returns goodput at so many users; or why it cannot be told."""
 
@@ -65,6 +66,18 @@ def least_enough(goodputs: Mapping[int, float]) -> int:
     """Return the least load that gives all but a twentieth of the most; 0 where there is none."""
     most = max(goodputs.values(), default=0.0)
     return min((users for users, value in goodputs.items() if value >= ENOUGH * most), default=0)
+
+
+def judged_again(goodputs: Mapping[int, float], most_users: int) -> str:
+    """Return why loads of a search that ended well show no knee now that some were measured again, or ''."""
+    users = least_enough(goodputs)
+    last = max(
+        (each for each in goodputs if 2 * each >= most_users > each and not each & (each - 1)), default=0
+    )
+    if most_users in goodputs and last and _grows(goodputs, last, most_users) and _still_grew(goodputs):
+        return STILL_GREW
+    below = max((each for each in goodputs if each < users), default=0)
+    return MOVED if users - below > max(1, users // 10) else ""
 
 
 class _UntoldError(Exception):

@@ -124,6 +124,7 @@ def test_the_knee_of_a_server_with_slots_is_found_by_halves(slots: int) -> None:
 
     result = asyncio.run(knee.find(goodput, most_users=256))
     assert not result.why
+    assert not knee.judged_again(result.measured, 256)
     assert slots * 0.9 <= result.users <= slots * 1.1
     assert max(result.measured) <= 4 * slots  # Beyond saturation nothing is sought.
     assert len(result.measured) <= 2 * math.log2(max(2, slots)) + 5
