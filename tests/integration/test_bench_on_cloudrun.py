@@ -55,12 +55,20 @@ def asked(cloud: OnCloudRun, answer: bytes) -> tuple[int, str]:
 def rehearsed(cloud: OnCloudRun, *words: str) -> Ran:
     """`homeport rehearse …` of the user, whose home knows the rehearsal as one that was begun from it; nothing of a login is in the environment."""
     port = int(cloud.rehearsal.url.rpartition(":")[2])
-    (serving,) = [one for one in psutil.Process().children() if "serve" in one.cmdline()]
+    (serving,) = [one for one in psutil.Process().children() if _serves(one)]
     known = Background(pid=serving.pid, created=serving.create_time(), port=port, project="rehearsal")
     cloud.user.home.mkdir(exist_ok=True)
     (cloud.user.home / f"rehearsal-{port}.json").write_text(json.dumps(asdict(known)))
     credentials.keep(cloud.user.home, port, cloud.rehearsal.secret)
     return cloud.user.run("rehearse", "--port", str(port), *words, code=None, timeout=cloud.patience_s)
+
+
+def _serves(process: psutil.Process) -> bool:
+    """Whether a child of the tests is a rehearsal; one that has ended and was not waited for yet is none."""
+    try:
+        return "serve" in process.cmdline()
+    except psutil.NoSuchProcess:  # A zombie's, too.
+        return False
 
 
 def answers(cloud: OnCloudRun) -> int:

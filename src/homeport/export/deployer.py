@@ -39,6 +39,8 @@ _READS = ("get", "list", "getIamPolicy")
 _MORE_READS = (
     # What is looked at before anything is made.
     "cloudquotas.quotas.get", "orgpolicy.policy.get", "run.locations.list",
+    # What stands in regions that the file does not name.
+    "artifactregistry.repositories.list", "run.services.list",
 )  # fmt: skip
 _NETWORKS = {"compute.networks.list", "compute.subnetworks.list"}
 _NOT_PLANS = (
