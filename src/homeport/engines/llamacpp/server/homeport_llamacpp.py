@@ -62,9 +62,31 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    server = xllamacpp.Server(params)
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError:
+        write_log(xllamacpp.xllamacpp.__file__)
+        raise
     stop.wait()
     del server
+
+
+def write_log(library: str) -> None:
+    """
+    Return once llama.cpp has written what it had to say: why a model was not loaded would be lost, else.
+
+    It writes in a thread of its own, for which nothing waits where the process ends. A build that does not export these two
+    functions, by the names that compilers give them, is left to itself.
+    """
+    import ctypes
+
+    functions = ctypes.CDLL(library)
+    try:
+        log, flush = functions["_Z15common_log_mainv"], functions["_Z16common_log_flushP10common_log"]
+    except AttributeError:
+        return
+    log.restype, flush.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    flush(log())
 
 
 def _parser() -> argparse.ArgumentParser:
