@@ -62,13 +62,17 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    server = _started(xllamacpp, params)
+    stop.wait()
+    del server
+
+
+def _started(xllamacpp: Any, params: Any) -> Any:  # Any: xllamacpp has no types
     try:
-        server = xllamacpp.Server(params)
+        return xllamacpp.Server(params)
     except RuntimeError:
         write_log(xllamacpp.xllamacpp.__file__)
         raise
-    stop.wait()
-    del server
 
 
 def write_log(library: str) -> None:
