@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from homeport.errors import AgentStopped
+from homeport.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Spent:
 
     def in_words(self) -> str:
         """Return the steps and calls, as `2 steps and 1 tool call`."""
-        return f"{_counted(self.steps, 'step')} and {_counted(self.tool_calls, 'tool call')}"
+        return f"{counted(self.steps, 'step')} and {counted(self.tool_calls, 'tool call')}"
 
     def as_json(self) -> dict[str, object]:
         """Return it as the transcript and `--json` show it."""
@@ -72,16 +73,16 @@ class Spent:
     def before_step(self, budget: Budget) -> None:
         """Raise `AgentStopped` where another answer of the model would be more than `budget` allows."""
         if self.steps >= budget.steps:
-            raise spent(_counted(budget.steps, "step"), "--max-steps")
+            raise spent(counted(budget.steps, "step"), "--max-steps")
         if self.tokens >= budget.tokens:
-            raise spent(f"{_counted(budget.tokens, 'token')} (it used {self.tokens})", "--max-total-tokens")
+            raise spent(f"{counted(budget.tokens, 'token')} (it used {self.tokens})", "--max-total-tokens")
         if budget.usd is not None and self.usd is not None and self.usd >= budget.usd:
             raise spent(f"{budget.usd:g} USD", "--max-usd")
 
     def before_call(self, budget: Budget) -> None:
         """Raise `AgentStopped` where another call of a tool would be more than `budget` allows."""
         if self.tool_calls >= budget.tool_calls:
-            raise spent(_counted(budget.tool_calls, "tool call"), "--max-tool-calls")
+            raise spent(counted(budget.tool_calls, "tool call"), "--max-tool-calls")
 
 
 def spent(what: str, option: str) -> AgentStopped:
@@ -90,7 +91,3 @@ def spent(what: str, option: str) -> AgentStopped:
         f"the agent has used its budget of {what} without an answer",
         hint=f"see in its transcript what it did; {option} raises the limit",
     )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

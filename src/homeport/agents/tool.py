@@ -60,7 +60,7 @@ def tool_of(function: Callable[..., Any], *, changes: bool = True) -> Tool:
 
     schema = model.model_json_schema()
     schema.pop("title", None)
-    _ensure_defaults(function, schema)
+    _ensure_defaults(function, model, names)
     return Tool(
         name=function.__name__,
         description=inspect.getdoc(function) or "",
@@ -153,12 +153,21 @@ def _ensure_json(
         ) from error
 
 
-def _ensure_defaults(function: Callable[..., Any], schema: dict[str, Any]) -> None:  # Any: a JSON Schema
-    for name, described in schema["properties"].items():
+def _ensure_defaults(
+    function: Callable[..., Any], model: Any, names: Mapping[str, str]  # Any: a class made by pydantic
+) -> None:  # fmt: skip
+    from pydantic_core import to_jsonable_python
+
+    for field, name in names.items():
+        default = model.model_fields[field].default
+        # The schema has null for what is not finite within a list.
+        said = to_jsonable_python(
+            default, inf_nan_mode="constants", bytes_mode="base64", serialize_unknown=True
+        )
         try:
-            json.dumps(described, allow_nan=False)
+            json.dumps(said, allow_nan=False)
         except ValueError as error:
             raise SpecError(
-                f"the tool {function.__name__} takes {name}, whose default {described.get('default')} JSON cannot name",
-                hint="take None, or a finite number, as its default",
+                f"the tool {function.__name__} takes {name}, whose default {default} JSON cannot name",
+                hint="take None, or finite numbers, as its default",
             ) from error

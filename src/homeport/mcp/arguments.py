@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp_types import CallToolResult, InputRequiredResult, Tool
 from pydantic import ValidationError
 
@@ -35,6 +35,8 @@ class StrictServer(MCPServer[Any]):  # Any: the SDK's lifespan, which is not use
             raise ToolError(f"`{name}` takes {_unknown(unknown, known)}. Nothing was done")
         try:
             return await super().call_tool(name, arguments, context)
+        except UnexpectedToolError:
+            raise  # The tool had begun.
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
                 raise ToolError(_wrong(name, error.__cause__)) from None

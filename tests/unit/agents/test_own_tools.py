@@ -85,6 +85,8 @@ def test_a_parameter_may_have_any_name_and_gets_its_argument(name: str, tmp_path
     [
         ("x: float = float('nan')", "takes x, whose default nan JSON cannot name"),
         ("x: float = float('-inf')", "takes x, whose default -inf JSON cannot name"),
+        ("x: list[float] = [float('nan')]", "takes x, whose default [nan] JSON cannot name"),
+        ("x: float = pydantic.Field(float('nan'))", "takes x, whose default nan JSON cannot name"),
         ("x: typing.Annotated[float, pydantic.Field(examples=[float('nan')])]", "which JSON cannot name"),
     ],
 )

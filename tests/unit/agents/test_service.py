@@ -373,6 +373,16 @@ def test_a_setting_that_the_model_refuses_is_the_clients_fault_where_the_client_
         service(service.agent(engine, temperature=0.2), ask)
 
 
+def test_a_bound_that_is_not_sent_as_the_client_said_it_is_not_the_clients_fault(service: Service) -> None:
+    async def ask(at: Service) -> None:
+        for said, told in ((100_000, 502), (2048, 502), (2047, 400)):
+            body = {"model": "helper", "messages": ASKED, "max_tokens": said}
+            assert (await at.sent("/v1/chat/completions", body)).status_code == told, said
+
+    with Refusing(400, {**UNSUPPORTED, "message": "max_tokens is too large", "code": None}) as engine:
+        service(service.agent(engine), ask)
+
+
 @pytest.mark.parametrize(("status", "told"), [(429, "17"), (503, "17"), (500, None)])
 def test_the_client_hears_how_long_the_model_wants_to_be_left_alone(
     service: Service, status: int, told: str | None

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import pytest
 from jsonschema import Draft202012Validator
 from mcp import Client, MCPError
+from mcp.server.mcpserver.exceptions import UnexpectedToolError
+from pydantic import TypeAdapter
 
 from benches import bench_of
 from homeport import redaction
@@ -20,6 +22,7 @@ from homeport.capacity.replica import BatchLimits
 from homeport.capacity.step_time import paced
 from homeport.deployment import Deployment
 from homeport.home import find_home
+from homeport.mcp.arguments import StrictServer
 from homeport.mcp.server import made
 from homeport.reconcile import Plan
 from homeport.targets import registry
@@ -265,6 +268,16 @@ def test_a_value_that_cannot_be_is_refused_in_words_of_homeports_own(folder: Pat
     said = text(called(folder, "logs", lines=0))
     assert said == "`logs`: `lines` input should be greater than or equal to 1, but is 0. Nothing was done"
     assert "`model` field required" in text(called(folder, "swap", allow_changes=True))
+
+
+def test_a_tool_that_fails_once_it_has_begun_is_not_told_as_a_wrong_argument() -> None:
+    def begun() -> None:
+        TypeAdapter(int).validate_python("none")
+
+    server = StrictServer("one")
+    server.add_tool(begun)
+    with pytest.raises(UnexpectedToolError, match=r"^Error executing tool begun$"):
+        asyncio.run(server.call_tool("begun", {}))
 
 
 def test_benches_are_told_as_the_command_line_lists_them(typist: Typist) -> None:

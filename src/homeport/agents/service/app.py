@@ -119,7 +119,7 @@ class _Pages:
         except ClientGone:
             return Response(status_code=499)
         except HomeportError as error:
-            return fault_of_run(error, question.own_settings).response()
+            return fault_of_run(error, question.own_settings(self._agent.setup.budget)).response()
         return JSONResponse(completion.whole(result, reason))
 
     async def a2a(self, request: Request) -> Response:
@@ -185,7 +185,8 @@ class _Stream(Response):
         try:
             result = running.result()
         except HomeportError as error:
-            await self._piece(send, _event(fault_of_run(error, self._asked.question.own_settings).body()))
+            own = self._asked.question.own_settings(self._agent.setup.budget)
+            await self._piece(send, _event(fault_of_run(error, own).body()))
             return
         await self._piece(send, _event(self._completion.chunk({"content": result.answer})))
         await self._piece(send, _event(self._completion.chunk({}, self._reason)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from homeport.agents import mcp_servers
+from homeport.agents.budget import Budget
 from homeport.agents.equipped import equipped
 from homeport.agents.loop import AgentResult, AgentSetup, answer
 from homeport.agents.transcript import Event, Transcript, name_of_new
@@ -58,11 +59,13 @@ class AgentQuestion:
     """Of one answer of the model, where that is less than the agent's budget."""
     temperature: float | None = None
 
-    @property
-    def own_settings(self) -> tuple[str, ...]:
-        """Return the names of what the client itself says of how the model is asked."""
-        said = {"max_tokens": self.max_tokens, "temperature": self.temperature}
-        return tuple(name for name, value in said.items() if value is not None)
+    def own_settings(self, budget: Budget) -> tuple[str, ...]:
+        """Return the names of what the model is told as the client said it: not a bound that `budget` makes smaller."""
+        said = {
+            "max_tokens": self.max_tokens is not None and self.max_tokens < budget.max_tokens,
+            "temperature": self.temperature is not None,
+        }
+        return tuple(name for name, own in said.items() if own)
 
 
 async def run(agent: ServedAgent, question: AgentQuestion, listener: Callable[[Event], None]) -> AgentResult:
