@@ -40,9 +40,8 @@ _MORE_READS = (
     # What is looked at before anything is made.
     "cloudquotas.quotas.get", "orgpolicy.policy.get", "run.locations.list",
     # What stands in regions that the file does not name.
-    "artifactregistry.repositories.list", "run.services.list",
+    "artifactregistry.repositories.list", "compute.subnetworks.list", "run.services.list",
 )  # fmt: skip
-_NETWORKS = {"compute.networks.list", "compute.subnetworks.list"}
 _NOT_PLANS = (
     "certificatemanager.certmapentries.list", "certificatemanager.operations.", "cloudbuild.", "compute.globalOperations.", "compute.regionOperations.", "compute.regionSslCertificates.get", "compute.sslCertificates.get", "dns.resourceRecordSets.list",
     "iam.serviceAccounts.getIamPolicy", "logging.", "modelarmor.templates.list", "monitoring.alertPolicies.get", "monitoring.dashboards.get",
@@ -127,7 +126,9 @@ def reads(things: Things) -> tuple[str, ...]:
     every |= {"artifactregistry.repositories.downloadArtifacts"} if things.all(MirroredImage) else set()
     more = {*_MORE_READS, *(("secretmanager.versions.get",) if _secrets_not_ours(things) else ())}
     # What a load balancer of a region has left is looked for among all networks.
-    more |= _NETWORKS if things.door is not None and things.door.edge_kind != "global" else set()
+    more |= (
+        {"compute.networks.list"} if things.door is not None and things.door.edge_kind != "global" else set()
+    )
     # Whether our own network is still closed, from when it was isolated.
     kinds = things.kinds()
     opened = ResourceKind.NETWORK in kinds and ResourceKind.FIREWALL not in kinds

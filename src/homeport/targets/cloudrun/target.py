@@ -26,7 +26,7 @@ from homeport.targets.cloudrun.iap.switch import IapSwitch, let_in_first
 from homeport.targets.cloudrun.invokers import callers
 from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.preflight import PreflightInput, RegistryImage
-from homeport.targets.cloudrun.preflight.request import FormerState
+from homeport.targets.cloudrun.preflight.request import FormerState, OwnSubnetwork
 from homeport.targets.cloudrun.regions.in_region import over_regions
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, ROAD_LABEL
 
@@ -148,10 +148,22 @@ class CloudRunTarget(CloudRunGraph):
             former_iap=self.former_iap,
             network=settings.network or "",
             subnetwork=settings.subnetwork or "",
+            own_subnetworks=self._own_subnetworks,
             secret=self.token is not None,
             mounted_secrets=tuple(sorted(self.agents_secrets)) if self.beside_it.led else (),
             gates=self.gates,
             image=self._registry_image,
+        )
+
+    @property
+    def _own_subnetworks(self) -> tuple[OwnSubnetwork, ...]:
+        here = f"/regions/{self.names.region}/"
+        return tuple(
+            OwnSubnetwork(name=resource.wanted["name"], addresses=resource.wanted["ipCidrRange"])
+            for resource in self.resources()
+            if isinstance(resource, RestResource)
+            and resource.kind == "subnetwork"
+            and here in resource.address.path
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from homeport.errors import ApiDisabled, NotFound
 from homeport.google import Google
 from homeport.targets.cloudrun.preflight.finding import PreflightFinding, ok, problem, unseen
-from homeport.targets.cloudrun.preflight.request import PreflightInput
+from homeport.targets.cloudrun.preflight.request import OwnSubnetwork, PreflightInput
 
 _LONGEST_PREFIX = 26
 """Of a range that Direct VPC egress takes. See https://docs.cloud.google.com/run/docs/configuring/vpc-direct-vpc."""
@@ -133,6 +134,39 @@ def _is_at(link: str, path: str) -> bool:
     return link_parts[2:] == path_parts[2:] and (
         link_parts[1:2] == path_parts[1:2] or path_parts[1].isdigit()
     )
+
+
+async def addresses(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:
+    """Tell whether a subnetwork of another region has the addresses of one that is made: a network has each once."""
+    found = await asyncio.gather(*(_taken(google, asked, wanted) for wanted in asked.own_subnetworks))
+    return [finding for findings in found for finding in findings]
+
+
+async def _taken(google: Google, asked: PreflightInput, wanted: OwnSubnetwork) -> Sequence[PreflightFinding]:
+    path = f"compute/v1/projects/{asked.project}/global/networks/{wanted.name}"
+    try:
+        links = (await google.get("compute", path)).get("subnetworks", ())
+    except (NotFound, ApiDisabled):
+        return []
+    paths = [f"compute/v1/{str(link).partition('/compute/v1/')[2]}" for link in links]
+    if any(path.endswith(f"/regions/{asked.region}/subnetworks/{wanted.name}") for path in paths):
+        return []  # It is made already.
+    findings = []
+    for live in await asyncio.gather(*(google.get("compute", path) for path in paths)):
+        cidr, region = live.get("ipCidrRange"), str(live.get("region", "")).rpartition("/")[2]
+        if not cidr or not IPv4Network(cidr).overlaps(IPv4Network(wanted.addresses)):
+            continue
+        text = (
+            f"{live['name']} in {region} has {cidr} of the network {wanted.name}, and the one in {asked.region} would have "
+            f"{wanted.addresses}: a network has each address once"
+        )
+        hint = (
+            f"set cloudrun.region = {region!r} to stay there, or run `homeport down {asked.name} --on cloudrun` first; or, once nothing uses it "
+            "(Cloud Run gives its addresses back one to two hours after a service is gone): "
+            f"gcloud compute networks subnets delete {live['name']} --region={region} --project={asked.project}"
+        )
+        findings.append(problem(f"subnetwork/{wanted.name}", text, hint))
+    return findings
 
 
 async def opened(google: Google, asked: PreflightInput) -> Sequence[PreflightFinding]:

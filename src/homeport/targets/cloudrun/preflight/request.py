@@ -44,6 +44,15 @@ class RegistryImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSubnetwork:
+    """A subnetwork that is made, in a network of homeport's own of the same name."""
+
+    name: str
+    addresses: str
+    """Its range, such as `10.8.0.0/23`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightInput:
     """One deployment."""
 
@@ -97,6 +106,8 @@ class PreflightInput:
     """An existing network; '' where one is made."""
     subnetwork: str = ""
     """Its subnetwork in the region; '' where one is made."""
+    own_subnetworks: tuple[OwnSubnetwork, ...] = ()
+    """Those that are made in the region."""
     secret: bool = True
     """Whether the hub's token is kept as a secret."""
     mounted_secrets: tuple[str, ...] = ()

@@ -55,6 +55,7 @@ CHECKS = (
     PreflightCheck("network", networks.network),
     PreflightCheck("subnetwork", networks.subnetwork),
     PreflightCheck("proxies", networks.proxies),
+    PreflightCheck("addresses", networks.addresses),
     PreflightCheck("firewall", networks.opened),
     PreflightCheck("secret", secrets.check_secrets),
     PreflightCheck("hub", hub_access.gate),

@@ -14,10 +14,16 @@ from homeport.targets.cloudrun.regions.found import stands_by_itself
 from homeport.targets.cloudrun.service_labels import further_regions_of, is_further
 from homeport.targets.cloudrun.verification.revision import least_instances
 
-_DELETE = {"service": "gcloud run services delete", "repository": "gcloud artifacts repositories delete"}
-_PLACE = {"service": "--region", "repository": "--location"}
+_DELETE = {
+    "service": "gcloud run services delete",
+    "repository": "gcloud artifacts repositories delete",
+    "subnetwork": "gcloud compute networks subnets delete",
+}
+"""In the order in which they can go."""
+_PLACE = {"service": "--region", "repository": "--location", "subnetwork": "--region"}
 _KINDS = tuple(kind for kind in KINDS if kind.kind in _DELETE)
-"""Kinds that cost something and that each region has for itself. Of the bucket, which has one name in all, preflight tells."""
+"""Kinds that each region has for itself, and that cost something or hold addresses. Of the bucket, which has one name in all, preflight tells."""
+_WAIT = " (the subnetwork once Cloud Run has given its addresses back, one to two hours after the service is gone)"
 
 
 async def notes_of_elsewhere(google: Google, names: Names, wanted: Collection[str]) -> list[str]:
@@ -32,7 +38,12 @@ async def notes_of_elsewhere(google: Google, names: Names, wanted: Collection[st
         raise
     except HomeportError as error:
         return [f"whether {names.name} also stands in another region is not known: {error}"]
-    things = [thing for thing in inventory.of(names.name) if thing.region not in wanted]
+    things = [
+        thing
+        for thing in inventory.of(names.name)
+        # What a load balancer's proxies have cannot go before the load balancer, which is not looked for.
+        if thing.region not in wanted and thing.body.get("purpose") != "REGIONAL_MANAGED_PROXY"
+    ]
     going = _going(inventory, names, things)
     regions = sorted({thing.region for thing in things} - going)
     notes = await asyncio.gather(
@@ -58,7 +69,8 @@ def _going(inventory: Inventory, names: Names, things: Sequence[Thing]) -> set[s
 
 
 async def _note(google: Google, names: Names, things: Sequence[Thing]) -> str:
-    ordered = sorted(things, key=lambda thing: (thing.kind != SERVICES.kind, thing.name))
+    order = list(_DELETE)
+    ordered = sorted(things, key=lambda thing: (order.index(thing.kind), thing.name))
     region, name = ordered[0].region, names.name
     what = ", ".join(f"{thing.kind} {thing.name}" for thing in ordered)
     serving = next((thing for thing in ordered if thing.is_service_of_model), None)
@@ -75,9 +87,12 @@ async def _note(google: Google, names: Names, things: Sequence[Thing]) -> str:
         f"{_DELETE[thing.kind]} {thing.name} {_PLACE[thing.kind]}={region} --project={names.project}"
         for thing in ordered
     )
+    kinds = {thing.kind for thing in ordered}
+    paid = ", and it is paid for" if kinds != {"subnetwork"} else ""
+    wait = _WAIT if {"subnetwork", SERVICES.kind} <= kinds else ""
     return (
-        f"{said}; this plan leaves it there, and it is paid for: {keep}`homeport down {name} --on cloudrun` takes all of {name} away, that of "
-        f"{names.region}, too; that of {region} alone goes with: {alone}"
+        f"{said}; this plan leaves it there{paid}: {keep}`homeport down {name} --on cloudrun` takes all of {name} away, that of "
+        f"{names.region}, too, and with --purge its weights; what is named here goes with{wait}: {alone}"
     )
 
 

@@ -42,6 +42,7 @@ from homeport.targets.cloudrun.preflight import (
     preflight,
 )
 from homeport.targets.cloudrun.preflight.permissions import needs
+from homeport.targets.cloudrun.preflight.request import OwnSubnetwork
 from hub import Hub
 from preflights import ASKED, COMPUTE, OFFICE, SUBNETS, about, looked, ready, subjects, with_office
 
@@ -71,7 +72,11 @@ def test_all_problems_are_told_in_one_run() -> None:
 
 @pytest.mark.parametrize(
     "check",
-    [check.subject for check in CHECKS if check.subject not in {"hub", "free trial", "firewall"}],
+    [
+        check.subject
+        for check in CHECKS
+        if check.subject not in {"hub", "free trial", "firewall", "addresses"}
+    ],
 )
 def test_a_check_that_breaks_hides_no_other(check: str) -> None:
     methods = {
@@ -488,3 +493,11 @@ def test_whether_the_network_is_still_closed_is_not_checked_by_whoever_may_not_l
     assert not [one for one in looked(cloud).all if one.subject == "firewall"]
     cloud.faults.append(Fault(method="compute.firewalls.list", status=403, times=99))
     assert about(looked(cloud), "firewall").verdict == PreflightVerdict.NOT_CHECKED
+
+
+def test_whether_addresses_are_taken_is_not_checked_by_whoever_may_not_see_the_network() -> None:
+    cloud = ready()
+    asked = replace(ASKED, own_subnetworks=(OwnSubnetwork(name="home", addresses="10.8.0.0/23"),))
+    assert not [one for one in looked(cloud, asked).all if one.subject == "addresses"]
+    cloud.faults.append(Fault(method="compute.networks.get", status=403, times=99))
+    assert about(looked(cloud, asked), "addresses").verdict == PreflightVerdict.NOT_CHECKED

@@ -20,6 +20,13 @@ from regions import FIRST, SECOND, InTwoRegions
 from ways import NAME, Carrying, Way
 
 OLD, NEW = "europe-west4", "us-central1"
+NAMED = (
+    ("run", f"locations/{OLD}/services/{NAME}"),
+    ("artifactregistry", f"locations/{OLD}/repositories/{NAME}"),
+    ("artifactregistry", f"locations/{OLD}/repositories/{NAME}-docker-io"),
+    ("compute", f"regions/{OLD}/subnetworks/{NAME}"),
+)
+"""What a note names of the old region."""
 
 
 @pytest.fixture
@@ -55,18 +62,43 @@ def test_a_plan_with_another_region_tells_what_stays_in_the_old_one_its_price_an
     up(cloud, file("ollama", tmp_path, NAME, OLD))
     (note,) = told(planned(cloud, tmp_path, NEW))
     assert note.startswith(
-        f"{NAME} also stands in {OLD} ($1.05 an hour for each instance that runs): service {NAME}, repository {NAME}, repository {NAME}-docker-io; this plan leaves it "
+        f"{NAME} also stands in {OLD} ($1.05 an hour for each instance that runs): service {NAME}, repository {NAME}, repository {NAME}-docker-io, subnetwork {NAME}; this plan leaves it "
         f'there, and it is paid for: write region = "{OLD}" into [cloudrun] to go on there; `homeport down {NAME} --on cloudrun` '
     )
     assert f"gcloud run services delete {NAME} --region={OLD} --project=rehearsal" in note
     assert f"gcloud artifacts repositories delete {NAME} --location={OLD} --project=rehearsal" in note
+    assert note.endswith(
+        f" && gcloud compute networks subnets delete {NAME} --region={OLD} --project=rehearsal"
+    )
+    assert "one to two hours after the service is gone" in note
+
+
+def test_addresses_that_the_old_region_has_stand_in_the_way_before_anything_is_made(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    up(cloud, file("ollama", tmp_path, NAME, OLD))
+    (problem,) = [one for one in planned(cloud, tmp_path, NEW).problems if one.startswith("subnetwork/")]
+    assert problem.startswith(
+        f"subnetwork/{NAME}: {NAME} in {OLD} has 10.8.0.0/23 of the network {NAME}, and the one in {NEW} would have 10.8.0.0/23"
+    )
+    assert f"gcloud compute networks subnets delete {NAME} --region={OLD} --project=rehearsal" in problem
+
+
+def test_what_the_note_takes_away_alone_lets_the_endpoint_move(cloud: Cloud, tmp_path: Path) -> None:
+    up(cloud, file("ollama", tmp_path, NAME, OLD))
+    for api, path in NAMED:
+        forget(cloud, api, path)
+    plan = planned(cloud, tmp_path, NEW)
+    assert [one for one in plan.problems if one.startswith("subnetwork/")] == told(plan) == []
+    up(cloud, file("ollama", tmp_path, NAME, NEW))
 
 
 def test_it_is_told_as_long_as_it_stands_also_where_nothing_is_to_be_done(
     cloud: Cloud, tmp_path: Path
 ) -> None:
     up(cloud, file("ollama", tmp_path, NAME, OLD))
-    give_range(cloud, OLD, "10.99.0.0/23")
+    forget(cloud, *NAMED[0])
+    forget(cloud, *NAMED[-1])
     up(cloud, file("ollama", tmp_path, NAME, NEW))
     plan = planned(cloud, tmp_path, NEW)
     assert (plan.pending, len(told(plan))) == ((), 1)
@@ -74,11 +106,11 @@ def test_it_is_told_as_long_as_it_stands_also_where_nothing_is_to_be_done(
     assert told(planned(cloud, tmp_path, NEW)) == []
 
 
-def give_range(cloud: Cloud, region: str, addresses: str) -> None:
-    """Let the subnetwork there have other addresses, so that another region may have those that homeport takes."""
-    kept = cloud.store.get("compute", f"projects/rehearsal/regions/{region}/subnetworks/{NAME}")
+def forget(cloud: Cloud, api: str, path: str) -> None:
+    """Let that be gone, as who deletes it by hand does."""
+    kept = cloud.store.get(api, f"projects/rehearsal/{path}")
     assert kept is not None
-    kept.body["ipCidrRange"] = addresses
+    cloud.forget(kept)
 
 
 def service_in(cloud: Cloud, region: str) -> Any:  # Any: JSON
@@ -98,14 +130,24 @@ def test_a_repository_without_a_service_is_told_and_no_region_to_go_on_in(
     cloud: Cloud, tmp_path: Path
 ) -> None:
     up(cloud, file("ollama", tmp_path, NAME, OLD))
-    kept = cloud.store.get("run", f"projects/rehearsal/locations/{OLD}/services/{NAME}")
-    assert kept is not None
-    cloud.forget(kept)
+    forget(cloud, *NAMED[0])
     (note,) = told(planned(cloud, tmp_path, NEW))
     assert note.startswith(
-        f"{NAME} also has something in {OLD}, where it does not serve: repository {NAME}, repository {NAME}-docker-io;"
+        f"{NAME} also has something in {OLD}, where it does not serve: repository {NAME}, repository {NAME}-docker-io, subnetwork {NAME};"
     )
     assert "write region" not in note
+    assert "paid for" in note
+
+
+def test_a_subnetwork_alone_is_told_and_costs_nothing(cloud: Cloud, tmp_path: Path) -> None:
+    up(cloud, file("ollama", tmp_path, NAME, OLD))
+    for api, path in NAMED[:-1]:
+        forget(cloud, api, path)
+    (note,) = told(planned(cloud, tmp_path, NEW))
+    assert "paid for" not in note
+    assert note.endswith(
+        f"goes with: gcloud compute networks subnets delete {NAME} --region={OLD} --project=rehearsal"
+    )
 
 
 def test_what_bears_another_mark_or_none_is_not_told(cloud: Cloud, tmp_path: Path) -> None:
@@ -132,6 +174,7 @@ def test_where_nothing_can_be_read_that_is_one_line(cloud: Cloud, tmp_path: Path
     for method in (
         "run.projects.locations.services.list",
         "artifactregistry.projects.locations.repositories.list",
+        "compute.subnetworks.list",
     ):
         cloud.faults.append(Fault(method=method, times=99, status=403))
     plan = planned(cloud, tmp_path, NEW)
