@@ -47,6 +47,7 @@ class Deployment:
         self,
         options: UpOptions | None = None,
         *,
+        on_plan: Callable[[Plan], None] = lambda _: None,
         approve: Callable[[Plan], bool] = lambda _: True,
         progress: Progress | None = None,
         on_result: OnResult | None = None,
@@ -54,7 +55,7 @@ class Deployment:
         """
         Make the endpoint what the file says, and prove that it works.
 
-        `approve` sees the plan where anything has to be done; without its yes `ApprovalDeclined` is raised, and
+        `on_plan` sees every plan first, and what it raises ends it all. `approve` sees the plan where anything has to be done; without its yes `ApprovalDeclined` is raised, and
         nothing was touched. What stands in the way is raised, all of it at once, before anybody is asked.
         """
         options = options or UpOptions()
@@ -62,6 +63,7 @@ class Deployment:
         progress = progress or Silent()
         desired = await self.target.resolve(options, progress, on_result)
         plan = await desired.plan()
+        on_plan(plan)
         changed: Mapping[str, float] = {}
         desired.ensure_possible(plan)
         if plan.pending:
@@ -87,6 +89,7 @@ class Deployment:
         model: str,
         options: UpOptions | None = None,
         *,
+        on_plan: Callable[[Plan], None] = lambda _: None,
         approve: Callable[[Plan], bool] = lambda _: True,
         progress: Progress | None = None,
         on_result: OnResult | None = None,
@@ -94,7 +97,9 @@ class Deployment:
         """Serve another model, verified before it takes over. Raises what `up` raises."""
         self.require({Capability.SWAP: True})
         other = replace(self, target=self.target.with_model(model))
-        return await other.up(options, approve=approve, progress=progress, on_result=on_result)
+        return await other.up(
+            options, on_plan=on_plan, approve=approve, progress=progress, on_result=on_result
+        )
 
     async def rollback(self, *, progress: Progress | None = None) -> Rollback:
         """Let what was verified before serve again. Raises `NotFound` where there is nothing."""

@@ -1,7 +1,7 @@
 """
 The tools that change something: without `confirm` they return the plan and touch nothing; with it they apply that plan.
 
-What is applied is planned again and compared; while it is applied, every step is compared with the plan once more.
+What is applied is planned again and compared; while it is applied, every step is compared with that plan once more.
 """
 
 from __future__ import annotations
@@ -55,14 +55,10 @@ class ChangingTools:
         async def work(progress: Progress) -> dict[str, Any]:
             async with self._scope.opened(file, on) as deployment:
                 spec = deployment.target.spec
-                plan = await deployment.plan(progress=progress)
                 if confirm is None:
-                    return self._proposal("up", spec, plan)
-                # `up` asks nobody where nothing is to be done: what does not confirm that is refused here.
-                self._ensure("up", spec, plan, confirm)
-                approval = _PlanGate(lambda planned: self._ensure("up", spec, planned, confirm))
+                    return self._proposal("up", spec, await deployment.plan(progress=progress))
                 result = await deployment.up(
-                    approve=approval,
+                    on_plan=lambda plan: self._ensure("up", spec, plan, confirm),
                     progress=progress,
                     on_result=lambda r: progress.note(f"{r.name}: {r.outcome}"),
                 )
@@ -85,15 +81,12 @@ class ChangingTools:
             async with self._scope.opened(file, on) as deployment:
                 deployment.require({Capability.SWAP: True})
                 verb, spec = f"swap to {named}", deployment.target.spec
-                other = replace(deployment, target=deployment.target.with_model(named))
-                plan = await other.plan(progress=progress)
                 if confirm is None:
-                    return self._proposal(verb, spec, plan)
-                self._ensure(verb, spec, plan, confirm)
-                approval = _PlanGate(lambda planned: self._ensure(verb, spec, planned, confirm))
+                    other = replace(deployment, target=deployment.target.with_model(named))
+                    return self._proposal(verb, spec, await other.plan(progress=progress))
                 result = await deployment.swap(
                     named,
-                    approve=approval,
+                    on_plan=lambda plan: self._ensure(verb, spec, plan, confirm),
                     progress=progress,
                     on_result=lambda r: progress.note(f"{r.name}: {r.outcome}"),
                 )

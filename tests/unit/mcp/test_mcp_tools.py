@@ -27,6 +27,9 @@ from homeport.mcp.server import made
 from homeport.reconcile import Plan
 from homeport.targets import registry
 from homeport.targets.facts import ModelFact
+from homeport.targets.local.lifecycle import LocalLifecycle
+from homeport.targets.local.rollout import LocalRollout
+from homeport.targets.local.swap import LocalSwap
 from typist import Typist
 
 READING = {"doctor", "fit", "cost", "plan", "status", "list", "verify", "logs", "bench"}
@@ -234,21 +237,34 @@ def test_the_words_of_one_change_do_not_confirm_another(folder: Path) -> None:
     assert "PlanStale" in text(with_client(folder, act, allow_changes=True))
 
 
-def test_words_that_confirm_nothing_are_refused_also_where_nothing_is_to_be_done(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("tool", "more", "kind"), [("up", {}, LocalRollout), ("swap", {"model": "smollm2-135m"}, LocalSwap)]
+)
+def test_words_that_confirm_nothing_are_refused_also_where_nothing_is_to_be_done_and_each_call_plans_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tool: str, more: dict[str, str], kind: type[LocalRollout]
 ) -> None:
-    plan = Deployment.plan
+    plan, planned = kind.plan, []
 
-    async def idle(self: Deployment, **given: Any) -> Plan:
-        return replace(await plan(self, **given), actions=())
+    async def idle(self: LocalRollout) -> Plan:
+        planned.append(replace(await plan(self), actions=()))
+        return planned[-1]
 
-    async def up(self: Deployment, **_: Any) -> None:
+    async def endpoint(_: LocalLifecycle) -> None:
         raise AssertionError("it was begun")
 
-    monkeypatch.setattr(Deployment, "plan", idle)
-    monkeypatch.setattr(Deployment, "up", up)
-    for tool, more in (("up", {}), ("swap", {"model": "smollm2-135m"})):
-        assert "PlanStale" in text(called(folder, tool, allow_changes=True, confirm="x", **more)), tool
+    monkeypatch.setattr(kind, "plan", idle)
+    monkeypatch.setattr(LocalLifecycle, "endpoint", endpoint)
+
+    async def act(client: Client) -> None:
+        proposed = (await client.call_tool(tool, more)).structured_content
+        assert proposed is not None
+        assert "PlanStale" in text(await client.call_tool(tool, {**more, "confirm": "x"}))
+        assert len(planned) == 2
+        confirmed = await client.call_tool(tool, {**more, "confirm": proposed["confirm"]})
+        assert "it was begun" in text(confirmed)
+        assert len(planned) == 3
+
+    with_client(folder, act, allow_changes=True)
 
 
 def test_a_swap_and_a_way_back_are_meant_where_up_is() -> None:
