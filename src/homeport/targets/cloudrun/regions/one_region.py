@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -389,8 +389,11 @@ class CloudRunLifecycle:
 
 
 def _ensure_same(asked: Endpoint, known: Endpoint) -> None:
-    if asked != known:
+    names = [one.name for one in fields(asked) if one.compare]
+    differing = [name for name in names if getattr(asked, name) != getattr(known, name)]
+    if differing:
         raise Unsupported(
-            f"what is deployed is {known.model} at {known.base_url}, and this endpoint, {asked.model} at {asked.base_url}, is not quite that",
+            f"what is deployed is {known.model} at {known.base_url}, and this endpoint, {asked.model} at {asked.base_url}, is not quite that: "
+            f"it differs in {', '.join(differing)}",
             hint='take it from homeport.connect(…, on="cloudrun") again',
         )

@@ -17,7 +17,7 @@ from gcp_rehearsal.apis.storage.objects import put_object
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.state import StoredResource
-from homeport import spec
+from homeport import google, spec
 from homeport.deployment import Deployment
 from homeport.endpoint import Endpoint
 from homeport.errors import StateError, Unsupported
@@ -29,7 +29,7 @@ from homeport.targets.base import VerifyOptions
 from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
 from homeport.targets.cloudrun.verification.expected import promise_of
 from homeport.targets.cloudrun.verification.revision import Verifier, endpoint_of
-from homeport.verify import Outcome, Result
+from homeport.verify import Outcome, Report, Result
 from homeport.weights.transfer import MANIFEST
 from places import TAUGHT_FOLDER
 from vllm_adapters import tensors_of
@@ -92,6 +92,13 @@ class User:
 
     async def prove(self, service: Body, revision: str, url: str) -> Receipt:
         return Receipt(at=f"2026-11-25 {revision}", passed=True, counts={"passed": 20})
+
+    def connected(self) -> Endpoint:
+        async def work() -> Endpoint:
+            async with google_for(self.cloud) as google:
+                return await self.deployment(google).connect()
+
+        return act(work())
 
     def back(self) -> str:
         async def work() -> str:
@@ -269,16 +276,41 @@ def _checked(cloud: Cloud, wish: Wanted, *, up: bool = True) -> Result:
 def test_a_copy_with_another_address_is_not_proven_by_what_is_deployed(tmp_path: Path) -> None:
     user = User(tmp_path)
     user.up()
-
-    async def work() -> Endpoint:
-        async with google_for(user.cloud) as google:
-            return await user.deployment(google).connect()
-
-    endpoint = act(work())
-    for copy in (
-        replace(endpoint, base_url="http://127.0.0.1:1/v1"),
-        replace(endpoint, identity=None),
-        replace(endpoint, model="other"),
+    endpoint = user.connected()
+    for copy, field in (
+        (replace(endpoint, base_url="http://127.0.0.1:1/v1"), "base_url"),
+        (replace(endpoint, identity=None), "identity"),
+        (replace(endpoint, model="other"), "model"),
     ):
-        with pytest.raises(Unsupported, match="is not quite that"):
+        with pytest.raises(Unsupported, match=f"is not quite that: it differs in {field}$"):
             copy.verify()
+
+
+@pytest.fixture
+def at_home(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
+    """The user, whose environment leads to the cloud of the test."""
+
+    async def from_env(*_: object, **__: object) -> Google:
+        return google_for(user.cloud)
+
+    monkeypatch.setattr(google, "from_env", from_env)
+    return user
+
+
+def test_the_endpoint_that_was_found_is_verified_as_the_deployment_is(at_home: User) -> None:
+    at_home.up()
+    endpoint = at_home.connected()
+    report = endpoint.verify()
+    assert isinstance(report, Report)
+    outcomes = {one.name: one.outcome for one in report.results}
+    assert outcomes["weights"] is at_home.verified().outcome is Outcome.PASSED
+
+
+def test_an_endpoint_is_not_proven_by_what_has_taken_its_place(at_home: User) -> None:
+    at_home.up()
+    before = at_home.connected()
+    at_home.model = at_home.copied("second")
+    at_home.up()
+    with pytest.raises(Unsupported, match=r"is not quite that: it differs in .*model"):
+        before.verify()
+    assert at_home.connected() != before
