@@ -16,6 +16,7 @@ from homeport.home import writing
 from homeport.json_types import Json
 from homeport.printable import json_text, printable, printable_answer
 from homeport.redaction import undecided
+from homeport.typed import typed_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,7 +129,7 @@ class Terminal:
         try:
             sys.stderr.write(printable(prompt))
             sys.stderr.flush()
-            return input()
+            return typed_line()
         finally:
             signal.signal(signal.SIGINT, before)
 
