@@ -73,7 +73,7 @@ def _serves(process: psutil.Process) -> bool:
 
 def answers(cloud: OnCloudRun) -> int:
     """How many answers the engine has written of in its log."""
-    return cloud.run("logs", "-n", "1000").out.count("print_timing")
+    return cloud.run("logs", "--all").out.count("print_timing")
 
 
 def price_is_right(said: str, hourly: float) -> None:
