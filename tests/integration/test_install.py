@@ -80,6 +80,12 @@ def test_the_wheel_holds_every_file_of_the_source_and_nothing_else(wheel: Path) 
     assert names == {name.removeprefix("src/") for name in tracked}
 
 
+def test_the_project_holds_plain_files_alone() -> None:
+    """A link leads elsewhere on another machine, or nowhere."""
+    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [line for line in listed.stdout.splitlines() if line.split()[0] not in {"100644", "100755"}] == []
+
+
 def test_a_model_is_served_from_an_empty_environment_by_pip(
     wheel: Path, machine: dict[str, str], tmp_path: Path
 ) -> None:

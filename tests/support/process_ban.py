@@ -39,7 +39,7 @@ _started: list[str] | None = None
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:  # Any: of each event its own
-    if event not in _WAYS or _started is None:
+    if _started is None or event not in _WAYS:  # At the interpreter's end both are None.
         return
     told = f"{event} {arguments[1] if event == 'subprocess.Popen' else arguments}"
     asked = event == "subprocess.Popen" and Path(os.fsdecode(arguments[0])).name in _ASKED
