@@ -82,7 +82,9 @@ def test_the_wheel_holds_every_file_of_the_source_and_nothing_else(wheel: Path) 
 
 def test_the_project_holds_plain_files_alone() -> None:
     """A link leads elsewhere on another machine, or nowhere."""
-    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert [line for line in listed.stdout.splitlines() if line.split()[0] not in {"100644", "100755"}] == []
 
 
