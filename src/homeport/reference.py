@@ -142,7 +142,7 @@ def _help_of(command: click.Command, name: str, parent: click.Context, depth: in
 
 
 def _results_page() -> str:
-    from homeport.shapes import FACTS, RESULTS
+    from homeport.shapes import FACTS, RESULTS, words
 
     lines = [
         "# Results as JSON",
@@ -153,7 +153,7 @@ def _results_page() -> str:
         "",
         "| command | schema |",
         "|---|---|",
-        *(f"| `{name}` | [schemas/{name}.json](schemas/{name}.json) |" for name in RESULTS),
+        *(f"| `{words(name)}` | [schemas/{name}.json](schemas/{name}.json) |" for name in RESULTS),
         "",
         "## Facts of a plan",
         "",

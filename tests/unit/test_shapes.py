@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
+import click
 import jsonschema
 import pytest
 
+from homeport.cli import COMMANDS, cli
 from homeport.reconcile.fact import Fact, by_key, labelled
-from homeport.shapes import FACTS, RESULTS, schema
+from homeport.shapes import FACTS, RESULTS, schema, words
 from homeport.targets.cloudrun.facts import AdaptersFact
 from places import ROOT
 
 SCHEMAS = ROOT / "docs" / "schemas"
+OWED = {
+    *(
+        "chat",
+        "agent run",
+        "proxy",
+        "env",
+        "key",
+        "key show",
+        "key rotate",
+        "top",
+        "usage",
+        "console",
+        "logs",
+        "export",
+    )
+}
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    """Each command as it is typed behind `homeport`, those of a rehearsal excepted: they are the same commands."""
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group) and name != "rehearse":
+            yield from ((f"{name} {under}", one) for under, one in command.commands.items())
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -24,6 +54,15 @@ def test_every_schema_is_valid_and_fresh(name: str) -> None:
 
 def test_there_is_no_schema_of_nothing() -> None:
     assert {path.stem for path in SCHEMAS.glob("*.json")} == set(RESULTS)
+
+
+def test_every_command_with_json_has_a_schema_of_its_name_and_no_other_has_one() -> None:
+    with_json = {
+        typed
+        for typed, command in every_command()
+        if any("--json" in parameter.opts for parameter in command.params)
+    }
+    assert with_json - OWED == {words(name) for name in RESULTS} - {"error"}
 
 
 def test_every_kind_of_fact_is_in_the_schema_of_a_plan() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
 from homeport.cli.context import CliContext, ensure_none_before_subcommand, json_option
@@ -18,6 +16,7 @@ def command(ctx: click.Context, json_output: bool) -> None:
         ensure_none_before_subcommand(ctx)
         return
     from homeport import catalog
+    from homeport.catalog.card import card
 
     app: CliContext = ctx.obj
     rows: list[tuple[str, ...]] = [
@@ -27,7 +26,7 @@ def command(ctx: click.Context, json_output: bool) -> None:
     ]  # fmt: skip
     header = ("NAME", "PARAMETERS", "CONTEXT", "MODALITIES", "LICENCE", "WEIGHTS FOR")
     app.terminal(json_output=json_output).table(
-        header, rows, data=[asdict(model) for model in catalog.models()]
+        header, rows, data=[card(model).as_json() for model in catalog.models()]
     )
 
 
@@ -38,6 +37,7 @@ def command(ctx: click.Context, json_output: bool) -> None:
 def show(app: CliContext, name: str, json_output: bool) -> None:
     """Tell all that the catalog knows about one model."""
     from homeport import catalog
+    from homeport.catalog.card import card
     from homeport.cli.show import model_text
     from homeport.errors import UnknownModel
 
@@ -48,4 +48,4 @@ def show(app: CliContext, name: str, json_output: bool) -> None:
             f"the catalog knows no model {name!r}",
             hint=f"did you mean {close}?" if close else "`homeport models` lists them",
         )
-    app.terminal(json_output=json_output).result(model_text(model), asdict(model))
+    app.terminal(json_output=json_output).result(model_text(model), card(model).as_json())

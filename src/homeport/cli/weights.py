@@ -68,7 +68,10 @@ def check(app: CliContext, sources: tuple[str, ...], json_output: bool) -> int:
         terminal.close()
     damaged = [f"{source}: {damage}" for source, several in damages.items() for damage in several]
     summary = f"{len(damages)} checked, all whole" if damages else "nothing to check"
-    data = {source: [str(damage) for damage in several] for source, several in damages.items()}
+    data = [
+        {"source": source, "whole": not several, "damages": [damage.as_json() for damage in several]}
+        for source, several in damages.items()
+    ]
     terminal.result("\n".join(damaged) or summary, data)
     if damaged:
         terminal.say("`homeport up` or `homeport weights fetch` mends them")
@@ -79,7 +82,7 @@ def check(app: CliContext, sources: tuple[str, ...], json_output: bool) -> int:
 @click.argument("sources", nargs=-1, required=True)
 @json_option
 @click.pass_obj
-def remove(app: CliContext, sources: tuple[str, ...], json_output: bool) -> None:
+def remove(app: CliContext, sources: tuple[str, ...], json_output: bool) -> int:
     """
     Remove weights that homeport fetched, by their source or model's name; your own files stay.
 
@@ -92,9 +95,13 @@ def remove(app: CliContext, sources: tuple[str, ...], json_output: bool) -> None
     removed = [source for source in sources if inventory.remove(source)]
     unknown = [source for source in sources if source not in removed and not inventory.is_known(source)]
     terminal.result(
-        "\n".join(f"removed {source}" for source in removed) or "nothing to remove", {"removed": removed}
+        "\n".join(f"removed {source}" for source in removed) or "nothing to remove",
+        {"removed": removed, "not_here": unknown},
     )
-    if unknown:
-        raise NotRunning(
-            f"no weights called {unknown[0]} are here", hint="`homeport weights` lists those that are"
-        )
+    if not unknown:
+        return 0
+    error = NotRunning(
+        f"no weights called {' and '.join(unknown)} are here", hint="`homeport weights` lists those that are"
+    )
+    app.terminal().error(error)  # Beside the result, which is all that standard output has.
+    return error.exit_code

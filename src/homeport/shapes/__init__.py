@@ -15,6 +15,7 @@ from homeport.bench.comparison import BenchComparison
 from homeport.bench.engines import EnginesBench
 from homeport.bench.result import BenchResult
 from homeport.capacity.plan import CapacityPlan
+from homeport.catalog.card import ModelCard
 from homeport.fit.outlook import CloudRunOutlook
 from homeport.fit.own_starts import Correction, OwnStart
 from homeport.json_types import Json, JsonObject
@@ -38,6 +39,7 @@ from homeport.shapes.results import (
     UpShape,
     WakeShape,
 )
+from homeport.shapes.weights import CheckedWeightsShape, RemovedWeightsShape, StoredWeightsShape
 from homeport.targets.cloudrun import facts as of_cloudrun
 from homeport.targets.cloudrun.agent.fact import AgentFact
 from homeport.targets.cloudrun.api_gateway.fact import ApiGatewayFact
@@ -95,6 +97,8 @@ FACTS: tuple[type[Fact], ...] = (
 )
 RESULTS: dict[str, Any] = {  # Any: types
     "error": ErrorShape,
+    "models": list[ModelCard],
+    "models-show": ModelCard,
     "plan": PlanShape,
     "up": UpShape,
     "swap": UpShape,
@@ -119,6 +123,10 @@ RESULTS: dict[str, Any] = {  # Any: types
     "bench-list": list[BenchRowShape],
     "bench-compare": BenchComparison,
     "bench-engines": EnginesBench,
+    "weights": list[StoredWeightsShape],
+    "weights-fetch": list[StoredWeightsShape],
+    "weights-check": list[CheckedWeightsShape],
+    "weights-remove": RemovedWeightsShape,
 }
 """What each command prints with `--json`; `error` is what any prints instead."""
 
@@ -128,7 +136,12 @@ def schema(name: str) -> JsonObject:
     described = TypeAdapter(RESULTS[name]).json_schema(mode="serialization")
     if name == "plan":
         _with_facts(described)
-    return {"$schema": DIALECT, "title": f"homeport {name.replace('-', ' ')} --json", **_untitled(described)}
+    return {"$schema": DIALECT, "title": f"homeport {words(name)} --json", **_tidy(described)}
+
+
+def words(name: str) -> str:
+    """Return the command that prints the schema `name`, as it is typed behind `homeport`."""
+    return name.replace("cold-start", "cold_start").replace("-", " ").replace("cold_start", "cold-start")
 
 
 def _with_facts(plan: JsonObject) -> None:
@@ -151,12 +164,15 @@ def _with_facts(plan: JsonObject) -> None:
     }
 
 
-def _untitled(node: Json) -> Json:
-    """Leave out the titles that only repeat a name."""
+def _tidy(node: Json) -> Json:
+    """Leave out the titles that only repeat a name, and let no object have other keys than its own."""
     if isinstance(node, dict):
-        return {
-            key: _untitled(value)
+        tidy = {
+            key: _tidy(value)
             for key, value in node.items()
             if not (key == "title" and isinstance(value, str))
         }
-    return [_untitled(child) for child in node] if isinstance(node, list) else node
+        if node.get("type") == "object" and "properties" in node:
+            tidy.setdefault("additionalProperties", False)
+        return tidy
+    return [_tidy(child) for child in node] if isinstance(node, list) else node

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from homeport import names
+from homeport.json_types import JsonObject
 
 Format = Literal["gguf", "safetensors"]
 """Which kind of weights an engine loads: one GGUF file, or a folder of safetensors with its configuration."""
@@ -111,6 +112,10 @@ class Damage:
 
     def __str__(self) -> str:
         return f"{self.path} {self.what}"
+
+    def as_json(self) -> JsonObject:
+        """Return the damage as `--json` prints it."""
+        return {"path": str(self.path), "what": self.what}
 
 
 def digest(files: tuple[PinnedFile, ...]) -> str:

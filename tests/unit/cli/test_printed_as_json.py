@@ -1,0 +1,65 @@
+"""What commands print with `--json` is what the schema of their name says, and all that stands on standard output."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from places import TAUGHT
+from schemas import ensure_valid
+from typist import Typist
+
+
+def test_the_catalog_is_told_to_programs_with_the_same_keys_for_one_model_as_for_all(typist: Typist) -> None:
+    models = typist.run("models", "--json").json
+    ensure_valid("models", models)
+    (shown,) = [model for model in models if model["name"] == "gemma-3-270m-pt"]
+    one = typist.run("models", "show", "gemma-3-270m-pt", "--json").json
+    ensure_valid("models-show", one)
+    assert one == shown
+    assert (one["size_bytes"]["llamacpp"], one["brings_template"]) == (253113024, True)
+
+
+def test_what_nobody_says_of_a_model_is_null_and_not_zero(typist: Typist) -> None:
+    one = typist.run("models", "show", "gemma-4-e2b", "--json").json
+    ensure_valid("models-show", one)
+    assert {variant["quantization"]: variant["size_bytes"] for variant in one["variants"]}["fp8"] is None
+    assert (one["pooling"], one["dimensions"]) == (None, None)
+
+
+@pytest.fixture
+def keeper(typist: Typist) -> Typist:
+    """Somebody who has a model's file."""
+    shutil.copyfile(TAUGHT, typist.folder / TAUGHT.name)
+    return typist
+
+
+def test_weights_are_fetched_listed_and_checked_as_their_schemas_say(keeper: Typist) -> None:
+    fetched = keeper.run("weights", "fetch", f"./{TAUGHT.name}", "--json").json
+    ensure_valid("weights-fetch", fetched)
+    listed = keeper.run("weights", "--json").json
+    ensure_valid("weights", listed)
+    assert listed == fetched
+    checked = keeper.run("weights", "check", "--json").json
+    ensure_valid("weights-check", checked)
+    assert [(one["source"], one["whole"]) for one in checked] == [(fetched[0]["source"], True)]
+
+
+def test_a_file_that_is_gone_is_named_for_programs_with_what_is_wrong_with_it(keeper: Typist) -> None:
+    keeper.run("weights", "fetch", f"./{TAUGHT.name}")
+    (keeper.folder / TAUGHT.name).unlink()
+    (checked,) = keeper.run("weights", "check", "--json", code=12).json
+    ensure_valid("weights-check", [checked])
+    assert not checked["whole"]
+    assert [(Path(one["path"]).name, one["what"]) for one in checked["damages"]] == [
+        (TAUGHT.name, "is missing")
+    ]
+
+
+def test_removing_weights_prints_one_document_whether_all_were_here_or_not(keeper: Typist) -> None:
+    ran = keeper.run("weights", "remove", "nosuch", "neither", "--json", code=20)
+    ensure_valid("weights-remove", ran.json)
+    assert ran.json == {"removed": [], "not_here": ["nosuch", "neither"]}
+    assert "no weights called nosuch and neither are here" in ran.err
