@@ -113,8 +113,8 @@ async def _measured(
     try:
         result = await _of_engine(_alone(file, engine, weights, options), Served(on="local", engine=engine, version=version), options, opened, progress)  # fmt: skip
     except HomeportError as error:
-        why = str(error)
-        progress.note(f"{engine}: {error}")
+        why = f"{error}; {error.hint}" if error.hint else str(error)
+        progress.note(f"{engine}: {why}")
     return EngineBench(engine=engine, version=version, weights=source, result=result, why=why)
 
 
@@ -169,7 +169,7 @@ async def _ensure_free(deployed: Deployment, name: str) -> None:
         return
     raise StateError(
         f"there is an endpoint {name} already, and this bench would start one of that name and take it down",
-        hint=f"wait for another `homeport bench engines`, or end it: `homeport down {name}`",
+        hint=f"end it: `homeport down {name}`",
     )
 
 

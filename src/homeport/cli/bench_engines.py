@@ -65,7 +65,8 @@ def command(app: CliContext, /, file: Path, json_output: bool, **how: Any) -> in
     opened = OpenOptions(env=os.environ, home=home)
     sources = {name: how["weights"].get(name) for name in engines}
     try:
-        comparison = sync.run(bench_engines(spec.load(file), sources, options, opened, terminal))
+        with sync.ended_as_interrupted():
+            comparison = sync.run(bench_engines(spec.load(file), sources, options, opened, terminal))
     finally:
         terminal.close()
     for engine in comparison.engines:

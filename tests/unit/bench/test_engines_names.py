@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -10,12 +11,13 @@ from typing import Any, Self
 import pytest
 
 from homeport import deployment, spec
-from homeport.bench import BenchOptions
+from homeport.bench import BenchOptions, engines
 from homeport.bench.bench import Served
-from homeport.bench.engines import _ensure_free, _of_engine, claimed
+from homeport.bench.engines import _ensure_free, _of_engine, bench_engines, claimed
 from homeport.errors import NotManaged, NotRunning, StateError
 from homeport.home import Home
 from homeport.progress import Silent
+from typist import Typist
 
 
 class Told:
@@ -91,3 +93,40 @@ def test_an_endpoint_that_another_file_made_meanwhile_is_not_taken_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert benched(Home(tmp_path), NotManaged("another file's"), monkeypatch) == ["up"]
+
+
+def test_why_an_engine_was_not_measured_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Asked(StateError(""))
+    there.error = None
+    monkeypatch.setattr(deployment, "opened", lambda *_, **__: there)
+    file = spec.parse({"model": "gemma-3-270m"})
+    opened: Any = SimpleNamespace(home=Home(tmp_path))  # Any: of the options, only the home is asked
+    found = asyncio.run(bench_engines(file, {"llamacpp": None}, BenchOptions(users=(1,)), opened, Silent()))
+    assert found.engines[0].why.endswith("; end it: `homeport down bench-llamacpp`")
+
+
+class Terminated(Asked):
+    """A deployment whose `up` is ended by SIGTERM."""
+
+    async def up(self, *_: object, **__: object) -> None:
+        self.done.append("up")
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.Event().wait()
+
+
+def test_a_bench_that_sigterm_ends_takes_its_endpoint_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = Terminated(StateError(""))
+    monkeypatch.setattr(deployment, "opened", lambda *_, **__: deployed)
+    monkeypatch.setattr(engines, "here", lambda _: ("llamacpp",))
+    typist = Typist(tmp_path / "project")
+    typist.write("model = 'gemma-3-270m'\n")
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("SIGTERM ended the process at once"))
+    try:
+        typist.run("bench", "engines", code=130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert deployed.done == ["up", "down"]
