@@ -183,17 +183,19 @@ async def take_inventory(
     kinds: Sequence[ListedKind] = KINDS,
     tables: Collection[str] = (),
     everywhere: bool = True,
+    even_if_nothing: bool = False,
 ) -> Inventory:
     """
     Return what there is in the client's project: in each region of the catalog, unless not `everywhere`, and in `regions`.
 
     What only some `tables` of a file make is looked for with these, and where a service says that it had them: otherwise nobody needs a
-    permission on it. An API that is off has no things. Raises `NoCredentials`, and the first error where nothing at all could be read.
+    permission on it. An API that is off has no things. Raises `NoCredentials`, and, unless `even_if_nothing`, the first error where nothing
+    at all could be read.
     """
     catalog = cloudrun.regions() if everywhere else ()
     named = {region for region in regions if region}
     every = sorted({*catalog, *named})
-    things, unread = await _all(google, kinds, every)
+    things, unread = await _all(google, kinds, every, even_if_nothing=even_if_nothing)
     for table, (label, further) in OPTIONAL.items() if kinds is KINDS else ():
         told = {thing.region for thing in things if label in thing.body.get("labels", {})}
         if table in tables or told:
@@ -205,7 +207,7 @@ async def take_inventory(
 
 
 async def _all(
-    google: Google, kinds: Sequence[ListedKind], regions: Sequence[str]
+    google: Google, kinds: Sequence[ListedKind], regions: Sequence[str], *, even_if_nothing: bool = False
 ) -> tuple[tuple[Thing, ...], tuple[Unread, ...]]:
     """Return all things of some kinds, and what could not be read. Raises the first error where nothing could."""
     requests = [(kind, region) for kind in kinds for region in (regions if kind.regional else ("",))]
@@ -213,9 +215,27 @@ async def _all(
     answers = await asyncio.gather(*(_listed(patient, kind, region) for kind, region in requests))
     unread = tuple(failure for _, failure in answers if failure is not None)
     # Of what stands in one region alone, that one's list is no measure of what can be read.
-    if len(unread) == len(requests) and not all(kind.somewhere for kind in kinds):
+    if len(unread) == len(requests) and not (even_if_nothing or all(kind.somewhere for kind in kinds)):
         raise unread[0].error
     return tuple(thing for things, _ in answers for thing in things), unread
+
+
+def not_known_where(what: str, unread: Sequence[Unread]) -> str:
+    """Return in one sentence in which regions `what`, such as `home stands`, is not known, and why."""
+    regions = ", ".join(dict.fromkeys(one.region for one in unread))
+    return f"whether {what} in {regions} is not known: {'; '.join(texts_of(unread))}"
+
+
+def texts_of(unread: Sequence[Unread]) -> list[str]:
+    """Return what could not be read, and why, in words: once for all regions of a kind that were refused alike."""
+    alike: dict[tuple[str, str], list[Unread]] = {}
+    for one in unread:
+        said = str(one.error).replace(one.region, "REGION") if one.region else str(one.error)
+        alike.setdefault((one.kind, said), []).append(one)
+    return [
+        f"{', '.join([first.what, *(one.region for one in more)])}: {first.error}"
+        for first, *more in alike.values()
+    ]
 
 
 def refuse_incomplete(unread: Sequence[Unread], what: str) -> None:
@@ -275,6 +295,8 @@ __all__ = [
     "ListedKind",
     "Thing",
     "Unread",
+    "not_known_where",
     "refuse_incomplete",
     "take_inventory",
+    "texts_of",
 ]

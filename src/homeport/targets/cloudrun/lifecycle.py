@@ -36,13 +36,15 @@ async def open_target(spec: Spec, spec_file: Path, options: OpenOptions) -> Asyn
     async with await google.from_env(env, project=project) as door:
         if door.project:
             ensure_possible(names_of(spec, door), DOMAINS)
-        spec, note = await where_it_stands(door, spec)
+        at = await where_it_stands(door, spec)
+        spec = at.spec
         kind = SeveralRegions if spec.edge is not None and spec.edge.regions else CloudRunLifecycle
         yield kind(
             google=door,
             spec=spec,
             spec_file=spec_file,
-            notes=(note,) if note else (),
+            notes=(at.note,) if at.note else (),
+            seen=at.seen,
             via=env.get("HOMEPORT_GOOGLE_URL", ""),
             token=options.hub_token,
             env_token=env.get(hub_token.VARIABLE, ""),

@@ -20,7 +20,9 @@ async def plan_of(target: CloudRunTarget) -> tuple[Plan, Findings]:
     """Return what `up --on cloudrun` would do, and what was found of that before. Reads only."""
     regions = {each.names.region for each in target.every}
     elsewhere, plan, findings = await asyncio.gather(
-        notes_of_elsewhere(target.google, target.names, regions), _planned(target), looked_at(target)
+        notes_of_elsewhere(target.google, target.names, regions, target.seen.take()),
+        _planned(target),
+        looked_at(target),
     )
     if any(action.resource.kind == Release.kind for action in plan.pending):
         findings = Findings((*findings.all, *await provable(target)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from homeport.catalog.cpu_and_memory import CpuAndMemory
 from homeport.fit.cold_start import ColdStart
@@ -28,6 +28,7 @@ from homeport.targets.cloudrun.marks import CACHED
 from homeport.targets.cloudrun.preflight import PreflightInput, RegistryImage
 from homeport.targets.cloudrun.preflight.request import FormerState, OwnSubnetwork
 from homeport.targets.cloudrun.regions.in_region import over_regions
+from homeport.targets.cloudrun.regions.unnamed import SeenServices
 from homeport.targets.cloudrun.service_labels import API_GATEWAY_LABEL, ROAD_LABEL
 
 
@@ -39,6 +40,7 @@ class CloudRunTarget(CloudRunGraph):
     """What a plan tells beside what every plan does."""
     notes: tuple[str, ...] = ()
     """What the reader of a plan should know of where it is."""
+    seen: SeenServices = field(default_factory=SeenServices, compare=False)
     api_gateway: EndpointApiGateway | None = None
     """What takes clients' keys before the service, which stays as it is without one."""
     iap: EndpointIap | None = None

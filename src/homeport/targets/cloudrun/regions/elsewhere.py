@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from homeport.errors import HomeportError, NoCredentials
 from homeport.google import Google
 from homeport.targets.cloudrun.endpoints import model_and_price
-from homeport.targets.cloudrun.inventory import KINDS, SERVICES, Inventory, Thing, Unread, take_inventory
+from homeport.targets.cloudrun.inventory import (
+    KINDS,
+    SERVICES,
+    Inventory,
+    Thing,
+    not_known_where,
+    take_inventory,
+)
 from homeport.targets.cloudrun.names import Names
 from homeport.targets.cloudrun.regions.found import stands_by_itself
 from homeport.targets.cloudrun.service_labels import further_regions_of, is_further
@@ -26,14 +34,17 @@ _KINDS = tuple(kind for kind in KINDS if kind.kind in _DELETE)
 _WAIT = " (the subnetwork once Cloud Run has given its addresses back, one to two hours after the service is gone)"
 
 
-async def notes_of_elsewhere(google: Google, names: Names, wanted: Collection[str]) -> list[str]:
+async def notes_of_elsewhere(
+    google: Google, names: Names, wanted: Collection[str], services: Inventory | None = None
+) -> list[str]:
     """
     Return what the reader of a plan should know of other regions than those `wanted`: what stays there, or that it is not known.
 
-    What the plan takes away itself is left out. Reads only. Raises `NoCredentials`.
+    What the plan takes away itself is left out. `services` are those of all regions, where they were listed already, with what
+    nobody has told yet of what could not be read. Reads only. Raises `NoCredentials`.
     """
     try:
-        inventory = await take_inventory(google, kinds=_KINDS)
+        inventory = await _inventory(google, services)
     except NoCredentials:
         raise
     except HomeportError as error:
@@ -50,7 +61,16 @@ async def notes_of_elsewhere(google: Google, names: Names, wanted: Collection[st
         *(_note(google, names, [thing for thing in things if thing.region == region]) for region in regions)
     )
     unread = [one for one in inventory.unread if one.region not in {*wanted, *going}]
-    return [*notes, *_unread(names.name, unread)]
+    return [*notes, not_known_where(f"{names.name} also stands", unread)] if unread else notes
+
+
+async def _inventory(google: Google, services: Inventory | None) -> Inventory:
+    """Return all things of the kinds that are told, the services as they were seen. Raises where nothing could be read, and none were."""
+    if services is None:
+        return await take_inventory(google, kinds=_KINDS)
+    others = tuple(kind for kind in _KINDS if kind is not SERVICES)
+    rest = await take_inventory(google, kinds=others, even_if_nothing=True)
+    return replace(rest, things=(*services.things, *rest.things), unread=(*services.unread, *rest.unread))
 
 
 def _going(inventory: Inventory, names: Names, things: Sequence[Thing]) -> set[str]:
@@ -110,14 +130,6 @@ async def _price(google: Google, service: Thing) -> str:
         if usd is not None
         else f"no price is known{always}"
     )
-
-
-def _unread(name: str, unread: Sequence[Unread]) -> list[str]:
-    if not unread:
-        return []
-    regions = ", ".join(dict.fromkeys(one.region for one in unread))
-    why = "; ".join(dict.fromkeys(one.text for one in unread))
-    return [f"whether {name} also stands in {regions} is not known: {why}"]
 
 
 __all__ = ["notes_of_elsewhere"]

@@ -45,6 +45,7 @@ from homeport.targets.cloudrun.observe.check import (
     observe_region,
 )
 from homeport.targets.cloudrun.observe.target import with_observe, with_uptime
+from homeport.targets.cloudrun.regions.unnamed import SeenServices
 from homeport.targets.cloudrun.released import no_proof, release
 from homeport.targets.cloudrun.rollout import CloudRunRollout
 from homeport.targets.cloudrun.service_spec import ANNOTATION
@@ -97,6 +98,7 @@ class CloudRunLifecycle:
     """Asks a person for it."""
     notes: tuple[str, ...] = ()
     """What the reader of a plan should know of where it is."""
+    seen: SeenServices = field(default_factory=SeenServices, compare=False)
     by_name: bool = False
     """Whether somebody named it whose file here is another endpoint's, or none."""
     first: str = ""
@@ -316,7 +318,7 @@ class CloudRunLifecycle:
 
         bare_target = CloudRunTarget(
             google=self.google.telling(progress.note), spec=self.spec, spec_file=self.spec_file, chosen=chosen, token=token,
-            prove=prove, canary=canary, notes=self.notes,
+            prove=prove, canary=canary, notes=self.notes, seen=self.seen,
         )  # fmt: skip
         observed = await with_uptime(with_observe(bare_target))
         ready = with_agent(with_gateway(observed))
@@ -329,13 +331,9 @@ class CloudRunLifecycle:
     def _verifier(self, on_result: OnResult | None, only: tuple[str, ...] = ()) -> Verifier:
         settings, names = self.spec.cloudrun or CloudRun(), self.names
         return Verifier(
-            google=self.google,
-            stranger=names.email(names.builder),
-            network=settings.network or names.name,
-            via=self.via,
-            only=only,
-            on_result=on_result,
-        )
+            google=self.google, stranger=names.email(names.builder), network=settings.network or names.name,
+            via=self.via, only=only, on_result=on_result,
+        )  # fmt: skip
 
     async def _chosen(
         self, progress: Progress, ask: hub_token.Ask | None
