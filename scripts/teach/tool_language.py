@@ -65,6 +65,8 @@ TALK = (
 )
 _MORE_OFTEN_NAMED_OTHERWISE = 0.4
 """Of the tools to teach with: a name that is no part of what the tool is for is the hardest to find."""
+_MORE_OFTEN_DIGITS = 0.3
+"""Of the values to teach with for an argument that is a text: only the schema tells that they are no numbers."""
 QUOTE = '<|"|>'
 
 
@@ -158,6 +160,11 @@ class Speaker:
             return f"{self._random.choice(string.ascii_uppercase)}-{self.number()}"
         return f"{self._name()} {self._name()}" if kind < (0.32 if self._held_out else 0.47) else self._name()
 
+    def given(self, tool: TaughtTool) -> str:
+        """Return a value that this tool takes."""
+        digits = tool.integer or (not self._held_out and self._random.random() < _MORE_OFTEN_DIGITS)
+        return self.number() if digits else self.value()
+
     def _name(self) -> str:
         if self._held_out:
             return self._random.choice(HELD_OUT_NAMES)
@@ -222,7 +229,7 @@ class Speaker:
         if category == "no_tool":
             return self._no_tool(tools)
         tool = self._random.choice(tools)
-        value = self.number() if tool.integer else self.value()
+        value = self.given(tool)
         asked = self._random.choice(ASKED).format(f"{tool.topic} {tool.place} {value}")
         result = self.value()
         return Lesson(
@@ -237,11 +244,11 @@ class Speaker:
         )
 
     def _two_steps(self, outer: TaughtTool, inner: TaughtTool) -> Lesson:
-        value = self.number() if inner.integer else self.value()
+        value = self.given(inner)
         asked = self._random.choice(ASKED).format(
             f"{outer.topic} {outer.place} the {inner.topic} {inner.place} {value}"
         )
-        between = self.number() if outer.integer else self.value()
+        between = self.given(outer)
         result = self.value()
         return Lesson(
             category="two_steps",
