@@ -121,13 +121,18 @@ def _title(result: BenchResult) -> str:
 
 
 def _pairs(first: BenchResult, second: BenchResult) -> Iterator[tuple[str, LevelResult, LevelResult]]:
-    others = {level.load: level for level in second.levels}
+    others = {_same(level): level for level in second.levels}
     for level in first.levels:
-        if level.load in others:
-            yield level.load, level, others[level.load]
+        if _same(level) in others:
+            yield level.load, level, others[_same(level)]
     best = first.best, second.best
-    if best[0] is not None and best[1] is not None and best[0].load != best[1].load:
+    if best[0] is not None and best[1] is not None and _same(best[0]) != _same(best[1]):
         yield f"at its best ({best[0].load} and {best[1].load})", best[0], best[1]
+
+
+def _same(level: LevelResult) -> int | str:
+    """Return what two results share only where they are of one load: words change with versions, a number of users does not."""
+    return level.load if level.users is None else level.users
 
 
 def _figures(title: str, first: LevelResult, second: LevelResult) -> Iterator[FigureComparison]:

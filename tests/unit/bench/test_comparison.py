@@ -75,6 +75,15 @@ def test_benches_without_a_load_in_common_do_not_succeed(typist: Typist) -> None
     assert "no load that both measured" in typed(typist, SLOW, alone, 3)
 
 
+def test_a_thousand_users_are_compared_whichever_version_wrote_their_number() -> None:
+    older, newer = (
+        replace(one, levels=(replace(one.levels[0], load=load, users=1024),))
+        for one, load in ((SLOW, "1024 users"), (FAST, "1,024 users"))
+    )
+    (load,) = {figure.load for figure in compared(older, newer).figures}
+    assert load == "1024 users"
+
+
 def test_an_open_load_of_no_requests_is_refused() -> None:
     with pytest.raises(SpecError, match="none of its requests is due"):
         OpenLoad(title="poisson, 0.01 a second", arrivals=())
