@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -178,7 +177,7 @@ def _ensure_not_too_long(trace: Trace, needs: FitRequest, question: CapacityQues
         needs.settings.context,
         sorted(one.input + one.output for one in trace.arrivals),
     )
-    would_do = lengths[math.ceil(share * len(lengths)) - 1]
+    would_do = next(length for kept, length in enumerate(lengths, 1) if kept / len(lengths) >= share)
     if would_do <= context or not question.search:
         return
     most, longer = needs.subject.model.context, sum(length > context for length in lengths)

@@ -320,6 +320,21 @@ def test_one_request_of_thousands_that_is_too_long_is_told_as_one_and_with_the_s
     assert caught.value.hint == "say --context 60050, which has room for all"
 
 
+@pytest.mark.parametrize("percent", [14, 55])
+def test_a_search_that_can_keep_exactly_the_share_is_not_refused(percent: int, tmp_path: Path) -> None:
+    def of(fitting: int) -> Trace:
+        lengths = (*[300] * fitting, *[60_000] * (100 - fitting))
+        return Trace(
+            name="long", arrivals=tuple(Arrival(float(at), one, 60) for at, one in enumerate(lengths))
+        )
+
+    share = percent / 100
+    assert planned(tmp_path, of(percent), "", share=share).best is not None
+    with pytest.raises(SpecError) as caught:
+        planned(tmp_path, of(percent - 1), "", share=share)
+    assert caught.value.hint == "say --context 60060, which has room for all"
+
+
 def test_a_request_that_is_too_long_starts_an_instance_all_the_same(tmp_path: Path) -> None:
     only = Trace(name="long", arrivals=tuple(Arrival(900.0 * number, 5000, 10) for number in range(4)))
     plan = planned(tmp_path, only, "", search=False).as_written
