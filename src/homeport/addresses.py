@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from homeport.errors import PortTaken, SpecError
 
 LOOPBACK = "127.0.0.1"
 MOST_PORT = 65535
+_WITH_WHO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
+_MORE = re.compile(r"([?#]).*", re.DOTALL)
 _LABEL = 63
 """Letters between two dots of a host, at most."""
 
@@ -25,11 +28,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_of_web(text: str) -> bool:
+    """Return whether `text` means an http(s) address, be it one that can be asked or not: a scheme has no case (RFC 3986, 3.1)."""
+    return text.strip().partition("://")[0].lower() in {"http", "https"}
+
+
+def shown(url: str) -> str:
+    """Return an address as a message may show it: without name and password, query and fragment, whose places are marked by `…`."""
+    return _MORE.sub(r"\1…", _WITH_WHO.sub(r"\1…@", url))
+
+
 def ensure_address(url: str, *, called: str) -> None:
     """
     Raise `SpecError` where no request could be sent to `url`: where it is no http(s) address, or has no host or an impossible port.
 
-    The error names it as it is `called`, and shows nothing of what may be a secret in it.
+    The error names it as it is `called`, and shows nothing else of it: there may be a secret in it, which `shown` leaves out.
     """
     why = _flaw(url)
     if why:

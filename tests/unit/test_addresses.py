@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.addresses import ensure_address
+from homeport.addresses import ensure_address, shown
 from homeport.agents.mcp_servers import opened
 from homeport.agents.project import write_project
 from homeport.endpoint import Endpoint
-from homeport.errors import HomeportError, SpecError
+from homeport.errors import HomeportError, NetworkError, SpecError
 from homeport.google.credentials import find
 from homeport.observe.query import at_address
+from homeport.progress import Silent
 from homeport.spec import Spec, load
 from homeport.weights.sources.hub import HubSource
 
@@ -83,16 +84,20 @@ def of_prometheus() -> None:
 
 def of_mcp() -> None:
     async def look() -> None:
-        async with opened([IMPOSSIBLE.replace("me:hidden@", "")], answer_within_s=5):
+        async with opened([IMPOSSIBLE], answer_within_s=5):
             pass
 
     asyncio.run(look())
 
 
+def of_project() -> None:
+    write_project(Path("agent"), framework="adk", mcp=[IMPOSSIBLE])
+
+
 @pytest.mark.parametrize(
     ("gives", "called"),
-    [(of_google, "HOMEPORT_GOOGLE_URL"), (of_prometheus, "the address of the Prometheus"), (of_mcp, "the MCP server http://127.0.0.1:99999")],
-    ids=["google", "prometheus", "mcp"],
+    [(of_google, "HOMEPORT_GOOGLE_URL"), (of_prometheus, "the address of the Prometheus"), (of_mcp, "the MCP server http://…@127.0.0.1:99999"), (of_project, "the MCP server http://…@127.0.0.1:99999")],
+    ids=["google", "prometheus", "mcp", "project"],
 )  # fmt: skip
 def test_whoever_gives_an_impossible_port_is_told_by_which_name(gives: object, called: str) -> None:
     assert callable(gives)
@@ -100,6 +105,59 @@ def test_whoever_gives_an_impossible_port_is_told_by_which_name(gives: object, c
         gives()
     assert str(told.value).startswith(f"{called} is no address that can be asked: its port is no number")
     assert "hidden" not in f"{told.value} {told.value.hint}"
+
+
+@pytest.mark.parametrize("url", ["http://me:hidden@h/mcp", "HTTPS://h/mcp?key=hidden", "http://h/#hidden"])
+def test_a_secret_of_an_address_that_can_be_asked_is_not_shown(url: str) -> None:
+    assert "hidden" not in shown(url)
+    assert "…" in shown(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://me:hidden/a@h:99999/mcp", "ftp://me:hidden@h", "me:hidden@h/mcp", "http://[me:hidden@h", "http://me:hidden?a@h"],
+)  # fmt: skip
+def test_what_is_no_address_of_an_mcp_server_is_refused_without_its_secret(url: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as refused:
+        write_project(tmp_path / "agent", framework="adk", mcp=[url])
+    assert "hidden" not in f"{refused.value} {refused.value.hint}"
+
+
+def test_what_is_no_secret_of_an_address_is_shown() -> None:
+    assert shown("https://tools.example.com:1/mcp") == "https://tools.example.com:1/mcp"
+
+
+def test_a_project_and_a_run_take_an_address_whose_scheme_is_in_capitals(tmp_path: Path) -> None:
+    write_project(tmp_path / "agent", framework="adk", mcp=["HTTPS://tools.example.com/mcp"])
+    assert "MCP = ['HTTPS://tools.example.com/mcp']" in (tmp_path / "agent" / "tools.py").read_text()
+
+    async def look() -> None:
+        async with opened(["HTTP://127.0.0.1:99999/mcp"], answer_within_s=5):
+            pass
+
+    with pytest.raises(SpecError, match="its port is no number"):
+        asyncio.run(look())
+
+
+def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
+    class Steps(Silent):
+        told = ""
+
+        def started(self, key: str, text: str) -> None:
+            self.told += f"{key} {text}"
+
+    progress = Steps()
+
+    async def look() -> None:
+        async with opened(["http://me:hidden@127.0.0.1:1/mcp"], answer_within_s=5, progress=progress):
+            pass
+
+    with pytest.raises(
+        NetworkError, match=r"the MCP server http://…@127\.0\.0\.1:1/mcp cannot be reached"
+    ) as told:
+        asyncio.run(look())
+    assert "hidden" not in f"{told.value} {told.value.hint} {progress.told}"
+    assert "http://…@127.0.0.1:1/mcp" in progress.told
 
 
 def test_a_hub_at_an_impossible_port_is_told_before_its_library_is_imported(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from homeport.addresses import ensure_address, is_loopback
+from homeport.addresses import ensure_address, is_loopback, is_of_web, shown
 from homeport.agents.last_words import LastWords
 from homeport.agents.promised import Promise, SchemasLook
 from homeport.agents.server_faults import fault_of, find_cause, is_end, is_own
@@ -54,12 +54,17 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BegunServer:
-    name: str
+    given: str
     """Its address or its command."""
     token: Secret | None
     log: LastWords
     """What it writes to its standard error."""
     bound: AnswerBound
+
+    @property
+    def name(self) -> str:
+        """Return it as messages show it: an address may have a secret in it."""
+        return shown(self.given) if _SCHEME.match(self.given) else self.given
 
     def gone(self, fault: str, error: BaseException) -> NetworkError:
         """Return what is said where it does not answer any more."""
@@ -139,8 +144,8 @@ def _begun(stack: AsyncExitStack, server: str | McpServer) -> _BegunServer:
 
     log = stack.enter_context(LastWords())
     if isinstance(server, str):
-        return _BegunServer(name=server, token=None, log=log, bound=AnswerBound())
-    return _BegunServer(name=server.url, token=server.token, log=log, bound=AnswerBound())
+        return _BegunServer(given=server, token=None, log=log, bound=AnswerBound())
+    return _BegunServer(given=server.url, token=server.token, log=log, bound=AnswerBound())
 
 
 @asynccontextmanager
@@ -168,9 +173,9 @@ async def _connected(server: _BegunServer, answer_within_s: float) -> AsyncItera
 
 
 def _transport(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the SDK's own kind
-    if server.name.startswith(("http://", "https://")):
+    if is_of_web(server.given):
         return _over_http(stack, server)
-    if _SCHEME.match(server.name):
+    if _SCHEME.match(server.given):
         raise SpecError(
             f"{server.name!r} is no address of an MCP server",
             hint="say one that begins with http:// or https://, or a command",
@@ -189,8 +194,8 @@ def _over_http(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the 
 
     from homeport.agents.bounded_answers import BoundedClient
 
-    ensure_address(server.name, called=f"the MCP server {server.name}")
-    url, token = httpx2.URL(server.name), server.token
+    ensure_address(server.given, called=f"the MCP server {server.name}")
+    url, token = httpx2.URL(server.given), server.token
     if token and url.scheme == "http" and not is_loopback(url.host):
         raise SpecError(
             f"a token for {server.name} would be sent so that everybody on the way can read it",
@@ -206,7 +211,7 @@ def _over_http(stack: AsyncExitStack, server: _BegunServer) -> Any:  # Any: the 
         },
     )
     stack.push_async_callback(client.aclose)
-    return streamable_http_client(server.name, http_client=client, max_sse_event_size=server.bound.largest)
+    return streamable_http_client(server.given, http_client=client, max_sse_event_size=server.bound.largest)
 
 
 def _over_stdio(server: _BegunServer) -> Any:  # Any: the SDK's own kind
@@ -215,7 +220,7 @@ def _over_stdio(server: _BegunServer) -> Any:  # Any: the SDK's own kind
     from homeport.agents.bounded_lines import BOUND, COUNTED
 
     try:
-        command, *arguments = shlex.split(server.name)
+        command, *arguments = shlex.split(server.given)
     except ValueError as error:
         raise SpecError(
             f"{server.name!r} is neither an http(s) address nor a command",

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from homeport.addresses import ensure_address
+from homeport.addresses import ensure_address, is_of_web, shown
 from homeport.agents.brain import EXAMPLE_MODEL
 from homeport.agents.builtin import BUILTIN
 from homeport.errors import SpecError
@@ -57,12 +57,12 @@ def write_project(
                 hint=f"there are {', '.join(BUILTIN)}; write one of your own into tools.py",
             )
     for address in mcp:
-        if not address.startswith(("http://", "https://")):
+        if not is_of_web(address):
             raise SpecError(
-                f"{address!r} is no address of an MCP server",
+                f"{shown(address)!r} is no address of an MCP server",
                 hint="say an http(s) address; a server that is a command goes with `homeport agent run --mcp`",
             )
-        ensure_address(address, called=f"the MCP server {address!r}")
+        ensure_address(address, called=f"the MCP server {shown(address)}")
     with looking_at(folder):
         mode = mode_at(folder)
         taken = mode and (not stat.S_ISDIR(mode) or any(folder.iterdir()))

@@ -66,6 +66,7 @@ def servers_of(how: Mapping[str, Any], env: Mapping[str, str] | None = None) -> 
 
     Raises `SpecError` for a token of no server, for one that would be sent unencrypted, and for one that is not there.
     """
+    from homeport.addresses import shown
     from homeport.agents.mcp_servers import McpServer
     from homeport.errors import SpecError
     from homeport.secret import resolve
@@ -80,8 +81,8 @@ def servers_of(how: Mapping[str, Any], env: Mapping[str, str] | None = None) -> 
             )
         if server not in how["mcp"]:
             raise SpecError(
-                f"--mcp-token has a token for {server}, and no --mcp names that server",
-                hint=f"say --mcp {server} as well, letter by letter",
+                f"--mcp-token has a token for {shown(server)}, and no --mcp names that server",
+                hint="say --mcp with the same address as well, letter by letter",
             )
         tokens[server] = reference
     return [
