@@ -150,7 +150,7 @@ def one_run(
     """Send Poisson requests and simulate them; return what each figure of the simulation is to the real one."""
     lengths = Lengths(input=INPUT, output=OUTPUT, spread=0.5).drawn(number)
     arrivals = tuple(Arrival(at, *next(lengths)) for at in poisson(BUSY * most, SECONDS, seed=number))
-    result = measured(endpoint, open_load=OpenLoad(title="as simulated", arrivals=arrivals))
+    result = measured(endpoint, open_load=OpenLoad(title="as simulated", of_trace=True, arrivals=arrivals))
     (level,) = result.levels
     if level.requests.failed:
         raise RuntimeError(f"requests failed: {level.requests.failed}")

@@ -89,7 +89,7 @@ def measure(told: Scoreboard) -> None:
         print(found.in_words, found.speed)
         lengths = Lengths(input=300, output=16, spread=0.5).drawn()
         arrivals = tuple(Arrival(at, *next(lengths)) for at in poisson(1.0, 60, seed=3))
-        sent = measured(endpoint, open_load=OpenLoad(title="drawn", arrivals=arrivals))
+        sent = measured(endpoint, open_load=OpenLoad(title="drawn", of_trace=True, arrivals=arrivals))
     why = unquiet(sent)
     (level,) = sent.levels
     if level.requests.failed:

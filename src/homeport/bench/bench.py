@@ -102,7 +102,7 @@ class _BenchWork:
 
     def __post_init__(self) -> None:
         load = self.options.open_load
-        if load is not None and self.options.of_trace:
+        if load is not None and load.of_trace:
             # A request too long for the context would fail here and end the bench; in the load it is counted.
             tokens_in, tokens_out = load.median
             self.lengths = repeat((max(self.prompts.fewest, tokens_in), tokens_out))

@@ -15,6 +15,8 @@ class OpenLoad:
     """An open loop: what it is, in words, and when its requests come."""
 
     title: str
+    of_trace: bool
+    """Whether its requests have lengths of their own, as a trace has them, even if all are alike; else those of the options."""
     arrivals: tuple[Arrival, ...]
 
     def __post_init__(self) -> None:
@@ -64,5 +66,4 @@ class BenchOptions:
     @property
     def of_trace(self) -> bool:
         """Tell whether the requests have lengths of their own, those of a trace, instead of `input` and `output`."""
-        arrivals = self.open_load.arrivals if self.open_load is not None else ()
-        return any((one.input, one.output) != (self.input, self.output) for one in arrivals)
+        return self.open_load is not None and self.open_load.of_trace

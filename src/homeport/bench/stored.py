@@ -15,7 +15,7 @@ from homeport.errors import SpecError, StateError
 from homeport.home import Home, private_folder, write_private
 from homeport.json_types import JsonObject
 
-_OLDER_TRACE = re.compile(r", \S+ s of it(, \S+ times as fast)?$")
+_TRACE = re.compile(r", \S+ s of it(, \S+ times as fast)?$")
 """How the command line calls the load of a trace."""
 
 
@@ -109,6 +109,6 @@ def read(path: Path) -> BenchResult:
 def _as_told_today(result: BenchResult) -> BenchResult:
     """Return a trace's result without the lengths that older versions wrote, which none of its requests need have had."""
     setting = result.setting
-    if setting.arrivals is None and any(_OLDER_TRACE.search(level.load) for level in result.levels):
+    if any(_TRACE.search(level.load) for level in result.levels):
         return replace(result, setting=replace(setting, input=None, output=None))
     return result

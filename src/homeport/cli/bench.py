@@ -239,7 +239,9 @@ def _open_load(profile: str, how: dict[str, Any]) -> OpenLoad:  # Any: what clic
             raise click.UsageError("--profile trace wants --trace FILE.")
         trace = traffic.read(how["trace"]).faster(how["faster"]).part(0, seconds)
         faster = "" if how["faster"] == 1 else f", {how['faster']:g} times as fast"
-        return OpenLoad(title=f"{trace.name}, {seconds:g} s of it{faster}", arrivals=trace.arrivals)
+        return OpenLoad(
+            title=f"{trace.name}, {seconds:g} s of it{faster}", of_trace=True, arrivals=trace.arrivals
+        )
     if rate is None:
         raise click.UsageError(f"--profile {profile} wants --rate, in requests a second.")
     times = {
@@ -255,7 +257,7 @@ def _open_load(profile: str, how: dict[str, Any]) -> OpenLoad:  # Any: what clic
             hint="say a higher --rate or more --seconds (each repetition has its part of them)",
         )
     more = {"burst": f" in bursts of {how['size']}", "ramp": ", beginning at 0"}.get(profile, "")
-    return OpenLoad(title=f"{profile}, {rate:g} a second{more}", arrivals=arrivals)
+    return OpenLoad(title=f"{profile}, {rate:g} a second{more}", of_trace=False, arrivals=arrivals)
 
 
 def _ask(

@@ -86,4 +86,4 @@ def test_a_thousand_users_are_compared_whichever_version_wrote_their_number() ->
 
 def test_an_open_load_of_no_requests_is_refused() -> None:
     with pytest.raises(SpecError, match="none of its requests is due"):
-        OpenLoad(title="poisson, 0.01 a second", arrivals=())
+        OpenLoad(title="poisson, 0.01 a second", of_trace=False, arrivals=())

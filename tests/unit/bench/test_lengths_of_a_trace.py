@@ -15,6 +15,7 @@ from homeport.bench.bench import Served
 from homeport.bench.comparison import compared
 from homeport.bench.options import OpenLoad
 from homeport.bench.page import page
+from homeport.cli.bench import PROFILES, _open_load
 from homeport.cli.bench_text import text
 from homeport.errors import SpecError
 from homeport.traffic import Arrival
@@ -23,7 +24,9 @@ from paced_server import Pace, PacedServer
 from typist import Typist
 
 TRACE = OpenLoad(
-    title="mixed.csv, 20 s of it", arrivals=(Arrival(0, 2, 4), Arrival(0.01, 60, 12), Arrival(0.02, 90, 4))
+    title="mixed.csv, 20 s of it",
+    of_trace=True,
+    arrivals=(Arrival(0, 2, 4), Arrival(0.01, 60, 12), Arrival(0.02, 90, 4)),
 )
 
 
@@ -75,11 +78,38 @@ def test_the_warm_up_has_lengths_of_the_trace() -> None:
 
 def test_an_open_load_of_the_options_lengths_has_them_in_its_setting_and_makes_no_prompt_longer() -> None:
     arrivals = tuple(Arrival(at / 100, 60, 12) for at in range(12))
-    setting = measured(users=(), open_load=OpenLoad(title="constant", arrivals=arrivals)).setting
+    setting = measured(
+        users=(), open_load=OpenLoad(title="constant", of_trace=False, arrivals=arrivals)
+    ).setting
     assert (setting.input, setting.output) == (60, 12)
-    short = OpenLoad(title="constant", arrivals=(Arrival(0, 3, 12),))
+    short = OpenLoad(title="constant", of_trace=False, arrivals=(Arrival(0, 3, 12),))
     with pytest.raises(SpecError, match="a prompt of 3 tokens cannot be made"):
         measured(users=(), input=3, open_load=short)
+
+
+def test_a_trace_whose_requests_all_have_the_options_lengths_is_one_all_the_same() -> None:
+    def at_times(*times: float) -> BenchResult:
+        arrivals = tuple(Arrival(at_s, 60, 12) for at_s in times)
+        load = OpenLoad(title="even.csv, 20 s of it", of_trace=True, arrivals=arrivals)
+        with PacedServer(Pace(ttft_s=0.001, itl_s=0.001)) as server:
+            return sync.run(bench(endpoint_of(server), replace(QUICK, users=(), open_load=load)))
+
+    first = at_times(0, 0.01, 0.02)
+    assert (first.setting.input, first.setting.output) == (None, None)
+    with pytest.raises(SpecError, match="times or lengths of the traces differ"):
+        compared(first, at_times(0, 0.01, 0.03))
+
+
+def test_the_command_says_which_load_is_a_trace(tmp_path: Path) -> None:
+    trace = tmp_path / "even.csv"
+    trace.write_text("seconds,input,output\n0,256,64\n")
+    how = {"seconds": 3.0, "repetitions": 1, "rate": 5.0, "faster": 1.0, "trace": trace, "seed": 0, "size": 8, "input": 256, "output": 64}  # fmt: skip
+    said = {
+        profile: _open_load(profile, how).of_trace
+        for profile in PROFILES
+        if profile not in {"sweep", "users"}
+    }
+    assert said == {"constant": False, "poisson": False, "burst": False, "ramp": False, "trace": True}
 
 
 def test_two_benches_of_one_trace_are_compared_and_those_of_two_are_not(result: BenchResult) -> None:
@@ -109,11 +139,13 @@ def test_lengths_that_an_older_homeport_gave_a_trace_are_not_read(
     load: str, read: tuple[int | None, int | None], result: BenchResult, tmp_path: Path
 ) -> None:
     document: Any = other(result, load, input=256, output=64).as_json()  # Any: JSON
-    del document["setting"]["arrivals"]
     file = tmp_path / "older.json"
     file.write_text(json.dumps(document))
-    setting = stored.read(file).setting
-    assert (setting.input, setting.output) == read
+    with_digest = stored.read(file).setting
+    del document["setting"]["arrivals"]
+    file.write_text(json.dumps(document))
+    without = stored.read(file).setting
+    assert (with_digest.input, with_digest.output) == (without.input, without.output) == read
 
 
 @pytest.mark.parametrize("option", ["--input", "--output"])
