@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -82,9 +82,15 @@ def is_given(option: str) -> bool:
 
 def refuse_others(*taken: str, why: str) -> None:
     """Raise click's `UsageError` where an option was given that is none of those `taken`: it would be of no effect, unseen."""
+    for option in _given_but(taken):
+        raise click.UsageError(f"{why}, so there is nothing for {option}.")
+
+
+def _given_but(taken: Sequence[str] = ()) -> Iterator[str]:
+    """Yield the options of the command that runs that were given, as they are written, but for those `taken`."""
     for parameter in click.get_current_context().command.params:
         if parameter.name not in taken and is_given(parameter.name):
-            raise click.UsageError(f"{why}, so there is nothing for {parameter.opts[-1]}.")
+            yield parameter.opts[-1]
 
 
 def _is_there(ctx: click.Context, parameter: click.Parameter, file: Path) -> Path:
@@ -200,13 +206,12 @@ def given_settings(options: dict[str, Any]) -> dict[str, Any]:  # Any: what clic
 
 def ensure_none_before_subcommand(ctx: click.Context) -> None:
     """Raise `click.UsageError` for an option of a group before the name of one of its commands, which would not see it."""
-    for parameter in ctx.command.params:
-        if ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
-            said = f"{ctx.command_path} {ctx.invoked_subcommand}"
-            raise click.UsageError(
-                f"{parameter.opts[-1]} before {ctx.invoked_subcommand!r} is not of that command: say what it takes behind its name;"
-                f" `{said} --help` lists it."
-            )
+    for option in _given_but():
+        said = f"{ctx.command_path} {ctx.invoked_subcommand}"
+        raise click.UsageError(
+            f"{option} before {ctx.invoked_subcommand!r} is not of that command: say what it takes behind its name;"
+            f" `{said} --help` lists it."
+        )
 
 
 @dataclass(frozen=True, slots=True)

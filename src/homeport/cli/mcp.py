@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from homeport.cli.context import CliContext, ensure_none_before_subcommand
+from homeport.cli.context import CliContext, ensure_none_before_subcommand, is_given
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -52,7 +51,7 @@ def command(ctx: click.Context, /, http: bool, port: int, allow_changes: bool, f
         return
     from homeport import sync
 
-    if not http and ctx.get_parameter_source("port") is not ParameterSource.DEFAULT:
+    if not http and is_given("port"):
         raise click.UsageError("--port is where --http listens: say --http, too.")
     app: CliContext = ctx.obj
     if not http and sys.stdin.isatty():

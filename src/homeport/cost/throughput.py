@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from homeport import naming, spec
 from homeport.catalog import Model
 from homeport.home import Home
-from homeport.words import counted
 
 if TYPE_CHECKING:
     from homeport.bench.result import BenchResult
@@ -99,10 +98,9 @@ def _without_knee(result: BenchResult) -> str:
         return "has one load or some, and no knee, where an instance gives the most: `homeport bench --on cloudrun` looks for it"
     if result.knee.searched:
         return ""
-    most = counted(max(level.users or 0 for level in result.levels), "user")
     return (
-        f"found no knee, where an instance gives the most, up to {most}: {result.knee.why};"
-        " one that finds it is taken: `homeport bench --on cloudrun` with more --users or --seconds"
+        f"did not find where an instance gives the most. {result.said_of_knee}"
+        " One that finds it is taken: `homeport bench --on cloudrun` with more --users or --seconds"
     )
 
 

@@ -105,9 +105,11 @@ def test_a_bench_that_found_no_knee_is_not_taken_and_says_why_and_how_to_get_one
     tmp_path: Path, result: BenchResult
 ) -> None:
     why = "goodput still grew there, and more were not asked for"
-    found = priced(tmp_path, replace(result, knee=KneeResult(users=2, goodput=1.0, searched=False, why=why)))
+    bench = replace(result, knee=KneeResult(users=2, goodput=1.0, searched=False, why=why))
+    found = priced(tmp_path, bench)
     assert found.cost.tokens is None
-    assert f"found no knee, where an instance gives the most, up to 2 users: {why}" in found.throughput.source
+    assert f"up to 2 users: {why}" in bench.said_of_knee
+    assert f"where an instance gives the most. {bench.said_of_knee} One that" in found.throughput.source
     assert "`homeport bench --on cloudrun` with more --users or --seconds" in found.throughput.source
 
 
