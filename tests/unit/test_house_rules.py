@@ -24,7 +24,13 @@ from source_tree import (
     without_timeout,
 )
 
-TERMINAL = ("homeport.cli", "homeport.terminal", "homeport.typed", "homeport.__main__", "gcp_rehearsal.__main__")
+TERMINAL = (
+    "homeport.cli",
+    "homeport.terminal",
+    "homeport.typed",
+    "homeport.__main__",
+    "gcp_rehearsal.__main__",
+)
 """Who may print, and import what draws. `reference` documents the command line."""
 LAYERS = {
     "homeport.engines": ("homeport.targets", "homeport.resources", "homeport.google"),

@@ -62,7 +62,11 @@ def _doubts(target: LocalTarget, manifest: Manifest | None, size: Fit | None) ->
     elif target.model and target.headers:
         read = target.headers.model
     doubts = told_of_template(read, target.spec, target.spec_file, target.engine[0], target.home.root)
-    return list(filter(None, [untrained(made, target.spec.task) if size is not None else "", *doubts]))
+    unread = "" if manifest else target.headers_unread
+    unjudged = unread and f"{unread}; whether an engine here can load it, and what it needs, is not known"
+    return list(
+        filter(None, [unjudged, untrained(made, target.spec.task) if size is not None else "", *doubts])
+    )
 
 
 def _facts(target: LocalTarget, size: Fit | None) -> Iterator[Fact]:

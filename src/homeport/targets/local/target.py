@@ -13,7 +13,7 @@ from homeport.catalog.served_for import served_for
 from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
 from homeport.engines.footprint import memory_limit
 from homeport.engines.registry import choose, published
-from homeport.errors import MemoryTooSmall, SpecError
+from homeport.errors import MemoryTooSmall, NetworkError, SpecError
 from homeport.fit import Fit, Serving, fit
 from homeport.fit.devices import this
 from homeport.fit.subject import published_as
@@ -268,14 +268,27 @@ class LocalTarget:
             )
         return usual or (published_as(self.headers) if self.headers else None)
 
-    @cached_property
+    @property
     def headers(self) -> Described | None:
         """Return what headers say of weights that were not read yet; None where the catalog knows them, or nothing does."""
+        return self._headers[0]
+
+    @property
+    def headers_unread(self) -> str:
+        """Return why a hub was not reached for `headers`; '' where it was, or none is wanted."""
+        return self._headers[1]
+
+    @cached_property
+    def _headers(self) -> tuple[Described | None, str]:
         if self.weights is None or (self.model is not None and self.spec.weights is None):
-            return None
-        return weights_headers.described(
-            self.weights.source, self.engine[0].FILES, self.spec_file.parent, name=self.spec.model
-        )
+            return None, ""
+        try:
+            found = weights_headers.described(
+                self.weights.source, self.engine[0].FILES, self.spec_file.parent, name=self.spec.model
+            )
+        except NetworkError as error:
+            return None, str(error)
+        return found, ""
 
     def described(self, weights: Path) -> Model:
         """Return what is known of the model: from the catalog, else from its own files, a GGUF or a folder."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from homeport.errors import NetworkError, WeightsError
+from homeport.errors import WeightsError
 from homeport.resources.local.weights import Weights
 from homeport.targets.local.weights import path_of
 from homeport.targets.trained_on import another_base
@@ -24,7 +24,7 @@ def described(source: str, wanted: Format, base: Path, *, name: str) -> Describe
     """
     Return what the headers of `source` say, where it is the user's own or a hub's; None where nobody can tell yet.
 
-    Raises `WeightsError` for what an engine that loads `wanted` could not load.
+    Raises `WeightsError` for what an engine that loads `wanted` could not load, `NetworkError` where the hub was not reached.
     """
     from homeport.catalog.described import of_hub, of_path
     from homeport.weights.sources.file import FileSource
@@ -32,10 +32,7 @@ def described(source: str, wanted: Format, base: Path, *, name: str) -> Describe
 
     parsed = parse(source, base=base)
     if isinstance(parsed, HubSource):
-        try:
-            return of_hub(parsed, wanted, name=name)
-        except NetworkError:
-            return None  # `up` will say so, should it need the network.
+        return of_hub(parsed, wanted, name=name)
     if not isinstance(parsed, FileSource):
         return None
     pin = parsed.pin(wanted)

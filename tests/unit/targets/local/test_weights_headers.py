@@ -11,8 +11,9 @@ import pytest
 
 from brought import adapter, checkpoint
 from homeport import spec
+from homeport.catalog import described as catalog_described
 from homeport.engines.vllm import engine as vllm
-from homeport.errors import SpecError
+from homeport.errors import NetworkError, SpecError
 from homeport.home import Home
 from homeport.targets.local.plan import plan_of
 from homeport.targets.local.target import LocalTarget
@@ -84,3 +85,16 @@ def test_the_command_plan_tells_what_is_doubtful_of_an_adapter_and_ends_well(
     shutil.rmtree(typist.folder / "tone")
     adapter(typist.folder / "tone", SHAPES, base_model_name_or_path="google/gemma-3-270m")
     assert "it was trained on" not in typist.run("plan").out
+
+
+def test_a_plan_says_that_the_hub_was_not_reached_and_what_is_not_known_for_it(
+    typist: Typist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreached(source: object, *_: object, **__: object) -> None:
+        raise NetworkError(f"{source} cannot be fetched: no route to host")
+
+    monkeypatch.setattr(catalog_described, "of_hub", unreached)
+    typist.write('model = "hf:org/small-GGUF"\n[engine]\nkind = "llamacpp"\n')
+    (warning,) = json.loads(typist.run("plan", "--json").out)["warnings"]
+    assert "cannot be fetched: no route to host; whether an engine here can load it" in warning
+    assert "no route to host" in typist.run("plan").out
