@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from homeport.json_types import Json, JsonObject
@@ -83,12 +83,50 @@ class ListedEndpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotLookedFor:
+    """A kind of thing that was not looked for, or not everywhere: that none is shown does not say that there is none."""
+
+    kind: str
+    """In the plural, such as `services`."""
+    where: str = ""
+    """The regions that were left out; '' where none was asked, or the kind has none."""
+    why: str
+    do: str
+    """What lets it be seen."""
+    refused: bool = False
+    """Whether it was tried: then the list is incomplete, and `unread` says so, too."""
+
+    def as_json(self) -> JsonObject:
+        """Return it as `--json` prints it."""
+        return {"kind": self.kind, "where": self.where, "why": self.why, "do": self.do}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Every endpoint of a target, as far as it could be read."""
 
     endpoints: tuple[ListedEndpoint, ...]
     unread: tuple[str, ...]
     """What could not be read, in words: then the list is incomplete."""
+    not_looked_for: tuple[NotLookedFor, ...] = ()
+    """Kinds that were not looked for, or not everywhere; those of `unread` are among them."""
+
+    def as_json(self) -> JsonObject:
+        """Return the list as `--json` prints it."""
+        return {
+            "endpoints": [endpoint.as_json() for endpoint in self.endpoints],
+            "unread": list(self.unread),
+            "not_looked_for": [one.as_json() for one in self.not_looked_for],
+        }
+
+    def gaps(self) -> Iterator[tuple[str, bool]]:
+        """Yield in words what was not looked for, kinds with one reason together, and whether it was tried."""
+        together: dict[tuple[str, str, str, bool], list[str]] = {}
+        for one in self.not_looked_for:
+            together.setdefault((one.where, one.why, one.do, one.refused), []).append(one.kind)
+        for (where, why, do, refused), kinds in together.items():
+            said = "not known, could not be read" if refused else "not looked for"
+            yield f"{said}: {', '.join(kinds)}{f' in {where}' if where else ''}: {why}; do: {do}", refused
 
 
 def of_status(status: Status) -> ListedEndpoint:
@@ -112,4 +150,4 @@ def table(endpoints: Sequence[ListedEndpoint]) -> list[tuple[str, ...]]:
     return [endpoint.row() for endpoint in endpoints]
 
 
-__all__ = ["HEADER", "ListedEndpoint", "Listing", "of_status", "table"]
+__all__ = ["HEADER", "ListedEndpoint", "Listing", "NotLookedFor", "of_status", "table"]

@@ -144,6 +144,18 @@ def test_list_of_what_cannot_all_be_read_says_so_and_fails(
     assert data(capsys, "list", "--on", "cloudrun", code=27)["unread"][0].startswith("buckets: ")
 
 
+def test_list_says_which_kinds_it_did_not_look_for_and_what_to_do(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    err = " ".join(run(capsys, "list", "--on", "cloudrun")[1].split())
+    assert "not looked for: endpoint groups, " in err
+    assert "do: `homeport down NAME --on cloudrun` beside its file looks for them" in err
+    (one,) = [
+        one for one in data(capsys, "list", "--on", "cloudrun")["not_looked_for"] if one["kind"] == "jobs"
+    ]
+    assert (one["where"], "homeport down NAME" in one["do"]) == ("", True)
+
+
 def test_down_by_name_needs_no_file_and_asks_first(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     refused = run(capsys, "down", "home", "--on", "cloudrun", code=23)[1]
     assert "- service/home" in refused
@@ -152,8 +164,9 @@ def test_down_by_name_needs_no_file_and_asks_first(cloud: Cloud, capsys: pytest.
     (left,) = data(capsys, "list", "--on", "cloudrun")["endpoints"]
     assert (left["state"], left["other"]) == ("no service", ["bucket rehearsal-home-weights"])
     run(capsys, "down", "home", "--on", "cloudrun", "--yes", "--purge")
-    assert data(capsys, "list", "--on", "cloudrun") == {"endpoints": [], "unread": []}
-    assert "there is no endpoint" in run(capsys, "list", "--on", "cloudrun")[1]
+    empty = data(capsys, "list", "--on", "cloudrun")
+    assert (empty["endpoints"], empty["unread"]) == ([], [])
+    assert "no endpoint was found" in run(capsys, "list", "--on", "cloudrun")[1]
     assert "no endpoint called home is in" in run(capsys, "down", "home", "--on", "cloudrun", code=20)[1]
 
 
@@ -192,7 +205,7 @@ def test_down_that_could_not_look_everywhere_does_not_say_that_nothing_is_left(
 
 
 def test_list_shows_what_runs_here(user: User) -> None:
-    assert user.run("list", "--json").json == {"endpoints": [], "unread": []}
+    assert user.run("list", "--json").json == {"endpoints": [], "unread": [], "not_looked_for": []}
     user.write(f'name = "home"\nmodel = "file:{TAUGHT}"\n[engine]\ncontext = 256\n[local]\nport = 0\n')
     user.run("up", "--yes", "--no-verify")
     (one,) = user.run("list", "--json").json["endpoints"]

@@ -19,7 +19,8 @@ def command(app: CliContext, file: Path, on: str, project: str, json_output: boo
     """
     List the endpoints on this machine, or all that carry homeport's mark in a project on Cloud Run.
 
-    On Cloud Run no file is needed. Exits with 27 where not all of the project could be read.
+    On Cloud Run no file is needed. What was not looked for there is told, kind by kind; --json has it in `not_looked_for`. Exits with 27
+    where not all of the project could be read.
     """
     import os
 
@@ -32,17 +33,13 @@ def command(app: CliContext, file: Path, on: str, project: str, json_output: boo
     options = OpenOptions(env=os.environ, home=find_home(), project=project)
     inventory = sync.run(deployment.listing(on=on, file=file, options=options))
     rows = listing.table(inventory.endpoints)
-    data = {
-        "endpoints": [endpoint.as_json() for endpoint in inventory.endpoints],
-        "unread": list(inventory.unread),
-    }
     if rows or json_output:
-        terminal.table(listing.HEADER, rows, data=data)
+        terminal.table(listing.HEADER, rows, data=inventory.as_json())
     elif not inventory.unread:
-        terminal.say("there is no endpoint; `homeport up` makes one")
+        terminal.say("no endpoint was found; `homeport up` makes one")
     for endpoint in inventory.endpoints:
         if also := [*(part.text for part in endpoint.parts), *endpoint.other]:
             terminal.say(f"of {endpoint.name} there is also: {', '.join(also)}")
-    for unread in inventory.unread:
-        terminal.say(f"not known, could not be read: {unread}", style="yellow")
+    for text, refused in inventory.gaps():
+        terminal.say(text, style="yellow" if refused else "dim")
     return Incomplete.exit_code if inventory.unread else 0

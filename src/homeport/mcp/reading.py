@@ -91,10 +91,7 @@ class ReadingTools:
             from homeport import deployment
 
             listing = await deployment.listing(on=on, file=self._scope.file(file), options=options())
-            return {
-                "endpoints": [endpoint.as_json() for endpoint in listing.endpoints],
-                "unread": list(listing.unread),
-            }
+            return listing.as_json()
 
         return await answered(call, results.ListShape, work)
 

@@ -199,11 +199,24 @@ class ListedShape(JsonShape):
     other: list[str]
 
 
+class NotLookedForShape(JsonShape):
+    """A kind of thing that was not looked for, or not everywhere: that none is listed does not say that there is none."""
+
+    kind: str
+    where: str
+    """The regions that were left out; empty where none was asked, or the kind has none."""
+    why: str
+    do: str
+    """What lets it be seen."""
+
+
 class ListShape(JsonShape):
     """Every endpoint that was found, and what could not be read."""
 
     endpoints: list[ListedShape]
     unread: list[str]
+    not_looked_for: list[NotLookedForShape]
+    """What of it was not looked for: those of `unread`, too."""
 
 
 class DoctorFindingShape(JsonShape):

@@ -275,9 +275,11 @@ def _annotations(revision: Body) -> Mapping[str, str]:
     return dict(revision.get("annotations", {}))
 
 
-async def list_endpoints(google: Google) -> tuple[tuple[ListedEndpoint, ...], tuple[Unread, ...]]:
-    """Return every endpoint of the client's project, by its mark, and what could not be read."""
-    inventory = await take_inventory(google)
+async def list_endpoints(
+    google: Google, inventory: Inventory | None = None
+) -> tuple[tuple[ListedEndpoint, ...], tuple[Unread, ...]]:
+    """Return every endpoint of the client's project, or of its `inventory`, by its mark, and what could not be read."""
+    inventory = inventory or await take_inventory(google)
     known = prices.load()
     services = [thing for thing in inventory.things if thing.is_service_of_model and thing.endpoint]
     rows = await asyncio.gather(*(_served(google, inventory, thing, known) for thing in services))

@@ -152,6 +152,11 @@ class Unread:
     error: HomeportError
 
     @property
+    def subject(self) -> str:
+        """Return what could not be read without the region, such as `services`."""
+        return self.what.removesuffix(f" in {self.region}")
+
+    @property
     def text(self) -> str:
         """Describe what could not be read, and why."""
         return f"{self.what}: {self.error}"
@@ -165,6 +170,10 @@ class Inventory:
     things: tuple[Thing, ...]
     """Others' things, too."""
     unread: tuple[Unread, ...]
+    off: tuple[Unread, ...] = ()
+    """Lists that nobody was asked for, since their API is off."""
+    unasked: tuple[ListedKind, ...] = ()
+    """Kinds that nobody was asked for, since no table and no service tells of them."""
 
     def of(self, name: str) -> tuple[Thing, ...]:
         """Return what carries the mark of the endpoint `name`."""
@@ -195,29 +204,36 @@ async def take_inventory(
     catalog = cloudrun.regions() if everywhere else ()
     named = {region for region in regions if region}
     every = sorted({*catalog, *named})
-    things, unread = await _all(google, kinds, every, even_if_nothing=even_if_nothing)
+    things, unread, off = await _all(google, kinds, every, even_if_nothing=even_if_nothing)
+    asked, unasked = {kind.path for kind in kinds}, list[ListedKind]()
     for table, (label, further) in OPTIONAL.items() if kinds is KINDS else ():
         told = {thing.region for thing in things if label in thing.body.get("labels", {})}
         if table in tables or told:
             near = sorted({*told, *(named if table in tables else ())}) or every
             where = near if all(kind.somewhere for kind in further) else every
-            more, also_unread = await _all(google, further, where)
-            things, unread = (*things, *more), (*unread, *also_unread)
-    return Inventory(project=google.project, things=things, unread=unread)
+            more, also_unread, also_off = await _all(google, further, where)
+            things, unread, off = (*things, *more), (*unread, *also_unread), (*off, *also_off)
+            asked |= {kind.path for kind in further}
+        else:
+            unasked += further
+    never = tuple(kind for kind in unasked if kind.path not in asked)
+    return Inventory(project=google.project, things=things, unread=unread, off=off, unasked=never)
 
 
 async def _all(
     google: Google, kinds: Sequence[ListedKind], regions: Sequence[str], *, even_if_nothing: bool = False
-) -> tuple[tuple[Thing, ...], tuple[Unread, ...]]:
-    """Return all things of some kinds, and what could not be read. Raises the first error where nothing could."""
+) -> tuple[tuple[Thing, ...], tuple[Unread, ...], tuple[Unread, ...]]:
+    """Return all things of some kinds, what could not be read, and of which the API is off. Raises the first error where nothing could."""
     requests = [(kind, region) for kind in kinds for region in (regions if kind.regional else ("",))]
     patient = google.within(_EACH_S)
     answers = await asyncio.gather(*(_listed(patient, kind, region) for kind, region in requests))
-    unread = tuple(failure for _, failure in answers if failure is not None)
+    failures = [failure for _, failure in answers if failure is not None]
+    off = tuple(failure for failure in failures if isinstance(failure.error, ApiDisabled))
+    unread = tuple(failure for failure in failures if not isinstance(failure.error, ApiDisabled))
     # Of what stands in one region alone, that one's list is no measure of what can be read.
     if len(unread) == len(requests) and not (even_if_nothing or all(kind.somewhere for kind in kinds)):
         raise unread[0].error
-    return tuple(thing for things, _ in answers for thing in things), unread
+    return tuple(thing for things, _ in answers for thing in things), unread, off
 
 
 def not_known_where(what: str, unread: Sequence[Unread]) -> str:
@@ -228,14 +244,19 @@ def not_known_where(what: str, unread: Sequence[Unread]) -> str:
 
 def texts_of(unread: Sequence[Unread]) -> list[str]:
     """Return what could not be read, and why, in words: once for all regions of a kind that were refused alike."""
-    alike: dict[tuple[str, str], list[Unread]] = {}
-    for one in unread:
-        said = str(one.error).replace(one.region, "REGION") if one.region else str(one.error)
-        alike.setdefault((one.kind, said), []).append(one)
     return [
         f"{', '.join([first.what, *(one.region for one in more)])}: {first.error}"
-        for first, *more in alike.values()
+        for first, *more in alike(unread)
     ]
+
+
+def alike(unread: Sequence[Unread]) -> list[list[Unread]]:
+    """Return what could not be read, those together of which a region alone differs."""
+    groups: dict[tuple[str, str], list[Unread]] = {}
+    for one in unread:
+        said = str(one.error).replace(one.region, "REGION") if one.region else str(one.error)
+        groups.setdefault((one.subject, said), []).append(one)
+    return list(groups.values())
 
 
 def refuse_incomplete(unread: Sequence[Unread], what: str) -> None:
@@ -266,8 +287,6 @@ async def _listed(google: Google, kind: ListedKind, region: str) -> tuple[list[T
             missing += lacks
     except NoCredentials:
         raise
-    except ApiDisabled:
-        return [], None
     except HomeportError as error:
         if kind.somewhere and isinstance(error, NotFound):
             return [], None
@@ -295,6 +314,7 @@ __all__ = [
     "ListedKind",
     "Thing",
     "Unread",
+    "alike",
     "not_known_where",
     "refuse_incomplete",
     "take_inventory",

@@ -17,8 +17,10 @@ from homeport.targets.base import OpenOptions
 from homeport.targets.cloudrun import hub_token
 from homeport.targets.cloudrun.endpoints import list_endpoints
 from homeport.targets.cloudrun.foundations import DOMAINS
+from homeport.targets.cloudrun.inventory import take_inventory
 from homeport.targets.cloudrun.name_rules import ensure_possible
 from homeport.targets.cloudrun.names import names_of
+from homeport.targets.cloudrun.not_looked_for import not_looked_for
 from homeport.targets.cloudrun.opening import door_for, settings_of
 from homeport.targets.cloudrun.regions.one_region import CAPABILITIES, CloudRunLifecycle
 from homeport.targets.cloudrun.regions.report import check_of
@@ -70,8 +72,13 @@ async def listing(file: Path, options: OpenOptions) -> Listing:
     """Return every endpoint of the project by its mark, and what could not be read. Needs no file."""
     settings = await settings_of(file)
     async with await door_for(settings, options) as door:
-        endpoints, unread = await list_endpoints(door)
-        return Listing(endpoints=endpoints, unread=tuple(failure.text for failure in unread))
+        inventory = await take_inventory(door)
+        endpoints, unread = await list_endpoints(door, inventory)
+        return Listing(
+            endpoints=endpoints,
+            unread=tuple(failure.text for failure in unread),
+            not_looked_for=not_looked_for(inventory, unread),
+        )
 
 
 def names(options: OpenOptions) -> list[str] | None:

@@ -1,0 +1,46 @@
+"""What `homeport list` did not look for in a project, kind by kind: none of it is known not to be there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from homeport.listing import NotLookedFor
+from homeport.targets.cloudrun.inventory import Inventory, Unread, alike
+
+_AGAIN = "then list again"
+_OFF = "its API is off, and what was made while it was on is not shown"
+_UNTOLD = "asked for where a service says that it had some, and none does"
+_NEVER = ("API gateways", "schedules", "budgets")
+_DOWN = "`homeport down NAME --on cloudrun` beside its file looks for them, and asks before it removes any"
+
+
+def not_looked_for(inventory: Inventory, unread: Sequence[Unread]) -> tuple[NotLookedFor, ...]:
+    """Return each kind that was not looked for, or not everywhere, with why and what to do; `unread` is all that could not be read."""
+    return (*_refused(unread), *_off(inventory.off), *_unasked(inventory))
+
+
+def _refused(unread: Sequence[Unread]) -> Iterator[NotLookedFor]:
+    for first, *more in alike(unread):
+        hint = first.error.hint
+        yield NotLookedFor(
+            kind=first.subject,
+            where=_where((first, *more)),
+            why=str(first.error),
+            do=f"{hint}; {_AGAIN}" if hint else "list again",
+            refused=True,
+        )
+
+
+def _off(off: Sequence[Unread]) -> Iterator[NotLookedFor]:
+    for kind, error in {one.subject: one.error for one in off}.items():
+        yield NotLookedFor(kind=kind, why=_OFF, do=f"{error.hint}; {_AGAIN}")
+
+
+def _unasked(inventory: Inventory) -> Iterator[NotLookedFor]:
+    plurals = dict.fromkeys(kind.plural for kind in inventory.unasked)
+    yield from (NotLookedFor(kind=plural, why=_UNTOLD, do=_DOWN) for plural in plurals)
+    yield from (NotLookedFor(kind=plural, why="no list asks for them", do=_DOWN) for plural in _NEVER)
+
+
+def _where(unread: Sequence[Unread]) -> str:
+    return ", ".join(one.region for one in unread if one.subject != one.what)

@@ -1,0 +1,90 @@
+"""A list of a project's endpoints says of each kind that it did not look for that it did not, why, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloud import act, enable
+from deployment import google_for
+from gcp_rehearsal.cloud import AT_ONCE, Cloud
+from gcp_rehearsal.faults import Fault
+from homeport.catalog.cloudrun import regions
+from homeport.listing import Listing, NotLookedFor
+from homeport.targets.cloudrun.endpoints import list_endpoints
+from homeport.targets.cloudrun.inventory import take_inventory
+from homeport.targets.cloudrun.not_looked_for import not_looked_for
+from marked_deployments import file, up
+from ways import NAME, Carrying
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    made = Cloud(delays=AT_ONCE, steps=Carrying())
+    enable(made, "run", "compute", "storage", "secretmanager", "iam", "dns", "artifactregistry")
+    return made
+
+
+def gaps(cloud: Cloud) -> dict[str, NotLookedFor]:
+    """What is not looked for there, by kind."""
+
+    async def work() -> tuple[NotLookedFor, ...]:
+        async with google_for(cloud) as google:
+            inventory = await take_inventory(google)
+            _, unread = await list_endpoints(google, inventory)
+            return not_looked_for(inventory, unread)
+
+    return {one.kind: one for one in act(work())}
+
+
+def test_a_list_that_may_not_be_read_is_told_once_for_all_regions_and_with_what_to_do(cloud: Cloud) -> None:
+    cloud.faults.append(Fault(method="artifactregistry.*repositories.list", status=403, times=1000))
+    one = gaps(cloud)["repositories"]
+    assert one.where == ", ".join(sorted(regions()))
+    assert one.refused
+    assert one.why.startswith("Forbidden ")
+    assert one.do.endswith("; then list again")
+
+
+def test_regions_that_answered_are_not_among_those_that_were_left_out(cloud: Cloud) -> None:
+    cloud.faults.append(Fault(method="run.projects.locations.services.list", status=403, nth=2))
+    one = gaps(cloud)["services"]
+    assert one.where in regions(), "one alone"
+    assert one.where in one.why
+
+
+def test_an_api_that_is_off_is_no_empty_list() -> None:
+    off = Cloud(delays=AT_ONCE, steps=Carrying())
+    enable(off, "run", "storage", "secretmanager", "iam", "dns", "artifactregistry")
+    told = gaps(off)
+    for kind in ("networks", "subnetworks", "firewall rules"):
+        assert not told[kind].refused
+        assert told[kind].why.startswith("its API is off")
+        assert told[kind].do.startswith("gcloud services enable compute.googleapis.com")
+    assert "services" not in told
+
+
+def test_what_a_table_makes_is_told_until_a_service_says_that_it_had_it(cloud: Cloud, tmp_path: Path) -> None:
+    told = gaps(cloud)
+    for kind in ("URL maps", "alert policies", "jobs", "API gateways"):
+        assert "homeport down NAME --on cloudrun" in told[kind].do
+        assert not told[kind].refused
+    up(cloud, file("vllm", tmp_path, NAME, "us-central1"))
+    kept = cloud.store.get("run", f"projects/rehearsal/locations/us-central1/services/{NAME}")
+    assert kept is not None
+    kept.body["labels"]["homeport-observe"] = "true"
+    enable(cloud, "monitoring")
+    later = gaps(cloud)
+    assert "URL maps" in later
+    assert "alert policies" not in later
+
+
+def test_kinds_with_one_reason_are_one_line() -> None:
+    alike = [NotLookedFor(kind=kind, why="its API is off", do="turn it on") for kind in ("a", "b")]
+    other = NotLookedFor(kind="c", where="x, y", why="not allowed", do="ask", refused=True)
+    listing = Listing(endpoints=(), unread=("c in x", "c in y"), not_looked_for=(*alike, other))
+    assert list(listing.gaps()) == [
+        ("not looked for: a, b: its API is off; do: turn it on", False),
+        ("not known, could not be read: c in x, y: not allowed; do: ask", True),
+    ]
