@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from errno import EACCES, EBUSY, EDQUOT, EEXIST, ENOENT, ENOSPC, EPERM, EROFS
 from pathlib import Path
@@ -73,30 +73,37 @@ class Home:
 
     @asynccontextmanager
     async def lock(self, name: str, progress: Progress) -> AsyncIterator[None]:
-        """
-        Hold the endpoint `name`, so that one process at a time changes it. Waits while another does.
-
-        The kernel lets go of the lock when its holder dies, however it dies.
-        """
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.prepare(name) / "lock", mode=_FILE, thread_local=False)
+        """Hold the endpoint `name`, so that one process at a time changes it. Waits while another does."""
+        path = self.prepare(name) / "lock"
         announced = False
         wait = Backoff(what=f"another homeport that works on {name}", within=UNTIL_STOPPED, first=0.1)
         while True:
-            try:
-                with writing(Path(lock.lock_file)):
-                    lock.acquire(timeout=0)
-                break
-            except Timeout:
-                if not announced:
-                    progress.note(f"another homeport is working on {name}; waiting for it")
-                    announced = True
-                await wait.pause()
-        try:
-            yield
-        finally:
-            lock.release()
+            with held_if_free(path) as held:
+                if held:
+                    yield
+                    return
+            if not announced:
+                progress.note(f"another homeport is working on {name}; waiting for it")
+                announced = True
+            await wait.pause()
+
+
+@contextmanager
+def held_if_free(path: Path) -> Iterator[bool]:
+    """
+    Hold the lock file `path` and yield True, or False at once where somebody else holds it. Raises as `writing` does.
+
+    The kernel lets go of the lock when its holder dies, however it dies.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, mode=_FILE, thread_local=False)
+    with suppress(Timeout), writing(path):
+        lock.acquire(timeout=0)
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()
 
 
 def private_folder(folder: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
@@ -18,7 +17,7 @@ from homeport.deployment import Deployment
 from homeport.engines import registry
 from homeport.engines.names import NAMES
 from homeport.errors import EngineMissing, HomeportError, NotFound, NotManaged, NotRunning, StateError
-from homeport.home import Home, writing
+from homeport.home import Home, held_if_free
 from homeport.json_types import JsonObject
 from homeport.progress import Progress
 from homeport.spec import Spec
@@ -125,16 +124,14 @@ async def _of_engine(
     async with deployment.opened(spec_alone, options=opened) as deployed:
         with claimed(opened.home, name):
             await _ensure_free(deployed, name)
-            others = False
-            try:
-                started = await deployed.up(UpOptions(verify=False), progress=progress)
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(deployed.down, progress=progress)
+                try:
+                    started = await deployed.up(UpOptions(verify=False), progress=progress)
+                except NotManaged:  # Made meanwhile, by another file.
+                    stack.pop_all()
+                    raise
                 return await bench(started.endpoint, options, served=served, say=progress.note)
-            except NotManaged:
-                others = True
-                raise
-            finally:
-                if not others:
-                    await deployed.down(progress=progress)
 
 
 @contextmanager
@@ -142,23 +139,15 @@ def claimed(home: Home, name: str) -> Iterator[None]:
     """
     Hold the endpoint `name` for one bench of engines, from before it is looked for until it is taken down.
 
-    Raises `StateError` where another bench holds it. The kernel lets go of it when its holder dies, however it dies.
+    Raises `StateError` where another bench holds it.
     """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(home.prepare(name) / "bench.lock", mode=0o600, thread_local=False)
-    try:
-        with writing(Path(lock.lock_file)):
-            lock.acquire(timeout=0)
-    except Timeout as error:
-        raise StateError(
-            f"another `homeport bench engines` measures {name} now, and this one would take it down",
-            hint="wait until it has ended",
-        ) from error
-    try:
+    with held_if_free(home.prepare(name) / "bench.lock") as held:
+        if not held:
+            raise StateError(
+                f"another `homeport bench engines` measures {name} now, and this one would take it down",
+                hint="wait until it has ended",
+            )
         yield
-    finally:
-        lock.release()
 
 
 async def _ensure_free(deployed: Deployment, name: str) -> None:
