@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from homeport.listing import Listing
     from homeport.observe.check import ObserveFinding
     from homeport.results import Removal, Rollback, Status, UpResult
+    from homeport.usage.report import By, UsageReport
     from homeport.verify import Report
 
 
@@ -258,6 +259,20 @@ async def listing(
     """Return every endpoint of a target by its mark, and what could not be read."""
     options = options or OpenOptions(env=os.environ, home=find_home())
     return await registry.module(on).listing(file or Path(FILE_NAME), options)
+
+
+async def usage(
+    *,
+    by: By,
+    days: int,
+    on: str = "local",
+    name: str | None = None,
+    file: Path | None = None,
+    options: OpenOptions | None = None,
+) -> UsageReport:
+    """Return what endpoints of a target were used for in the last `days`, or the one called `name` alone, and what could not be read."""
+    options = options or OpenOptions(env=os.environ, home=find_home())
+    return await registry.module(on).usage(file or Path(FILE_NAME), options, by=by, days=days, name=name)
 
 
 async def statuses(*, on: str = "local", options: OpenOptions | None = None) -> list[Status]:

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from homeport.engines.names import NAMES
+from homeport.targets.registry import TITLES
 from source_tree import (
     HOMEPORT,
     MODULES,
@@ -119,6 +120,48 @@ def test_engines_alone_say_what_is_true_of_engines() -> None:
         broken += [f"{name(path)}: {text!r}" for text in texts(path) if named.search(text)]
         broken += [f"{name(path)} imports {module}" for module in imports(path) if within(module, *folders)]
     assert not broken
+
+
+def test_targets_alone_say_what_is_true_of_targets() -> None:
+    """Nothing else compares with the name of one; where it must differ, it asks the target, its capabilities or the registry."""
+    broken = [
+        f"{name(path)}: {ast.unparse(node)}"
+        for path in HOMEPORT
+        if not within(name(path), "homeport.targets")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Compare) and names_target(node)
+    ]
+    assert not broken
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        ('on == "cloudrun"', True),
+        ('"local" != self.on', True),
+        ("on == registry.DEFAULT", True),
+        ('on in {"cloudrun", "gke"}', True),
+        ("on in registry.CLOUDS", False),
+        ('guard.screen == "local"', False),
+    ],
+)
+def test_a_comparison_with_the_name_of_a_target_is_seen_however_it_is_written(code: str, seen: bool) -> None:
+    (node,) = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Compare)]
+    assert names_target(node) is seen
+
+
+def names_target(node: ast.Compare) -> bool:
+    """Return whether an operand is the name of a target, or has one; a screen of `[guard]` is called `local`, too."""
+    operands = [ast.unparse(one) for one in (node.left, *node.comparators)]
+    if any(operand.rpartition(".")[2] == "screen" for operand in operands):
+        return False
+    words = {
+        one.value
+        for operand in (node.left, *node.comparators)
+        for one in (operand.elts if isinstance(operand, ast.Set | ast.Tuple | ast.List) else (operand,))
+        if isinstance(one, ast.Constant)
+    }
+    return "registry.DEFAULT" in operands or not TITLES.keys().isdisjoint(words)
 
 
 def test_google_is_reached_through_one_door() -> None:

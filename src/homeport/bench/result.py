@@ -10,6 +10,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from homeport.bench.level import LevelResult
 from homeport.json_types import JsonObject
+from homeport.targets import registry
 from homeport.words import counted
 
 
@@ -75,7 +76,7 @@ class Setting:
     @property
     def where(self) -> str:
         """Return the target in words."""
-        if self.rehearsed is None and self.on == "cloudrun":
+        if self.rehearsed is None and self.on in registry.CLOUDS:
             return f"{self.on}, perhaps rehearsed"
         return f"{self.on}, rehearsed" if self.rehearsed else self.on
 

@@ -21,6 +21,7 @@ from homeport.capacity.roofline import Pace, StepSpeed, batch_limits, stated_spe
 from homeport.capacity.step_time import StepTime
 from homeport.errors import SpecError
 from homeport.fit import Fit
+from homeport.targets import registry
 
 FEWEST = 3
 """Numbers of users that a bench must have: fewer say nothing of what a further request costs."""
@@ -147,7 +148,7 @@ def _ensure_of(result: BenchResult, fit: Fit) -> None:
             "the bench is of a rehearsal, in which this machine stands in for an instance: it says nothing of a GPU",
             hint="measure the deployment on Google Cloud: homeport bench --on cloudrun",
         )
-    if setting.rehearsed is None and setting.on == "cloudrun":
+    if setting.rehearsed is None and setting.on in registry.CLOUDS:
         raise SpecError(
             "the bench is of an older homeport, which did not write down whether it was rehearsed: it may say nothing of a GPU",
             hint="measure the deployment on Google Cloud once more: homeport bench --on cloudrun",

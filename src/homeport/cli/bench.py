@@ -89,6 +89,7 @@ def command(
     from homeport.cli.session import with_endpoint
     from homeport.errors import VerificationFailed
     from homeport.home import ensure_file_writable, find_home, write_whole
+    from homeport.targets import registry
 
     terminal = app.terminal(json_output=json_output)
     options = _options(how)
@@ -96,7 +97,7 @@ def command(
         if path is not None:
             ensure_file_writable(path)
     endpoint, served = with_endpoint(terminal, how["name"], file, on, _opened(on))
-    if on != "local":
+    if on in registry.CLOUDS:
         known = _ask(terminal, endpoint, (file, on), options, yes=yes)
         if known is not None:
             served = replace(served, max_instances=known.max_instances, gpu=known.gpu or None)

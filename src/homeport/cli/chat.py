@@ -69,7 +69,7 @@ def _named(words: tuple[str, ...], name: str | None, on: str) -> tuple[str | Non
         raise click.UsageError(f'A prompt of several words wants quotes: homeport chat "{quoted}"')
     if len(words) == 2:
         return words
-    if len(words) == 1 and name is None and on == registry.DEFAULT and _is_here(words[0]):
+    if len(words) == 1 and name is None and on not in registry.CLOUDS and _is_here(words[0]):
         return words[0], None
     return name, words[0] if words else None
 

@@ -28,8 +28,10 @@ def command(app: CliContext, on: str, contract: bool, project: str, json_output:
     ten minutes and for less than two dollars, and removes what it made; --json is a report to send. Exits with 3 where
     Google does otherwise.
     """
-    if contract != (on == "cloudrun"):
-        raise click.UsageError("--contract goes with --on cloudrun: homeport doctor --on cloudrun --contract")
+    from homeport.deployment import require
+    from homeport.targets.base import Capability
+
+    require(on, {Capability.CONTRACT: contract, Capability.MACHINE: not contract})
     terminal = app.terminal(json_output=json_output)
     return _contract(terminal, project) if contract else _machine(terminal)
 

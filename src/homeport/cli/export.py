@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from homeport.cli.context import CliContext, file_option, json_option
 from homeport.export import KINDS
 from homeport.observe import KINDS as OF_METRICS
+
+if TYPE_CHECKING:
+    from homeport.terminal import Terminal
 
 _ALL = {**KINDS, **OF_METRICS}
 
@@ -30,7 +34,6 @@ def command(
     app: CliContext, kind: str, file: Path, output: Path | None, json_output: bool, force: bool
 ) -> None:
     """Write what `up --on cloudrun` would make as files of another tool, or how Prometheus and Grafana see what runs here."""
-    from homeport.cli.session import this_machines, with_file
     from homeport.errors import StateError
     from homeport.export.earlier import ensure_none_left, notes
     from homeport.home import ensure_folder_writable, write_whole, writing
@@ -39,15 +42,7 @@ def command(
     terminal = app.terminal(json_output=json_output)
     if output is not None:
         ensure_folder_writable(output)
-    if kind in OF_METRICS:
-        from homeport.observe import files as of_metrics
-
-        name = this_machines(terminal, None, file)
-        files = of_metrics.files(kind, of_metrics.scraped(name, file))
-    else:
-        files = with_file(
-            terminal, file, "cloudrun", lambda deployment: deployment.export(kind, progress=terminal)
-        )
+    files = _seen_by(kind, terminal, file) if kind in OF_METRICS else _made_by(kind, terminal, file)
     if output is None and json_output:
         terminal.result("", files)
         return
@@ -76,3 +71,21 @@ def command(
     for note in notes(kind, files, output):
         terminal.note(note)
     terminal.result("\n".join(map(str, paths)), {"written": [str(path) for path in paths]})
+
+
+def _seen_by(kind: str, terminal: Terminal, file: Path) -> dict[str, str]:
+    """Return the files by which another tool sees an endpoint of this machine."""
+    from homeport.cli.session import this_machines
+    from homeport.observe import files as of_metrics
+
+    return of_metrics.files(kind, of_metrics.scraped(this_machines(terminal, None, file), file))
+
+
+def _made_by(kind: str, terminal: Terminal, file: Path) -> dict[str, str]:
+    """Return the files by which another tool makes what `up` would."""
+    from homeport.cli.session import with_file
+    from homeport.targets import registry
+    from homeport.targets.base import Capability
+
+    on = registry.able(Capability.EXPORT)
+    return with_file(terminal, file, on, lambda deployment: deployment.export(kind, progress=terminal))

@@ -80,11 +80,12 @@ def test_endpoint(app: CliContext, name: str | None, file: Path, on: str, json_o
     from homeport import sync
     from homeport.cli.session import with_endpoint
     from homeport.errors import VerificationFailed
+    from homeport.targets import registry
 
     terminal = app.terminal(json_output=json_output)
     endpoint = with_endpoint(terminal, name, file, on, lambda deployment: deployment.connect())
     guard = _guard(file, endpoint.name)
-    results = sync.run(_probed(endpoint, guard, at_balancer=on != "local" and not guard.in_gateway))
+    results = sync.run(_probed(endpoint, guard, at_balancer=on in registry.CLOUDS and not guard.in_gateway))
     header = ("API", "STREAMED", "TEXT", "OUTCOME", "SECONDS")
     terminal.table(
         header, [_row(result) for result in results], data=[result.as_json() for result in results]

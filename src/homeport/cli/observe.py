@@ -42,9 +42,10 @@ def check(
     from homeport.errors import Unsupported, VerificationFailed
     from homeport.observe.check import ObserveVerdict
     from homeport.targets import registry
+    from homeport.targets.base import Capability
 
     terminal = app.terminal(json_output=json_output)
-    if on == registry.DEFAULT:
+    if Capability.OBSERVED not in registry.module(on).CAPABILITIES:
         findings = _by_prometheus(terminal, name, file, prometheus or _PROMETHEUS)
     elif prometheus is not None:
         raise Unsupported(

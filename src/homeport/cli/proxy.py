@@ -96,8 +96,10 @@ async def _endpoint_and_start(file: Path) -> tuple[Endpoint, str]:
     cold start.
     """
     from homeport import deployment
+    from homeport.targets import registry
+    from homeport.targets.base import Capability
 
-    async with deployment.opened(file, on="cloudrun") as opened:
+    async with deployment.opened(file, on=registry.able(Capability.PROXY)) as opened:
         return await opened.connect(), await opened.expected_cold_start()
 
 

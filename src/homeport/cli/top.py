@@ -127,7 +127,7 @@ async def _live(
     screen = TopScreen(every)
 
     async def follow(on: str) -> None:
-        looks, pause = Looks(), every if on == registry.DEFAULT else max(every, _CLOUD_S)
+        looks, pause = Looks(), max(every, _CLOUD_S) if on in registry.CLOUDS else every
         while True:
             place = (await look(on, file, options)).only(name)
             endpoints = tuple(looks.looked(place.endpoints))

@@ -87,13 +87,13 @@ def command(
 
 def _ensure_one_way(files: tuple[Path, ...], on: str, port: int | None) -> None:
     """Raise `click.UsageError` where files are named in two ways, or what is for one file is said of several."""
+    from homeport.deployment import require
+    from homeport.targets.base import Capability
+
     source = click.get_current_context().get_parameter_source("file")
     if files and source is click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("name the file once: as FILE or with --file")
-    if len(files) > 1 and on != "local":
-        raise click.UsageError(
-            "several files are brought up on this machine alone; with --on, one after the other"
-        )
+    require(on, {Capability.TOGETHER: len(files) > 1})
     if len(files) > 1 and port is not None:
         raise click.UsageError("--port is for one file; each of several has its own local.port")
 

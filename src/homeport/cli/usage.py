@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from homeport.usage.report import By, UsageReport
 
 
-_SHARED = (
-    "who called is not known: all callers of an endpoint on this machine share its key. On Cloud Run they are told apart where "
-    "[observe] has callers = true"
-)
-
-
 @click.command("usage")
 @name_argument
 @file_option
@@ -64,11 +58,13 @@ def command(
     by caller where [observe] has callers = true.
     Exits with 27 where not all of those could be read.
     """
+    import os
     from typing import cast
 
-    from homeport import naming
+    from homeport import deployment, naming, sync
     from homeport.errors import Incomplete
-    from homeport.targets import registry
+    from homeport.home import find_home
+    from homeport.targets.base import OpenOptions
     from homeport.usage.report import as_csv
 
     if csv_output and json_output:
@@ -76,9 +72,8 @@ def command(
     if name is not None:
         naming.ensure_possible(name)
     terminal, by_ = app.terminal(json_output=json_output), cast("By", by)
-    usage = (
-        _here(name, by_, days) if on == registry.DEFAULT else _in_the_cloud(name, file, project, by_, days)
-    )
+    options = OpenOptions(env=os.environ, home=find_home(), project=project)
+    usage = sync.run(deployment.usage(by=by_, days=days, on=on, name=name, file=file, options=options))
     if csv_output:
         terminal.result(as_csv(usage.rows, by_))
     elif usage.rows or json_output:
@@ -101,33 +96,3 @@ def _print(terminal: Terminal, usage: UsageReport, by: By) -> None:
         [(row.key, row.endpoint, *((row.region,) if regions else ()), *row.cells()) for row in usage.rows],
         data=[row.as_json() for row in usage.rows],
     )
-
-
-def _here(name: str | None, by: By, days: int) -> UsageReport:
-    import time
-
-    from homeport.errors import NotRunning
-    from homeport.home import find_home
-    from homeport.usage.ledger import Ledger
-    from homeport.usage.report import UsageReport, grouped
-
-    home, since = find_home(), time.time() - days * 86_400
-    usage = grouped(Ledger(home.root).rows(since=since, endpoint=name), by)
-    if name is not None and not usage and not home.endpoint(name).exists():
-        raise NotRunning(
-            f"nothing is known of an endpoint called {name}",
-            hint=f"`homeport usage` tells of all of the last {days} days",
-        )
-    return UsageReport(rows=tuple(usage), notes=(_SHARED,) if by == "caller" else ())
-
-
-def _in_the_cloud(name: str | None, file: Path, project: str, by: By, days: int) -> UsageReport:
-    import os
-
-    from homeport import sync
-    from homeport.home import find_home
-    from homeport.targets.base import OpenOptions
-    from homeport.targets.cloudrun.usage import usage
-
-    options = OpenOptions(env=os.environ, home=find_home(), project=project)
-    return sync.run(usage(file, options, by=by, days=days, name=name))

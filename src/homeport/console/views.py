@@ -69,7 +69,7 @@ class Views:
                     "error": place.error.as_json() if place.error else None,
                 }
             )
-            await asyncio.sleep(LOOK_S if on == registry.DEFAULT else _CLOUD_S)
+            await asyncio.sleep(_CLOUD_S if on in registry.CLOUDS else LOOK_S)
 
     async def status(self, on: str, name: str) -> JsonObject:
         """Return how one endpoint is; it is asked for a token. Raises `NotRunning` or `NotFound`."""

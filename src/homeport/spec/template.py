@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -62,12 +62,12 @@ def descriptions(model: type[BaseModel]) -> dict[str, str]:
     return meanings
 
 
-def template(*, on_cloudrun: bool = False, **chosen: str) -> str:
+def template(tables: Collection[str] = (), /, **chosen: str) -> str:
     """
     Return a commented homeport.toml with every key at its default; `chosen` sets `name`, `model`, `project`,
     `region`.
 
-    The tables of Cloud Run are off, unless `on_cloudrun`.
+    The tables that one target alone has are off, except for `tables`; the first of these has `project` and `region`.
     """
     lines = [
         f"#:schema ./{SCHEMA_NAME}",
@@ -78,9 +78,9 @@ def template(*, on_cloudrun: bool = False, **chosen: str) -> str:
     for table, model in shown:
         lines += ["", f"# {model.__doc__}", f"[{table}]", *_keys(model, {})]
     for table, model in (("cloudrun", CloudRun), ("scaling", Scaling), ("access", Access)):
-        keys = [f"[{table}]", *_keys(model, chosen if on_cloudrun else {})]
+        keys = [f"[{table}]", *_keys(model, chosen if table in tables else {})]
         off = [line if line.startswith("#") else f"# {line}" for line in keys]
-        lines += ["", f"# {model.__doc__}", *(keys if on_cloudrun else off)]
+        lines += ["", f"# {model.__doc__}", *(keys if table in tables else off)]
     optional: tuple[tuple[str, type[BaseModel]], ...] = (
         ("agent", Agent), ("guard", Guard), ("edge", Edge), ("observe", Observe),
     )  # fmt: skip

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from homeport.progress import Progress
     from homeport.results import Removal, Status
     from homeport.task import Task
+    from homeport.usage.report import By, UsageReport
     from homeport.verify import Report, Result
 
 OnResult = Callable[["Result"], None]
@@ -41,22 +42,28 @@ class Capability(StrEnum):
     AGENT = "a service for the agent of the file (agent up)"
     BY_NAME = "finding an endpoint by its name alone"
     CANARY = "moving traffic step by step (--canary)"
+    CONTRACT = "being held to what homeport relies on (doctor --contract)"
     COLD_START = "measuring a start from zero (--cold, --idle)"
     EXPORT = "writing files of another tool (export)"
     HUB_TOKEN = "keeping the hub's token (--hub-token-stdin)"  # noqa: S105 - words
     LISTING = "telling of every endpoint at once"
+    MACHINE = "a look at what an engine needs (doctor)"
     OBSERVED = "being measured by the place itself (observe check)"
+    PLACE = "a project and a region (--project, --region)"
     PORT = "choosing the port (--port)"
     PROXY = "a local port that adds an identity (proxy)"
     ROLLBACK = "going back to what was verified before (rollback)"
     SWAP = "serving another model beside the old one (swap)"
     TAKE_OVER = "taking an endpoint over from another file (--take-over)"
+    TOGETHER = "bringing up several files at once (up FILE FILE)"
     UNVERIFIED = "serving without verification (--no-verify)"
 
 
 HINTS: Mapping[Capability, str] = MappingProxyType(
     {
         Capability.AGENT: "`homeport agent serve` runs it here; `--on cloudrun` gives it a service",
+        Capability.MACHINE: "leave --on out: `homeport doctor` looks at this machine; --contract holds a target to what homeport relies on",
+        Capability.TOGETHER: "several come up together on this machine alone; bring them up one after the other",
         Capability.PORT: "its address is its own; `homeport proxy --port` chooses the port of a local way to it",
         Capability.UNVERIFIED: "leave it out: nothing has traffic there that was not verified",
         Capability.TAKE_OVER: "leave it out: there the file's name is the endpoint",
@@ -191,6 +198,13 @@ class TargetModule(Protocol):
     """What the package of each target offers."""
 
     CAPABILITIES: frozenset[Capability]
+    TABLES: tuple[str, ...]
+    """The tables of a file that `init` leaves off for every other target; the first of them says where an endpoint stands."""
+    FIRST_STEP: str
+    """The command that comes after `init`."""
+
+    def place(self, env: Mapping[str, str]) -> Mapping[str, str]:
+        """Return what a file says of where an endpoint stands, by its keys, where nobody says anything; '' is left to be said."""
 
     def open_target(
         self, spec: Spec, spec_file: Path, options: OpenOptions
@@ -210,6 +224,11 @@ class TargetModule(Protocol):
 
     async def listing(self, file: Path, options: OpenOptions) -> Listing:
         """Return every endpoint that can be found, and what could not be read. `file` need not be there."""
+
+    async def usage(
+        self, file: Path, options: OpenOptions, *, by: By, days: int, name: str | None
+    ) -> UsageReport:
+        """Return what endpoints were used for in the last `days`, or the one called `name` alone. `file` need not be there."""
 
     def check_names(self, task: Task | None = None) -> list[str]:
         """Return the names of all checks of an endpoint there that serves for `task`; for any where it is None."""

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, cast
 from homeport.errors import SpecError
 
 if TYPE_CHECKING:
-    from homeport.targets.base import LiveModule, TargetModule
+    from homeport.targets.base import Capability, LiveModule, TargetModule
 
 TITLES: Mapping[str, str] = MappingProxyType({"local": "this machine", "cloudrun": "Cloud Run"})
 """The names that `--on` takes, and what people call each. Known without importing a target: `--help` is fast."""
 
 DEFAULT = "local"
+MODELS: Mapping[str, str] = MappingProxyType({"local": "gemma-3-270m-pt", "cloudrun": "gemma-4-e2b"})
+"""What `init` serves at each unless something else is asked for: what runs anywhere, and what is worth a GPU."""
+CLOUDS = frozenset({"cloudrun"})
+"""Targets on others' machines: what is asked there costs money and takes its time, and may have been rehearsed."""
 
 
 def module(name: str) -> TargetModule:
@@ -23,6 +27,11 @@ def module(name: str) -> TargetModule:
     if name not in TITLES:
         raise SpecError(f"there is no target {name!r}", hint=f"targets are {', '.join(TITLES)}")
     return cast("TargetModule", import_module(f"homeport.targets.{name}.lifecycle"))
+
+
+def able(capability: Capability) -> str:
+    """Return the first target that has a capability: for a verb that only such a one has, and that asks nobody which."""
+    return next(name for name in TITLES if capability in module(name).CAPABILITIES)
 
 
 def live(name: str) -> LiveModule:

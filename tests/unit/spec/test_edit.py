@@ -9,6 +9,7 @@ import pytest
 from homeport.errors import SpecError
 from homeport.spec import parse, template
 from homeport.spec.edit import with_keys
+from homeport.targets.cloudrun.lifecycle import TABLES
 
 KEYS = [("engine", "parallel", "7"), ("scaling", "max", "5"), ("scaling", "target_concurrency", "0.8")]
 
@@ -27,7 +28,7 @@ def test_keys_are_set_and_comments_and_all_else_stay() -> None:
 
 def test_what_init_wrote_can_be_set() -> None:
     for on_cloudrun in (False, True):
-        spec = parse(tomllib.loads(with_keys(template(on_cloudrun=on_cloudrun, name="x"), KEYS)))
+        spec = parse(tomllib.loads(with_keys(template(TABLES if on_cloudrun else (), name="x"), KEYS)))
         assert (spec.engine.parallel, spec.scaling.max) == (7, 5)
 
 

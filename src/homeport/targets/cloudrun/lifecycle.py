@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,7 +26,11 @@ from homeport.targets.cloudrun.regions.one_region import CAPABILITIES, CloudRunL
 from homeport.targets.cloudrun.regions.report import check_of
 from homeport.targets.cloudrun.regions.several_regions import SeveralRegions
 from homeport.targets.cloudrun.regions.unnamed import where_it_stands
+from homeport.targets.cloudrun.usage import usage
 from homeport.targets.cloudrun.verification.checks import check_names
+
+TABLES = ("cloudrun", "scaling", "access")
+FIRST_STEP = "homeport plan --on cloudrun"
 
 
 @asynccontextmanager
@@ -81,6 +85,11 @@ async def listing(file: Path, options: OpenOptions) -> Listing:
         )
 
 
+def place(env: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the project that the environment names, or '', and the region of a file that names none."""
+    return {"project": google.project_of(env), "region": CloudRun().region}
+
+
 def names(options: OpenOptions) -> list[str] | None:
     """Return None: Google knows."""
     del options
@@ -95,6 +104,8 @@ async def statuses(options: OpenOptions) -> list[Status]:
 
 __all__ = [
     "CAPABILITIES",
+    "FIRST_STEP",
+    "TABLES",
     "CloudRunLifecycle",
     "check_names",
     "check_of",
@@ -102,5 +113,7 @@ __all__ = [
     "names",
     "open_named",
     "open_target",
+    "place",
     "statuses",
+    "usage",
 ]

@@ -31,19 +31,24 @@ if TYPE_CHECKING:
     from homeport.results import Removal, Status
     from homeport.targets.local.swap import LocalSwap
     from homeport.task import Task
+    from homeport.usage.report import By, UsageReport
     from homeport.verify import Report
 
 CAPABILITIES = frozenset(
     {
         Capability.BY_NAME,
         Capability.LISTING,
+        Capability.MACHINE,
         Capability.PORT,
         Capability.ROLLBACK,
         Capability.SWAP,
         Capability.TAKE_OVER,
+        Capability.TOGETHER,
         Capability.UNVERIFIED,
     }
 )
+TABLES = ()
+FIRST_STEP = "homeport up"
 _POLL_S = 0.2
 
 
@@ -310,6 +315,20 @@ async def listing(file: Path, options: OpenOptions) -> Listing:
     del file
     current = await statuses(options)
     return Listing(endpoints=tuple(of_status(status) for status in current), unread=())
+
+
+async def usage(file: Path, options: OpenOptions, *, by: By, days: int, name: str | None) -> UsageReport:
+    """Return what endpoints were used for here, also those that are down. Raises `NotRunning` for a name of which nothing is known."""
+    from homeport.targets.local.usage import usage as kept
+
+    del file
+    return kept(options.home, by=by, days=days, name=name)
+
+
+def place(env: Mapping[str, str]) -> Mapping[str, str]:
+    """Return nothing: there is one place."""
+    del env
+    return {}
 
 
 def _unknown(name: str, home: Home) -> NotRunning:

@@ -73,8 +73,8 @@ if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
 
 CAPABILITIES = frozenset((
-    Capability.AGENT, Capability.CANARY, Capability.COLD_START, Capability.EXPORT, Capability.HUB_TOKEN,
-    Capability.OBSERVED, Capability.PROXY, Capability.ROLLBACK, Capability.SWAP,
+    Capability.AGENT, Capability.CANARY, Capability.COLD_START, Capability.CONTRACT, Capability.EXPORT, Capability.HUB_TOKEN,
+    Capability.OBSERVED, Capability.PLACE, Capability.PROXY, Capability.ROLLBACK, Capability.SWAP,
 ))  # fmt: skip
 
 
