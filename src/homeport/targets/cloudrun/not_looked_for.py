@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from homeport.catalog import cloudrun
 from homeport.listing import NotLookedFor
-from homeport.targets.cloudrun.inventory import Inventory, Unread, alike
+from homeport.targets.cloudrun.inventory import KINDS, Inventory, Unread, alike
 
 _AGAIN = "then list again"
 _OFF = "its API is off, and what was made while it was on is not shown"
 _UNTOLD = "asked for where a service says that it had some, and none does"
+_NO_GPU = "the catalog knows no GPU there, and a file that names one is refused"
+_BY_GCLOUD = (
+    "`gcloud run services list`, `gcloud artifacts repositories list --location=all` and `gcloud compute networks subnets list`, each with "
+    "--project={}, show all regions where gcloud's run/region is not set"
+)
 _NEVER = ("API gateways", "schedules", "budgets")
 _DOWN = "`homeport down NAME --on cloudrun` beside its file looks for them, and asks before it removes any"
 
 
 def not_looked_for(inventory: Inventory, unread: Sequence[Unread]) -> tuple[NotLookedFor, ...]:
     """Return each kind that was not looked for, or not everywhere, with why and what to do; `unread` is all that could not be read."""
-    return (*_refused(unread), *_off(inventory.off), *_unasked(inventory))
+    return (*_refused(unread), *_off(inventory.off), *_elsewhere(inventory), *_unasked(inventory))
 
 
 def _refused(unread: Sequence[Unread]) -> Iterator[NotLookedFor]:
@@ -34,6 +40,16 @@ def _refused(unread: Sequence[Unread]) -> Iterator[NotLookedFor]:
 def _off(off: Sequence[Unread]) -> Iterator[NotLookedFor]:
     for kind, error in {one.subject: one.error for one in off}.items():
         yield NotLookedFor(kind=kind, why=_OFF, do=f"{error.hint}; {_AGAIN}")
+
+
+def _elsewhere(inventory: Inventory) -> Iterator[NotLookedFor]:
+    where = f"regions other than {', '.join(cloudrun.regions())}"
+    off = {one.subject for one in inventory.off}
+    for kind in KINDS:
+        if kind.regional and kind.plural not in off:
+            yield NotLookedFor(
+                kind=kind.plural, where=where, why=_NO_GPU, do=_BY_GCLOUD.format(inventory.project)
+            )
 
 
 def _unasked(inventory: Inventory) -> Iterator[NotLookedFor]:
