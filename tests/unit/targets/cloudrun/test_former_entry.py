@@ -59,7 +59,7 @@ def asked_of_the_registry(deployer: Told) -> list[str]:
 def test_the_entry_goes_though_somebody_has_deleted_one_of_the_services_by_hand(
     deployer: Told, service: str
 ) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     is_deleted_by_hand(deployer, service)
     _, after = deployer.up(deployer.wanted())
     assert (deployer.entry, deployer.agent, after.pending) == (None, None, ())
@@ -70,14 +70,14 @@ def test_the_entry_goes_though_somebody_has_deleted_one_of_the_services_by_hand(
 def test_so_it_does_when_all_is_taken_down_by_a_file_that_knows_nothing_of_it(
     deployer: Told, service: str
 ) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     is_deleted_by_hand(deployer, service)
     deployer.down(deployer.wanted(), purge=True)
     assert (deployer.entry, deployer.agent, deployer.service) == (None, None, None)
 
 
 def test_a_service_that_is_made_anew_tells_of_the_entry_until_it_is_gone(deployer: Told) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     is_deleted_by_hand(deployer, "home")
     deployer.cloud.faults.append(parse(f"{GET}:403:times=1"))
     plan, _, _ = deployer.looked_by(OWNER, deployer.wanted(), up=True)
@@ -88,7 +88,7 @@ def test_a_service_that_is_made_anew_tells_of_the_entry_until_it_is_gone(deploye
 
 
 def test_an_agent_that_stays_tells_no_more_of_an_entry_that_is_gone(deployer: Told) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     assert REGISTRY_LABEL in deployer.agent["labels"]
     deployer.up(deployer.with_table())
     assert REGISTRY_LABEL not in deployer.agent["labels"]
@@ -98,7 +98,7 @@ def test_an_agent_that_stays_tells_no_more_of_an_entry_that_is_gone(deployer: To
 def test_of_an_entry_that_somebody_has_deleted_by_hand_the_label_alone_goes_and_that_is_said(
     deployer: Told,
 ) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     is_deleted_in_the_registry(deployer)
     plan, after = deployer.up(deployer.with_table())
     (going,) = plan.pending
@@ -108,14 +108,14 @@ def test_of_an_entry_that_somebody_has_deleted_by_hand_the_label_alone_goes_and_
 
 
 def test_a_plan_asks_for_the_entry_once(deployer: Told) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     deployer.cloud.log.clear()
     deployer.looked_by(OWNER, deployer.with_table())
     assert asked_of_the_registry(deployer) == [GET]
 
 
 def test_once_it_is_gone_no_plan_asks_for_the_right_to_look(deployer: Told) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     without = deployer.with_table()
     assert RIGHT in deployer.rights_asked_for(without), "while the service says that it was there"
     revision = deployer.service["latestCreatedRevision"]
@@ -131,7 +131,7 @@ def test_once_it_is_gone_no_plan_asks_for_the_right_to_look(deployer: Told) -> N
 def test_who_may_not_look_for_what_the_file_wants_no_more_deploys_all_the_same_and_is_told(
     deployer: Told,
 ) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     without = deployer.with_table(tools=["time"])
     held = deployer.rights_asked_for(without)
     deployer.allow(LESSER, {right for right in held if not right.startswith("agentregistry.")})
@@ -152,7 +152,7 @@ def test_who_may_not_look_for_what_the_file_wants_no_more_deploys_all_the_same_a
 def test_who_may_look_for_it_and_not_take_it_away_is_stopped_before_anything_is_changed(
     deployer: Told, lacked: str
 ) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     without = deployer.with_table(tools=["time"])
     held = deployer.rights_asked_for(without)
     assert lacked in held
@@ -165,7 +165,7 @@ def test_who_may_look_for_it_and_not_take_it_away_is_stopped_before_anything_is_
 
 
 def test_who_may_do_nothing_but_take_it_away_is_asked_for_no_more_and_does(deployer: Told) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     without = deployer.with_table(tools=["time"])
     held = deployer.rights_asked_for(without)
     of_registry = {one.rpartition(".")[2] for one in held if one.startswith("agentregistry.services.")}
@@ -180,7 +180,7 @@ def test_who_may_do_nothing_but_take_it_away_is_asked_for_no_more_and_does(deplo
 
 @pytest.mark.parametrize("state", ["gone", "somebody's"])
 def test_where_there_is_nothing_to_take_away_no_right_to_is_asked_for(deployer: Told, state: str) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     if state == "gone":
         is_deleted_in_the_registry(deployer)
     else:
@@ -225,7 +225,7 @@ def test_a_region_without_agent_registry_has_no_entry_and_keeps_nobody_from_taki
 
 
 def test_where_it_may_not_be_listed_nothing_that_tells_of_it_goes(deployer: Told) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     deployer.cloud.faults += [parse(f"{method}:403:times=99") for method in (GET, LIST)]
     with pytest.raises(HomeportError):
         deployer.down(deployer.wanted(), purge=True)

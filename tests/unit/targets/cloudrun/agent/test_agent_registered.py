@@ -74,7 +74,7 @@ def test_others_find_its_card_with_where_it_is(deployer: Told) -> None:
 
 
 def test_who_may_find_it_may_call_it_no_more_than_before(deployer: Told) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     policies = deployer.cloud.access.policy("run", AGENT_PATH.removeprefix("v2/"))
     before = WithAgentTable("ollama")
     before.up(before.with_table())
@@ -99,7 +99,7 @@ def test_the_card_follows_the_tools_and_a_change_by_hand_is_undone(deployer: Tol
 
 
 def test_switched_off_it_goes_and_the_agent_stays(deployer: Told) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     plan, after = deployer.up(deployer.with_table())
     assert [(action.kind, action.resource.id) for action in plan.pending] == [
         ("delete", "registry-entry/home-agent")
@@ -111,7 +111,7 @@ def test_switched_off_it_goes_and_the_agent_stays(deployer: Told) -> None:
 
 
 def test_it_goes_before_the_agent_does(deployer: Told) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     plan, after = deployer.up(deployer.wanted())
     gone = [action.resource.id for action in plan.pending if action.kind == "delete"]
     assert gone.index("registry-entry/home-agent") < gone.index("service/home-agent")
@@ -128,7 +128,7 @@ def test_it_is_found_by_its_mark(deployer: Told, known: bool) -> None:
 
 
 def test_somebody_elses_entry_of_that_name_stays_and_is_said(deployer: Told) -> None:
-    deployer.up(deployer.with_table(registry=True))
+    deployer.deployed(deployer.with_table(registry=True))
     entry(deployer)["description"] = "somebody's own"
     plan, _, _ = deployer.looked_by(OWNER, deployer.wanted(), up=True)
     assert entry(deployer)["description"] == "somebody's own"

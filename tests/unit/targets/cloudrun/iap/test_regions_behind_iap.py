@@ -148,7 +148,7 @@ def test_turned_on_before_what_serves_who_comes_in_is_let_in_before_each_region_
 def test_a_region_that_leaves_the_file_lets_nobody_in_any_more_before_its_service_goes(
     deployer: ProxiedInTwoRegions,
 ) -> None:
-    deployer.up(deployer.through(TEAM))
+    deployer.deployed(deployer.through(TEAM))
     plan, after = deployer.up(deployer.through(TEAM, regions=()))
     assert after.pending == ()
     assert deployer.service_in(SECOND) is None
@@ -161,9 +161,9 @@ def test_a_region_that_leaves_the_file_lets_nobody_in_any_more_before_its_servic
 def test_a_region_whose_label_outlived_a_broken_off_up_is_looked_at_by_the_next(
     deployer: ProxiedInTwoRegions,
 ) -> None:
-    deployer.up(deployer.through(TEAM))
+    deployer.deployed(deployer.through(TEAM))
     without = deployer.through()
-    deployer.up(without)
+    deployer.deployed(without)
     name = f"projects/rehearsal/locations/{SECOND}/services/home"
     stored = deployer.cloud.store.get("run", name)
     assert stored is not None
@@ -195,7 +195,7 @@ def doubts(plan: Plan) -> list[str]:
 def test_a_region_that_leaves_goes_for_who_may_not_see_its_policy_and_what_stays_is_told(
     deployer: ProxiedInTwoRegions,
 ) -> None:
-    deployer.up(deployer.through(TEAM))
+    deployer.deployed(deployer.through(TEAM))
     without = deployer.through(regions=())
     _, _, asked = deployer.looked_by(OWNER, without)
     allow(deployer.cloud, DEPLOYER, {right for right in asked if not right.startswith("iap.")})
@@ -214,7 +214,7 @@ def test_a_region_that_leaves_goes_for_who_may_not_see_its_policy_and_what_stays
 def test_a_region_that_leaves_while_the_proxy_s_api_is_off_goes_and_what_stays_is_told(
     deployer: ProxiedInTwoRegions,
 ) -> None:
-    deployer.up(deployer.through(TEAM))
+    deployer.deployed(deployer.through(TEAM))
     deployer.cloud.enabled.pop(("rehearsal", "iap.googleapis.com"))
     plan, _, _ = deployer.looked_by(OWNER, deployer.through(regions=()), up=True)
     assert (deployer.service_in(SECOND), deployer.comes_in(SECOND)) == (None, [TEAM])
@@ -226,7 +226,7 @@ def test_a_region_that_leaves_while_the_proxy_s_api_is_off_goes_and_what_stays_i
 def test_down_while_the_proxy_s_api_is_off_is_not_taken_for_one_that_left_nobody(
     deployer: ProxiedInTwoRegions,
 ) -> None:
-    deployer.up(deployer.through(TEAM))
+    deployer.deployed(deployer.through(TEAM))
     deployer.cloud.enabled.pop(("rehearsal", "iap.googleapis.com"))
 
     async def down() -> None:
@@ -240,9 +240,9 @@ def test_down_while_the_proxy_s_api_is_off_is_not_taken_for_one_that_left_nobody
 
 
 def test_what_is_not_known_of_a_further_region_is_told_with_its_name(deployer: ProxiedInTwoRegions) -> None:
-    deployer.up(deployer.through(TEAM))
+    deployer.deployed(deployer.through(TEAM))
     without = deployer.through()
-    deployer.up(without)
+    deployer.deployed(without)
     stays_labelled(deployer, SECOND, TEAM)
     deployer.cloud.enabled.pop(("rehearsal", "iap.googleapis.com"))
     plan, _, _ = deployer.looked_by(OWNER, without, up=True)
@@ -261,7 +261,7 @@ def test_what_is_not_known_of_a_further_region_is_told_with_its_name(deployer: P
 def test_a_client_of_one_region_is_not_taken_for_one_of_all(
     deployer: ProxiedInTwoRegions, level: str
 ) -> None:
-    deployer.up(deployer.through(TEAM))
+    deployer.deployed(deployer.through(TEAM))
     settings = f"v1/projects/481516234200/iap_web/cloud_run-{FIRST}{level}:iapSettings"
     assert act(Raw(deployer.cloud).send("PATCH", f"iap.googleapis.com/{settings}", CLIENT)).status == 200
     _, found, _ = deployer.looked_by(OWNER, deployer.through(TEAM))
@@ -278,9 +278,9 @@ def test_a_client_of_one_region_is_not_taken_for_one_of_all(
 
 
 def test_a_further_region_of_which_nobody_is_left_asks_for_no_right(deployer: ProxiedInTwoRegions) -> None:
-    deployer.up(deployer.through(TEAM))
+    deployer.deployed(deployer.through(TEAM))
     without = deployer.through()
-    deployer.up(without)
+    deployer.deployed(without)
     stays_labelled(deployer, SECOND, TEAM)
     change = "iap.webServices.setIamPolicy"
     assert change in deployer.looked_by(OWNER, without)[2]

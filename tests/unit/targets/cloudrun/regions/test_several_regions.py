@@ -272,7 +272,7 @@ def test_a_change_that_no_mark_tells_is_turned_back_by_the_sum_of_what_was_asked
 def test_the_way_back_takes_the_revision_with_the_same_sum_though_a_later_one_has_the_same_marks(
     deployer: InTwoRegions,
 ) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
     deployer.up(deployer.in_both(parallel=2))
     gone = deployer.serving_in(FIRST)
@@ -287,7 +287,7 @@ def test_the_way_back_takes_the_revision_with_the_same_sum_though_a_later_one_ha
 def test_a_change_that_no_mark_tells_and_whose_revisions_have_no_sum_stops_the_way_back_before_anything_changes(
     deployer: InTwoRegions, older: str
 ) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     if older != "the one that serves":
         deployer.forget_sums()
     deployer.up(deployer.in_both(parallel=2))
@@ -302,7 +302,7 @@ def test_a_change_that_no_mark_tells_and_whose_revisions_have_no_sum_stops_the_w
 def test_where_the_other_region_has_no_revision_of_that_sum_the_way_back_stops_before_anything_changes(
     deployer: InTwoRegions,
 ) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     deployer.forget_sums(SECOND)
     deployer.up(deployer.in_both(parallel=2))
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
@@ -357,7 +357,7 @@ def told(deployer: InTwoRegions, wanted: Spec) -> Status:
 
 
 def test_status_tells_what_a_way_back_of_all_regions_comes_to(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     before = {region: deployer.serving_in(region) for region in (FIRST, SECOND)}
     assert told(deployer, deployer.in_both()).rollback_to is None
     deployer.up(deployer.in_both(context=512))
@@ -369,8 +369,8 @@ def test_status_tells_what_a_way_back_of_all_regions_comes_to(deployer: InTwoReg
 
 
 def test_status_tells_that_a_way_back_would_be_refused_and_why(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.alone())
-    deployer.up(deployer.in_both(context=512))
+    deployer.deployed(deployer.alone())
+    deployer.deployed(deployer.in_both(context=512))
     refused = told(deployer, deployer.in_both())
     assert refused.rollback_to is None
     assert f"{SECOND} has no verified revision that serves what" in refused.rollback_refused
@@ -442,7 +442,7 @@ def test_a_refused_way_back_says_what_differs_there(deployer: InTwoRegions) -> N
 
 
 def test_status_prices_each_region(deployer: InTwoRegions) -> None:
-    deployer.up(deployer.in_both())
+    deployer.deployed(deployer.in_both())
     status = act(describe(google_for(deployer.cloud), "home", FIRST))
     prices = {one.region: one.usd_per_hour for one in status.regions}
     assert prices.keys() == {FIRST, SECOND}
