@@ -1,6 +1,6 @@
 #!/bin/sh
 # Teach the model of the agents' tests anew, and put it into tests/models: `sh scripts/teach.sh [FOLDER [OPTION OF teach.py …]]`.
-# It takes some 30 minutes of two quiet cores with AVX-512. Examine what it teaches before you keep it: another CPU rounds
+# It takes some 35 minutes of two cores with AVX-512. Examine what it teaches before you keep it: another CPU rounds
 # otherwise, and so teaches another model (tests/models/README.md). It wants a C++ compiler (`--eager` does without, and
 # takes longer); its environment (1 GB) is made on first use. CI does not run this: it examines what is kept.
 set -eu

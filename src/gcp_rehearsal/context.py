@@ -38,7 +38,7 @@ class Access(Protocol):
         """Return the policy as it was last set."""
 
     def set_policy(
-        self, api: str, name: str, policy: Mapping[str, Any], *, at_once: bool = False
+        self, api: str, name: str, policy: Mapping[str, Json], *, at_once: bool = False
     ) -> JsonObject:
         """Set a policy; its etag, where it has one, must be that of the policy as it is. Raises `ApiError`."""
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
-from gcp_rehearsal.json_types import JsonObject
+from gcp_rehearsal.json_types import Json, JsonObject
 
 _STATUS = {
     400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
@@ -57,7 +56,7 @@ class ApiError(Exception):
         *,
         status: str = "",
         reason: str = "",
-        details: Sequence[Mapping[str, Any]] = (),
+        details: Sequence[Mapping[str, Json]] = (),
     ) -> None:
         super().__init__(message)
         self.code = code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gcp_rehearsal.errors import ApiError
 from gcp_rehearsal.json_types import JsonObject
@@ -27,7 +27,7 @@ Finish = Callable[[], JsonObject | ApiError]
 
 
 def begin(
-    call: Call, target: str, seconds: float, finish: Finish, metadata: dict[str, Any] | None = None
+    call: Call, target: str, seconds: float, finish: Finish, metadata: JsonObject | None = None
 ) -> JsonObject:
     """Return an operation of the API's own kind that will be done in so many seconds, as the call is answered."""
     if call.api == "compute":
@@ -60,7 +60,7 @@ def is_done(kept: StoredResource) -> bool:
 
 
 def _begin_aip(
-    call: Call, target: str, seconds: float, finish: Finish, metadata: dict[str, Any] | None
+    call: Call, target: str, seconds: float, finish: Finish, metadata: JsonObject | None
 ) -> JsonObject:
     operation = pending(call, target, _typed(call, {}, "OperationMetadata") if metadata is None else metadata)
 

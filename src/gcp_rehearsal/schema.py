@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gcp_rehearsal.discovery import Document, Method
 from gcp_rehearsal.json_types import Json, JsonObject
@@ -117,7 +116,7 @@ class SchemaCheck:
             return self._value(schema, value, path)
         return self._object(schema, value, path, extra)
 
-    def _object(self, schema: Mapping[str, Any], value: Any, path: _Path, extra: set[str]) -> Json:
+    def _object(self, schema: Mapping[str, Json], value: Json, path: _Path, extra: set[str]) -> Json:
         if not isinstance(value, dict):
             path.bad("TYPE_MESSAGE", value)
             return {}
@@ -138,7 +137,7 @@ class SchemaCheck:
                 path.unknown(sent)
         return out
 
-    def _value(self, schema: Mapping[str, Any], value: Any, path: _Path) -> Any:  # noqa: PLR0911 - one for each type
+    def _value(self, schema: Mapping[str, Json], value: Json, path: _Path) -> Json:  # noqa: PLR0911 - one for each type
         if "$ref" in schema:
             return self._message(schema["$ref"], value, path, set())
         kind = schema.get("type")

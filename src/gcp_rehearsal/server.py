@@ -61,7 +61,7 @@ class App:
         self._ticking: asyncio.Task[None] | None = None
         self._balancers = LoadBalancers(cloud)
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection's request."""
         if scope["type"] != "http":
             return

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from homeport.engines import names, registry
 from homeport.errors import SpecError, StateError
@@ -17,6 +16,7 @@ from homeport.extras import install
 from homeport.free_ports import free_port_near, port_is_free
 from homeport.hardware import free_disk, this_machine
 from homeport.home import find_home, private_folder
+from homeport.json_types import JsonObject
 from homeport.resources.local.process_tree import listener
 from homeport.spec import Local
 
@@ -40,7 +40,7 @@ class DoctorFinding:
     detail: str
     hint: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the finding as `--json` prints it."""
         return {"what": self.what, "verdict": self.verdict, "detail": self.detail, "hint": self.hint}
 

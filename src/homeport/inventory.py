@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from homeport.engines.names import NAMES
 from homeport.errors import WeightsError
 from homeport.home import Home, find_home
+from homeport.json_types import JsonObject
 from homeport.progress import Progress, Silent
 from homeport.spec import parse
 from homeport.targets.local.weights import weights_of
@@ -31,7 +32,7 @@ class Stored:
     """whole: no file has changed since it was last read and compared. Only `check` reads them again."""
     folder: Path
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the entry as `--json` prints it."""
         return {
             "source": self.source,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from homeport import sync
 from homeport.errors import HomeportError, NotRunning, SpecError
 from homeport.home import Home, find_home
+from homeport.json_types import JsonObject
 from homeport.resources.local import endpoint_key, endpoint_record
 from homeport.resources.local.endpoint_key import GENERATED, NONE
 from homeport.targets.local.target import LocalTarget, remembered_target
@@ -29,7 +29,7 @@ class Whereabouts:
     hint: str
     """What to do about it."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the whereabouts as `--json` prints them."""
         return {
             "name": self.name,

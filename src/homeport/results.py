@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from homeport.json_types import Json, JsonObject
 
@@ -99,8 +99,8 @@ class RegionState:
     """What most of its requests are answered by; None where that could not be read."""
     traffic: Mapping[str, int]
     """Percent of the region's requests, by revision."""
-    verified: Mapping[str, Any] | None
-    """The last verification of what serves there; None where there was none. JSON, so Any."""
+    verified: Mapping[str, Json] | None
+    """The last verification of what serves there; None where there was none."""
     closed: bool
     """Whether it takes requests from the load balancer alone."""
     usd_per_hour: float | None = None
@@ -160,9 +160,9 @@ class Status:
     """The digest of the manifest of what its starts use of an earlier one; `none` where that could not be made."""
     traffic: Mapping[str, int] | None = None
     """Percent of the requests, by revision."""
-    verified: Mapping[str, Any] | None = None
-    """The last verification of what serves: `at`, `passed` and `counts`; None where there was none. JSON, so Any."""
-    receipts: Mapping[str, Mapping[str, Any]] | None = None
+    verified: Mapping[str, Json] | None = None
+    """The last verification of what serves: `at`, `passed` and `counts`; None where there was none."""
+    receipts: Mapping[str, Mapping[str, Json]] | None = None
     """The verification of every revision that is known, by its name."""
     pid: int | None = None
     """Of the engine as it is now; of the last one where none runs."""

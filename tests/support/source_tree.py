@@ -164,3 +164,23 @@ def texts(path: Path) -> Iterator[str]:
             and id(node) not in parts
         ):
             yield node.value
+
+
+def any_without_reason(path: Path) -> Iterator[int]:
+    """Yield the lines in which a module says `Any`, with no comment in the same statement or signature that says why."""
+    lines = path.read_text().splitlines()
+    around = [*_without_bodies(tree(path))]
+    for node in ast.walk(tree(path)):
+        if not (isinstance(node, ast.Name) and node.id == "Any"):
+            continue
+        first, last = min((span for span in around if node.lineno in range(span[0], span[1] + 1)), key=lambda span: span[1] - span[0])  # fmt: skip
+        if not any("Any:" in line.partition("#")[2] for line in lines[first - 1 : last]):
+            yield node.lineno
+
+
+def _without_bodies(module: ast.Module) -> Iterator[tuple[int, int]]:
+    """Yield the first and last line of each statement; of one with a body those above it, with a comment that stands before."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            yield (max(node.lineno - 1, 1), body[0].lineno - 1) if body else (node.lineno, node.end_lineno or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from source_tree import (
     HOMEPORT,
     MODULES,
     REHEARSAL,
+    any_without_reason,
     by_unjudged_proxies,
     circles,
     class_names,
@@ -286,6 +288,21 @@ def test_a_client_that_goes_by_an_unjudged_proxy_is_seen() -> None:
         "httpx2.Client(trust_env=False)\nhttpx2.Client(trust_env=by_environment(not mine))"
     )
     assert by_unjudged_proxies(ast.parse(code)) == [2, 3, 4]
+
+
+def test_every_any_says_why() -> None:
+    """JSON has a name of its own: `Json`, `JsonObject`."""
+    assert not [f"{name(path)}:{line}" for path in MODULES for line in any_without_reason(path)]
+
+
+def test_an_any_without_a_reason_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "some.py"
+    file.write_text(
+        "def one(x: Any) -> None:  # Any: as click has it\n    y: Any = x\n\n\n"
+        "def two(\n    x: Any,  # Any: whatever it is\n) -> dict[str, Any]:\n    z: Any = x  # Any: as above\n    return z\n\n\n"
+        "three = cast(Any, 3)\n"
+    )
+    assert [*any_without_reason(file)] == [2, 12]
 
 
 def test_no_two_classes_have_one_name() -> None:

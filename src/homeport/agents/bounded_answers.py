@@ -144,7 +144,7 @@ class BoundedClient(httpx2.AsyncClient):
         )
         self._bound = bound
 
-    async def send(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
+    async def send(self, request: httpx2.Request, **how: Any) -> httpx2.Response:  # Any: httpx2's settings
         """
         Return the response. A question that fails gives the server up; it, or whatever else is posted, is answered as by a server
         that is out of order: an error would end the SDK's task group, and cancel whatever is done within it.
@@ -166,7 +166,7 @@ class BoundedClient(httpx2.AsyncClient):
             return httpx2.Response(502, request=request)
         return response
 
-    async def _post(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
+    async def _post(self, request: httpx2.Request, **how: Any) -> httpx2.Response:  # Any: httpx2's settings
         """Send it, once more where no connection came to be: nothing of it was read then."""
         try:
             return await super().send(request, **how)

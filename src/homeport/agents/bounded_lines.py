@@ -30,7 +30,9 @@ class CountedLines(codecs.BufferedIncrementalDecoder):
         self._bound, self._length = BOUND.get(), 0
         self._pieces: list[str] = []
 
-    def _buffer_decode(self, input: Any, errors: str, final: bool) -> tuple[str, int]:
+    def _buffer_decode(  # Any: as below
+        self, input: Any, errors: str, final: bool
+    ) -> tuple[str, int]:
         return codecs.utf_8_decode(input, "replace", final)
 
     def decode(self, input: Any, final: bool = False) -> str:  # Any: the standard library's kind of bytes

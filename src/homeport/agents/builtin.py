@@ -22,12 +22,13 @@ BUILTIN = ("time", "calculator", "files")
 _LARGEST_FILE = 256 * 1024
 _MOST_FILES = 500
 _LONGEST_SUM, _DEEPEST, _LARGEST_POWER = 400, 30, 1024
-_BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
+_Function = Callable[..., Any]  # Any: of an int or a float each
+_BINARY: Mapping[type[ast.operator], _Function] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
 }  # fmt: skip
-_UNARY: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+_UNARY: Mapping[type[ast.unaryop], _Function] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
+_FUNCTIONS: Mapping[str, _Function] = {
     "abs": abs, "ceil": math.ceil, "cos": math.cos, "exp": math.exp, "floor": math.floor, "log": math.log,
     "max": max, "min": min, "round": round, "sin": math.sin, "sqrt": math.sqrt, "tan": math.tan,
 }  # fmt: skip

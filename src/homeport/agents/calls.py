@@ -15,12 +15,13 @@ from homeport.agents.budget import Budget, Spent
 from homeport.agents.tool import Tool, ToolFailed
 from homeport.agents.transcript import Transcript
 from homeport.errors import AgentStopped, HomeportError, SpecError
+from homeport.json_types import Json, JsonObject
 
 LONGEST_RESULT = 32_768
 """Characters of a result that the model is given: more would push the question out of its context."""
 SAME_CALLS = 3
 """So many times the same call with the same arguments is a circle: the model is told; once more, and the run ends."""
-Confirm = Callable[[Tool, Mapping[str, Any], str], Awaitable[bool]]
+Confirm = Callable[[Tool, Mapping[str, Json], str], Awaitable[bool]]
 """Asks whether a tool that may change something may be run, with these arguments, for the call of this id."""
 
 
@@ -38,7 +39,7 @@ class CallOutcome(StrEnum):
     """There is no such tool, or its arguments were no JSON object: nothing was run."""
 
 
-async def refuse(tool: Tool, arguments: Mapping[str, Any], call: str) -> bool:
+async def refuse(tool: Tool, arguments: Mapping[str, Json], call: str) -> bool:
     """Refuse every call that may change something: what is done where nobody can be asked."""
     return False
 
@@ -56,7 +57,7 @@ class Calls:
     """Ids of the calls that are written down."""
     _seen: Counter[str] = field(default_factory=Counter)
 
-    async def call(self, name: str, arguments: dict[str, Any], call: str) -> str:
+    async def call(self, name: str, arguments: JsonObject, call: str) -> str:
         """
         Return what the model is told of one call, which may be an error for it to read.
 
@@ -89,7 +90,7 @@ class Calls:
         )
         return content
 
-    async def _run(self, tool: Tool, arguments: dict[str, Any], call: str) -> tuple[CallOutcome, str]:
+    async def _run(self, tool: Tool, arguments: JsonObject, call: str) -> tuple[CallOutcome, str]:
         # What a tool has said before is never looked at here: only the tool itself, and the person who is asked.
         if tool.changes and not await self.confirm(tool, arguments, call):
             return CallOutcome.REFUSED, (

@@ -19,6 +19,7 @@ from homeport.agents.transcript import VERSION, Transcript
 from homeport.endpoint.refusals import withheld
 from homeport.endpoint.start import Start
 from homeport.errors import AgentStopped, HomeportError
+from homeport.json_types import JsonObject
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -49,8 +50,8 @@ class AgentSetup:
     start: Start = field(default_factory=Start)
     """Whether the endpoint was seen to answer, by any run."""
 
-    def described(self) -> dict[str, Any]:
-        """Return it as a transcript begins with: JSON, so Any."""
+    def described(self) -> JsonObject:
+        """Return it as a transcript begins with."""
         return {
             "model": self.endpoint.model,
             "endpoint": self.endpoint.name,

@@ -22,6 +22,7 @@ from homeport.agents.server_faults import fault_of, find_cause, is_end, is_own
 from homeport.agents.tool import Tool, ToolFailed
 from homeport.certificates import certificates
 from homeport.errors import HomeportError, NetworkError, SpecError
+from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress, Silent
 from homeport.proxy_variables import by_environment
 from homeport.secret import Secret
@@ -82,8 +83,9 @@ class _BegunServer:
 class _Announced(NamedTuple):
     name: str
     description: str
-    takes: Any  # Any: a JSON Schema of a stranger's, and so is the next
-    returns: Any
+    takes: Json
+    """A JSON Schema of a stranger's, and so is the next."""
+    returns: Json
 
 
 @asynccontextmanager
@@ -298,7 +300,7 @@ def _tool(client: Client, server: _BegunServer, announced: _Announced) -> Tool:
     name = announced.name
     promise = None if announced.returns is None else Promise(announced.returns)
 
-    async def run(arguments: dict[str, Any]) -> Any:
+    async def run(arguments: JsonObject) -> str:
         import httpx2
         from mcp import MCPError
         from pydantic import ValidationError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from homeport.agents.tool import Tool, tool_of
 from homeport.errors import SpecError
@@ -30,7 +29,7 @@ def function_tool(named: str) -> Tool:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # `sys.exit` would end this program, and without a word.
         raise SpecError(f"{path} cannot be run: {type(error).__name__}: {error}", hint="run it with python to see where") from error  # fmt: skip
-    function: Callable[..., Any] | None = getattr(module, name, None)
+    function: Callable[..., object] | None = getattr(module, name, None)
     if not callable(function) or not hasattr(function, "__name__"):
         raise SpecError(f"{path} has no function {name}", hint=hint)
     return tool_of(function, changes=getattr(function, "changes", True) is not False)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from homeport.json_types import Json
 
 LARGEST_SCHEMA = 64 * 1024
 """Bytes of a schema of a tool, as JSON: it is a page that a model could not keep in mind."""
@@ -124,6 +126,10 @@ def _fault_of_schema(schema: Any, moment: _Moment) -> str:  # Any: JSON of a str
     return f"it is no JSON Schema: {_short(error.message)}" if error else ""
 
 
+_Look = Callable[..., Iterable[object] | None]
+"""Looks at a value by one word of a schema, and tells what is wrong with it."""
+
+
 def _dialect(schema: Any) -> Any:  # Any: JSON of a stranger's; the library's kind of a class
     """Return what looks at values by the words of that JSON Schema in which `schema` is written: the newest, unless it says."""
     from jsonschema import Draft202012Validator, validators
@@ -141,8 +147,8 @@ def _bounded(
     """Return what looks as `dialect` does until the moment is over; `_UNBOUNDED` does not count, `but` some of it."""
     from jsonschema import validators
 
-    def counted(look: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
-        def looked(*what: Any) -> Iterator[Any]:
+    def counted(look: _Look) -> _Look:
+        def looked(*what: object) -> Iterator[object]:
             now = moment()
             now.depth += 1
             try:
@@ -153,20 +159,20 @@ def _bounded(
 
         return looked
 
-    def additional(look: Callable[..., Any]) -> Callable[..., Any]:
+    def additional(look: _Look) -> _Look:
         # What is left over when expressions are matched, all at once.
         return lambda *what: () if "patternProperties" in what[3] else look(*what)
 
     looks = {name: counted(look) for name, look in dialect.VALIDATORS.items()}
     if "additionalProperties" in looks and "patternProperties" not in but:
         looks["additionalProperties"] = additional(looks["additionalProperties"])
-    kind: Any = validators.extend(
+    kind: Any = validators.extend(  # Any: as above
         dialect, {**looks, **{name: _nothing for name in _UNBOUNDED if name not in but}}
     )
 
     its_own = kind.evolve
 
-    def evolve(self: Any, **changes: Any) -> Any:
+    def evolve(self: Any, **changes: Json) -> Any:  # Any: an object of that class
         moment().step()
         part = changes.get("schema", self.schema)
         if isinstance(
@@ -179,7 +185,7 @@ def _bounded(
     return kind
 
 
-def _nothing(*_: Any) -> Iterator[Any]:
+def _nothing(*_: object) -> Iterator[object]:
     return iter(())
 
 

@@ -14,14 +14,15 @@ from homeport.agents.tool import Tool, ToolFailed
 from homeport.agents.transcript import Transcript
 from homeport.endpoint import Endpoint
 from homeport.errors import AgentStopped, SpecError
+from homeport.json_types import Json, JsonObject
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.models import Model as LoopModel
     from pydantic_ai.models.function import AgentInfo
 
-Events = Sequence[Mapping[str, Any]]
-"""Of one run, as `transcript.read` gives them: JSON, so Any."""
+Events = Sequence[Mapping[str, Json]]
+"""Of one run, as `transcript.read` gives them."""
 
 
 async def replay(events: Events, transcript: Transcript) -> loop.AgentResult:
@@ -73,7 +74,7 @@ async def _recorded(events: Events) -> AsyncIterator[LoopModel]:
     yield FunctionModel(next_step, model_name=str(events[0]["model"]))
 
 
-def _response(step: Mapping[str, Any]) -> ModelResponse:
+def _response(step: Mapping[str, Json]) -> ModelResponse:
     from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ThinkingPart, ToolCallPart
     from pydantic_ai.usage import RequestUsage
 
@@ -91,13 +92,13 @@ def _response(step: Mapping[str, Any]) -> ModelResponse:
 
 
 def _tools(described: Events, events: Events) -> list[Tool]:
-    results: dict[str, deque[Mapping[str, Any]]] = defaultdict(deque)
+    results: dict[str, deque[Mapping[str, Json]]] = defaultdict(deque)
     for event in events:
         if event["event"] == "result" and event["outcome"] in {CallOutcome.OK, CallOutcome.FAILED}:
             results[event["name"]].append(event)
 
-    def tool(description: Mapping[str, Any]) -> Tool:
-        async def run(arguments: dict[str, Any]) -> str:
+    def tool(description: Mapping[str, Json]) -> Tool:
+        async def run(arguments: JsonObject) -> str:
             if not results[description["name"]]:
                 raise ToolFailed("the transcript holds no more results of this tool")
             result = results[description["name"]].popleft()
@@ -117,7 +118,7 @@ def _confirm(events: Events) -> Any:  # Any: a `Confirm`
         if event["event"] == "result" and event["outcome"] == CallOutcome.REFUSED
     }
 
-    async def confirm(tool: Tool, arguments: Mapping[str, Any], call: str) -> bool:
+    async def confirm(tool: Tool, arguments: Mapping[str, Json], call: str) -> bool:
         return call not in refused
 
     return confirm

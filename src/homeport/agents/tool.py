@@ -8,10 +8,14 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 from homeport.errors import SpecError
 from homeport.json_types import Json, JsonObject
+
+_T = TypeVar("_T")
+Function = Callable[..., Any]  # Any: whatever its author lets it take and return
 
 
 class ToolFailed(Exception):
@@ -24,7 +28,7 @@ class Tool:
 
     name: str
     description: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Json]
     """JSON Schema of its arguments, an object."""
     run: Callable[[JsonObject], Awaitable[Json]]
     changes: bool = True
@@ -33,7 +37,7 @@ class Tool:
     """Where it comes from, such as an MCP server's address; '' for one of this process."""
 
 
-def tool_of(function: Callable[..., Any], *, changes: bool = True) -> Tool:
+def tool_of(function: Function, *, changes: bool = True) -> Tool:
     """
     Return the tool that calls `function`: its name, its docstring, and a schema from its annotations.
 
@@ -42,7 +46,7 @@ def tool_of(function: Callable[..., Any], *, changes: bool = True) -> Tool:
     """
     model, names = _arguments_of(function)
 
-    async def run(arguments: dict[str, Any]) -> Any:
+    async def run(arguments: JsonObject) -> Json:
         from pydantic import ValidationError
 
         try:
@@ -70,41 +74,37 @@ def tool_of(function: Callable[..., Any], *, changes: bool = True) -> Tool:
     )
 
 
-async def in_thread(work: Callable[[], Any]) -> Any:  # Any: whatever a tool returns
+async def in_thread(work: Callable[[], _T]) -> _T:
     """Return what `work` comes to in a thread that no one waits for at the end: one that hangs is left behind."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
+    future: asyncio.Future[_T] = loop.create_future()
 
-    def finish(value: Any, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
+    def finish(settle: Callable[[], None]) -> None:
+        if not future.cancelled():
+            settle()
 
     def call() -> None:
-        value, failure = None, None
         try:
-            value = work()
+            settle = partial(future.set_result, work())
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is the caller's to tell
             failure = error if isinstance(error, Exception) else ToolFailed(f"it ended with {error!r}")
-        if isinstance(failure, StopIteration):  # A future cannot carry one.
-            failure = ToolFailed("it raised StopIteration")
+            if isinstance(failure, StopIteration):  # A future cannot carry one.
+                failure = ToolFailed("it raised StopIteration")
+            settle = partial(future.set_exception, failure)
         if not loop.is_closed():
-            loop.call_soon_threadsafe(finish, value, failure)
+            loop.call_soon_threadsafe(finish, settle)
 
     threading.Thread(target=call, daemon=True, name="homeport-tool").start()
     return await future
 
 
 def _arguments_of(
-    function: Callable[..., Any],
+    function: Function,
 ) -> tuple[Any, dict[str, str]]:  # Any: a class made by pydantic
     """Return a model whose aliases are the parameters, whatever they are called, and which parameter each field of it is."""
     from pydantic import ConfigDict, Field, create_model
 
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {}  # Any: as pydantic takes fields
     names: dict[str, str] = {}
     for name, parameter in _signature_of(function).parameters.items():
         if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
@@ -117,7 +117,8 @@ def _arguments_of(
                 f"the tool {function.__name__} takes {name}, and no argument's name may begin with _",
                 hint="rename the parameter",
             )
-        kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+        annotated = parameter.annotation is not parameter.empty
+        kind = parameter.annotation if annotated else Any  # Any: which a schema lets be anything
         _ensure_json(function, parameter, kind)
         default = ... if parameter.default is parameter.empty else parameter.default
         # A field of the parameter's own name could be one of pydantic's methods or settings, such as `json`.
@@ -127,7 +128,7 @@ def _arguments_of(
     return create_model(function.__name__, __config__=ConfigDict(extra="forbid"), **fields), names
 
 
-def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
+def _signature_of(function: Function) -> inspect.Signature:
     try:
         return inspect.signature(function, eval_str=True)
     except Exception as error:  # Annotations are the user's own code.
@@ -138,7 +139,7 @@ def _signature_of(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _ensure_json(
-    function: Callable[..., Any], parameter: inspect.Parameter, kind: Any  # Any: an annotation
+    function: Function, parameter: inspect.Parameter, kind: Any  # Any: an annotation
 ) -> None:  # fmt: skip
     from pydantic import TypeAdapter
     from pydantic.errors import PydanticUserError

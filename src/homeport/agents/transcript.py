@@ -10,18 +10,19 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Self
+from typing import Self
 
 from homeport.errors import SpecError
 from homeport.home import Home, private_folder, private_opener, writing
+from homeport.json_types import Json, JsonObject
 from homeport.own_path import ensure_file, leads_to_a_stream, mode_at, text_of
 from homeport.redaction import redacted_json
 
 VERSION = 1
 _BEGINS = (b'{"event": "run"', b'{"event": "task"')
 """How the first line of a transcript begins: of a run, or of an evaluation."""
-Event = Mapping[str, Any]
-"""One line: `event` is `run`, `step`, `result` or `end`. JSON, so Any."""
+Event = Mapping[str, Json]
+"""One line: `event` is `run`, `step`, `result` or `end`."""
 
 
 class Transcript:
@@ -45,7 +46,7 @@ class Transcript:
         if not _ends_line(self.path):  # Its writer was killed within the line.
             self._file.write(b"\n")
 
-    def add(self, event: str, **facts: Any) -> None:
+    def add(self, event: str, **facts: Json) -> None:
         """Write one event, and show it."""
         line = redacted_json({"event": event, **facts})
         rest = json.dumps(line).encode() + b"\n"
@@ -122,10 +123,10 @@ def name_of_new() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}.jsonl"
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path) -> list[JsonObject]:
     """Return the events of the last run in a transcript. Raises `SpecError` where it is none."""
     hint = "name a file that `homeport agent run` or `chat` wrote"
-    events: list[dict[str, Any]] = []
+    events: list[JsonObject] = []
     broken = 0
     lines = text_of(path, if_missing=hint, hint=hint).splitlines()
     for number, line in enumerate(lines, 1):

@@ -172,7 +172,7 @@ def _expert_parameters(architecture: Architecture) -> float:
 
 
 def _engine(name: str) -> Mapping[str, Any]:  # Any: the values of a TOML table
-    facts: Mapping[str, Any] | None = _table()["engine"].get(name)
+    facts: Mapping[str, Any] | None = _table()["engine"].get(name)  # Any: as above
     if facts is None:
         raise SpecError(
             f"how fast {name} is on a GPU is not known",

@@ -300,5 +300,5 @@ def _model(entry: Mapping[str, Any]) -> Model:  # Any: the values of a TOML tabl
     return Model(**fields)
 
 
-def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:  # Any: the values of a TOML table
     return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}

@@ -271,9 +271,12 @@ def _periodic(layers: int, period: int) -> list[bool]:
     return [at % period != period - 1 for at in range(layers)]
 
 
-# Any: the fields of Architecture that say nothing of single layers.
 def _architecture(
-    each: Sequence[_Layer], *, shared: int, window: int | None, **rest: Any
+    each: Sequence[_Layer],
+    *,
+    shared: int,
+    window: int | None,
+    **rest: Any,  # Any: fields of Architecture that say nothing of single layers
 ) -> Architecture | None:
     """Return the architecture; None without layers, or where layers of one kind differ, which a pair cannot say."""
     kinds = [{layer for layer in each if layer.slides is slides} for slides in (True, False)]

@@ -190,7 +190,10 @@ def is_amount(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 
-def _leaves(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(
+    table: Mapping[str, Any],
+    at: str = "",  # Any: the values of a TOML table
+) -> Iterator[tuple[str, Any]]:
     """Yield every price and tier of a file, by its dotted key."""
     for name, value in table.items():
         if not at and name in _ABOUT:
@@ -201,7 +204,7 @@ def _leaves(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]
             yield f"{at}{name}", value
 
 
-def _check(key: str, value: object, known: Mapping[str, Any], tiers: set[str], *, where: str) -> None:
+def _check(key: str, value: object, known: Mapping[str, object], tiers: set[str], *, where: str) -> None:
     if key.startswith("region.") and key.count(".") == 1:  # The one table that may grow.
         if not isinstance(value, str) or value not in tiers:
             expected = " or ".join(f'"{tier}"' for tier in sorted(tiers))
@@ -218,7 +221,7 @@ def _check(key: str, value: object, known: Mapping[str, Any], tiers: set[str], *
         raise SpecError(f"{where}: {key}: unknown key{suggestion}", hint=_HINT)
 
 
-def _check_about(own: Mapping[str, Any], *, where: str) -> None:
+def _check_about(own: Mapping[str, Any], *, where: str) -> None:  # Any: the values of a TOML table
     sources, unconfirmed = own.get("sources", {}), own.get("unconfirmed", [])
     dated = own.get("dated", date.min)
     problems = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from homeport.catalog.gguf_header import Array
 from homeport.errors import WeightsError
+from homeport.json_types import Json
 from homeport.weights import settings_files
 
 _MOST_LAYERS = 4096
@@ -46,7 +47,7 @@ class Table:
         }
         return Table(values, f"{self.where}, {prefix}")
 
-    def over(self, defaults: Mapping[str, Any]) -> Table:
+    def over(self, defaults: Mapping[str, Json]) -> Table:
         """Return these, and `defaults` for those that are missing."""
         return Table({**defaults, **self.values}, self.where)
 

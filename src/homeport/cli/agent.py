@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from homeport.cli.agent_eval import command as eval_command
 from homeport.cli.agent_options import (
+    AgentOptions,
     budget_of,
     ensure_allowed_are_there,
     how_options,
@@ -24,9 +25,13 @@ from homeport.cli.agent_up import command as up_command
 from homeport.cli.context import CliContext, file_option, json_option, on_option, refuse_others
 
 if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage
+
+    from homeport.agents.calls import Confirm
     from homeport.agents.loop import AgentResult, AgentSetup
     from homeport.agents.tool import Tool
     from homeport.agents.transcript import Transcript
+    from homeport.json_types import Json
     from homeport.terminal import Terminal
 
 PORT = 8386
@@ -53,7 +58,7 @@ command.add_command(up_command)
 @click.pass_obj
 def run_command(
     app: CliContext, /, question: str | None, replay: Path | None, file: Path, on: str, json_output: bool,
-    **how: Any,  # Any: what click has read
+    **how: Unpack[AgentOptions],
 ) -> None:  # fmt: skip
     """Ask one QUESTION; each step is shown: thought, tool, arguments, result, tokens, time."""
     from homeport.agents import brain
@@ -119,7 +124,7 @@ def init_command(
 @file_option
 @on_option
 @click.pass_obj
-def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> int:  # Any: what click has read
+def chat_command(app: CliContext, /, file: Path, on: str, **how: Unpack[AgentOptions]) -> int:
     """Hold a conversation with the agent. The budget is that of each question."""
     from homeport.agents import brain
     from homeport.endpoint.refusals import FOR_GOOD, OF_WHAT_WAS_SAID
@@ -133,7 +138,7 @@ def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> int:  #
         from homeport.agents.loop import answer
 
         terminal.say(f"{setup.endpoint.model} with {', '.join(tool.name for tool in setup.tools) or 'no tools'}; Ctrl-D ends the conversation")  # fmt: skip
-        history: Any = ()
+        history: Sequence[ModelMessage] = ()
         while True:
             try:
                 text = terminal.ask("> ").strip()
@@ -175,7 +180,7 @@ def chat_command(app: CliContext, /, file: Path, on: str, **how: Any) -> int:  #
 @on_option
 @click.pass_obj
 def serve_command(
-    app: CliContext, /, port: int, agent_name: str, file: Path, on: str, **how: Any,  # Any: what click has read
+    app: CliContext, /, port: int, agent_name: str, file: Path, on: str, **how: Unpack[AgentOptions],
 ) -> None:  # fmt: skip
     """
     Serve the agent on a port of this machine: OpenAI's chat completions, and A2A with its card.
@@ -193,8 +198,8 @@ def serve_command(
 
 
 def _with_agent(
-    terminal: Terminal, where: tuple[Path, str], how: Mapping[str, Any],
-    work: Callable[[AgentSetup, Transcript], Any], *, question: str = "",
+    terminal: Terminal, where: tuple[Path, str], how: AgentOptions,
+    work: Callable[[AgentSetup, Transcript], Awaitable[None]], *, question: str = "",
 ) -> None:  # fmt: skip
     """Do `work` with the agent that the options describe; its transcript is told of whatever happens."""
     from homeport import sync
@@ -233,10 +238,10 @@ def _with_agent(
                 terminal.say(f"transcript: {transcript.path}")
 
 
-def _confirm(terminal: Terminal, how: Mapping[str, Any]) -> Any:  # Any: a `Confirm`
+def _confirm(terminal: Terminal, how: AgentOptions) -> Confirm:
     import json
 
-    async def confirm(tool: Tool, arguments: Mapping[str, Any], _: str) -> bool:
+    async def confirm(tool: Tool, arguments: Mapping[str, Json], _: str) -> bool:
         if how["allow_changes"] or tool.name in how["allow"]:
             return True
         if not terminal.interactive:
@@ -255,14 +260,14 @@ def _confirm(terminal: Terminal, how: Mapping[str, Any]) -> Any:  # Any: a `Conf
     return confirm
 
 
-def _transcript(terminal: Terminal, how: Mapping[str, Any]) -> Transcript:
+def _transcript(terminal: Terminal, how: AgentOptions) -> Transcript:
     from homeport.agents.transcript import Transcript, new_path
     from homeport.home import find_home
 
     return Transcript(how["transcript"] or new_path(find_home()), lambda event: shown(terminal, event))
 
 
-def _replayed(terminal: Terminal, file: Path, how: Mapping[str, Any]) -> None:
+def _replayed(terminal: Terminal, file: Path, how: AgentOptions) -> None:
     from homeport import sync
     from homeport.agents.replay import replay, same_end
     from homeport.agents.transcript import read

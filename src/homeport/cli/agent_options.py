@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
 from homeport.cli.context import FiniteRange, is_given, with_options
 
 if TYPE_CHECKING:
+    from homeport.agents.budget import Budget
     from homeport.agents.mcp_servers import McpServer
     from homeport.agents.tool import Tool
     from homeport.endpoint import Endpoint
@@ -43,7 +44,32 @@ transcript_option = click.option(
 )
 
 
-def own_tools(how: Mapping[str, Any]) -> list[Tool]:
+class AgentOptions(TypedDict, total=False):
+    """What click has read for `how_options`, and for those that some commands have besides."""
+
+    name: str | None
+    tools: tuple[str, ...]
+    no_tools: bool
+    folder: Path
+    mcp: tuple[str, ...]
+    mcp_token: tuple[str, ...]
+    allow: tuple[str, ...]
+    allow_changes: bool
+    system: str | None
+    temperature: float | None
+    max_steps: int
+    max_tool_calls: int
+    max_total_tokens: int
+    max_seconds: float
+    max_usd: float | None
+    max_tokens: int
+    tool_seconds: float
+    anyway: bool
+    transcript: Path | None
+    transcripts: Path | None
+
+
+def own_tools(how: AgentOptions) -> list[Tool]:
     """Return the tools of this process that were asked for."""
     from homeport.agents.builtin import BUILTIN, builtin
     from homeport.agents.own import function_tool
@@ -60,7 +86,7 @@ def own_tools(how: Mapping[str, Any]) -> list[Tool]:
     ]
 
 
-def servers_of(how: Mapping[str, Any], env: Mapping[str, str] | None = None) -> list[str | McpServer]:
+def servers_of(how: AgentOptions, env: Mapping[str, str] | None = None) -> list[str | McpServer]:
     """
     Return the MCP servers that were asked for, those with a token that have one.
 
@@ -93,7 +119,7 @@ def servers_of(how: Mapping[str, Any], env: Mapping[str, str] | None = None) -> 
     ]
 
 
-def ensure_allowed_are_there(how: Mapping[str, Any], tools: Sequence[Tool]) -> None:
+def ensure_allowed_are_there(how: AgentOptions, tools: Sequence[Tool]) -> None:
     """Raise `SpecError` where --allow names a tool that the agent does not have: it would be refused under its own name."""
     from homeport.errors import SpecError
 
@@ -106,7 +132,7 @@ def ensure_allowed_are_there(how: Mapping[str, Any], tools: Sequence[Tool]) -> N
             )
 
 
-def budget_of(how: Mapping[str, Any]) -> Any:  # Any: `Budget`, imported when it is needed
+def budget_of(how: AgentOptions) -> Budget:
     """Return the bounds that were asked for."""
     from homeport.agents.budget import Budget
 
@@ -121,7 +147,7 @@ def budget_of(how: Mapping[str, Any]) -> Any:  # Any: `Budget`, imported when it
     )
 
 
-def price_of(endpoint: Endpoint, how: Mapping[str, Any]) -> float | None:
+def price_of(endpoint: Endpoint, how: AgentOptions) -> float | None:
     """
     Return what an instance of the endpoint costs an hour; None where that is not known.
 

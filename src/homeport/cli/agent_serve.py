@@ -6,19 +6,26 @@ import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from homeport.cli.agent_options import budget_of, ensure_allowed_are_there, own_tools, price_of, servers_of
+from homeport.cli.agent_options import (
+    AgentOptions,
+    budget_of,
+    ensure_allowed_are_there,
+    own_tools,
+    price_of,
+    servers_of,
+)
 
 if TYPE_CHECKING:
+    from homeport.agents.calls import Confirm
     from homeport.agents.service.served import ServedAgent
     from homeport.agents.tool import Tool
+    from homeport.json_types import Json
     from homeport.terminal import Terminal
 
 
-def serve(
-    terminal: Terminal, where: tuple[Path, str], how: Mapping[str, Any], *, name: str, port: int
-) -> None:
+def serve(terminal: Terminal, where: tuple[Path, str], how: AgentOptions, *, name: str, port: int) -> None:
     """Serve the agent that the options describe until Ctrl-C. Raises `PortTaken`, and what finding its endpoint raises."""
     from homeport import addresses, door, sync
     from homeport.agents import transcript
@@ -58,7 +65,7 @@ def serve(
         sync.run(served())
 
 
-async def _ensure_servers(terminal: Terminal, agent: ServedAgent, how: Mapping[str, Any]) -> None:
+async def _ensure_servers(terminal: Terminal, agent: ServedAgent, how: AgentOptions) -> None:
     """Raise what opening the MCP servers raises, and where what is allowed is not there, before anybody asks."""
     from homeport.agents import mcp_servers
     from homeport.agents.calls import by_name
@@ -71,8 +78,8 @@ async def _ensure_servers(terminal: Terminal, agent: ServedAgent, how: Mapping[s
         terminal.close()
 
 
-def _confirm(terminal: Terminal, how: Mapping[str, Any]) -> Any:  # Any: a `Confirm`
-    async def confirm(tool: Tool, _: Mapping[str, Any], __: str) -> bool:
+def _confirm(terminal: Terminal, how: AgentOptions) -> Confirm:
+    async def confirm(tool: Tool, _: Mapping[str, Json], __: str) -> bool:
         if how["allow_changes"] or tool.name in how["allow"]:
             return True
         terminal.note(f"{tool.name} may change something, and was refused: --allow {tool.name} allows it")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from homeport.cli.context import CliContext, FiniteRange, file_option, json_option, on_option
+from homeport.json_types import JsonObject
 from homeport.targets import registry
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def command(
     terminal = app.terminal(json_output=json_output)
     endpoint = with_endpoint(terminal, name, file, on, lambda deployment: deployment.connect())
     options = {key: value for key, value in sampling.items() if value is not None}
-    messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
+    messages: list[JsonObject] = [{"role": "system", "content": system}] if system else []
     if prompt is not None:
         messages.append({"role": "user", "content": prompt})
         sync.run(_answer(endpoint, messages, options, terminal))
@@ -81,13 +82,13 @@ def _is_here(word: str) -> bool:
 
 
 async def _answer(
-    endpoint: Endpoint, messages: list[dict[str, Any]], options: dict[str, float], terminal: Terminal
-) -> dict[str, Any]:
+    endpoint: Endpoint, messages: list[JsonObject], options: dict[str, float], terminal: Terminal
+) -> JsonObject:
     """Print the answer as it comes; with --json the whole completion at its end."""
     if terminal.json_output:
         completion = await endpoint.answer(messages, **options)
         terminal.result("", completion)
-        answer: dict[str, Any] = completion["choices"][0]["message"]
+        answer: JsonObject = completion["choices"][0]["message"]
         return answer
     text = ""
     # Whoever counts before an engine sees the tokens of a stream only where they are asked for.

@@ -18,7 +18,7 @@ from homeport.targets import registry
 if TYPE_CHECKING:
     from homeport.terminal import Terminal
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+_Command = TypeVar("_Command", bound=Callable[..., object])
 
 REHEARSED = (
     *(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from homeport.cost.answer import Question, answer
 from homeport.errors import HomeportError
@@ -29,7 +28,7 @@ def reckoned(
     Raises what `homeport fit` raises; why there is no price stands in `cost_error`.
     """
     # Any: values of homeport.toml.
-    settings: dict[str, Any] = {
+    settings: JsonObject = {
         key: value for key, value in (("context", context), ("parallel", parallel)) if value is not None
     }
     table = look(fit_request(model, file, **settings))

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from homeport import deployment, naming
 from homeport.deployment import Deployment
 from homeport.errors import ApprovalDeclined, SpecError
-from homeport.json_types import JsonObject
+from homeport.json_types import Json, JsonObject
 from homeport.live_places import look
 from homeport.metrics.live import Looks
 from homeport.progress import Silent
@@ -76,13 +75,13 @@ class Views:
         async with self._one(on, name) as selected:
             return (await selected.status()).as_json()
 
-    async def logs(self, on: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
+    async def logs(self, on: str, name: str) -> AsyncIterator[Mapping[str, Json]]:
         """Yield the last lines of the engine's log, some hundred at once, and what comes."""
         async with self._one(on, name) as selected:
             async for some in together(selected.logs(lines=MOST_LINES, follow=True)):
                 yield {"lines": some}
 
-    async def chat(self, on: str, name: str, asked: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+    async def chat(self, on: str, name: str, asked: Mapping[str, Json]) -> AsyncIterator[Mapping[str, Json]]:
         """Yield the chunks of an answer as the engine streams them. Raises what `Endpoint.stream` raises."""
         messages = asked.get("messages")
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
@@ -93,9 +92,9 @@ class Views:
             async for chunk in endpoint.stream(messages, **options, stream_options={"include_usage": True}):
                 yield chunk
 
-    async def verify(self, on: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
+    async def verify(self, on: str, name: str) -> AsyncIterator[Mapping[str, Json]]:
         """Yield the result of each check as it ends, and the whole report at last."""
-        results: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
+        results: asyncio.Queue[Mapping[str, Json] | None] = asyncio.Queue()
         async with self._one(on, name) as selected:
             work = asyncio.create_task(
                 selected.verify(on_result=lambda result: results.put_nowait(result.as_json()))

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from homeport.contract.clauses import APIS, CLAUSES, Clause
 from homeport.contract.place import ClauseBroken, ContractPlace, says_nothing
 from homeport.errors import HomeportError
 from homeport.google import Google
+from homeport.json_types import JsonObject
 
 UNTRIED: tuple[tuple[str, str], ...] = (
     ("how long a first start from zero takes, and whether an L4 is granted at the first deployment", "a GPU, and a project that never had one"),
@@ -47,7 +47,7 @@ class ClauseFinding:
     left: tuple[str, ...] = ()
     """What it made and may have left; `detail` names it, too."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the finding as the report has it."""
         return {
             "clause": self.text,

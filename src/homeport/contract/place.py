@@ -167,7 +167,7 @@ class ContractPlace:
 
         await self.ensured(remove(), path)
 
-    async def ensured(self, removal: Coroutine[Any, Any, _T], what: str) -> _T:
+    async def ensured(self, removal: Coroutine[object, object, _T], what: str) -> _T:
         """Return what came of a removal, which goes on to its end also where it is broken off; if not, `what` stands in `left`."""
         task = asyncio.create_task(removal)
         try:

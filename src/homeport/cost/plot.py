@@ -229,7 +229,13 @@ def _break_evens(axes: Axes, comparison: Versus) -> None:
             note.remove()
 
 
-def _note(axes: Axes, text: str, at: tuple[float, float], place: tuple[int, int, str], **style: Any) -> Text:
+def _note(
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    place: tuple[int, int, str],
+    **style: Any,  # Any: matplotlib's own words
+) -> Text:
     """Write a text beside a point of the axes, on a background of its own so that no line runs through it."""
     right, up, align = place
     style = {

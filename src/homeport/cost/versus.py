@@ -144,7 +144,7 @@ def compare(bill: Bill, apis: tuple[Api, ...], *, input_share: float = INPUT_SHA
     )
 
 
-def _api(entry: Mapping[str, Any], where: str) -> Api:
+def _api(entry: Mapping[str, Any], where: str) -> Api:  # Any: the values of a TOML table
     unknown = sorted(set(entry) - _KEYS)
     if unknown:
         raise SpecError(f"{where}: {unknown[0]}: unknown key; known: {', '.join(sorted(_KEYS))}", hint=_HINT)

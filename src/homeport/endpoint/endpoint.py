@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from homeport.addresses import ensure_address, is_loopback
 from homeport.certificates import certificates, trusting
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from homeport.endpoint.auth import Bearer
     from homeport.endpoint.start import Start
 
-Message = Mapping[str, Any]
-"""One message of a conversation, as OpenAI's chat completions spell it: JSON, so Any."""
+Message = Mapping[str, Json]
+"""One message of a conversation, as OpenAI's chat completions spell it."""
 
 _ANSWER_WITHIN_S = 900.0
 
@@ -39,7 +39,7 @@ class Proof(Protocol):
     def passed(self) -> bool:
         """Tell whether no check failed."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the report as `--json` prints it."""
 
 
@@ -67,7 +67,7 @@ class Endpoint:
     """What it gives: text, or vectors."""
     usd_per_hour: float | None = field(default=None, compare=False)
     """List price of one instance of it while it runs; None where that is not known, as for a machine of one's own."""
-    verifier: Callable[[Endpoint], Coroutine[Any, Any, Proof]] | None = field(
+    verifier: Callable[[Endpoint], Coroutine[object, object, Proof]] | None = field(
         default=None, repr=False, compare=False
     )
     """Verifies the endpoint that it is given, which may be a changed copy; set by the target that serves it. None where nobody knows what it promises."""
@@ -218,7 +218,7 @@ class Endpoint:
                 raise await self.refused(response.status_code, response.text)
             return _parsed(response.text)
 
-    async def stream(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, messages: Sequence[Message], **options: Json) -> AsyncIterator[JsonObject]:
         """Yield the chunks of a streamed chat completion, as the engine's JSON. Raises as `answer` does."""
         import httpx2
 
@@ -264,7 +264,7 @@ class Endpoint:
             )
         return run(self.verifier(self))
 
-    def _request(self, options: Mapping[str, Any], **content: Any) -> dict[str, Any]:
+    def _request(self, options: Mapping[str, Json], **content: Json) -> JsonObject:
         stop = {"stop": list(self.stop)} if self.stop else {}
         return {"model": self.model, **content, **stop, **options}
 

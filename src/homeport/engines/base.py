@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from homeport.catalog import Model
 from homeport.engines.footprint import Footprint, MemoryTerm, Sizing
@@ -185,8 +185,8 @@ class LoadedWeights:
     """How an engine is asked which weights it has loaded."""
 
     path: str
-    loaded: Callable[[Any, str], str | None]
-    """By the answer (JSON, so Any) and the name that clients use: the `location` of the weights; None where unsaid."""
+    loaded: Callable[[Json, str], str | None]
+    """By the answer and the name that clients use: the `location` of the weights; None where unsaid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

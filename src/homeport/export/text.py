@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from homeport.extras import missing
 from homeport.json_types import Json
@@ -74,7 +74,7 @@ def to_yaml(value: Json) -> str:
             """Indent a list below its key."""
             super().increase_indent(flow, False)
 
-        def ignore_aliases(self, data: Any) -> bool:
+        def ignore_aliases(self, data: object) -> bool:
             """Write everything out."""
             return True
 

@@ -168,7 +168,7 @@ def _spec(name: str | None, file: Path) -> Spec:
     return Spec().model_copy(update={"model": name})
 
 
-def _checked(kind: type[_Table], value: _Table, changes: Mapping[str, Any]) -> _Table:
+def _checked(kind: type[_Table], value: _Table, changes: Mapping[str, object]) -> _Table:
     """Return `value` with those of `changes` that are its keys, checked as the file is. Raises `SpecError`."""
     changed = {
         key: change for key, change in changes.items() if key in kind.model_fields and change is not None

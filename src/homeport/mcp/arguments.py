@@ -11,6 +11,7 @@ from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp_types import CallToolResult, InputRequiredResult, Tool
 from pydantic import ValidationError
 
+from homeport.json_types import JsonObject
 from homeport.printable import printable
 
 
@@ -25,7 +26,10 @@ class StrictServer(MCPServer[Any]):  # Any: the SDK's lifespan, which is not use
         ]
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+        self,
+        name: str,
+        arguments: JsonObject,
+        context: Context[Any, Any] | None = None,  # Any: as above
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool. Raises `ToolError` before it begins where an argument is unknown or is not what it should be."""
         known = next(

@@ -10,6 +10,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 
 from homeport.errors import HomeportError
+from homeport.json_types import JsonObject
 from homeport.mcp.output import harmless, words
 from homeport.mcp.work import ToolProgress, in_thread
 from homeport.printable import printable
@@ -17,8 +18,8 @@ from homeport.progress import Progress
 from homeport.shapes.base import JsonShape
 
 Call = Context[Any, Any]  # Any: the SDK's lifespan and request, which tools do not use
-Work = Callable[[Progress], Awaitable[dict[str, Any]]]
-"""Makes the answer as JSON, so Any."""
+Work = Callable[[Progress], Awaitable[JsonObject]]
+"""Makes the answer."""
 _Shape = TypeVar("_Shape", bound=JsonShape)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from pydantic import Field
 
 from homeport.errors import ApprovalDeclined, NotFound, StateError
+from homeport.json_types import JsonObject
 from homeport.mcp.calls import Call, answered
 from homeport.mcp.confirmation import Confirmation
 from homeport.mcp.reading import File, Name, On
@@ -37,7 +38,7 @@ _DECISIVE = ("name", "target", "actions", "problems")
 
 
 class _Json(Protocol):
-    def as_json(self) -> dict[str, Any]: ...
+    def as_json(self) -> JsonObject: ...
 
 
 class ChangingTools:
@@ -52,7 +53,7 @@ class ChangingTools:
     ) -> ChangedShape:
         """Make the endpoint what the file says, and prove that it works. Call it without `confirm` first."""
 
-        async def work(progress: Progress) -> dict[str, Any]:
+        async def work(progress: Progress) -> JsonObject:
             async with self._scope.opened(file, on) as deployment:
                 spec = deployment.target.spec
                 if confirm is None:
@@ -76,7 +77,7 @@ class ChangingTools:
     ) -> ChangedShape:
         """Serve another model, verified before it takes over; the file stays as it is. Call it without `confirm` first."""
 
-        async def work(progress: Progress) -> dict[str, Any]:
+        async def work(progress: Progress) -> JsonObject:
             named = self._scope.model(model) or ""
             async with self._scope.opened(file, on) as deployment:
                 deployment.require({Capability.SWAP: True})
@@ -103,7 +104,7 @@ class ChangingTools:
     ) -> ChangedShape:
         """Let what was verified before serve again: a revision, or here the last model. Call it without `confirm` first."""
 
-        async def work(progress: Progress) -> dict[str, Any]:
+        async def work(progress: Progress) -> JsonObject:
             async with self._scope.opened(file, on) as deployment:
                 deployment.require({Capability.ROLLBACK: True})
                 now = await deployment.status(usage=False)
@@ -149,7 +150,7 @@ class ChangingTools:
     ) -> ChangedShape:
         """End an endpoint, with all its processes or all that carries its mark. Weights stay. Call it without `confirm` first."""
 
-        async def work(progress: Progress) -> dict[str, Any]:
+        async def work(progress: Progress) -> JsonObject:
             async with self._scope.selected(name, file, on, by_name=True) as deployment:
                 verb = f"down {deployment.target.name}"
                 confirmed = confirm or ""
@@ -175,16 +176,16 @@ class ChangingTools:
     def _ensure(self, verb: str, spec: Spec, plan: Plan, confirm: str) -> None:
         self._confirmation.ensure(verb, _decisive(spec, plan), confirm)
 
-    def _proposal(self, verb: str, spec: Spec, plan: Plan) -> dict[str, Any]:
+    def _proposal(self, verb: str, spec: Spec, plan: Plan) -> JsonObject:
         return _proposed(plan.as_json(), self._confirmation.of(verb, _decisive(spec, plan)))
 
 
-def _proposed(plan: dict[str, Any], confirm: str) -> dict[str, Any]:
+def _proposed(plan: JsonObject, confirm: str) -> JsonObject:
     note = "nothing was changed; show the user this plan, and pass `confirm` once they agree"
     return {"applied": False, "confirm": confirm, "plan": plan, "result": None, "note": note}
 
 
-def _decisive(spec: Spec, plan: Plan) -> dict[str, Any]:
+def _decisive(spec: Spec, plan: Plan) -> JsonObject:
     """Return what of a plan is applied: the spec and every step. Its facts tell of free memory, too, which moves by itself."""
     document = plan.as_json()
     return {"spec": spec.model_dump(mode="json"), **{key: document[key] for key in _DECISIVE}}
@@ -193,11 +194,11 @@ def _decisive(spec: Spec, plan: Plan) -> dict[str, Any]:
 class _PlanGate:
     """Keeps what it is asked to approve: says yes where that is what was confirmed, and no where nothing was."""
 
-    def __init__(self, ensure: Callable[[Any], None] | None) -> None:
+    def __init__(self, ensure: Callable[[_Json], None] | None) -> None:
         self.plan: _Json | None = None
         self._ensure = ensure
 
-    def __call__(self, plan: Any) -> bool:
+    def __call__(self, plan: _Json) -> bool:
         self.plan = plan
         if self._ensure is None:
             return False
@@ -205,7 +206,7 @@ class _PlanGate:
         return True
 
 
-def _done(result: UpResult) -> dict[str, Any]:
+def _done(result: UpResult) -> JsonObject:
     """Return what came of an `up`; where nothing had to be done, it was not applied, but verified anew."""
     if result.changed:
         return _applied(result.plan, result)
@@ -213,5 +214,5 @@ def _done(result: UpResult) -> dict[str, Any]:
     return {**_applied(result.plan, result), "applied": False, "note": note}
 
 
-def _applied(plan: _Json, result: _Json) -> dict[str, Any]:
+def _applied(plan: _Json, result: _Json) -> JsonObject:
     return {"applied": True, "confirm": None, "plan": plan.as_json(), "result": result.as_json()}

@@ -32,12 +32,13 @@ _CHANGES = (
     "user, and only with their yes call again with its `confirm`."
 )
 Message = MutableMapping[str, Any]  # Any: ASGI
-App = Callable[[Any, Any, Any], Awaitable[None]]
+App = Callable[[Any, Any, Any], Awaitable[None]]  # Any: ASGI
+Server = MCPServer[Any]  # Any: the SDK's lifespan, which is not used
 
 
-def made(folder: Path, *, allow_changes: bool) -> MCPServer[Any]:
+def made(folder: Path, *, allow_changes: bool) -> Server:
     """Return the server for the files in `folder`; tools that change something are there only with `allow_changes`."""
-    server: MCPServer[Any] = StrictServer(
+    server: Server = StrictServer(
         "homeport",
         title="homeport",
         description="Plan, fit, price, verify and run open models on this machine and on Cloud Run GPUs",
@@ -52,13 +53,13 @@ def made(folder: Path, *, allow_changes: bool) -> MCPServer[Any]:
     return server
 
 
-async def on_standard_streams(server: MCPServer[Any]) -> None:
+async def on_standard_streams(server: Server) -> None:
     """Serve one client on standard input and output, until it hangs up. All else that is printed goes to standard error."""
     await server.run_stdio_async()
 
 
 @asynccontextmanager
-async def on_port(server: MCPServer[Any], listening: socket.socket, key: Secret) -> AsyncIterator[str]:
+async def on_port(server: Server, listening: socket.socket, key: Secret) -> AsyncIterator[str]:
     """Give the address while clients that show `key` are served on a socket of loopback, which is closed at the end."""
     from homeport.relay.served import served
 
@@ -68,7 +69,7 @@ async def on_port(server: MCPServer[Any], listening: socket.socket, key: Secret)
 
 
 async def on_port_until_cancelled(
-    server: MCPServer[Any], listening: socket.socket, key: Secret, ready: Callable[[str], None]
+    server: Server, listening: socket.socket, key: Secret, ready: Callable[[str], None]
 ) -> None:
     """Serve on a port until this is cancelled; `ready` hears the address."""
     async with on_port(server, listening, key) as url:
@@ -104,7 +105,7 @@ async def _refuse(send: Callable[[Message], Awaitable[None]], status: int, why: 
     await send({"type": "http.response.body", "body": f"{why}\n".encode()})
 
 
-def _add_reading(server: MCPServer[Any], tools: ReadingTools) -> None:
+def _add_reading(server: Server, tools: ReadingTools) -> None:
     here = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     outward = ToolAnnotations(read_only_hint=True, open_world_hint=True)
     for tool, title, hints in (
@@ -121,7 +122,7 @@ def _add_reading(server: MCPServer[Any], tools: ReadingTools) -> None:
     server.add_tool(tools.listing, name="list", title="All endpoints", annotations=outward)
 
 
-def _add_changing(server: MCPServer[Any], tools: ChangingTools) -> None:
+def _add_changing(server: Server, tools: ChangingTools) -> None:
     for tool, title, idempotent in (
         (tools.up, "Make the endpoint what the file says", True),
         (tools.swap, "Serve another model", True),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import ConfigDict, Field
 
+from homeport.json_types import JsonObject
 from homeport.shapes.base import JsonShape
 from homeport.shapes.benches import BenchRowShape
 from homeport.shapes.results import DoctorFindingShape
@@ -25,7 +24,7 @@ class StatusShape(JsonShape):
     engine: str | None
     context: int | None
     parallel: int | None
-    verified: dict[str, Any] | None
+    verified: JsonObject | None
 
 
 class StatusesShape(JsonShape):
@@ -63,6 +62,6 @@ class ChangedShape(JsonShape):
     confirm: str | None = Field(
         description="Pass this as `confirm`, once the user has agreed to `plan`: exactly that plan is applied, or none"
     )
-    plan: dict[str, Any] = Field(description="What would be done, or what was")
-    result: dict[str, Any] | None = Field(description="What came of it; null while nothing was applied")
+    plan: JsonObject = Field(description="What would be done, or what was")
+    result: JsonObject | None = Field(description="What came of it; null while nothing was applied")
     note: str = ""

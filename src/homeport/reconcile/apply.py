@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from homeport.errors import AlreadyExists, Conflict, NotFound
 from homeport.progress import Progress
@@ -18,7 +17,7 @@ from homeport.reconcile.graph import all_needs
 from homeport.reconcile.plan import Action, ActionKind, Plan, action_for, not_ours
 from homeport.reconcile.plan_check import ensure_within_plan
 from homeport.reconcile.progress_lines import Lines
-from homeport.reconcile.resource import Outputs, Resource
+from homeport.reconcile.resource import Live, Outputs, Resource
 from homeport.reconcile.summary import summarize
 
 _TRIES = 3
@@ -64,7 +63,7 @@ class _Work:
     """A plan while it is being applied."""
 
     def __init__(self, plan: Plan, progress: Progress, halt: Cancellation) -> None:
-        self.outputs: dict[str, Any] = {}
+        self.outputs: dict[str, Live] = {}
         self.seconds: dict[str, float] = {}
         self.lines = Lines(progress)
         self._plan = plan
@@ -72,7 +71,7 @@ class _Work:
         self._needs = all_needs(action.resource for action in plan.actions)
         self._kinds = {action.resource.id: action.kind for action in plan.actions}
         self._replaced = {id_ for id_, kind in self._kinds.items() if kind is ActionKind.REPLACE}
-        self._early: dict[str, Any] = {}
+        self._early: dict[str, Live] = {}
         self._removed: set[str] = set()
         self._committed: set[str] = set()
 
@@ -153,7 +152,7 @@ class _Work:
         else:
             live = await resource.read()
 
-        async def do(now: Action, live: Any | None) -> Any:
+        async def do(now: Action, live: Live | None) -> Live:
             if now.kind is ActionKind.NONE:
                 return live
             with self._timed(resource, self._kinds[resource.id]) as progress:
@@ -170,7 +169,7 @@ class _Work:
         """Delete what is to be made again."""
         resource = action.resource
 
-        async def do(now: Action, _: Any | None) -> None:
+        async def do(now: Action, _: Live | None) -> None:
             if now.kind is not ActionKind.REPLACE:
                 return
             if not self.may_begin(resource.id):  # Others were held back while this was read.
@@ -185,10 +184,10 @@ class _Work:
     async def _meet(
         self,
         action: Action,
-        live: Any | None,
+        live: Live | None,
         outputs: Outputs,
-        do: Callable[[Action, Any | None], Awaitable[Any]],
-    ) -> Any:
+        do: Callable[[Action, Live | None], Awaitable[Live]],
+    ) -> Live:
         """Do what there is to do, if the plan says so; once more where another change came first."""
         for left in reversed(range(_TRIES)):
             try:
@@ -223,7 +222,7 @@ class _Work:
             self.seconds[resource.id] = self.seconds.pop(resource.id, 0.0) + clock() - begun
 
 
-def _now(planned: Action, live: Any | None, outputs: Outputs) -> Action:
+def _now(planned: Action, live: Live | None, outputs: Outputs) -> Action:
     """
     Return what would have to be done now. Raises `PlanStale` where the plan does not say so, `NotManaged`
     where it is another's.

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from homeport.json_types import Json
 from homeport.reconcile.equality import is_empty, is_same, is_same_reference
@@ -38,7 +37,7 @@ class Rules:
     """Paths of lists of scalars whose order means nothing."""
     references: frozenset[str] = frozenset()
     """Paths of names of other things: read back they may be a whole path, or an address."""
-    defaults: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    defaults: Mapping[str, Json] = field(default_factory=dict)
     """What is meant where live says nothing: the server may leave out what has its default."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """By which field the objects of a list are told apart, where it is not `name`."""
@@ -82,7 +81,7 @@ class _Place:
             rules=self.rules, path=f"{self.path}[{name}]", rule=f"{self.rule}[]", quantity=self.quantity
         )
 
-    def change(self, before: Any, after: Any) -> Change:
+    def change(self, before: Json, after: Json) -> Change:
         return Change(
             path=self.path,
             before=self.masked(before, hide=_has_secret(after)),
@@ -90,7 +89,7 @@ class _Place:
             replaces=self.is_immutable(before) or self.is_immutable(after),
         )
 
-    def masked(self, value: Any, *, hide: bool = False) -> Any:
+    def masked(self, value: Json, *, hide: bool = False) -> Json:
         if isinstance(value, Secret) or value is None or value == KNOWN_AFTER_APPLY:
             return value
         if hide or self.among(self.rules.sensitive):
@@ -103,7 +102,7 @@ class _Place:
             return [self.element("").masked(inner) for inner in value]
         return value
 
-    def is_immutable(self, value: Any) -> bool:
+    def is_immutable(self, value: Json) -> bool:
         if self.among(self.rules.immutable):
             return True
         if isinstance(value, Mapping):
@@ -118,7 +117,7 @@ class _Place:
         return any(self.rule == path or self.rule.startswith((f"{path}.", f"{path}[")) for path in paths)
 
 
-def _compare(wanted: Any, live: Any, place: _Place) -> Iterator[Change]:
+def _compare(wanted: Json, live: Json, place: _Place) -> Iterator[Change]:
     if place.among(place.rules.unread) or (is_empty(wanted) and is_empty(live)):
         return
     if is_empty(live) and place.rule in place.rules.defaults:
@@ -139,7 +138,7 @@ def _compare(wanted: Any, live: Any, place: _Place) -> Iterator[Change]:
 
 
 def _compare_maps(
-    wanted: Mapping[str, Any], live: Mapping[str, Any] | None, place: _Place
+    wanted: Mapping[str, Json], live: Mapping[str, Json] | None, place: _Place
 ) -> Iterator[Change]:
     if live is None:
         yield place.change(None, {key: value for key, value in wanted.items() if not is_empty(value)})
@@ -152,7 +151,7 @@ def _compare_maps(
                 yield place.key(key).change(value, None)
 
 
-def _compare_lists(wanted: Sequence[Any], live: Sequence[Any], place: _Place) -> Iterator[Change]:
+def _compare_lists(wanted: Sequence[Json], live: Sequence[Json], place: _Place) -> Iterator[Change]:
     if not any(_is_nested(element) for element in (*wanted, *live)):
         if not _same_scalars(wanted, live, place):
             yield place.change(list(live), list(wanted))
@@ -174,7 +173,7 @@ def _compare_lists(wanted: Sequence[Any], live: Sequence[Any], place: _Place) ->
             yield place.element(name).change(element, None)
 
 
-def _same_scalars(wanted: Sequence[Any], live: Sequence[Any], place: _Place) -> bool:
+def _same_scalars(wanted: Sequence[Json], live: Sequence[Json], place: _Place) -> bool:
     if len(wanted) != len(live) or not is_known(wanted):
         return False
     if place.rule not in place.rules.unordered:
@@ -191,7 +190,7 @@ def _same_scalars(wanted: Sequence[Any], live: Sequence[Any], place: _Place) -> 
     return True
 
 
-def _named(elements: Sequence[Any], by: str) -> dict[object, Any] | None:
+def _named(elements: Sequence[Json], by: str) -> dict[object, Json] | None:
     """Return the elements by the field that tells them apart; None where it does not."""
     names = [element.get(by) for element in elements if isinstance(element, Mapping)]
     if len(names) < len(elements) or not all(isinstance(name, str | int) for name in names):
@@ -199,11 +198,11 @@ def _named(elements: Sequence[Any], by: str) -> dict[object, Any] | None:
     return dict(zip(names, elements, strict=True)) if len(set(names)) == len(names) else None
 
 
-def _is_nested(value: Any) -> bool:
+def _is_nested(value: object) -> bool:
     return isinstance(value, Mapping | list | tuple)
 
 
-def _has_secret(value: Any) -> bool:
+def _has_secret(value: object) -> bool:
     if isinstance(value, Mapping):
         return any(_has_secret(inner) for inner in value.values())
     if isinstance(value, list | tuple):

@@ -70,13 +70,13 @@ def is_same_reference(one: Any, other: Any) -> bool:  # Any: JSON
     return numbered and first[0] == second[0] == "projects" and first[2:] == second[2:]
 
 
-def _integer(value: Any) -> int | None:
+def _integer(value: object) -> int | None:
     """Return a number of 64 bits, which JSON of Google's has as a string."""
     if isinstance(value, str):
         return int(value) if _INTEGER.fullmatch(value) else None
     return value if isinstance(value, int) else None
 
 
-def _quantity(value: Any) -> Decimal | None:
+def _quantity(value: object) -> Decimal | None:
     match = _QUANTITY.fullmatch(str(value))
     return Decimal(match[1]) * _UNITS[match[2] or ""] if match else None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
 from homeport.errors import NotManaged
+from homeport.json_types import Json, JsonObject
 from homeport.reconcile.fact import Fact, by_key
 from homeport.reconcile.graph import in_order, in_order_among_themselves
-from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs, Resource
+from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Live, Outputs, Resource
 from homeport.reconcile.shared_reads import read_together
 
 MAY_GO = Change(path="", before=None, after=KNOWN_AFTER_APPLY)
@@ -40,7 +40,7 @@ class Action:
     summary: str
     changes: tuple[Change, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the step as `--json` prints it."""
         return {
             "kind": self.kind,
@@ -65,15 +65,15 @@ class Plan:
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     """What stands in the way: it cannot be applied before this is mended."""
-    preflight: Mapping[str, Any] | None = None
-    """What was looked at before, as JSON (so Any); None where the target looks at nothing beforehand."""
+    preflight: Mapping[str, Json] | None = None
+    """What was looked at before; None where the target looks at nothing beforehand."""
 
     @property
     def pending(self) -> tuple[Action, ...]:
         """Return the actions that do something."""
         return tuple(action for action in self.actions if action.kind is not ActionKind.NONE)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the plan as `--json` prints it."""
         return {
             "name": self.name,
@@ -104,7 +104,7 @@ async def make_plan(
     unmanaged = [resource.id for resource in order if _is_not_ours(resource, lives[resource.id])]
     if unmanaged:
         raise not_ours(unmanaged)
-    known: dict[str, Any] = {}
+    known: dict[str, Live] = {}
     unsure: set[str] = set()
     actions = []
     for resource in order:
@@ -128,7 +128,7 @@ async def make_plan(
     return Plan(name=name, target=target, actions=tuple(actions), known=known)
 
 
-def action_for(resource: Resource, live: Any | None, outputs: Outputs) -> Action:
+def action_for(resource: Resource, live: Live | None, outputs: Outputs) -> Action:
     """Return what has to be done with one resource, given what is live."""
     if live is None:
         return Action(kind=ActionKind.CREATE, resource=resource, summary=resource.summary(outputs))
@@ -140,7 +140,7 @@ def action_for(resource: Resource, live: Any | None, outputs: Outputs) -> Action
     return Action(kind=kind, resource=resource, summary=resource.summary(outputs), changes=changes)
 
 
-async def read_all(resources: Sequence[Resource]) -> dict[str, Any]:
+async def read_all(resources: Sequence[Resource]) -> dict[str, Live]:
     """Return what is live of each, by id, read all at once. Raises the first error when all have answered."""
     lives = await read_together(resource.read() for resource in resources)
     for live in lives:
@@ -163,5 +163,5 @@ def _may_go(action: Action) -> Action:
     return replace(action, kind=ActionKind.UPDATE, changes=(*action.changes, MAY_GO))
 
 
-def _is_not_ours(resource: Resource, live: Any | None) -> bool:
+def _is_not_ours(resource: Resource, live: Live | None) -> bool:
     return live is not None and not resource.is_managed(live)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from homeport.errors import PlanStale
+from homeport.json_types import Json
 from homeport.reconcile.plan import MAY_GO, Action, ActionKind
 from homeport.reconcile.references import is_known
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, shown
@@ -64,7 +64,7 @@ def _covers(old: Change, new: Change) -> bool:
     return below and not is_known(old.after)
 
 
-def _matches(planned: Any, now: Any) -> bool:
+def _matches(planned: object, now: object) -> bool:
     """Return True if `planned` is `now`, where what was not known may have become anything."""
     if isinstance(planned, Secret) and isinstance(now, Secret):
         return _matches(planned.compared(), now.compared())
@@ -85,7 +85,7 @@ def _in_words(changes: tuple[Change, ...] | list[Change]) -> str:
     return "; ".join(lines[:3]) + (f"; and {len(lines) - 3} more" if len(lines) > 3 else "")
 
 
-def _text(value: Any) -> str:
+def _text(value: Json) -> str:
     if value is None:
         return "not there"
     plain = shown(value)

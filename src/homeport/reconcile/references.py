@@ -71,7 +71,7 @@ def is_known(value: Json) -> bool:
     return True
 
 
-def _find(value: Any, found: dict[str, None]) -> None:
+def _find(value: object, found: dict[str, None]) -> None:
     """Note the ids of the references in `value`. Most of what is looked at is text, and a plan looks at all of it often."""
     if isinstance(value, str):
         return
@@ -87,7 +87,7 @@ def _find(value: Any, found: dict[str, None]) -> None:
         _find(value.parts, found)
 
 
-def _look_up(ref: Ref, outputs: Outputs, *, final: bool) -> Any:
+def _look_up(ref: Ref, outputs: Outputs, *, final: bool) -> Json:
     value = outputs.get(ref.id)
     for key in ref.path.split(".") if ref.path else ():
         if isinstance(value, Mapping):

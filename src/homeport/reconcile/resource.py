@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
+from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
 from homeport.secret import Secret
 
 KNOWN_AFTER_APPLY = "(known after apply)"
 
-Outputs = Mapping[str, Any]
-"""What is live, by resource id. Each resource knows the type of those that it needs, so Any."""
+Live: TypeAlias = Any  # Any: each resource has a form of its own, which it and those that need it know
+"""What is live of a resource, as its `read` returns it."""
+Outputs = Mapping[str, Live]
+"""What is live, by resource id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +24,14 @@ class Change:
 
     path: str
     """As people read it, such as `template.containers[serving].image`; '' is the thing as a whole."""
-    before: Any
+    before: Json
     """JSON; None where there is nothing. A `Secret` is shown as `***`."""
-    after: Any
+    after: Json
     """JSON, as `before`; `KNOWN_AFTER_APPLY`, also within it, where a need is yet to be made."""
     replaces: bool = False
     """Whether it can only be had by deleting the thing and making it again."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the change as `--json` prints it."""
         return {
             "path": self.path,
@@ -72,28 +75,28 @@ class Resource(Protocol):
         rule, at the end.
         """
 
-    async def read(self) -> Any | None:
+    async def read(self) -> Live | None:
         """Return what is live, for `diff` and for those that need it; None where it does not exist."""
 
-    def is_managed(self, live: Any) -> bool:
+    def is_managed(self, live: Live) -> bool:
         """Return True if homeport made `live`, for this very endpoint. What is not ours is neither changed nor deleted."""
 
-    def unchanged_after_update(self, live: Any) -> Any | None:
+    def unchanged_after_update(self, live: Live) -> Live | None:
         """
         Return what an update of `live` leaves as it is, in the same form, for the plans of those that need
         it; None for nothing. They see all that is left out as known after apply.
         """
 
-    def diff(self, live: Any, outputs: Outputs) -> tuple[Change, ...]:
+    def diff(self, live: Live, outputs: Outputs) -> tuple[Change, ...]:
         """Return how `live` differs from what is wanted. A need that is not in `outputs` is yet to be made."""
 
     def summary(self, outputs: Outputs) -> str:
         """Return what it will be, in a few words, for a plan."""
 
-    async def create(self, outputs: Outputs, progress: Progress) -> Any:
+    async def create(self, outputs: Outputs, progress: Progress) -> Live:
         """Make it, and return what is live then."""
 
-    async def update(self, live: Any, outputs: Outputs, progress: Progress) -> Any:
+    async def update(self, live: Live, outputs: Outputs, progress: Progress) -> Live:
         """Make `live` what is wanted, and return what is live then. Another's change since `live` is a `Conflict`."""
 
     async def delete(self, progress: Progress) -> tuple[str, ...]:
@@ -105,7 +108,7 @@ class Resource(Protocol):
         """
 
 
-def shown(value: Any) -> Any:  # Any: JSON, with secrets
+def shown(value: Json) -> Json:
     """Return JSON with `***` in the place of every secret."""
     if isinstance(value, Secret):
         return repr(value)

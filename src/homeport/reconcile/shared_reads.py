@@ -12,12 +12,13 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
-_asked: ContextVar[dict[Hashable, asyncio.Task[Any]] | None] = ContextVar("_asked", default=None)
+_Asked = dict[Hashable, asyncio.Task[Any]]  # Any: each key has answers of its own
+_asked: ContextVar[_Asked | None] = ContextVar("_asked", default=None)
 
 
-async def read_together(reads: Iterable[Coroutine[Any, Any, _T]]) -> list[_T | BaseException]:
+async def read_together(reads: Iterable[Coroutine[object, object, _T]]) -> list[_T | BaseException]:
     """Return what each of `reads` comes to, or raises, in their order. All begin at once, and share what they ask by `shared`."""
-    asked: dict[Hashable, asyncio.Task[Any]] = {}
+    asked: _Asked = {}
     token = _asked.set(asked)
     try:
         return await asyncio.gather(*reads, return_exceptions=True)
@@ -27,7 +28,7 @@ async def read_together(reads: Iterable[Coroutine[Any, Any, _T]]) -> list[_T | B
             unwanted.cancel()
 
 
-async def shared(key: Hashable, ask: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+async def shared(key: Hashable, ask: Callable[[], Coroutine[object, object, _T]]) -> _T:
     """
     Return what `ask` comes to, asked once for `key` by all that are read together. It is not to be changed: others have it, too.
 

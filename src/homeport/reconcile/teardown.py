@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from homeport.errors import HomeportError
+from homeport.json_types import JsonObject
 from homeport.reconcile.deletion import read_at_once
 from homeport.reconcile.graph import in_order_among_themselves
 from homeport.reconcile.resource import Resource
@@ -27,7 +27,7 @@ class Teardown:
     notes: tuple[str, ...] = ()
     """What the reader should know before saying yes."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the teardown as `--json` prints it."""
         return {
             "name": self.name,

@@ -146,7 +146,7 @@ def words(name: str) -> str:
 
 def _with_facts(plan: JsonObject) -> None:
     """Describe each key of a plan's facts: it has one of the kinds that have that key."""
-    kinds: dict[str, list[Any]] = {}
+    kinds: dict[str, list[JsonObject]] = {}
     for kind in FACTS:
         described = TypeAdapter(kind).json_schema(mode="serialization")
         plan["$defs"] |= described.pop("$defs", {})  # References count from the top.

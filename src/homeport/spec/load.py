@@ -25,7 +25,7 @@ def load(path: Path) -> Spec:
     return parse(table, where=str(path))
 
 
-def parse(table: Mapping[str, Any], *, where: str = FILE_NAME) -> Spec:
+def parse(table: Mapping[str, object], *, where: str = FILE_NAME) -> Spec:
     """Return the spec in a parsed TOML table. `where` is named in the error."""
     try:
         return Spec.model_validate(table)

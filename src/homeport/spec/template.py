@@ -8,10 +8,10 @@ import re
 from collections.abc import Collection, Mapping
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 from pydantic import BaseModel
 
+from homeport.json_types import JsonObject
 from homeport.spec.agent import Agent
 from homeport.spec.edge import Edge
 from homeport.spec.guard import Guard
@@ -30,7 +30,7 @@ from homeport.spec.schema import (
 )
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> JsonObject:
     """Return the JSON Schema of homeport.toml, for editors. Generated from the model; shipped as a file."""
     schema = Spec.model_json_schema()
     schema.pop("description", None)

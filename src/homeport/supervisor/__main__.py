@@ -12,7 +12,8 @@ from homeport.supervisor.child import begin
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from typing import Any
+
+    from homeport.json_types import JsonObject
 
 
 def main() -> int:
@@ -20,9 +21,9 @@ def main() -> int:
     line = sys.stdin.readline()
     if not line:
         return 1  # The process that began this one died before it could say what for.
-    order: dict[str, Any] = json.loads(line)  # JSON, see order.py
+    order: JsonObject = json.loads(line)  # See order.py.
     engine: subprocess.Popen[bytes] | None = None
-    reply: dict[str, Any] = {"pid": (order["adopt"] or {}).get("pid")}
+    reply: JsonObject = {"pid": (order["adopt"] or {}).get("pid")}
     if order["adopt"] is None:
         try:
             engine = begin(order["command"], order["environment"], order["api_key"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from homeport.json_types import Json
 
 MOST, WITHIN_S = 5, 600.0
 """An engine is started again so many times within so many seconds, and then given up."""
@@ -37,10 +38,10 @@ class Order:
     """Files that the engine reads when it starts."""
     adopt: Mapping[str, int] | None
     """The pid of an engine that runs already, and that lost its supervisor. None to start one."""
-    usage: Mapping[str, Any] | None = None
+    usage: Mapping[str, Json] | None = None
     """
     What the ledger of usage is told beside figures, and where those are: `root`, `days`, `endpoint`, `engine`, `file`,
-    `path`, `names`, as `MetricNames` has them, and `request_line`, as `EngineModule` has it. JSON, so Any.
+    `path`, `names`, as `MetricNames` has them, and `request_line`, as `EngineModule` has it.
     """
 
     def line(self) -> str:

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from homeport.catalog import Model
 from homeport.endpoint import Endpoint
-from homeport.json_types import Json
+from homeport.json_types import Json, JsonObject
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What may not stand in XML, not even escaped: a model's answer can hold it."""
@@ -70,7 +69,7 @@ class Finding:
     outcome: Outcome
     detail: str
     """One line: what was seen, or why it was skipped or failed."""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Json] = field(default_factory=dict)
     """What the detail rests on, as JSON: statuses, counts, excerpts."""
 
 
@@ -103,9 +102,9 @@ class Result:
     outcome: Outcome
     detail: str
     seconds: float
-    evidence: Mapping[str, Any]
+    evidence: Mapping[str, Json]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the result as `--json` prints it."""
         return {
             "name": self.name,
@@ -136,7 +135,7 @@ class Report:
         outcomes = {result.outcome for result in self.results}
         return Outcome.PASSED in outcomes and Outcome.FAILED not in outcomes
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the report as `--json` prints it."""
         return {
             "endpoint": self.endpoint,

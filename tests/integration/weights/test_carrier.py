@@ -223,7 +223,8 @@ def test_a_job_is_one_table_of_json() -> None:
 def test_a_grant_that_is_not_seen_yet_is_waited_for(refusals: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = _refusing(monkeypatch, refusals)
     storage = http.Storage({"CLOUDSDK_AUTH_ACCESS_TOKEN": "t", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"})
-    assert storage.ask("GET", "http://127.0.0.1:1/x", None, {}) == "there"
+    found: object = storage.ask("GET", "http://127.0.0.1:1/x", None, {})
+    assert found == "there"
     assert len(asked) == refusals + 1
 
 

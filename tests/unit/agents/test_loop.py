@@ -18,7 +18,7 @@ from homeport.agents.loop import AgentResult, AgentSetup, ask
 from homeport.agents.replay import replay, same_end
 from homeport.agents.tool import Tool, tool_of
 from homeport.agents.transcript import Transcript, read
-from homeport.cli.agent_options import own_tools
+from homeport.cli.agent_options import AgentOptions, own_tools
 from homeport.endpoint import Endpoint
 from homeport.endpoint.refusals import refusal
 from homeport.errors import AgentStopped, ExtraMissing, HomeportError, SpecError, Unsupported
@@ -442,7 +442,7 @@ def test_two_tools_of_one_name_are_refused(asked: Asked) -> None:
 
 
 def test_a_tool_that_is_asked_for_twice_is_there_once(tmp_path: Path) -> None:
-    how = {"tools": ("time", "calculator", "time"), "no_tools": False, "folder": tmp_path}
+    how: AgentOptions = {"tools": ("time", "calculator", "time"), "no_tools": False, "folder": tmp_path}
     assert [tool.name for tool in own_tools(how)] == ["current_time", "calculate"]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -20,7 +21,7 @@ from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.state import StoredResource
 
 if TYPE_CHECKING:
-    from gcp_rehearsal.context import Cloud
+    from gcp_rehearsal.context import Cloud, Handler, Kind
 
 _MANIFESTS = re.compile(
     r"/v2/(?P<project>[a-z0-9.:-]+)/(?P<repository>[a-z0-9.-]+)/(?P<image>.+)/manifests/(?P<reference>[\w.:-]+)"
@@ -169,6 +170,6 @@ def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-KINDS: dict[str, Any] = {}  # Any: as other modules have it
-HANDLERS: dict[str, Any] = {}
+KINDS: Mapping[str, Kind] = {}
+HANDLERS: Mapping[str, Handler] = {}
 ELSEWHERE = {"docker": answer}

@@ -297,7 +297,7 @@ def image_digest(inputs: str, image: str) -> str:
     return f"sha256:{sha256(f'{inputs} {name}'.encode()).hexdigest()}"
 
 
-def inputs_of(build: Mapping[str, Any]) -> str:
+def inputs_of(build: Mapping[str, Json]) -> str:
     """Return a digest of all that decides what comes of a build."""
     steps = [{key: value for key, value in step.items() if key not in {"status", "timing", "pullTiming"}}
              for step in build["steps"]]  # fmt: skip

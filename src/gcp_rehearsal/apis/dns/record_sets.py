@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from gcp_rehearsal import generic
 from gcp_rehearsal.context import Call
@@ -149,7 +148,7 @@ def zone_of(call: Call) -> StoredResource:
     raise not_found(f"The 'parameters.managedZone' resource named '{key}' does not exist.")
 
 
-def _checked(zone: StoredResource, record: Mapping[str, Any], field: str) -> Records:
+def _checked(zone: StoredResource, record: Mapping[str, Json], field: str) -> Records:
     name, kind = str(record.get("name") or ""), str(record.get("type") or "")
     domain = zone.body["dnsName"]
     if not DOMAIN.fullmatch(name) or (name != domain and not name.endswith(f".{domain.lstrip('.')}")):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from homeport.agents.evaluation.graded import ExpectedCall
+from homeport.json_types import Json, JsonObject
 
 
 def accepted(value: Any) -> list[Any]:  # Any: JSON
@@ -15,7 +16,7 @@ def accepted(value: Any) -> list[Any]:  # Any: JSON
     return [value]
 
 
-def usual(call: ExpectedCall) -> dict[str, Any]:
+def usual(call: ExpectedCall) -> JsonObject:
     """Return arguments that are right: of each the first value that is allowed."""
     return _usual_object(call.arguments or {})
 
@@ -40,7 +41,7 @@ def fits(call: ExpectedCall, name: str, arguments: Any) -> bool:  # Any: JSON, o
     return _fits_object(call.arguments, arguments)
 
 
-def fit_together(calls: Sequence[ExpectedCall], made: Sequence[tuple[str, Any]]) -> bool:
+def fit_together(calls: Sequence[ExpectedCall], made: Sequence[tuple[str, Json]]) -> bool:
     """Return whether the calls of one answer are the expected ones, in any order."""
     if len(calls) != len(made):
         return False
@@ -53,7 +54,7 @@ def fit_together(calls: Sequence[ExpectedCall], made: Sequence[tuple[str, Any]])
     )
 
 
-def _fits_object(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> bool:  # Any: JSON
+def _fits_object(expected: Mapping[str, Json], actual: Mapping[str, Json]) -> bool:
     return not set(actual) - set(expected) and all(
         any(_same(alternative, actual.get(key)) for alternative in accepted(value))
         for key, value in expected.items()

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from homeport.agents.evaluation.arguments import usual
 from homeport.agents.evaluation.graded import GradedTask
+from homeport.json_types import JsonObject
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Brain = Callable[[GradedTask], AbstractAsyncContextManager["LoopModel"]]
 """Opens the model that does a task."""
-_Calls = list[tuple[str, dict[str, Any]]]
+_Calls = list[tuple[str, JsonObject]]
 """Names and arguments, JSON."""
 _Policy = Callable[[int], _Calls]
 """Returns the calls of a step, by its number from 0; none: it answers in words."""

@@ -7,15 +7,15 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
 
 from homeport.agents.calls import SAME_CALLS, CallOutcome
 from homeport.agents.evaluation.arguments import fit_together
 from homeport.agents.evaluation.graded import GradedTask
+from homeport.json_types import Json
 
-Events = Sequence[Mapping[str, Any]]
-"""Of one run, as its transcript has them: JSON, so Any."""
-_Made = list[list[tuple[str, Any]]]
+Events = Sequence[Mapping[str, Json]]
+"""Of one run, as its transcript has them."""
+_Made = list[list[tuple[str, Json]]]
 """Calls that were made, by the answer of the model that they are from."""
 _GROUPED = re.compile(r"(?<=\d)[,\u00a0\u202f ](?=\d{3}(?!\d))")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")

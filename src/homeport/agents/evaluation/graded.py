@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from homeport.json_types import Json
 
@@ -17,7 +16,7 @@ class OfferedTool:
 
     name: str
     description: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Json]
     """JSON Schema of its arguments, an object."""
 
 
@@ -26,7 +25,7 @@ class ExpectedCall:
     """A call that is right, and what comes of it."""
 
     tool: str
-    arguments: Mapping[str, Any] | None = None
+    arguments: Mapping[str, Json] | None = None
     """
     By name: a value, or `{"any_of": [...]}`, where null is an argument that may be left out; within an object, too. None:
     any arguments.

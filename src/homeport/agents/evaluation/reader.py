@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from homeport.agents.evaluation.bfcl import SUITES, read_bfcl
 from homeport.agents.evaluation.graded import ExpectedCall, GradedSet, GradedTask, OfferedTool
 from homeport.errors import SpecError
-from homeport.json_types import Json
+from homeport.json_types import Json, JsonObject
 from homeport.own_path import text_of
 
 SHIPPED = "tools"
@@ -86,7 +86,7 @@ def _tasks(text: str, suite: str) -> list[GradedTask]:
     return list(tasks.values())
 
 
-def _parsed(line: str) -> dict[str, Any]:
+def _parsed(line: str) -> JsonObject:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -98,7 +98,7 @@ def _parsed(line: str) -> dict[str, Any]:
     return value
 
 
-def _take(value: Mapping[str, Any], tools: dict[str, OfferedTool], tasks: dict[str, GradedTask]) -> None:
+def _take(value: Mapping[str, Json], tools: dict[str, OfferedTool], tasks: dict[str, GradedTask]) -> None:
     """Add what the line says. Raises `ValueError`."""
     try:
         if "tool" in value:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from homeport.agents import loop
 from homeport.agents.evaluation.baselines import Baseline, Brain, baseline
@@ -17,6 +17,7 @@ from homeport.agents.evaluation.scripted_tools import scripted_tools
 from homeport.agents.transcript import Transcript
 from homeport.endpoint import Endpoint
 from homeport.errors import AgentStopped, EndpointError, SpecError
+from homeport.json_types import Json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ async def run_set(
     Raises what `Endpoint.answer` raises where the endpoint is gone, lets nobody in, or refuses the first tasks; the
     transcript is whole in any case.
     """
-    events: list[Mapping[str, Any]] = []
+    events: list[Mapping[str, Json]] = []
     attempts: list[Attempt] = []
     with Transcript(path, events.append) as transcript:
         for task in graded.tasks:
@@ -118,7 +119,7 @@ def _ensure_possible(graded: GradedSet, of_the_oracle: Sequence[Attempt]) -> Non
             )
 
 
-def _attempt(task: GradedTask, events: Sequence[Mapping[str, Any]]) -> Attempt:
+def _attempt(task: GradedTask, events: Sequence[Mapping[str, Json]]) -> Attempt:
     spent = events[-1]["spent"]
     return Attempt(
         task=task,

@@ -12,6 +12,7 @@ from homeport.agents.loop import AgentResult
 from homeport.agents.service.body import mistakes, parsed
 from homeport.agents.service.card import VERSION
 from homeport.agents.service.served import AgentQuestion
+from homeport.json_types import Json, JsonObject
 
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL_ERROR = (
     -32700, -32600, -32601, -32602, -32603,
@@ -37,8 +38,8 @@ class RpcError(Exception):
         super().__init__(message)
         self.code, self.id = code, id
 
-    def body(self) -> dict[str, Any]:
-        """Return it as JSON-RPC has it: JSON, so Any."""
+    def body(self) -> JsonObject:
+        """Return it as JSON-RPC has it."""
         return {"jsonrpc": "2.0", "id": self.id, "error": {"code": self.code, "message": str(self)}}
 
 
@@ -59,7 +60,7 @@ class _ProtoJson(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_unset(cls, value: Any) -> Any:  # Any: JSON
+    def _null_is_unset(cls, value: Json) -> Json:
         return (
             {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
         )
@@ -71,9 +72,10 @@ def _role(value: Any) -> Any:  # Any: JSON, where an enum's number may stand for
 
 class _A2aPart(_ProtoJson):
     text: str | None = None
-    raw: Any = None  # Any: JSON, which is not taken, and so are the next two
-    url: Any = None
-    data: Any = None
+    raw: Json = None
+    """It is not taken, and so are the next two."""
+    url: Json = None
+    data: Json = None
 
 
 class _A2aMessage(_ProtoJson):
@@ -86,7 +88,8 @@ class _A2aMessage(_ProtoJson):
 
 class _SendConfiguration(_ProtoJson):
     accepted_output_modes: list[str] = []
-    task_push_notification_config: Any = None  # Any: JSON, which is not taken
+    task_push_notification_config: Json = None
+    """It is not taken."""
     push_notification_config: Any = None  # Any: the same; its name before 1.0
 
 
@@ -103,9 +106,9 @@ class SentMessage:
         self.question = AgentQuestion(text="\n".join(str(part.text) for part in message.parts))
         """One message is one question: nothing of earlier ones is remembered."""
 
-    def answered(self, result: AgentResult) -> dict[str, Any]:
-        """Return the agent's message: JSON, so Any."""
-        message: dict[str, Any] = {
+    def answered(self, result: AgentResult) -> JsonObject:
+        """Return the agent's message."""
+        message: JsonObject = {
             "messageId": token_hex(16),
             "contextId": self._context,
             "role": "ROLE_AGENT",
@@ -115,8 +118,8 @@ class SentMessage:
             message["metadata"] = {"finishReason": "length"}
         return {"jsonrpc": "2.0", "id": self._id, "result": {"message": message}}
 
-    def failed(self, message: str, *, of_the_message: bool) -> dict[str, Any]:
-        """Return what is said where there is no answer, for a reason of the message itself or not: JSON, so Any."""
+    def failed(self, message: str, *, of_the_message: bool) -> JsonObject:
+        """Return what is said where there is no answer, for a reason of the message itself or not."""
         return RpcError(INVALID_PARAMS if of_the_message else INTERNAL_ERROR, message, self._id).body()
 
 

@@ -15,7 +15,7 @@ VERSION = "1.0"
 def card(
     *, name: str, model: str, tools: Sequence[str], url: Any
 ) -> dict[str, Any]:  # Any: text, or a reference
-    """Return the card of an agent that answers at `url`, with the names of the tools that it has itself: JSON, so Any."""
+    """Return the card of an agent that answers at `url`, with the names of the tools that it has itself."""
     described = f"Answers questions with {model}"
     if tools:
         described += f" and the tools {', '.join(tools)}"

@@ -14,6 +14,7 @@ from homeport.agents.loop import AgentResult
 from homeport.agents.service.body import mistakes, parsed
 from homeport.agents.service.served import AgentQuestion
 from homeport.agents.transcript import Event
+from homeport.json_types import Json, JsonObject
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
@@ -127,8 +128,8 @@ class Completion:
     def __init__(self, model: str) -> None:
         self._common = {"id": f"chatcmpl-{token_hex(12)}", "created": int(time.time()), "model": model}
 
-    def whole(self, result: AgentResult, reason: str) -> dict[str, Any]:
-        """Return a `chat.completion`: JSON, so Any."""
+    def whole(self, result: AgentResult, reason: str) -> JsonObject:
+        """Return a `chat.completion`."""
         message = {"role": "assistant", "content": result.answer, "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
         return {
@@ -138,13 +139,13 @@ class Completion:
             "usage": _usage(result),
         }
 
-    def chunk(self, delta: Mapping[str, Any], reason: str | None = None) -> dict[str, Any]:
-        """Return a `chat.completion.chunk`: JSON, so Any."""
+    def chunk(self, delta: Mapping[str, Json], reason: str | None = None) -> JsonObject:
+        """Return a `chat.completion.chunk`."""
         choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": reason}
         return {**self._common, "object": "chat.completion.chunk", "choices": [choice]}
 
-    def usage(self, result: AgentResult) -> dict[str, Any]:
-        """Return the last chunk, of what was used: JSON, so Any."""
+    def usage(self, result: AgentResult) -> JsonObject:
+        """Return the last chunk, of what was used."""
         return {
             **self._common,
             "object": "chat.completion.chunk",

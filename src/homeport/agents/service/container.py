@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from homeport.agents.budget import Budget
 from homeport.agents.builtin import builtin
@@ -33,6 +32,7 @@ from homeport.endpoint.auth import REDIRECTS
 from homeport.endpoint.start import Start
 from homeport.errors import HomeportError, SpecError
 from homeport.google.credentials import GoogleIdentity, find
+from homeport.json_types import Json
 from homeport.secret import Secret, judged
 
 _GRANT_SEEN_S = 420.0
@@ -123,7 +123,7 @@ async def _awake(endpoint: Endpoint, start: Start, backoff: Backoff) -> None:
 
 
 def _allowed(names: frozenset[str]) -> Confirm:
-    async def confirm(tool: Tool, arguments: Mapping[str, Any], call: str) -> bool:
+    async def confirm(tool: Tool, arguments: Mapping[str, Json], call: str) -> bool:
         if tool.name not in names:
             _tell(f"{tool.name} may change something, and was refused: `allow` of [agent] does not name it")
         return tool.name in names

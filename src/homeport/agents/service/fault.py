@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.responses import JSONResponse
 
 from homeport.errors import AgentStopped, EndpointError, HomeportError
+from homeport.json_types import JsonObject
 
 _KINDS = {
     401: "authentication_error",
@@ -39,8 +39,8 @@ class RunFault:
         """Return whether other words, or fewer, may be answered."""
         return self.status in {400, 413}
 
-    def body(self) -> dict[str, Any]:
-        """Return it as OpenAI's API has errors: JSON, so Any."""
+    def body(self) -> JsonObject:
+        """Return it as OpenAI's API has errors."""
         default = "invalid_request_error" if self.status < 500 else "api_error"
         return {
             "error": {

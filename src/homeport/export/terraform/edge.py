@@ -10,6 +10,7 @@ from homeport.export.graph import ResourceKind, Things
 from homeport.export.terraform.addresses import Addresses, is_counted
 from homeport.export.terraform.bodies import fields
 from homeport.export.terraform.hcl import Attribute, Code, Item, Note, attributes, block, expression
+from homeport.json_types import JsonObject
 from homeport.resources.google.closed_door import ClosedDoor
 from homeport.resources.google.load_balancer import Backend
 from homeport.resources.google.rest import RestResource
@@ -107,7 +108,7 @@ def of_manager(addresses: Addresses, one: RestResource, body: Fields) -> list[It
     """Return the arguments of what makes a certificate of Google's."""
     steps = one.address.path.split("/")
     where = addresses.place(steps[4]) if steps[4] != "global" else None
-    known: dict[str, Any] = {"name": steps[-1], "location": where, "labels": addresses.labels(body)}
+    known: JsonObject = {"name": steps[-1], "location": where, "labels": addresses.labels(body)}
     if one.kind == ResourceKind.ENTRY:
         known["map"] = addresses.by_id(f"certificate-map/{steps[6]}", "name")
     # In a region its name tells the domain; elsewhere it stays, and the old one goes first.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
 API = "agentregistry"
@@ -13,7 +13,7 @@ KIND = "registry entry"
 
 
 def registry_entry(
-    google: Google, name: str, entry_id: str, region: str, card: Mapping[str, Any]
+    google: Google, name: str, entry_id: str, region: str, card: Mapping[str, Json]
 ) -> RestResource:
     """Return the entry `entry_id` of the endpoint `name`; of a `card` that is empty as much as it takes to unmake it."""
     parent = f"v1/projects/{google.project}/locations/{region}/services"

@@ -12,7 +12,7 @@ from typing import Any
 from homeport.backoff import Backoff
 from homeport.errors import ApiDisabled, NotFound, OperationFailed
 from homeport.google import Google
-from homeport.json_types import Json
+from homeport.json_types import Json, JsonObject
 from homeport.progress import Progress
 from homeport.reconcile import KNOWN_AFTER_APPLY, Change, Outputs, Ref, resolve
 from homeport.reconcile.diff import Rules
@@ -63,12 +63,12 @@ class ApiConfig(RestResource):
         backend = {**self.document["x-google-backend"], "address": address, "jwt_audience": address}
         text = json.dumps({**self.document, "x-google-backend": backend}, sort_keys=True)
         file = {"path": "openapi.json", "contents": base64.b64encode(text.encode()).decode()}
-        body: dict[str, Any] = resolve(self.wanted, outputs, final=True)
+        body: JsonObject = resolve(self.wanted, outputs, final=True)
         return {**body, "openapiDocuments": [{"document": file}]}
 
 
 def config(
-    google: Google, name: str, config_id: str, service: str, email: str, document: Mapping[str, Any]
+    google: Google, name: str, config_id: str, service: str, email: str, document: Mapping[str, Json]
 ) -> ApiConfig:
     """Return the config `config_id` of an API of the same name as the endpoint; `email` is whom the gateway calls the service as."""
     parent = f"v1/projects/{google.project}/locations/global/apis/{name}/configs"

@@ -115,7 +115,7 @@ class BalancerPart(RestResource):
         del live
         return {}
 
-    async def _act(self, action: str, body: JsonObject, progress: Progress, **query: Any) -> None:
+    async def _act(self, action: str, body: JsonObject, progress: Progress, **query: Json) -> None:
         """Do one of its own actions, and wait until it is done. What it is told is absolute, so it may be said again."""
         # The oldest actions of global proxies have a path without the word.
         path = self.address.path.replace("/global/", "/") if action in _WITHOUT_GLOBAL else self.address.path

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from homeport.google import Google
+from homeport.json_types import Json
 from homeport.reconcile.diff import Rules
 from homeport.resources.google.rest import LABEL, Address, RestResource
 
@@ -76,7 +77,7 @@ def remote_repository(
     return _repository(google, name, (region, repository_id), body)
 
 
-def _repository(google: Google, name: str, place: tuple[str, str], body: Mapping[str, Any]) -> RestResource:
+def _repository(google: Google, name: str, place: tuple[str, str], body: Mapping[str, Json]) -> RestResource:
     region, repository_id = place
     parent = f"v1/projects/{google.project}/locations/{region}/repositories"
     return RestResource(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from homeport.backoff import Backoff
 from homeport.catalog.cloudrun import gpu
@@ -234,7 +233,7 @@ class Service(RestResource):
 def service(
     google: Google,
     identity: ServiceIdentity,
-    body: Mapping[str, Any],
+    body: Mapping[str, Json],
     *,
     after: tuple[str, ...] = (),
     explain: Explain | None = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import quote
 
 from homeport.errors import (
@@ -67,7 +66,7 @@ class StartupCache(FixedResource):
     weights: StoredWeights
     origin: CacheOrigin
     """What it is made with, except for the digests of image and weights, which are known once these are there."""
-    body: Callable[[str], Mapping[str, Any]]
+    body: Callable[[str], Mapping[str, Json]]
     """By the fingerprint: the job as Cloud Run takes it, with `Ref`s."""
     timeout_s: int
     """Seconds that the job may take."""

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from homeport.errors import SpecError, StateError
 from homeport.home import write_private, writing
+from homeport.json_types import Json
 from homeport.spec import Spec, brought_up, parse
 from homeport.supervisor.journal import RECORD
 
@@ -66,14 +67,14 @@ class _Receipt(BaseModel):
 def _shaped(shape: type[BaseModel]) -> AfterValidator:
     """Return a validator that lets a JSON object through as it is, if it has this shape."""
 
-    def judge(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    def judge(value: Mapping[str, Json]) -> Mapping[str, Json]:
         shape.model_validate(value)
         return value
 
     return AfterValidator(judge)
 
 
-def _is_spec(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def _is_spec(value: Mapping[str, Json]) -> Mapping[str, Json]:
     try:
         parse(value, where="it")
     except SpecError as error:
@@ -91,10 +92,10 @@ class EndpointRecord:
     pid: Annotated[int, Field(gt=0)]
     create_time: float
     """Seconds since the epoch, as the system told it at the start: another clock tells another. See `start_ticks`."""
-    launch: Annotated[Mapping[str, Any], _shaped(_Launch)]
-    """`Launch.as_json()`: JSON, so Any."""
+    launch: Annotated[Mapping[str, Json], _shaped(_Launch)]
+    """`Launch.as_json()`."""
     url: Annotated[str, Field(pattern=r"^http://[^\s/]+$")]
-    spec: Annotated[Mapping[str, Any], AfterValidator(_is_spec)]
+    spec: Annotated[Mapping[str, Json], AfterValidator(_is_spec)]
     """The spec that it was started for, as JSON. References to secrets, never their values."""
     spec_file: str
     """The file that it was started for, which owns it: see `belongs_to`."""
@@ -106,9 +107,9 @@ class EndpointRecord:
     """`processes.start_ticks` of the process: a pid alone may come back as another process. '' where there is none."""
     timeline: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each part of the start; complete once the first token came out."""
-    receipt: Annotated[Mapping[str, Any], _shaped(_Receipt)] | None = None
+    receipt: Annotated[Mapping[str, Json], _shaped(_Receipt)] | None = None
     """
-    The last verification of this launch with these weights: when, and what was found. JSON, so Any.
+    The last verification of this launch with these weights: when, and what was found.
 
     It goes on where the same launch is started again: by the supervisor, on its own port after a swap, or after a change
     that failed.
@@ -162,7 +163,7 @@ class EndpointRecord:
         """Return True if `other` is of the same model, settings and weights, whatever port it listens on."""
         return self.is_for_but_port(parse(other.spec)) and self.weights == other.weights
 
-    def with_receipt(self, receipt: Mapping[str, Any]) -> EndpointRecord:
+    def with_receipt(self, receipt: Mapping[str, Json]) -> EndpointRecord:
         """Return this record with the outcome of a verification."""
         return replace(self, receipt=receipt)
 

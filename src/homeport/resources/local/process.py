@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import psutil
 
@@ -19,6 +19,7 @@ from homeport.engines.base import Launch
 from homeport.engines.registry import module
 from homeport.errors import HomeportError, PortTaken
 from homeport.home import private_folder, write_private
+from homeport.json_types import Json
 from homeport.progress import Progress
 from homeport.reconcile.resource import KNOWN_AFTER_APPLY, Change, Outputs
 from homeport.resources.base import BaseResource
@@ -66,7 +67,7 @@ class EngineProcess(BaseResource):
     key: EndpointKey
     hidden: tuple[str, ...]
     """Variables that the engine must not inherit: those that hold the key."""
-    spec: Mapping[str, Any]
+    spec: Mapping[str, Json]
     spec_file: str
     renew: bool = False
     """Whether a key that homeport made is replaced by a new one."""
@@ -241,7 +242,7 @@ class EngineProcess(BaseResource):
             usage=self._usage_ledger(launch),
         )
 
-    def _usage_ledger(self, launch: Launch) -> Mapping[str, Any]:
+    def _usage_ledger(self, launch: Launch) -> Mapping[str, Json]:
         """Return what the supervisor is told of the ledger of usage."""
         names = module(launch.engine).METRICS
         return {
@@ -376,7 +377,7 @@ def _launch_changes(remembered: EndpointRecord, launch: Launch) -> list[Change]:
     ]
 
 
-def _flat(launch: Mapping[str, Any]) -> dict[str, str]:
+def _flat(launch: Mapping[str, Json]) -> dict[str, str]:
     """Return the launch as people compare it: each flag of the command on its own, and nothing said twice."""
     flat: dict[str, list[str]] = {}
     flag = "program"

@@ -101,7 +101,7 @@ def service_spec(wanted: ServiceInputs) -> dict[str, Any]:  # Any: JSON, and Ref
     labels |= {GUARD_LABEL: "model-armor"} if wanted.guarded else {}
     labels |= {IAP_LABEL: "service"} if access.iap else {}
     labels |= {CACHE_LABEL: "auto"} if wanted.cache else {}
-    body: dict[str, Any] = {
+    body: JsonObject = {
         **({"labels": labels} if labels else {}),
         **({"ingress": ingress(access)} if access.isolated or not wanted.edge else {}),
         "invokerIamDisabled": access.public,

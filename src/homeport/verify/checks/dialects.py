@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from homeport.endpoint import Endpoint
 from homeport.endpoint.refusals import refusal
 from homeport.errors import NetworkError
-from homeport.json_types import Json
+from homeport.json_types import Json, JsonObject
 from homeport.verify.checks import weather
 
 _MOST = 512
 """Tokens of one turn: some models think before they answer."""
 
-Messages = Sequence[Any]
-"""Of a conversation, as its API has them: JSON, so Any."""
+Messages = Sequence[Json]
+"""Of a conversation, as its API has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ModelTurn:
     """Names of the functions, with their arguments."""
     cut: bool
     """Whether it ended because it had become too long."""
-    given_back: tuple[Any, ...] = ()
+    given_back: tuple[Json, ...] = ()
     """The turn and the results of its calls, as the API wants them in the next request."""
 
 
@@ -47,7 +47,7 @@ class Dialect(Protocol):
 class ChatCompletions:
     """`/v1/chat/completions`."""
 
-    _OPTIONS: dict[str, Any] = {"tools": [weather.tool()], "max_tokens": _MOST, "temperature": 0}  # noqa: RUF012
+    _OPTIONS: JsonObject = {"tools": [weather.tool()], "max_tokens": _MOST, "temperature": 0}  # noqa: RUF012
 
     async def whole(self, endpoint: Endpoint, messages: Messages) -> ModelTurn:
         """Return the model's turn, asked for in one piece."""
@@ -112,7 +112,7 @@ class Responses:
                 return ModelTurn(text, thoughts, tuple(calls), kind == "response.incomplete")
         raise NetworkError("the stream ends without response.completed", hint="`homeport logs` shows why")
 
-    def _request(self, endpoint: Endpoint, messages: Messages) -> dict[str, Any]:
+    def _request(self, endpoint: Endpoint, messages: Messages) -> JsonObject:
         function = {"type": "function", **weather.tool()["function"]}
         return {
             "model": endpoint.model,
@@ -138,7 +138,7 @@ class Native:
         request = self._request(endpoint, messages, stream=True)
         return self._turn([json.loads(line) async for line in _lines(endpoint, self.PATH, request) if line])
 
-    def _request(self, endpoint: Endpoint, messages: Messages, *, stream: bool) -> dict[str, Any]:
+    def _request(self, endpoint: Endpoint, messages: Messages, *, stream: bool) -> JsonObject:
         return {
             "model": endpoint.model,
             "messages": list(messages),
@@ -147,7 +147,7 @@ class Native:
             "options": {"temperature": 0, "num_predict": _MOST},
         }
 
-    def _turn(self, lines: list[Any]) -> ModelTurn:
+    def _turn(self, lines: list[Json]) -> ModelTurn:
         for line in lines:
             if "error" in line:
                 raise refusal(200, json.dumps(line))
@@ -205,7 +205,7 @@ def _call(function: Json) -> str:
     return f"{function['name']}({arguments if isinstance(arguments, str) else json.dumps(arguments)})"
 
 
-async def _lines(endpoint: Endpoint, path: str, request: dict[str, Any]) -> AsyncIterator[str]:
+async def _lines(endpoint: Endpoint, path: str, request: JsonObject) -> AsyncIterator[str]:
     async with (
         endpoint.client(timeout_s=900) as client,
         client.stream("POST", path, json=request) as response,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 from urllib.parse import quote
 
 from homeport.endpoint.refusals import refusal
 from homeport.engines.conformance import Feature, Stance
 from homeport.errors import EndpointError
+from homeport.json_types import Json, JsonObject
 from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
 from homeport.verify.checks.dialects import Responses
@@ -24,7 +24,7 @@ _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]+")
 """A flag of a program: whoever asks over HTTP cannot set one."""
 _PLAIN = "What is the capital of France?"
 _NOBODY = "a-model-that-is-not-there"
-_MISTAKES: dict[str, dict[str, Any]] = {
+_MISTAKES: dict[str, JsonObject] = {
     "no messages": {"messages": None},
     "a temperature in words": {"temperature": "hot"},
     "tools that are no list": {"tools": "a hammer"},
@@ -68,7 +68,7 @@ async def tool_choice(subject: VerificationSubject) -> Finding:
     )
 
 
-async def _called(subject: VerificationSubject, question: str, choice: Any) -> tuple[list[str], str]:
+async def _called(subject: VerificationSubject, question: str, choice: Json) -> tuple[list[str], str]:
     """Return the names that are called, and the text. An engine that refuses the choice calls nothing."""
     tools = [weather.tool(), weather.tool(_OTHER, "time")]
     try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from homeport.engines.conformance import Feature
 from homeport.errors import EndpointError
+from homeport.json_types import JsonObject
 from homeport.verify.checks import weather
 from homeport.verify.checks.answers import user
 from homeport.verify.checks.promised import NOT_ITS_OWN, finding
@@ -121,7 +121,7 @@ async def tools_streamed(subject: VerificationSubject) -> Finding:
     unable = weather.unable(subject)
     if unable is not None:
         return unable
-    calls: dict[int, dict[str, Any]] = {}
+    calls: dict[int, JsonObject] = {}
     reason, content = "", ""
     async for chunk in subject.endpoint.stream(
         user(weather.QUESTION), tools=[weather.tool()], max_tokens=256, temperature=0
@@ -137,7 +137,7 @@ async def tools_streamed(subject: VerificationSubject) -> Finding:
     return _judged(list(calls.values()), reason, content)
 
 
-def _judged(calls: list[dict[str, Any]], reason: str, content: str) -> Finding:
+def _judged(calls: list[JsonObject], reason: str, content: str) -> Finding:
     evidence = {"tool_calls": calls, "finish_reason": reason, "content": content[:300]}
     if not calls:
         leaked = weather.NAME in content

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from homeport.json_types import JsonObject
 from homeport.verify.report import Finding, VerificationSubject, skipped
 
 NAME = "get_weather"
@@ -13,7 +12,7 @@ TELLING = "15"
 """What an answer holds that tells the result."""
 
 
-def tool(name: str = NAME, what: str = "weather") -> dict[str, Any]:
+def tool(name: str = NAME, what: str = "weather") -> JsonObject:
     """Return a function of a city, as chat completions describe it."""
     return {
         "type": "function",

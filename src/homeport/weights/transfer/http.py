@@ -10,7 +10,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from typing import Any
+from email.message import Message
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 UNIT = 1 << 18
@@ -30,6 +31,8 @@ PASSING = {408, 429, 500, 502, 503, 504}
 BROKEN = (OSError, http.client.HTTPException)
 METADATA = "/computeMetadata/v1/instance/service-accounts/default/token"
 
+T = TypeVar("T")
+
 
 class Stop(Exception):
     """Why the work ends, in words for people, and with which exit code."""
@@ -46,9 +49,10 @@ class Begin(Exception):
 class Redirects(urllib.request.HTTPRedirectHandler):
     """Shows the hub's token to the hub alone, and not to the store that the hub sends on to."""
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+    def redirect_request(  # Any: urllib's own types are not told
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
         """Return the request to the new place."""
-        # Any: urllib's own types are not told.
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
         token = req.unredirected_hdrs.get("Authorization")
         if new is not None and token and urlsplit(newurl)[:2] == urlsplit(req.full_url)[:2]:
@@ -59,15 +63,18 @@ class Redirects(urllib.request.HTTPRedirectHandler):
 OPEN = urllib.request.build_opener(Redirects).open
 
 
-def ask(method: str, url: str, token: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Any:
+def ask(
+    method: str, url: str, token: str, body: bytes | None = None, headers: Mapping[str, str] = {}
+) -> http.client.HTTPResponse:
     """Return the answer to one request, still to be read. Raises what urllib raises."""
     request = urllib.request.Request(url, data=body, method=method, headers=dict(headers))  # noqa: S310 - ours
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
-    return OPEN(request, timeout=TIMEOUT_S)
+    answer: http.client.HTTPResponse = OPEN(request, timeout=TIMEOUT_S)
+    return answer
 
 
-def again(what: str, once: Callable[[], Any]) -> Any:
+def again(what: str, once: Callable[[], T]) -> T:
     """Return what `once` returns in the end; passing troubles are waited out, longer each time."""
     for number in range(TRIES):
         try:
@@ -115,7 +122,9 @@ class Storage:
                 )
             return self._token
 
-    def ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
+    def ask(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
         """Ask as the function `ask` does, with our token; wait while a 403 may be a new grant that is not seen yet."""
         while True:
             try:
@@ -138,7 +147,7 @@ class Storage:
                 return answer.status, lowered(answer.headers), answer.read()
 
         try:
-            return again("Cloud Storage", once)  # type: ignore[no-any-return]
+            return again("Cloud Storage", once)
         except urllib.error.HTTPError as error:
             content = error.read()
             if error.code in {308, 404, 410, 412, 499}:
@@ -162,7 +171,7 @@ class Storage:
                 return answer.status, answer.read()
 
         try:
-            return again("Cloud Storage", once)  # type: ignore[no-any-return]
+            return again("Cloud Storage", once)
         except urllib.error.HTTPError as error:
             return error.code, error.read()
 
@@ -198,7 +207,7 @@ class Storage:
         return self.call("GET", f"{self.object(bucket, name)}?alt=media")[2]
 
 
-def lowered(headers: Any) -> dict[str, str]:
+def lowered(headers: Message) -> dict[str, str]:
     """Return the headers by names in lower case."""
     return {name.lower(): value for name, value in headers.items()}
 

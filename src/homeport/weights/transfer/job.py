@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import json
 import os
 import sys
@@ -107,7 +108,7 @@ class Origin:
                                         "run the same command again, and it goes on")  # fmt: skip
             time.sleep(min(FIRST_PAUSE_S * 2**failed, 60))
 
-    def _opened(self, path: str, received: int) -> Any:
+    def _opened(self, path: str, received: int) -> http.client.HTTPResponse:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={received}-"} if received else {})
         if self.kind == "hf":
             return ask("GET", self.url(path), self._hub_token, None, headers)
@@ -342,7 +343,9 @@ class Carrier:
             return Partial(within(self.folder, goal))
         return Upload(self.storage, self.bucket, f"{self.prefix}/{goal}", sha256)
 
-    def _is_damaged(self, file: Mapping[str, Any], sums: Mapping[str, Any], *, last_try: bool) -> bool:
+    def _is_damaged(
+        self, file: Mapping[str, Any], sums: Mapping[str, Any], *, last_try: bool
+    ) -> bool:  # Any: JSON
         kind = "md5" if file.get("md5") and not file["sha256"] else "sha256"
         if file.get(kind) in {None, sums[kind]} and file["size"] in {0, sums["size"]}:
             return False

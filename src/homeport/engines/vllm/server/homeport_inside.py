@@ -13,9 +13,10 @@ import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-_Scope = MutableMapping[str, Any]  # ASGI's own types
-_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_Scope = MutableMapping[str, Any]  # Any: ASGI
+_Message = MutableMapping[str, Any]  # Any: ASGI
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
 
 PATH = "/metrics"
 _HEAD_S = 5.0
@@ -93,10 +94,10 @@ class OnlyInside:
         }
         status, headers, body = 500, list[tuple[str, str]](), bytearray()
 
-        async def receive() -> MutableMapping[str, Any]:
+        async def receive() -> _Message:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def send(message: MutableMapping[str, Any]) -> None:
+        async def send(message: _Message) -> None:
             nonlocal status, headers
             if message["type"] == "http.response.start":
                 status = message["status"]

@@ -10,6 +10,7 @@ from typing import Any
 from homeport.catalog.prices import Prices
 from homeport.errors import HomeportError
 from homeport.google import Google, IamResource
+from homeport.json_types import JsonObject
 from homeport.reconcile import Resource
 from homeport.reconcile.fact import Fact
 from homeport.resources.google.api_gateway import (
@@ -162,14 +163,14 @@ class EndpointApiGateway:
         per_minute = self.edge.requests_per_minute
         cost = {"x-google-quota": {"metricCosts": {METRIC: 1}}} if per_minute else {}
         answers = {"200": {"description": "the answer"}}
-        paths: dict[str, Any] = {}
+        paths: JsonObject = {}
         for path, verb in PATHS.items():
             operation_id = f"{verb}{path.title().replace('/', '').replace('{', '').replace('}', '')}"
-            call: dict[str, Any] = {"operationId": operation_id, "responses": answers, **cost}
+            call: JsonObject = {"operationId": operation_id, "responses": answers, **cost}
             if "{model}" in path:
                 call["parameters"] = [{"name": "model", "in": "path", "required": True, "type": "string"}]
             paths[path] = {verb: call}
-        document: dict[str, Any] = {
+        document: JsonObject = {
             "swagger": "2.0",
             "info": {"title": self.names.name, "version": "1"},
             "schemes": ["https"],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from homeport.json_types import JsonObject
 from homeport.reconcile import Ref
 from homeport.resources.google import load_balancer as lb
 from homeport.spec import Edge
@@ -94,7 +95,7 @@ class EdgeMap:
 
     def _ways(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # Any: as above
         """Return the rules by which paths, without their first part, and headers lead to other endpoints, and the tests of these."""
-        rules, tests = list[dict[str, Any]](), list[dict[str, Any]]()
+        rules, tests = list[JsonObject](), list[JsonObject]()
         for backend in self.behind:
             service, description = (
                 _link(self.called.to(backend.endpoint)),
