@@ -183,4 +183,6 @@ def _without_bodies(module: ast.Module) -> Iterator[tuple[int, int]]:
     for node in ast.walk(module):
         if isinstance(node, ast.stmt):
             body = getattr(node, "body", None)
-            yield (max(node.lineno - 1, 1), body[0].lineno - 1) if body else (node.lineno, node.end_lineno or 0)
+            yield (
+                (max(node.lineno - 1, 1), body[0].lineno - 1) if body else (node.lineno, node.end_lineno or 0)
+            )
