@@ -11,6 +11,7 @@ import pytest
 
 from at_terminal import CTRL_C, at_terminal
 from places import TAUGHT
+from schemas import ensure_valid
 from shared_endpoint import SharedEndpoint, shared_endpoint
 from user import User
 
@@ -81,6 +82,19 @@ def test_ctrl_c_within_a_tool_ends_the_run_in_one_line_and_keeps_the_transcript(
     events = [json.loads(line) for line in (taught.folder / "t.jsonl").read_text().splitlines()]
     assert [one["event"] for one in events] == ["run", "step", "end"]
     assert events[-1]["outcome"] == "interrupted"
+
+
+def test_an_answer_and_a_run_are_told_to_programs_as_their_schemas_say(taught: User) -> None:
+    asked = ("What is the weather in Paris?", "--temperature", "0", "--json")
+    answer = taught.run("chat", *asked, "--max-tokens", "8").json
+    ensure_valid("chat", answer)
+    assert answer["choices"][0]["message"]["role"] == "assistant"
+    ran = taught.run(
+        "agent", "run", *asked, "--no-tools", "--max-tokens", "8", "--transcript", "told.jsonl"
+    ).json
+    ensure_valid("agent-run", ran)
+    kept = [json.loads(line) for line in (taught.folder / "told.jsonl").read_text().splitlines()]
+    assert (ran["transcript"], ran["events"]) == ("told.jsonl", kept)
 
 
 def test_ctrl_c_at_a_confirmation_ends_the_run_in_one_line_and_keeps_the_transcript(taught: User) -> None:

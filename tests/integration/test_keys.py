@@ -17,6 +17,7 @@ from homeport.errors import SpecError, WrongKey
 from homeport.verify.checks.access import paths
 from kept_files import contents
 from places import TAUGHT
+from schemas import ensure_valid
 from user import User
 
 pytestmark = pytest.mark.long
@@ -48,6 +49,7 @@ def owning(user: User) -> User:
 
 def env(user: User, MYKEY: str = "") -> dict[str, str]:  # noqa: N803 - as the variable is called
     told: dict[str, str] = user.run("env", "--json", MYKEY=MYKEY).json
+    ensure_valid("env", told)
     return told
 
 
@@ -172,6 +174,7 @@ def test_a_new_key_is_made_on_demand_and_the_old_one_is_refused(keyed: User) -> 
     old, before = env(keyed), pid(keyed)
     assert "nobody can be asked" in keyed.run("key", "rotate", code=23).err
     assert (env(keyed), pid(keyed)) == (old, before)
+    ensure_valid("key-rotate", keyed.run("key", "rotate", "--yes", "--no-verify", "--json").json)
     rotated = keyed.run("key", "rotate", "--yes", "--no-verify")
     assert "api key: *** → *** (a new one)" in rotated.err
     new = env(keyed)
@@ -183,6 +186,8 @@ def test_a_new_key_is_made_on_demand_and_the_old_one_is_refused(keyed: User) -> 
 
 def test_where_the_key_is_can_be_asked_for(keyed: User) -> None:
     told = keyed.run("key", "--json").json
+    ensure_valid("key", told)
+    ensure_valid("key-show", keyed.run("key", "show", "--json").json)
     assert (told["reference"], told["path"], told["is_the_engines"]) == (
         "generated",
         str(key_file(keyed)),

@@ -21,6 +21,7 @@ import pytest
 from homeport.proxy import listen
 from homeport.relay.served import served
 from private_service import MODEL, YOU, Service, id_token
+from schemas import ensure_valid
 from user import User
 
 _T = TypeVar("_T")
@@ -136,6 +137,7 @@ def test_the_variables_come_as_json_too(user: User) -> None:
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate()
+    ensure_valid("proxy", json.loads(printed))
     assert json.loads(printed)["OPENAI_API_KEY"].startswith("hp-")
     assert process.returncode == 0
 

@@ -14,6 +14,7 @@ import openai
 
 from places import TAUGHT
 from processes_of import spec
+from schemas import ensure_valid
 from user import HOMEPORT, User
 
 
@@ -38,7 +39,8 @@ def test_top_usage_and_status_tell_what_its_clients_were_told(user: User) -> Non
     assert before["figures"]["requests"] is before["figures"]["ttft"] is None
     url, key = _env(user)
     answers = [_ask(url, key, words) for words in ("What is the weather in Paris?", "Hello", "And now?")]
-    (after,) = user.run("top", "--once", "--json").json
+    (after,) = looked = user.run("top", "--once", "--json").json
+    ensure_valid("top", looked)
     out = sum(one.usage.completion_tokens for one in answers)
     worked = sum(one.timings["prompt_n"] for one in answers)
     assert after["figures"]["output_tokens"] - before["figures"]["output_tokens"] == out
@@ -49,6 +51,7 @@ def test_top_usage_and_status_tell_what_its_clients_were_told(user: User) -> Non
     (asked_too,) = user.run("top", "--json").json  # `status` asks for a token, too.
     user.run("down", "--yes")
     days = user.run("usage", "--json").json  # Two where midnight was between.
+    ensure_valid("usage", days)
     assert {one["endpoint"] for one in days} == {name}
     (counted,) = user.run("usage", "--by", "caller", "--json").json
     assert counted["output_tokens"] == asked_too["figures"]["output_tokens"]

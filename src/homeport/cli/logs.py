@@ -31,12 +31,14 @@ def command(
     from homeport.cli.session import with_endpoint
     from homeport.printable import printable_log
 
+    if which["follow"] and json_output:
+        raise click.UsageError("--follow goes on for ever, and --json is one document: not both.")
     terminal = app.terminal(json_output=json_output)
     shown: list[str] = []
 
     async def show(deployment: Deployment) -> None:
         lines = None if which["every"] else which["lines"]
-        async for piece in deployment.logs(lines=lines, follow=which["follow"] and not json_output):
+        async for piece in deployment.logs(lines=lines, follow=which["follow"]):
             if json_output:
                 shown.append(piece.removesuffix("\n"))
             else:

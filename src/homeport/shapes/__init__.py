@@ -23,11 +23,14 @@ from homeport.observe.check import ObserveFinding
 from homeport.reconcile.duration_fact import DurationFact
 from homeport.reconcile.fact import Fact
 from homeport.results import Status
+from homeport.shapes.access import ConsoleShape, KeyShape, Variables
+from homeport.shapes.answers import AgentRunShape, CompletionShape
 from homeport.shapes.benches import BenchRowShape
 from homeport.shapes.estimates import CostShape, FitAnswerShape
 from homeport.shapes.results import (
     DoctorFindingShape,
     ErrorShape,
+    ExportedShape,
     ForgottenShape,
     GuardProbeShape,
     GuardTryShape,
@@ -38,7 +41,9 @@ from homeport.shapes.results import (
     RollbackShape,
     UpShape,
     WakeShape,
+    WrittenShape,
 )
+from homeport.shapes.watched import LiveEndpointShape, LogLinesShape
 from homeport.shapes.weights import CheckedWeightsShape, RemovedWeightsShape, StoredWeightsShape
 from homeport.targets.cloudrun import facts as of_cloudrun
 from homeport.targets.cloudrun.agent.fact import AgentFact
@@ -54,6 +59,7 @@ from homeport.targets.cloudrun.startup_cache.fact import StartupCacheFact
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import facts as of_local
 from homeport.targets.local.guard import GuardFact
+from homeport.usage.report import UsageRow
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FACTS: tuple[type[Fact], ...] = (
@@ -127,6 +133,18 @@ RESULTS: dict[str, Any] = {  # Any: types
     "weights-fetch": list[StoredWeightsShape],
     "weights-check": list[CheckedWeightsShape],
     "weights-remove": RemovedWeightsShape,
+    "chat": CompletionShape,
+    "agent-run": AgentRunShape,
+    "env": Variables,
+    "proxy": Variables,
+    "key": KeyShape,
+    "key-show": KeyShape,
+    "key-rotate": UpShape,
+    "console": ConsoleShape,
+    "top": list[LiveEndpointShape],
+    "usage": list[UsageRow],
+    "logs": LogLinesShape,
+    "export": WrittenShape | ExportedShape,
 }
 """What each command prints with `--json`; `error` is what any prints instead."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import RootModel
+
 from homeport.doctor import DoctorVerdict
 from homeport.json_types import Json
 from homeport.reconcile import ActionKind
@@ -226,3 +228,14 @@ class DoctorFindingShape(JsonShape):
     verdict: DoctorVerdict
     detail: str
     hint: str
+
+
+class WrittenShape(JsonShape):
+    """The result of `export --output`."""
+
+    written: list[str]
+    """The paths of the files."""
+
+
+class ExportedShape(RootModel[dict[str, str]]):
+    """What `export` would write: the text of each file, by its path in the folder."""

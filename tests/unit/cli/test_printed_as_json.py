@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from homeport.cli import export
+from homeport.cli.console import _greet as greet
+from homeport.secret import Secret
+from homeport.terminal import Terminal
 from places import TAUGHT
 from schemas import ensure_valid
 from typist import Typist
@@ -63,3 +68,21 @@ def test_removing_weights_prints_one_document_whether_all_were_here_or_not(keepe
     ensure_valid("weights-remove", ran.json)
     assert ran.json == {"removed": [], "not_here": ["nosuch", "neither"]}
     assert "no weights called nosuch and neither are here" in ran.err
+
+
+def test_an_export_is_its_files_by_name_or_where_they_were_written(
+    typist: Typist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_made_by", lambda *_: {"main.tf": "# all of it\n", "README.md": "read\n"})
+    files = typist.run("export", "terraform", "--json").json
+    ensure_valid("export", files)
+    written = typist.run("export", "terraform", "--output", "made", "--json").json
+    ensure_valid("export", written)
+    assert {Path(one).name: Path(typist.folder / one).read_text() for one in written["written"]} == files
+
+
+def test_the_link_of_a_console_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    greet(Terminal(json_output=True), "http://127.0.0.1:8390", Secret("of-this-start"))
+    told = json.loads(capsys.readouterr().out)
+    ensure_valid("console", told)
+    assert told == {"url": "http://127.0.0.1:8390/#key=of-this-start"}

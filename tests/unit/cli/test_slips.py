@@ -16,6 +16,7 @@ from homeport.cli.rehearse_background import find, ports
 from homeport.errors import SpecError
 from homeport.spec import CloudRun
 from homeport.weights.sources.registry import kind_of
+from schemas import ensure_valid
 
 
 @pytest.fixture(autouse=True)
@@ -231,7 +232,11 @@ def test_of_a_log_the_last_200_lines_are_shown_unless_others_are_asked_for(
         assert cli.run(["logs", "own", *more]) == 0
         assert capsys.readouterr().out.splitlines() == shown
         assert cli.run(["logs", "own", "--json", *more]) == 0
-        assert json.loads(capsys.readouterr().out) == {"lines": shown}
+        told = json.loads(capsys.readouterr().out)
+        assert told == {"lines": shown}
+        ensure_valid("logs", told)
+    assert cli.run(["logs", "own", "--json", "--follow"]) == 64
+    assert "not both" in capsys.readouterr().err
     Path("homeport.toml").write_text('name = "own"\n')
     assert cli.run(["logs"]) == 0
     assert capsys.readouterr().out.splitlines() == lines[-200:]
