@@ -15,7 +15,15 @@ def read_toml(
 ) -> dict[str, Any]:  # Any: the values of a TOML table
     """Return the table in a TOML file. Raises `SpecError`, with `hint`, where it cannot be read; or is not there."""
     try:
-        return tomllib.loads(content_of(path, if_missing=if_missing or hint).decode())
+        text = content_of(path, if_missing=if_missing or hint).decode()
+        if text.startswith("\ufeff"):
+            raise SpecError(
+                f"{path} begins with a byte order mark, which TOML does not have",
+                hint="save it as UTF-8 without one",
+            )
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise SpecError(f"{path} is not TOML: it is nested too deep to be read", hint=hint) from error
     except UnicodeDecodeError as error:
         raise SpecError(f"{path} is no text in UTF-8: {error}", hint=hint) from error
     except tomllib.TOMLDecodeError as error:

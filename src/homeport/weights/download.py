@@ -140,8 +140,11 @@ def _attempt(http: Client, wanted: Download, bar: Bar) -> None:
                 raise Unexpected(f"{wanted.what} changed while it was fetched", status=503)
         total = _total(response)
         if wanted.size and total and total != wanted.size:
-            raise WeightsError(f"{wanted.what} has {total:,} bytes, {wanted.size:,} were announced")
-        _write(response, wanted.part, bar, fresh=not received)
+            raise WeightsError(
+                f"{wanted.what} has {total:,} bytes, {wanted.size:,} were announced",
+                hint="try again: it may just have been replaced; else see whether a proxy answers in the server's place",
+            )
+        _write(response, wanted, bar, fresh=not received)
     if _length(wanted.part) < (wanted.size or total):
         raise Unexpected(f"{wanted.what} broke off", status=503)
 
@@ -184,7 +187,8 @@ def begin_of(http: Client, wanted: Download, length: int) -> bytes:
     return bytes(content[:length])
 
 
-def _write(response: Response, part: Path, bar: Bar, *, fresh: bool) -> None:
+def _write(response: Response, wanted: Download, bar: Bar, *, fresh: bool) -> None:
+    part = wanted.part
     with writing(part):
         part.parent.mkdir(parents=True, exist_ok=True)
         if fresh:
@@ -194,11 +198,22 @@ def _write(response: Response, part: Path, bar: Bar, *, fresh: bool) -> None:
         file = part.open("wb" if fresh else "ab", buffering=0)
     with file:
         for block in response.iter_bytes():
+            _ensure_announced(wanted, file.tell() + len(block))
             with writing(part):
                 write_all(file, block)
             bar.add(len(block))
         with writing(part):
             os.fsync(file.fileno())
+
+
+def _ensure_announced(wanted: Download, length: int) -> None:
+    """Raise `WeightsError` for more bytes than were announced, which may go on until the disk is full; drop what came."""
+    if wanted.size and length > wanted.size:
+        drop(wanted.part)
+        raise WeightsError(
+            f"{wanted.what} goes on after the {wanted.size:,} bytes that were announced",
+            hint="what came was dropped; see whether a proxy answers in the place of the server that has them",
+        )
 
 
 def write_all(file: FileIO, block: bytes) -> None:
