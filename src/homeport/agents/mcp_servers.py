@@ -64,8 +64,9 @@ class _BegunServer:
 
     @property
     def name(self) -> str:
-        """Return it as messages show it: an address may have a secret in it."""
-        return shown(self.given) if _SCHEME.match(self.given) else self.given
+        """Return it as messages show it: an address may have a secret in it, also one that is mistyped and so is no address."""
+        mistyped = "@" in self.given and not self.given.strip().count(" ")
+        return shown(self.given) if mistyped or _SCHEME.match(self.given) else self.given
 
     def gone(self, fault: str, error: BaseException) -> NetworkError:
         """Return what is said where it does not answer any more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from homeport.addresses import shown
 from homeport.errors import HomeportError
 
 _OF_NO_MESSAGE = ("Failed to parse JSON response: ", "Failed to parse SSE message: ")
@@ -43,7 +44,8 @@ def _of_sdk(error: BaseException, status: int | None) -> str:
         first = error.errors(include_url=False, include_input=False)[0]
         return f"the answer is none of MCP's: {'.'.join(map(str, first['loc']))}: {first['msg']}"
     if isinstance(error, FileNotFoundError) and error.filename:
-        return f"there is no program {error.filename}"
+        program = str(error.filename)
+        return f"there is no program {shown(program) if '@' in program else program}"
     return ""
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from homeport import patterns
+from homeport.addresses import shown
 from homeport.spec.table import SpecTable
 
 
@@ -52,6 +53,6 @@ class Agent(SpecTable):
         for url in self.mcp_secrets:
             if url not in self.mcp:
                 raise ValueError(
-                    f"mcp_secrets has a token for {url}, which mcp does not name; write it there as well, letter by letter"
+                    f"mcp_secrets has a token for {shown(url)}, which mcp does not name; write it there as well, letter by letter"
                 )
         return self

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from homeport import patterns
+from homeport.addresses import shown
 from homeport.errors import SpecError
 from homeport.spec.observe import ObserveSlo
 from homeport.spec.renamed import RenamedKey, renamed
@@ -53,7 +54,7 @@ def ensure_no_weights(spec: Spec, model: str) -> None:
 
 
 def _problem(detail: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
+    key = ".".join(_without_secrets(str(part), "") for part in detail["loc"])
     value = detail["input"]
     old = renamed(".".join(map(str, detail["loc"][:-1])), str(detail["loc"][-1])) if detail["loc"] else None
     if detail["type"] == "extra_forbidden" and old is not None:
@@ -74,7 +75,12 @@ def _problem(detail: ErrorDetails) -> str:
         secret = key.rpartition("_")[2]
         on_loopback = ', or on loopback "none"' if key == "local.api_key" else ""
         return f'{key}: should be "env:NAME" or "file:PATH"{on_loopback}; the {secret} itself does not belong in this file'
-    return f"{key}: {message}, but is {_shorten(value)}"
+    return f"{key}: {message}, but is {_shorten(_without_secrets(value, key) if isinstance(value, str) else value)}"
+
+
+def _without_secrets(text: str, key: str) -> str:
+    """Return what a message may show of a text: of an address not the name, the password and the query."""
+    return shown(text) if "://" in text or key.startswith("agent.mcp") else text
 
 
 def _called_now(old: RenamedKey, value: object) -> str:

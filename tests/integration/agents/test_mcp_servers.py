@@ -448,3 +448,14 @@ def test_a_line_without_an_end_over_stdio_ends_the_server_in_words(
 def test_a_server_that_is_not_there_is_one_clear_error(server: str, tmp_path: Path) -> None:
     with ToolScript("Hello.") as engine, pytest.raises(HomeportError, match=r"MCP server|neither an http"):
         asked(engine, server, tmp_path / "t")
+
+
+@pytest.mark.parametrize("mistyped", ["http:/me:hidden@127.0.0.1/mcp", "me:hidden@127.0.0.1/mcp"])
+def test_an_address_that_is_mistyped_and_so_a_command_is_told_without_its_password(mistyped: str) -> None:
+    async def look() -> None:
+        async with mcp_servers.opened([mistyped], answer_within_s=5):
+            pass
+
+    with pytest.raises(NetworkError, match="there is no program") as told:
+        run(look())
+    assert "hidden" not in f"{told.value} {told.value.hint}"

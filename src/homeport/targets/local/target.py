@@ -266,7 +266,7 @@ class LocalTarget:
             return Published(
                 source=manifest.pin.source, size=size, quantization=kind, how="the size of its files"
             )
-        return usual or (published_as(self.headers) if self.headers else None)
+        return published_as(self.headers) if self.headers else usual
 
     @property
     def headers(self) -> Described | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,14 @@ from brought import adapter, checkpoint
 from homeport import spec
 from homeport.catalog import described as catalog_described
 from homeport.engines.vllm import engine as vllm
-from homeport.errors import NetworkError, SpecError
+from homeport.errors import MemoryTooSmall, NetworkError, SpecError
+from homeport.fit import subject as fit_subject
 from homeport.home import Home
+from homeport.targets.local import target as local_target
 from homeport.targets.local.plan import plan_of
 from homeport.targets.local.target import LocalTarget
 from homeport.targets.local.weights_headers import ensure_adapters
+from places import TAUGHT
 from requests_to_engines import installed
 from typist import Typist
 
@@ -98,3 +102,26 @@ def test_a_plan_says_that_the_hub_was_not_reached_and_what_is_not_known_for_it(
     (warning,) = json.loads(typist.run("plan", "--json").out)["warnings"]
     assert "cannot be fetched: no route to host; whether an engine here can load it" in warning
     assert "no route to host" in typist.run("plan").out
+
+
+def test_weights_of_ones_own_take_the_same_memory_in_a_plan_before_and_after_they_are_in_the_store(
+    typist: Typist,
+) -> None:
+    shutil.copyfile(TAUGHT, typist.folder / TAUGHT.name)
+    typist.write(f'model = "file:./{TAUGHT.name}"\n[engine]\nkind = "llamacpp"\ncontext = 512\n')
+    before = typist.run("plan", "--json").json["facts"]["fits"]["needs_bytes"]
+    typist.run("weights", "fetch", f"./{TAUGHT.name}")
+    after = typist.run("plan", "--json").json["facts"]["fits"]["needs_bytes"]
+    assert abs(after - before) < 2**20, "the header of the file, at most"
+    assert before > TAUGHT.stat().st_size
+
+
+def test_weights_of_ones_own_that_do_not_fit_are_refused_before_they_are_in_the_store(
+    typist: Typist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copyfile(TAUGHT, typist.folder / TAUGHT.name)
+    typist.write(f'model = "file:./{TAUGHT.name}"\n[engine]\nkind = "llamacpp"\ncontext = 512\n')
+    read = fit_subject.published_as
+    huge = {"size": 2**50, "parts": None, "repacked": None}
+    monkeypatch.setattr(local_target, "published_as", lambda found: replace(read(found), **huge))
+    assert "does not fit this machine" in typist.run("plan", code=MemoryTooSmall.exit_code).err
