@@ -91,6 +91,19 @@ def test_the_project_of_the_file_is_acted_out_and_no_other_in_its_place(user: Us
     assert f"homeport rehearse --port {port} stop" in told
 
 
+def test_a_rehearsal_that_runs_is_listed_from_any_folder_in_words_that_lead_to_it(
+    user: User, port: str
+) -> None:
+    user.write(f'model = "file:{TAUGHT}"\n[cloudrun]\nproject = "mine-1"\nregion = "us-central1"\n')
+    user.run("rehearse", "--port", port, "plan")
+    (user.folder / "homeport.toml").unlink()
+    told = user.run("rehearse", "--port", port, "list").err
+    assert "no endpoint was found; `homeport rehearse up` makes one" in told
+    assert "were not looked for, or not everywhere: --json names each" in told
+    assert "homeport down" not in told
+    assert "mine-1" in str(user.run("rehearse", "--port", port, "list", "--json").json["not_looked_for"])
+
+
 def test_without_a_file_nothing_is_started(user: User) -> None:
     assert "homeport init" in user.run("rehearse", "up", code=10).err
     assert "no rehearsal runs in the background" in user.run("rehearse", "stop").out

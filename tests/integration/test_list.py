@@ -149,11 +149,11 @@ def test_list_says_which_kinds_it_did_not_look_for_and_what_to_do(
 ) -> None:
     err = " ".join(run(capsys, "list", "--on", "cloudrun")[1].split())
     assert "not looked for: endpoint groups, " in err
-    assert "do: `homeport down NAME --on cloudrun` beside its file looks for them" in err
+    assert "do: `homeport down NAME --on cloudrun` beside a file that has their table looks for them" in err
     (one,) = [
         one for one in data(capsys, "list", "--on", "cloudrun")["not_looked_for"] if one["kind"] == "jobs"
     ]
-    assert (one["where"], "homeport down NAME" in one["do"]) == ("", True)
+    assert (one["where"], "gcloud run jobs list" in one["do"], "down" in one["do"]) == ("", True, False)
 
 
 def test_down_by_name_needs_no_file_and_asks_first(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from homeport.cli.context import CliContext, file_option, json_option, on_option, project_option
+from homeport.cli.context import (
+    CliContext,
+    as_rehearsed,
+    file_option,
+    json_option,
+    on_option,
+    project_option,
+)
 
 
 @click.command("list")
@@ -28,6 +35,7 @@ def command(app: CliContext, file: Path, on: str, project: str, json_output: boo
     from homeport.errors import Incomplete
     from homeport.home import find_home
     from homeport.targets.base import OpenOptions
+    from homeport.words import counted
 
     terminal = app.terminal(json_output=json_output)
     options = OpenOptions(env=os.environ, home=find_home(), project=project)
@@ -36,10 +44,16 @@ def command(app: CliContext, file: Path, on: str, project: str, json_output: boo
     if rows or json_output:
         terminal.table(listing.HEADER, rows, data=inventory.as_json())
     elif not inventory.unread:
-        terminal.say("no endpoint was found; `homeport up` makes one")
+        terminal.say(as_rehearsed("no endpoint was found; `homeport up` makes one"))
     for endpoint in inventory.endpoints:
         if also := [*(part.text for part in endpoint.parts), *endpoint.other]:
             terminal.say(f"of {endpoint.name} there is also: {', '.join(also)}")
     for text, refused in inventory.gaps():
-        terminal.say(text, style="yellow" if refused else "dim")
+        if rows or refused:
+            terminal.say(as_rehearsed(text), style="yellow" if refused else "dim")
+    if not rows and (left := len({one.kind for one in inventory.not_looked_for if not one.refused})):
+        terminal.say(
+            f"{counted(left, 'kind')} of things were not looked for, or not everywhere: --json names each",
+            style="dim",
+        )
     return Incomplete.exit_code if inventory.unread else 0

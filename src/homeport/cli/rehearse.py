@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -79,11 +80,15 @@ def _passed(name: str) -> click.Command:
         from homeport.cli.rehearse_environment import variables
         from homeport.errors import StateError
         from homeport.home import find_home, writing
+        from homeport.own_path import is_there
 
-        project = _project(options.get("file"))
         folder = find_home().root
         port = ctx.meta[REHEARSAL_PORT]
         running = background.find(folder, port)
+        file = options.get("file")
+        no_file = isinstance(file, Path) and not is_there(file)
+        # What needs no file on Cloud Run needs none here, where the project is known without it.
+        project = running.project if no_file and running is not None else _project(file)
         if running is not None and running.project != project:
             raise StateError(
                 f"what is rehearsed on port {port} is the project {running.project}, and the file's is {project}",
@@ -116,8 +121,6 @@ def _passed(name: str) -> click.Command:
 
 def _project(file: object) -> str:
     """Return the project that a file names. Raises `SpecError` where the file is none."""
-    from pathlib import Path
-
     from gcp_rehearsal.cloud import Project
     from homeport.naming import ensure_named
     from homeport.spec import load

@@ -80,7 +80,7 @@ def test_an_api_that_is_off_is_no_empty_list() -> None:
 
 def test_what_a_table_makes_is_told_until_a_service_says_that_it_had_it(cloud: Cloud, tmp_path: Path) -> None:
     told = gaps(cloud)
-    for kind in ("URL maps", "alert policies", "jobs", "API gateways"):
+    for kind in ("URL maps", "alert policies", "API gateways"):
         assert "homeport down NAME --on cloudrun" in told[kind].do
         assert not told[kind].refused
     up(cloud, file("vllm", tmp_path, NAME, "us-central1"))
@@ -91,6 +91,31 @@ def test_what_a_table_makes_is_told_until_a_service_says_that_it_had_it(cloud: C
     later = gaps(cloud)
     assert "URL maps" in later
     assert "alert policies" not in later
+
+
+@pytest.mark.parametrize("off", [False, True])
+def test_what_only_services_tell_of_is_not_said_to_be_told_by_none_where_they_could_not_be_read(
+    off: bool,
+) -> None:
+    cloud = Cloud(delays=AT_ONCE, steps=Carrying())
+    enable(
+        cloud,
+        "compute",
+        "storage",
+        "secretmanager",
+        "iam",
+        "dns",
+        "artifactregistry",
+        *(() if off else ("run",)),
+    )
+    if not off:
+        cloud.faults.append(Fault(method="run.projects.locations.services.list", status=403, times=1000))
+    one = gaps(cloud)["URL maps"]
+    assert one.why == "asked for where a service says that it had some, and not all services could be read"
+
+
+def test_jobs_are_shown_by_a_command_that_removes_nothing(cloud: Cloud) -> None:
+    assert gaps(cloud)["jobs"].do == "`gcloud run jobs list --project=rehearsal` shows them"
 
 
 def test_kinds_with_one_reason_are_one_line() -> None:

@@ -122,6 +122,9 @@ def test_weights_of_ones_own_that_do_not_fit_are_refused_before_they_are_in_the_
     shutil.copyfile(TAUGHT, typist.folder / TAUGHT.name)
     typist.write(f'model = "file:./{TAUGHT.name}"\n[engine]\nkind = "llamacpp"\ncontext = 512\n')
     read = fit_subject.published_as
-    huge = {"size": 2**50, "parts": None, "repacked": None}
-    monkeypatch.setattr(local_target, "published_as", lambda found: replace(read(found), **huge))
+    monkeypatch.setattr(
+        local_target,
+        "published_as",
+        lambda found: replace(read(found), size=2**50, parts=None, repacked=None),
+    )
     assert "does not fit this machine" in typist.run("plan", code=MemoryTooSmall.exit_code).err
