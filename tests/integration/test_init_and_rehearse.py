@@ -94,7 +94,7 @@ def test_the_project_of_the_file_is_acted_out_and_no_other_in_its_place(user: Us
 def test_a_rehearsal_that_runs_is_listed_from_any_folder_in_words_that_lead_to_it(
     user: User, port: str
 ) -> None:
-    user.write(f'model = "file:{TAUGHT}"\n[cloudrun]\nproject = "mine-1"\nregion = "us-central1"\n')
+    user.run("init", "--on", "cloudrun", "--project", "mine-1", "--model", f"file:{TAUGHT}")
     user.run("rehearse", "--port", port, "plan")
     (user.folder / "homeport.toml").unlink()
     told = user.run("rehearse", "--port", port, "list").err

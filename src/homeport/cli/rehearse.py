@@ -80,15 +80,11 @@ def _passed(name: str) -> click.Command:
         from homeport.cli.rehearse_environment import variables
         from homeport.errors import StateError
         from homeport.home import find_home, writing
-        from homeport.own_path import is_there
 
         folder = find_home().root
         port = ctx.meta[REHEARSAL_PORT]
         running = background.find(folder, port)
-        file = options.get("file")
-        no_file = isinstance(file, Path) and not is_there(file)
-        # What needs no file on Cloud Run needs none here, where the project is known without it.
-        project = running.project if no_file and running is not None else _project(file)
+        project = _project(options.get("file"), running.project if running else "")
         if running is not None and running.project != project:
             raise StateError(
                 f"what is rehearsed on port {port} is the project {running.project}, and the file's is {project}",
@@ -119,14 +115,21 @@ def _passed(name: str) -> click.Command:
     )
 
 
-def _project(file: object) -> str:
-    """Return the project that a file names. Raises `SpecError` where the file is none."""
+def _project(file: object, running: str) -> str:
+    """
+    Return the project that a file names; without the file that of the rehearsal that is `running`, '' for none.
+
+    What needs no file on Cloud Run needs none then. Raises `SpecError` where the file is none.
+    """
     from gcp_rehearsal.cloud import Project
     from homeport.naming import ensure_named
+    from homeport.own_path import is_there
     from homeport.spec import load
 
     cloudrun = None
     if isinstance(file, Path):
+        if running and not is_there(file):
+            return running
         spec = load(file)
         ensure_named(spec, file)
         cloudrun = spec.cloudrun
