@@ -85,19 +85,20 @@ async def _answer(
     endpoint: Endpoint, messages: list[JsonObject], options: dict[str, float], terminal: Terminal
 ) -> JsonObject:
     """Print the answer as it comes; with --json the whole completion at its end."""
+    from homeport.endpoint.completions import message_of, pieces_of
+
     if terminal.json_output:
         completion = await endpoint.answer(messages, **options)
+        message = message_of(completion)
         terminal.result("", completion)
-        answer: JsonObject = completion["choices"][0]["message"]
-        return answer
+        return message
     text = ""
     # Whoever counts before an engine sees the tokens of a stream only where they are asked for.
     async for chunk in endpoint.stream(messages, **options, stream_options={"include_usage": True}):
-        for choice in chunk.get("choices", ()):
-            piece = choice["delta"].get("content") or ""
-            piece = piece if text else piece.lstrip()
-            terminal.write(piece)
-            text += piece
+        for piece in pieces_of(chunk):
+            more = piece if text else piece.lstrip()
+            terminal.write(more)
+            text += more
     terminal.flush()
     terminal.write("\n")
     return {"role": "assistant", "content": text}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from homeport.addresses import ensure_address, is_loopback
 from homeport.certificates import certificates, trusting
+from homeport.endpoint.completions import text_of
 from homeport.endpoint.identity import Identity, refused_as
 from homeport.endpoint.refusals import is_page, refusal
 from homeport.errors import EndpointError, HomeportError, NetworkError, NoCredentials, NotRunning, Unsupported
@@ -246,8 +247,7 @@ class Endpoint:
         """Return the text of the answer to one question. Raises as `answer` does."""
         from homeport.sync import run
 
-        completion = run(self.answer([{"role": "user", "content": prompt}], **options))
-        return str(completion["choices"][0]["message"]["content"] or "").strip()
+        return text_of(run(self.answer([{"role": "user", "content": prompt}], **options))).strip()
 
     def verify(self) -> Proof:
         """
