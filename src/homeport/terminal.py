@@ -16,7 +16,7 @@ from homeport.home import writing
 from homeport.json_types import Json
 from homeport.printable import json_text, printable, printable_answer
 from homeport.redaction import undecided
-from homeport.typed import typed_line
+from homeport.typed import hidden_line, typed_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,11 +135,9 @@ class Terminal:
 
     def ask_secret(self, prompt: str) -> str:
         """Return what a person types without its being shown. Raises as `ask` does."""
-        from getpass import getpass
-
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            return getpass(prompt, stream=sys.stderr)
+            return hidden_line(printable(prompt))
         finally:
             signal.signal(signal.SIGINT, before)
 

@@ -1,4 +1,4 @@
-"""A line that a person types at a terminal, with no Ctrl-C lost."""
+"""A line that a person types at a terminal, shown or hidden, with no Ctrl-C lost."""
 
 from __future__ import annotations
 
@@ -21,6 +21,28 @@ def typed_line() -> str:
     if _at_terminal():
         _wait_for_keys()
     return input()
+
+
+def hidden_line(prompt: str) -> str:
+    """
+    Return the next line of a terminal without showing it, after `prompt` on stderr. Raises as `typed_line` does.
+
+    What was typed before the prompt does not count, as with `getpass`, which loses signals as `input` does.
+    """
+    import termios
+
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+    hidden = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    try:
+        termios.tcsetattr(keyboard, termios.TCSAFLUSH, hidden)
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+        return typed_line()
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSAFLUSH, before)
+        sys.stderr.write("\n")
+        sys.stderr.flush()
 
 
 def _at_terminal() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -112,6 +113,34 @@ def test_errors_are_json_where_json_was_asked_for(user: User, command: str) -> N
     assert ran.json["error"] == "SpecError"
     assert ran.json["exit_code"] == 10
     assert "contxt" in ran.json["message"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_that_are_closed_are_empty_and_no_mistake_of_homeports(
+    user: User, closed: str
+) -> None:
+    ran = subprocess.run(
+        ["sh", "-c", f"{shlex.join(HOMEPORT)} init --force {closed}"],
+        cwd=user.folder, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert (user.folder / "homeport.toml").exists()
+    asked = subprocess.run(
+        ["sh", "-c", f"{shlex.join(HOMEPORT)} chat {closed}"],
+        cwd=user.folder, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert asked.returncode == 20, asked.stderr
+    assert "mistake of homeport" not in asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("env", "--json", "--shell", "fish"), "--json prints none"), (("top", "--json", "--every", "5"), "look twice and end")],
+)  # fmt: skip
+def test_an_option_that_would_be_of_no_effect_beside_json_is_refused(
+    user: User, words: tuple[str, ...], said: str
+) -> None:
+    assert said in " ".join(user.run(*words, code=64).err.split())
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["up", "--nonsense"], ["up", "--port", "many"]])

@@ -7,11 +7,11 @@ import pty
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from homeport.typed import typed_line
+from homeport.typed import hidden_line, typed_line
 
 
 @pytest.fixture
@@ -35,7 +35,10 @@ def test_the_end_of_what_is_typed_is_said(keyboard: int) -> None:
         typed_line()
 
 
-def test_a_signal_that_interrupts_no_call_is_seen_before_a_line_is_typed(keyboard: int) -> None:
+@pytest.mark.parametrize("line", [typed_line, lambda: hidden_line("token: ")], ids=["shown", "hidden"])
+def test_a_signal_that_interrupts_no_call_is_seen_before_a_line_is_typed(
+    keyboard: int, line: Callable[[], str]
+) -> None:
     """As one that comes between the question and the first look at the keyboard: here another thread takes it."""
     seen, typed = threading.Event(), threading.Event()
 
@@ -52,13 +55,30 @@ def test_a_signal_that_interrupts_no_call_is_seen_before_a_line_is_typed(keyboar
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with pytest.raises(KeyboardInterrupt):
-            typed_line()
+            line()
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, before)
         seen.set()
         other.join()
     assert not typed.is_set(), "it was seen only once a line was typed"
+
+
+def test_a_hidden_line_is_not_shown_and_the_next_one_is(
+    keyboard: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def types() -> None:
+        while "token: " not in capsys.readouterr().err:
+            pass
+        os.write(keyboard, b"hidden\n")
+
+    person = threading.Thread(target=types)
+    person.start()
+    assert hidden_line("token: ") == "hidden"
+    person.join()
+    os.write(keyboard, b"shown\n")
+    assert typed_line() == "shown"
+    assert os.read(keyboard, 100) == b"shown\r\n"
 
 
 def test_an_event_loop_is_told_of_the_signals_that_came_meanwhile(keyboard: int) -> None:

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -176,6 +177,7 @@ def main() -> NoReturn:
     """Run the command line and exit with a code by class of error, as `homeport.errors` lists them."""
     gc.set_threshold(_COLLECT_EVERY)
     os.environ.setdefault(*_WITHOUT_PLUGINS)
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # A terminal without a ✓ gets a ?, not a failure.
@@ -192,6 +194,17 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     gc.freeze()  # Python's end need not look once more for cycles in all that was imported.
     sys.exit(code)
+
+
+def _open_closed() -> None:
+    """Let each standard stream that was closed before the start (`<&-`) be empty: Python has None there, and nobody expects it."""
+    for name, mode in (
+        ("stdin", "r"),
+        ("stdout", "w"),
+        ("stderr", "w"),
+    ):  # In the order of the descriptors that they take.
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for as long as the process lives
 
 
 def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end

@@ -58,6 +58,10 @@ def command(
         raise click.UsageError(
             "--as prints what a client of an API gateway comes with, and --for writes of a key as a token: not both."
         )
+    if json_output and is_given("shell"):
+        raise click.UsageError(
+            "--shell says in which words variables are set, and --json prints none: not both."
+        )
     terminal = app.terminal(json_output=json_output)
     if how["as_client"] is not None:
         keyed = with_endpoint(terminal, name, file, on, partial(_come_as, how["as_client"]))

@@ -17,6 +17,7 @@ from homeport.cli.context import (
     CliContext,
     FiniteRange,
     file_option,
+    is_given,
     json_option,
     name_argument,
     places_option,
@@ -25,9 +26,12 @@ from homeport.cli.context import (
 from homeport.targets import registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from homeport.live_places import LivePlace
     from homeport.metrics.live import Looks
     from homeport.targets.base import OpenOptions
+    from homeport.terminal import Terminal
 
 _CLOUD_S = 15.0
 """What Google tells is asked for this often at most."""
@@ -61,38 +65,48 @@ def command(
     What an engine does not tell is `not known`, and not 0. A place that cannot be read says why beside the others, and
     what is printed once then exits with 27.
     """
-    from homeport.cli.top_text import header, rows, unknown
-    from homeport.errors import Incomplete, NotRunning
     from homeport.home import find_home
     from homeport.metrics.live import Looks
     from homeport.targets.base import OpenOptions
 
+    if is_given("every") and (once or json_output):
+        raise click.UsageError(
+            "--every is for looks that go on, and --once and --json look twice and end: not both."
+        )
     terminal = app.terminal(json_output=json_output)
     options = OpenOptions(env=os.environ, home=find_home(), project=project)
     looks, where = Looks(), places or (registry.DEFAULT,)
     if once or json_output or not sys.stdout.isatty():
-        looked_at = [place.only(name) for place in asyncio.run(_twice(where, file, options, looks))]
-        endpoints = [endpoint for place in looked_at for endpoint in place.endpoints]
-        refused = [place.error for place in looked_at if place.error is not None]
-        if len(refused) == len(looked_at):
-            raise refused[0]
-        if name is not None and not endpoints and not any(place.lines() for place in looked_at):
-            raise NotRunning(f"no endpoint called {name} runs", hint="`homeport top` shows those that do")
-        terminal.table(
-            header(),
-            rows(endpoints),
-            data=[endpoint.as_json() for endpoint in endpoints],
-            empty="" if refused else "no endpoint runs; `homeport up` starts one",
-        )
-        for line in unknown(endpoints):
-            terminal.say(line)
-        unread = [line for place in looked_at for line in place.lines()]
-        for line in unread:
-            terminal.say(line, style="yellow")
-        return Incomplete.exit_code if unread else 0
+        return _tell(terminal, asyncio.run(_twice(where, file, options, looks)), name)
     with suppress(KeyboardInterrupt):
         asyncio.run(_live(where, file, options, every, name))
     return 0
+
+
+def _tell(terminal: Terminal, looked_at: Sequence[LivePlace], name: str | None) -> int:
+    """Print what was seen, of the endpoint `name` alone where there is one; return the exit code."""
+    from homeport.cli.top_text import header, rows, unknown
+    from homeport.errors import Incomplete, NotRunning
+
+    looked_at = [place.only(name) for place in looked_at]
+    endpoints = [endpoint for place in looked_at for endpoint in place.endpoints]
+    refused = [place.error for place in looked_at if place.error is not None]
+    if len(refused) == len(looked_at):
+        raise refused[0]
+    if name is not None and not endpoints and not any(place.lines() for place in looked_at):
+        raise NotRunning(f"no endpoint called {name} runs", hint="`homeport top` shows those that do")
+    terminal.table(
+        header(),
+        rows(endpoints),
+        data=[endpoint.as_json() for endpoint in endpoints],
+        empty="" if refused else "no endpoint runs; `homeport up` starts one",
+    )
+    for line in unknown(endpoints):
+        terminal.say(line)
+    unread = [line for place in looked_at for line in place.lines()]
+    for line in unread:
+        terminal.say(line, style="yellow")
+    return Incomplete.exit_code if unread else 0
 
 
 async def _twice(where: tuple[str, ...], file: Path, options: OpenOptions, looks: Looks) -> list[LivePlace]:
