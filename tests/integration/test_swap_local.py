@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -249,6 +250,49 @@ def test_ctrl_c_while_the_new_engine_is_verified_ends_it_and_leaves_the_old_one(
     assert begun.returncode != 0
     assert on_spare_port(served) == []
     assert pid(served) == before
+
+
+@pytest.mark.long
+def test_ctrl_c_in_the_turn_leaves_what_was_verified_and_says_what_to_do(served: User) -> None:
+    begun = served.begin("swap", "file:./other.gguf", "--yes")
+    assert begun.stderr is not None
+    said = ""
+    while "stopping llamacpp" not in said:
+        line = begun.stderr.readline()
+        assert line, said
+        said += line
+    begun.send_signal(signal.SIGINT)
+    _, rest = begun.communicate(timeout=300)
+    assert begun.returncode == 130
+    assert "`homeport status` tells what serves, and the same command again goes on" in rest
+    (now,) = served.run("status", "--json").json
+    assert now["verified"], "nothing unverified keeps the port"
+    assert served.run("chat", "hello", "--max-tokens", "4").out
+    assert on_spare_port(served) == []
+    swap(served)
+    assert model(served) == "other"
+
+
+@pytest.mark.long
+def test_ctrl_c_while_what_took_the_port_is_verified_brings_back_what_served(
+    served: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(served.folder)
+    before = homeport.status()[0]
+    monkeypatch.setattr("homeport.targets.local.target.this_machine", _without_free_memory)
+    monkeypatch.setattr("homeport.targets.local.swap.check", _presses_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        homeport.swap("file:./other.gguf", on="local")
+    now = homeport.status()[0]
+    assert (now.model, now.url, now.verified) == (before.model, before.url, before.verified)
+    assert now.rollback_to is None
+    assert homeport.connect("home").ask("What is the capital of France?")
+
+
+async def _presses_ctrl_c(*_: object, **__: object) -> Report:
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(60)
+    raise AssertionError("nobody was interrupted")
 
 
 def _was_ready(folder: Path) -> bool:

@@ -196,6 +196,15 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
+_BACK = "; `homeport status` tells what serves, and the same command again goes on from there"
+_GOES_ON = {
+    "up": "; `homeport up` goes on from here, `homeport down` removes what is there",
+    "swap": _BACK,
+    "rollback": _BACK,
+}
+"""What is said to whoever has interrupted one of these commands."""
+
+
 def _open_closed() -> None:
     """Let each standard stream that was closed before the start (`<&-`) be empty: Python has None there, and nobody expects it."""
     for name, mode in (
@@ -222,8 +231,8 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
         show_usage(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        goes_on = "; `homeport up` goes on from here, `homeport down` removes what is there"
-        click.echo(f"interrupted{goes_on if 'up' in arguments else ''}", err=True)
+        goes_on = next((words for command, words in _GOES_ON.items() if command in arguments), "")
+        click.echo(f"interrupted{goes_on}", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,7 +75,7 @@ async def _apply_or_restore(graph: LocalTarget, plan: Plan, progress: Progress) 
     before, earlier = endpoint_record.load(graph.folder), endpoint_record.verified_before(graph.folder)
     try:
         return await apply(plan, progress)
-    except HomeportError:
+    except (HomeportError, asyncio.CancelledError):
         if before is not None and before.was_ready and endpoint_record.load(graph.folder) is None:
             await restore(graph, before, earlier, progress)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -81,12 +82,12 @@ class LocalSwap:
             progress.note(f"takes over: {self._turn.why}")
             if self._turn.beside:
                 await self._prove(weights, before, progress)
-            seconds = await timed(graph, plan, progress)
             if self._turn.beside:
-                self._keep_receipt()
-            else:
-                await self._prove_in_place(before, earlier, progress)
-        return seconds
+                try:
+                    return await timed(graph, plan, progress)
+                finally:  # Also where Ctrl-C comes in its turn: what serves then is what was proven.
+                    self._keep_receipt()
+            return await self._in_place(plan, before, earlier, progress)
 
     async def verify(self, on_result: OnResult | None) -> Report | None:
         """Return the report of what took over; where nothing had to, what `up` would return."""
@@ -121,14 +122,20 @@ class LocalSwap:
         if now is not None and proven is not None and proven.receipt is not None and proven.same_launch(now):
             now.with_receipt(proven.receipt).save(self._graph.folder)
 
-    async def _prove_in_place(
-        self, before: EndpointRecord, earlier: EndpointRecord | None, progress: Progress
-    ) -> None:
-        """Verify what took the port. Where it fails, or cannot be verified, what served before is started again."""
+    async def _in_place(
+        self, plan: Plan, before: EndpointRecord, earlier: EndpointRecord | None, progress: Progress
+    ) -> Mapping[str, float]:
+        """
+        Start the new engine in the place of the old one, and verify it. Where it fails, cannot be verified or is interrupted, what
+        served before is started again; a second Ctrl-C ends that, too.
+        """
         try:
+            seconds = await timed(self._graph, plan, progress)
             self._report = await check(self._graph, on_result=self._on_result)
-        except HomeportError:
-            await restore(self._graph, before, earlier, progress)
+        except (HomeportError, asyncio.CancelledError):
+            now = endpoint_record.load(self._graph.folder)
+            if now is not None and not now.same_launch(before):
+                await restore(self._graph, before, earlier, progress)
             raise
         if not self._report.passed:
             await restore(self._graph, before, earlier, progress)
@@ -138,6 +145,7 @@ class LocalSwap:
             raise _unproven(
                 self._report, f"{model} serves again" if again else f"{model} could not be started again"
             )
+        return seconds
 
 
 LATER = "where memory holds both, judged once its weights are here, the new engine is verified on a spare port first"
