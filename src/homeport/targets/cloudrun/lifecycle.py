@@ -69,7 +69,7 @@ async def open_named(name: str, file: Path, options: OpenOptions) -> AsyncIterat
     spec = Spec.model_validate({"name": name, "cloudrun": {"region": settings.region} if settings else {}})
     async with await door_for(settings, options) as door:
         via, own = options.env.get("HOMEPORT_GOOGLE_URL", ""), await asyncio.to_thread(is_of, file, name)
-        yield CloudRunLifecycle(google=door, spec=spec, spec_file=file, via=via, by_name=not own)
+        yield CloudRunLifecycle(google=door, spec=spec, spec_file=file, via=via, by_name=not own, filed=False)
 
 
 async def listing(file: Path, options: OpenOptions) -> Listing:

@@ -6,14 +6,14 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from homeport import google
 from homeport.engines.registry import module
-from homeport.errors import GatedModel, HomeportError, NotFound, UnknownModel, Unsupported
+from homeport.errors import GatedModel, HomeportError, NotFound, UnknownModel
 from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
@@ -45,6 +45,7 @@ from homeport.targets.cloudrun.observe.check import (
     observe_region,
 )
 from homeport.targets.cloudrun.observe.target import with_observe, with_uptime
+from homeport.targets.cloudrun.regions.same_endpoint import ensure_same, unfiled
 from homeport.targets.cloudrun.regions.unnamed import SeenServices
 from homeport.targets.cloudrun.released import no_proof, release
 from homeport.targets.cloudrun.rollout import CloudRunRollout
@@ -101,6 +102,8 @@ class CloudRunLifecycle:
     seen: SeenServices = field(default_factory=SeenServices, compare=False)
     by_name: bool = False
     """Whether somebody named it whose file here is another endpoint's, or none."""
+    filed: bool = True
+    """Whether the spec is that of a file; else it has a name and a region, and what is served is not known from it."""
     first: str = ""
     """The region that this one follows, to which the load balancer belongs; '' where it is the first itself."""
 
@@ -231,6 +234,8 @@ class CloudRunLifecycle:
 
     async def expected_cold_start(self) -> str:
         """Return how long a start from zero is expected to take, in words; '' where that cannot be told from here."""
+        if not self.filed:
+            return ""
         try:
             return (await asyncio.to_thread(expected_start, self.spec, self.spec_file)).text
         except HomeportError:
@@ -284,12 +289,12 @@ class CloudRunLifecycle:
 
     async def _verify_anew(self, own: Endpoint, asked: Endpoint) -> Report:
         """Verify what serves, through a door of its own. Raises `Unsupported` where `asked` is not what was found, or serves by now."""
-        _ensure_same(asked, own)
+        ensure_same(asked, own)
         env = {"HOMEPORT_GOOGLE_URL": self.via} if self.via else {}
         project = (self.spec.cloudrun or CloudRun()).project or ""
         async with await google.from_env({**os.environ, **env}, project=project) as door:
             anew = replace(self, google=door)
-            _ensure_same(asked, replace(await anew.endpoint(), identity=own.identity))
+            ensure_same(asked, replace(await anew.endpoint(), identity=own.identity))
             return await anew.verify(VerifyOptions(), Silent(), None)
 
     def _endpoint(self, service: Body, url: str = "", model: str = "") -> Endpoint:
@@ -305,7 +310,13 @@ class CloudRunLifecycle:
         canary: tuple[int, ...] = (),
         asking: bool = False,
     ) -> CloudRunTarget:
-        """Return all that is wanted. With `asking` the hub is asked whether it gives what is not in the bucket yet."""
+        """
+        Return all that is wanted. With `asking` the hub is asked whether it gives what is not in the bucket yet.
+
+        Raises `SpecError` where no file says what is wanted.
+        """
+        if not self.filed:
+            raise unfiled(self.name)
         chosen, token = await self._chosen(progress, self.ask_token if asking else None)
 
         async def prove(service: Body, revision: str, url: str) -> Receipt:
@@ -384,14 +395,3 @@ class CloudRunLifecycle:
             reference, key="cloudrun.hub_token", base=self.spec_file.parent, example=hub_token.EXAMPLE
         )
         return HubToken(value=value, source=reference)
-
-
-def _ensure_same(asked: Endpoint, known: Endpoint) -> None:
-    names = [one.name for one in fields(asked) if one.compare]
-    differing = [name for name in names if getattr(asked, name) != getattr(known, name)]
-    if differing:
-        raise Unsupported(
-            f"what is deployed is {known.model} at {known.base_url}, and this endpoint, {asked.model} at {asked.base_url}, is not quite that: "
-            f"it differs in {', '.join(differing)}",
-            hint='take it from homeport.connect(…, on="cloudrun") again',
-        )

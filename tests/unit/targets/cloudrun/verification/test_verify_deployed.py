@@ -17,15 +17,16 @@ from gcp_rehearsal.apis.storage.objects import put_object
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.state import StoredResource
-from homeport import google, spec
+from homeport import deployment, google, spec
 from homeport.deployment import Deployment
 from homeport.endpoint import Endpoint
-from homeport.errors import StateError, Unsupported
+from homeport.errors import SpecError, StateError, Unsupported
 from homeport.google import Google
+from homeport.home import Home
 from homeport.progress import Silent
 from homeport.reconcile import apply, make_plan
 from homeport.resources.google.traffic import Body, Receipt, latest, shares, targets
-from homeport.targets.base import VerifyOptions
+from homeport.targets.base import OpenOptions, VerifyOptions
 from homeport.targets.cloudrun.lifecycle import CloudRunLifecycle
 from homeport.targets.cloudrun.verification.expected import promise_of
 from homeport.targets.cloudrun.verification.revision import Verifier, endpoint_of
@@ -314,3 +315,24 @@ def test_an_endpoint_is_not_proven_by_what_has_taken_its_place(at_home: User) ->
     with pytest.raises(Unsupported, match=r"is not quite that: it differs in .*model"):
         before.verify()
     assert at_home.connected() != before
+
+
+def test_without_its_file_an_endpoint_is_held_against_nothing_that_was_never_served(at_home: User) -> None:
+    at_home.up()
+    known = at_home.connected().model
+
+    async def work() -> None:
+        nowhere = at_home.folder / "nowhere" / "homeport.toml"
+        options = OpenOptions(env={}, home=Home(at_home.folder / "kept"), project="rehearsal")
+        async with deployment.selected("home", nowhere, on="cloudrun", options=options) as found:
+            endpoint = await found.connect()
+            assert endpoint.model == known
+            assert await found.expected_cold_start() == ""
+            with pytest.raises(SpecError, match="home can be held against its file alone") as refused:
+                await found.verify()
+            assert "-f" in refused.value.hint
+            assert endpoint.verifier is not None
+            with pytest.raises(SpecError, match="home can be held against its file alone"):
+                await endpoint.verifier(endpoint)
+
+    act(work())
