@@ -43,7 +43,7 @@ demo: $(STAMP) ## Serve a real Gemma 3 270M here, prove that it works, ask it so
 
 WORKERS ?= 4
 test: $(STAMP) weights ## Run the tests, real engine included (WORKERS=6: so many at once, of which many wait).
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -o faulthandler_timeout=300 $(ARGS)
 
 CHAOS ?= all
 chaos: $(STAMP) ## Let every call of a deployment go wrong, in every way that calls do: the whole matrix (CHAOS=sample: each call in one way).

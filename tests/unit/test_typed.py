@@ -6,12 +6,14 @@ import os
 import pty
 import signal
 import socket
+import termios
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from homeport.typed import hidden_line, typed_line
+from patience import until
 
 
 @pytest.fixture
@@ -68,14 +70,17 @@ def test_a_hidden_line_is_not_shown_and_the_next_one_is(
     keyboard: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def types() -> None:
-        while "token: " not in capsys.readouterr().err:
-            pass
+        def hides() -> bool:
+            return not termios.tcgetattr(keyboard)[3] & termios.ECHO
+
+        until(hides)  # What is typed before does not count.
         os.write(keyboard, b"hidden\n")
 
     person = threading.Thread(target=types)
     person.start()
     assert hidden_line("token: ") == "hidden"
     person.join()
+    assert capsys.readouterr().err == "token: \n"
     os.write(keyboard, b"shown\n")
     assert typed_line() == "shown"
     assert os.read(keyboard, 100) == b"shown\r\n"
