@@ -60,9 +60,13 @@ _HOMES = {
 }
 
 
-def plan(spec: Spec | Path | str = "homeport.toml", *, on: str = "local") -> Plan:
-    """Return what `up` would do. Changes nothing. Raises `HomeportError` for what `up` would refuse."""
-    return _with(spec, on, lambda deployment: deployment.plan())
+def plan(spec: Spec | Path | str = "homeport.toml", *, on: str = "local", model: str | None = None) -> Plan:
+    """
+    Return what `up` would do, or with a `model` what `swap` to it would.
+
+    Changes nothing. Raises `HomeportError` for what these would refuse.
+    """
+    return _with(spec, on, lambda deployment: deployment.plan(model=model))
 
 
 def up(

@@ -40,9 +40,14 @@ class Deployment:
 
     target: Target
 
-    async def plan(self, *, progress: Progress | None = None) -> Plan:
-        """Return what `up` would do. Changes nothing. Raises what `up` would raise before it asks."""
-        return await (await self.target.resolve(UpOptions(), progress or Silent(), None)).plan()
+    async def plan(self, *, model: str | None = None, progress: Progress | None = None) -> Plan:
+        """
+        Return what `up` would do, or with a `model` what `swap` to it would.
+
+        Changes nothing. Raises what these would raise before they ask.
+        """
+        target = self.target if model is None else self._swapped_to(model)
+        return await (await target.resolve(UpOptions(), progress or Silent(), None)).plan()
 
     async def up(
         self,
@@ -96,8 +101,7 @@ class Deployment:
         on_result: OnResult | None = None,
     ) -> UpResult:
         """Serve another model, verified before it takes over. Raises what `up` raises."""
-        self.require({Capability.SWAP: True})
-        other = replace(self, target=self.target.with_model(model))
+        other = replace(self, target=self._swapped_to(model))
         return await other.up(
             options, on_plan=on_plan, approve=approve, progress=progress, on_result=on_result
         )
@@ -169,6 +173,10 @@ class Deployment:
     def require(self, wanted: Mapping[Capability, object]) -> None:
         """Raise `Unsupported` for the first capability that is wanted (its value is true) and that the target lacks."""
         require(self.target.kind, wanted)
+
+    def _swapped_to(self, model: str) -> Target:
+        self.require({Capability.SWAP: True})
+        return self.target.with_model(model)
 
 
 def require(kind: str, wanted: Mapping[Capability, object]) -> None:

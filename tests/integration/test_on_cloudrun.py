@@ -122,6 +122,7 @@ def test_the_whole_life_of_an_endpoint_with_its_model_in_the_image(cloud: OnClou
 
     a_model_that_does_not_load_changes_nothing(cloud)
     (first,) = cloud.status["traffic"]
+    assert cloud.run("plan", "--model", "file:./second.gguf", "--json").json["changes_pending"]
     swapped = cloud.run("swap", "file:./second.gguf", "--yes", "--canary", "50").err
     assert 'model = "file:./second.gguf"' in (cloud.user.folder / "homeport.toml").read_text()
     assert swapped.count("a chat gets an answer") == 2, "before it has traffic, and with half of it"

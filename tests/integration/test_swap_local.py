@@ -22,6 +22,7 @@ from homeport.resources.local.process_tree import MARK
 from homeport.verify import Outcome, Report
 from places import TAUGHT
 from processes_of import all_of, lives, pid, processes_of, spec
+from schemas import ensure_valid
 from user import User
 
 SETTINGS = "[engine]\ncontext = 512"
@@ -81,6 +82,10 @@ def test_a_swap_is_verified_on_a_spare_port_then_takes_the_port_and_tells_the_ga
 def test_the_plan_says_that_both_fit_with_the_figures(served: User) -> None:
     swap(served)
     served.write(spec(f"file:{TAUGHT}", more=SETTINGS))
+    planned = served.run("plan", "--model", f"file:{TAUGHT}", "--json").json
+    ensure_valid("plan", planned)
+    assert planned["facts"]["takes_over"]["beside"]
+    assert "takes_over" not in served.run("plan", "--json").json["facts"], "`up` does not verify it beside"
     refused = served.run("swap", f"file:{TAUGHT}", code=23).err
     assert "takes over  the new engine is verified on a spare port first: it takes about" in refused
     assert "are free" in refused

@@ -16,6 +16,7 @@ CHANGES_PENDING = 2
 @file_option
 @on_option
 @json_option
+@click.option("--model", metavar="MODEL", help="Show what `swap MODEL` would do instead.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Stands in for local.port of the file.")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 2 where changes are pending, 0 where none are."
@@ -30,7 +31,7 @@ CHANGES_PENDING = 2
 def command(
     app: CliContext, /, file: Path, on: str, json_output: bool, port: int | None, **more: Any
 ) -> int:  # Any: what click has read
-    """Show what `up` would do, without doing it."""
+    """Show what `up` would do, or with --model what `swap` would, without doing it."""
     from homeport.cli import hub_token
     from homeport.cli.session import with_file
     from homeport.cli.show import plan_text
@@ -39,7 +40,12 @@ def command(
     terminal = app.terminal(json_output=json_output)
     token = hub_token.from_stdin(on, wanted=more["hub_token_stdin"])
     plan = with_file(
-        terminal, file, on, lambda deployment: deployment.plan(progress=terminal), port=port, hub_token=token
+        terminal,
+        file,
+        on,
+        lambda deployment: deployment.plan(model=more["model"], progress=terminal),
+        port=port,
+        hub_token=token,
     )
     text = plan_text(plan)
     terminal.result(f"{text}\n\n{explained(plan)}" if more["explain"] else text, plan.as_json())

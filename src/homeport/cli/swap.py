@@ -37,7 +37,8 @@ def command(
     Serve another MODEL: beside the old one, verified without traffic, then instead of it.
 
     The file is changed when the new one serves. On this machine the new one is verified on a spare port, or
-    takes the place of the old one where memory does not hold both: the plan says which. The gap is measured.
+    takes the place of the old one where memory does not hold both: the plan says which, as `homeport plan --model MODEL` does. The
+    gap is measured.
     """
     from homeport.cli import hub_token
     from homeport.cli.session import with_file

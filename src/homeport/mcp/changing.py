@@ -7,7 +7,6 @@ What is applied is planned again and compared; while it is applied, every step i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated, Protocol
 
 from pydantic import Field
@@ -80,11 +79,9 @@ class ChangingTools:
         async def work(progress: Progress) -> JsonObject:
             named = self._scope.model(model) or ""
             async with self._scope.opened(file, on) as deployment:
-                deployment.require({Capability.SWAP: True})
                 verb, spec = f"swap to {named}", deployment.target.spec
                 if confirm is None:
-                    other = replace(deployment, target=deployment.target.with_model(named))
-                    return self._proposal(verb, spec, await other.plan(progress=progress))
+                    return self._proposal(verb, spec, await deployment.plan(model=named, progress=progress))
                 result = await deployment.swap(
                     named,
                     on_plan=lambda plan: self._ensure(verb, spec, plan, confirm),

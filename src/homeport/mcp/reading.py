@@ -40,6 +40,13 @@ Model = Annotated[
         max_length=1024,
     ),
 ]
+SwapModel = Annotated[
+    str | None,
+    Field(
+        description="Another model, as `swap` takes it: a name of the catalog, or hf:ORG/NAME",
+        max_length=1024,
+    ),
+]
 EngineName = Annotated[
     str | None,
     Field(description="Look at this engine alone", json_schema_extra={"enum": [*NAMES, None]}),
@@ -56,12 +63,15 @@ class ReadingTools:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    async def plan(self, call: Call, file: File = _DEFAULT, on: On = registry.DEFAULT) -> results.PlanShape:
-        """Show what `up` would do, without doing it: resources, defaults, cost, fit, quota, what stands in the way."""
+    async def plan(
+        self, call: Call, file: File = _DEFAULT, on: On = registry.DEFAULT, model: SwapModel = None
+    ) -> results.PlanShape:
+        """Show what `up` would do, or `swap` to `model`, without doing it: resources, defaults, cost, fit, quota, what stands in the way."""
 
         async def work(progress: Progress) -> JsonObject:
+            named = self._scope.model(model)
             async with self._scope.opened(file, on) as deployment_of_file:
-                return (await deployment_of_file.plan(progress=progress)).as_json()
+                return (await deployment_of_file.plan(model=named, progress=progress)).as_json()
 
         return await answered(call, results.PlanShape, work)
 

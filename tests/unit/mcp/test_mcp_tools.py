@@ -103,16 +103,19 @@ def test_every_tool_has_typed_arguments_and_a_typed_answer(folder: Path) -> None
             assert argument.get("description"), f"{tool.name}.{name}"
 
 
+@pytest.mark.parametrize("more", [{}, {"model": "smollm2-135m"}])
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_the_plan_is_that_of_the_command_line_in_both_protocols(typist: Typist, mode: str) -> None:
+def test_the_plan_is_that_of_the_command_line_in_both_protocols(
+    typist: Typist, mode: str, more: dict[str, str]
+) -> None:
     typist.write('name = "home"\nmodel = "gemma-3-270m-pt"\n[local]\nport = 0\n')
 
     async def plan(client: Client) -> Any:
-        return await client.call_tool("plan", {})
+        return await client.call_tool("plan", more)
 
     answer = with_client(typist.folder, plan, mode=mode)
     assert json.loads(text(answer)) == answer.structured_content
-    typed = typist.run("plan", "--json").json
+    typed = typist.run("plan", "--json", *(f"--{option}={value}" for option, value in more.items())).json
     for one in (answer.structured_content, typed):
         assert one["facts"].pop("fits")  # It tells how much memory is free, which moves.
     assert answer.structured_content == typed
