@@ -331,8 +331,7 @@ class Cloud:
             raise Dropped
 
     def _note(self, request: Request, method: str, status: int) -> None:
-        caller = credentials.whose(self.secret, request.headers.get("authorization", "").partition(" ")[2])
-        self.log.append(Logged(method, self.by_id(request.path), status, caller))
+        self.log.append(Logged(method, self.by_id(request.path), status, self.access.email(request.headers)))
 
     @staticmethod
     def refused(api: str, error: ApiError) -> Reply:

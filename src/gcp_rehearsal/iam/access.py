@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from zlib import crc32
 
 from gcp_rehearsal import credentials
+from gcp_rehearsal.apis.iam.signing import signed_in
 from gcp_rehearsal.context import Call, Cloud
 from gcp_rehearsal.errors import ApiError, aborted, info, invalid, unimplemented
 from gcp_rehearsal.iam import policy_versions
@@ -40,19 +41,27 @@ class Access:
     def caller(self, headers: Mapping[str, str]) -> Caller:
         """
         Return who sent a request with these headers. Raises `ApiError` 401 for anybody without a token of
-        this rehearsal's.
+        this rehearsal's, or a JWT that a service account has signed for this API.
         """
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        email = credentials.whose(self._cloud.secret, token)
-        if scheme.lower() != "bearer" or not email:
+        email = self.email(headers)
+        if not email:
             raise ApiError(
                 401,
                 "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or "
                 "other valid authentication credential. See "
                 "https://developers.google.com/identity/sign-in/web/devconsole-project."
-                + (_ANOTHERS if token.startswith("rehearsal.") else ""),
+                + (_ANOTHERS if " rehearsal." in headers.get("authorization", "") else ""),
             )
         return Caller(email)
+
+    def email(self, headers: Mapping[str, str]) -> str:
+        """Return the e-mail of whoever sent a request with these headers; '' for anybody whom `caller` refuses."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return ""
+        return credentials.whose(self._cloud.secret, token) or signed_in(
+            self._cloud, token, headers.get("host", "")
+        )
 
     def policy(self, api: str, name: str) -> JsonObject:
         """Return the policy as it was last set; one that nobody has set has no version, and an etag that all of them share."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.api_core.exceptions import BadRequest, Conflict, NotFound
+from google.api_core.exceptions import BadRequest, Conflict, Forbidden, NotFound
 from google.cloud import artifactregistry_v1, modelarmor_v1, run_v2, secretmanager_v1
 from google.cloud.cloudquotas_v1 import CloudQuotasClient
 from google.cloud.storage import Client as Storage
@@ -164,6 +164,27 @@ def test_cloud_storage_keeps_bytes_with_their_preconditions(rehearsal: Served, t
     bucket.delete_blobs(list(keeper.list_blobs(bucket)))
     bucket.delete()
     assert keeper.lookup_bucket("typed-weights") is None
+
+
+def test_cloud_storage_is_found_by_the_variable_for_emulators(
+    rehearsal: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", rehearsal.url)
+    keeper = Storage(project="rehearsal", credentials=credentials())
+    assert [one.name for one in keeper.list_buckets()] == []
+
+
+def test_a_service_accounts_key_is_a_login_of_clients_that_are_given_none(
+    rehearsal: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in rehearsal.login("ci@rehearsal.iam.gserviceaccount.com").items():
+        monkeypatch.setenv(name, value)
+    options = {"api_endpoint": "http://secretmanager.googleapis.com"}
+    manager = secretmanager_v1.SecretManagerServiceClient(transport="rest", client_options=options)
+    with pytest.raises(Forbidden, match=r"secretmanager\.secrets\.list"):
+        list(manager.list_secrets(parent=PROJECT))
+    with pytest.raises(Forbidden, match=r"ci@rehearsal\S* does not have storage\.buckets"):
+        list(Storage(project="rehearsal", client_options={"api_endpoint": rehearsal.url}).list_buckets())
 
 
 def test_model_armor_whose_document_was_derived_works_by_the_generic_core() -> None:

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from google.oauth2 import service_account
 
-from cloud import Answer, Raw, act
+from cloud import Answer, Raw, act, enable
 from gcp_rehearsal.cloud import AT_ONCE, Cloud
 
 EMAIL = "runner@rehearsal.iam.gserviceaccount.com"
@@ -59,6 +59,33 @@ def test_a_key_is_a_login_until_it_is_deleted(cloud: Cloud) -> None:
     assert act(Raw(cloud).send("DELETE", place)).status == 200
     assert login(cloud, file).status == 400
     assert act(Raw(cloud).send("GET", place)).status == 404
+
+
+def signed(file: dict[str, Any], api: str) -> str:  # Any: JSON
+    """The JWT that Google's clients of an API show in the place of an access token, where they have this file."""
+    credentials: Any = service_account.Credentials.from_service_account_info(file)  # type: ignore[no-untyped-call]
+    credentials = credentials.with_always_use_jwt_access(True)
+    credentials._create_self_signed_jwt(f"https://{api}.googleapis.com/")
+    credentials.refresh(None)
+    return str(credentials.token)
+
+
+def test_a_key_signs_for_one_api_as_googles_clients_do_that_ask_for_no_token(cloud: Cloud) -> None:
+    enable(cloud, "secretmanager")
+    _, file = new(cloud)
+    granted = {"bindings": [{"role": "roles/secretmanager.viewer", "members": [f"serviceAccount:{EMAIL}"]}]}
+    cloud.access.set_policy("cloudresourcemanager", "projects/rehearsal", granted, at_once=True)
+    secrets = "secretmanager.googleapis.com/v1/projects/rehearsal/secrets"
+
+    def asked(token: str) -> int:
+        return act(Raw(cloud).send("GET", secrets, authorization=f"Bearer {token}")).status
+
+    token = signed(file, "secretmanager")
+    assert asked(token) == 200
+    assert cloud.log[-1].caller == EMAIL
+    assert (asked(signed(file, "run")), asked(f"{token[:-8]}AAAAAAAA")) == (401, 401)
+    cloud.store.remove(next(cloud.store.of("iam", "iam.projects.serviceAccounts.keys")))
+    assert asked(token) == 401
 
 
 def test_only_the_key_itself_signs_for_its_account(cloud: Cloud) -> None:
