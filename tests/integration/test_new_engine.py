@@ -101,6 +101,33 @@ def test_it_serves_on_this_machine_and_is_asked_for_its_identity_in_its_own_way(
     assert user.run("plan", "--json").json["changes_pending"]
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("added")
+@pytest.mark.parametrize("opened", [False, True])
+def test_its_own_paths_are_asked_without_a_key(user: User, opened: bool) -> None:
+    user.write(SPEC.replace("parallel = 2", 'parallel = 2\nextra_args = ["--cage-open"]') if opened else SPEC)
+    user.run("up", "--yes", "--no-verify")
+    report = user.run("verify", "--only", "key", "--json", code=3 if opened else 0).json
+    problems = report["results"][0]["evidence"]["problems"]
+    assert {problem.split()[1] for problem in problems} == ({"/cage"} if opened else set())
+    user.run("down", "--yes")
+
+
+@pytest.mark.usefixtures("added")
+def test_its_own_words_for_a_failed_start_on_cloud_run_are_told_by_their_cause(user: User) -> None:
+    likely = "from homeport.targets.cloudrun.diagnosis import Evidence, likely; print(repr(likely(Evidence(engine='parrot', "
+    likely += "conditions='', lines=['the perch is too short'], facts={}))))"
+    ran = subprocess.run(
+        [sys.executable, "-c", likely],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=user.folder,
+    )
+    assert ran.stdout.startswith("MemoryTooSmall('the GPU has too little memory"), ran.stderr
+
+
 def test_it_is_described_to_cloud_run_with_its_image_its_weights_and_its_memory(
     user: User, added: Path
 ) -> None:

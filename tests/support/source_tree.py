@@ -15,6 +15,9 @@ SRC = ROOT / "src"
 HOMEPORT = sorted((SRC / "homeport").rglob("*.py"))
 REHEARSAL = sorted((SRC / "gcp_rehearsal").rglob("*.py"))
 MODULES = [*HOMEPORT, *REHEARSAL]
+DATA = sorted(
+    path for path in (SRC / "homeport").rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}
+)
 
 Graph = Mapping[str, frozenset[str]]
 

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from homeport.engines.names import NAMES
+from homeport.engines.registry import module
 from homeport.targets.registry import TITLES
 from source_tree import (
+    DATA,
     HOMEPORT,
     MODULES,
     REHEARSAL,
+    SRC,
     any_without_reason,
     by_unjudged_proxies,
     circles,
@@ -53,6 +56,8 @@ NAMES_ADDRESSES = ("homeport.google", "homeport.catalog", "homeport.weights.tran
 """The door, what is known with its sources, and the script that runs in Cloud Build with nothing of homeport's."""
 NAME_ENGINES = ("homeport.cli.rehearse_programs",)
 """It runs other people's images on this machine, and so goes by their programs, whatever homeport calls its engines."""
+DATA_NAMES_ENGINES = ("homeport.catalog", "homeport.spec.homeport.schema")
+"""What is published of each, by its name, with sources; and the schema of the file, which is made of the names."""
 SHARED_NAMES = {
     "Access": "the rehearsal's policies, and the protocol by which its handlers see them; homeport's [access]",
     "Cloud": "the rehearsal's cloud, and the protocol by which its handlers see it",
@@ -112,10 +117,22 @@ def test_each_layer_knows_only_those_below_it() -> None:
 
 
 def test_engines_alone_say_what_is_true_of_engines() -> None:
-    """Nothing else names one in a string that is no documentation, or imports from its folder."""
+    """
+    Nothing else names one in a string that is no documentation, or imports from its folder; and no other data names one at
+    all, by its name or its makers' spelling.
+    """
     named = re.compile(rf"(?<![\w.])(?:{'|'.join(NAMES)})(?!\w)")
     folders = [f"homeport.engines.{engine}" for engine in NAMES]
-    broken = []
+    titled = re.compile(
+        "|".join(re.escape(one) for engine in NAMES for one in (engine, module(engine).TITLE)), re.IGNORECASE
+    )
+    broken = [
+        f"{path.relative_to(SRC)}: {line}"
+        for path in DATA
+        if not within(name(path), "homeport.engines", *DATA_NAMES_ENGINES)
+        for line in path.read_text(errors="ignore").splitlines()
+        if titled.search(line)
+    ]
     for path in HOMEPORT:
         if within(name(path), "homeport.engines", *NAME_ENGINES):
             continue

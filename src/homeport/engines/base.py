@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from homeport.engines.conformance import Conformance, Feature
     from homeport.engines.image import ImageContents, Recipe
     from homeport.engines.metric_names import MetricNames
+    from homeport.engines.served_paths import ServedPaths
 
 Format = Literal["gguf", "safetensors", "library"]
 """Which weights an engine takes; "library" means that it fetches and keeps its own (Ollama's tags)."""
+
+FailureSign = Literal["gpu-memory", "no-gpu", "other-tensors", "too-old", "weights-missing", "no-token"]
+"""Why a start failed, where the engine's own words tell it; each target says what is to be done about it there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +295,13 @@ class EngineModule(Protocol):
     """Judges the file of `engine.projector`: raises `WeightsError` for what is no encoder. None where that is no file of its own."""
     IDENTITY: LoadedWeights | None
     """How it is asked which weights it has loaded; None where it does not tell."""
+    PATHS: ServedPaths
+    """Every path that it is known to answer, so that strangers are seen to be refused there."""
+    SIGNS: Mapping[FailureSign, str]
+    """
+    Regular expressions of what it alone writes into its log when a start fails. What Python, CUDA or a hub's library
+    writes is known without. The groups `tensor`, `model` and `said` are told to the user.
+    """
     HONOURS: Mapping[Feature, Conformance]
     """Which APIs it offers, and what it honours there: every `Feature`, as far as it is known."""
 

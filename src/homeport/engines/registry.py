@@ -10,6 +10,7 @@ from homeport import catalog
 from homeport.catalog import Model, Published
 from homeport.engines.base import EngineModule, Installation
 from homeport.engines.names import NAMES
+from homeport.engines.served_paths import ServedPaths
 from homeport.errors import EngineMissing, SpecError
 from homeport.spec import Delivery, Spec
 
@@ -36,6 +37,11 @@ def published(model: Model, name: str) -> tuple[Published, ...]:
     """Return the weights of `model` that the engine `name` can load, the usual ones first."""
     key = key_of(model, name)
     return catalog.published(model, key) if key is not None else ()
+
+
+def served_paths() -> tuple[ServedPaths, ...]:
+    """Return the paths that engines are known to answer, of each engine its own."""
+    return tuple(module(name).PATHS for name in NAMES)
 
 
 def of_files(format_: str) -> tuple[str, ...]:

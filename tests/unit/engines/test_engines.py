@@ -286,6 +286,14 @@ def test_an_engine_says_all_that_is_asked_of_engines(name: str) -> None:
         engine.check(Engine(quantization=kind))
 
 
+@pytest.mark.parametrize("name", names.NAMES)
+def test_an_engine_names_each_of_its_paths_once_and_the_open_ones_among_them(name: str) -> None:
+    paths = registry.module(name).PATHS
+    every = (*paths.asked, *paths.only_got)
+    assert len(every) == len(set(every))
+    assert set(paths.open) <= set(paths.asked)
+
+
 @pytest.mark.parametrize("name", registry.on_cloud())
 def test_an_engine_of_a_cloud_has_a_usual_delivery_and_each_has_a_speed_the_quickest_first(name: str) -> None:
     engine = registry.module(name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from homeport.child_environment import PYTHON
 from homeport.engines.base import (
+    FailureSign,
     Format,
     Installation,
     Launch,
@@ -22,7 +23,7 @@ from homeport.engines.base import (
     template_of,
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
-from homeport.engines.llamacpp import adapter, fields, honours, memory, metrics, projector
+from homeport.engines.llamacpp import adapter, fields, honours, memory, metrics, paths, projector
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 from homeport.json_types import Json
 from homeport.spec import Delivery, Engine
@@ -58,6 +59,8 @@ ENSURE_ADAPTER = adapter.ensure_applied
 ENSURE_PROJECTOR = projector.ensure_encodes
 STARTUP_CACHE = None
 IDENTITY = LoadedWeights(path="/props", loaded=lambda properties, _: str(properties["model_path"]))
+PATHS = paths.PATHS
+SIGNS: Mapping[FailureSign, str] = {}  # It is for this machine alone, where `explain` tells all.
 HONOURS = honours.HONOURS
 DELIVERIES: tuple[Delivery, ...] = ()
 USUAL_DELIVERY = None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from homeport.child_environment import PROXIES, inherited
 from homeport.engines.base import (
+    FailureSign,
     Format,
     Installation,
     Launch,
@@ -24,7 +25,7 @@ from homeport.engines.base import (
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.llamacpp import memory
-from homeport.engines.ollama import honours
+from homeport.engines.ollama import honours, paths
 from homeport.engines.ollama.image import recipe
 from homeport.errors import HomeportError, PortTaken, SpecError
 from homeport.json_types import Json
@@ -53,6 +54,14 @@ ENSURE_ADAPTER = None
 ENSURE_PROJECTOR = None
 STARTUP_CACHE = None
 IDENTITY = None
+PATHS = paths.PATHS
+SIGNS: Mapping[FailureSign, str] = {
+    "gpu-memory": r"cudaMalloc failed: out of memory",
+    "too-old": r"unknown model architecture|requires a newer version of Ollama",
+    "weights-missing": r"no manifest|model '[^']+' not found",
+    "no-token": r"no token came out of (?P<model>\S+): (?P<said>[^\n]{1,300})",
+}
+"""The last is written by server/serve.sh."""
 HONOURS = honours.HONOURS
 DELIVERIES: tuple[Delivery, ...] = ("baked", "prebuilt")
 USUAL_DELIVERY: Delivery = "baked"

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
+from homeport.engines.base import FailureSign
 from homeport.errors import EngineFailed, HomeportError, MemoryTooSmall, PortTaken, SpecError, WeightsError
 
+SIGNS: Mapping[FailureSign, str] = {
+    "gpu-memory": r"Free memory on device[^\n]{1,80}less than desired",
+    "no-gpu": r"Failed to infer device type",
+    "other-tensors": r"(?:There is no module or parameter named '|KeyError: '(?=[\w.]*layers\.\d))(?P<tensor>[\w.]+)",
+    "too-old": r"[Mm]odel architectures? [^\n]{1,80}(?:are|is) not supported",
+    "weights-missing": r"Invalid repository ID or local directory specified|Cannot find any model weights",
+}
 _TOO_LITTLE_MEMORY = (
     "CUDA out of memory",
     "No available memory for the cache blocks",

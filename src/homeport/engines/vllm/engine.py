@@ -26,7 +26,7 @@ from homeport.engines.base import (
 )
 from homeport.engines.footprint import Footprint, MemoryTerm
 from homeport.engines.image import ImageContents, Recipe, without_weights
-from homeport.engines.vllm import ended, honours, limits, memory, metrics, startup
+from homeport.engines.vllm import ended, honours, limits, memory, metrics, paths, startup
 from homeport.engines.vllm import flags as vllm_flags
 from homeport.engines.vllm.adapter import CONFIG, USUAL_RANK, rank, trained_on
 from homeport.engines.vllm.adapter_tensors import WEIGHTS_FILE, ensure_served, ensure_trained
@@ -88,6 +88,8 @@ def _root(listing: Json, model: str) -> str | None:
 
 
 IDENTITY = LoadedWeights(path="/v1/models", loaded=_root)
+PATHS = paths.PATHS
+SIGNS = ended.SIGNS
 HONOURS = honours.HONOURS
 flags = memory.flags
 footprint = memory.footprint

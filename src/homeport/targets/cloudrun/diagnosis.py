@@ -63,20 +63,22 @@ class Evidence:
 
 
 @cache
-def rows() -> tuple[FailurePattern, ...]:
-    """Return the table of `diagnosis.toml`."""
+def rows(engine: str) -> tuple[FailurePattern, ...]:
+    """Return the table of `diagnosis.toml`, with what `engine` itself writes of each cause."""
+    signs = {str(cause): pattern for cause, pattern in module(engine).SIGNS.items()}
     text = files("homeport.targets.cloudrun").joinpath("diagnosis.toml").read_text(encoding="utf-8")
     return tuple(
         FailurePattern(
             name=entry["name"],
             where=entry["in"],
-            pattern=re.compile(entry["pattern"], re.DOTALL if entry["in"] == "condition" else 0),
+            pattern=re.compile(pattern, re.DOTALL if entry["in"] == "condition" else 0),
             error=getattr(errors, entry["error"]),
             what=entry["what"],
             hint=entry["hint"],
             not_port=entry.get("not_port", ""),
         )
         for entry in tomllib.loads(text)["row"]
+        if (pattern := "|".join(filter(None, (entry.get("pattern"), signs.get(entry["name"])))))
     )
 
 
@@ -161,7 +163,7 @@ def likely(evidence: Evidence) -> HomeportError:
 
 def _row(evidence: Evidence, log: str, place: str, *, skip: Sequence[str] = ()) -> HomeportError | None:
     """Return the error of the first row that fits: of conditions alone, or of all the others."""
-    for row in rows():
+    for row in rows(evidence.engine):
         if (row.where == "condition") is not (place == "condition") or row.name in skip:
             continue
         for text in _texts(row, evidence.conditions, log):

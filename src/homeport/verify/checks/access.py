@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from homeport.endpoint import Endpoint
+from homeport.engines.registry import served_paths
 from homeport.secret import Secret
 from homeport.verify.checks.load import together
 from homeport.verify.report import Finding, VerificationSubject, failed, passed, skipped
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 _REFUSED = frozenset({401, 403})
 _ABSENT = frozenset({404, 405, 415})
 """Nothing is there for that method. (llama.cpp answers 415 at `/` to those who do not take gzip.)"""
+_PAGES = ("/", "/index.html", "/docs", "/redoc", "/openapi.json", "/favicon.ico", "/static/index.html")
+"""Pages for people; other paths are those of engines, and each engine says its own."""
 _SHORT = 200
 """Characters in which a server can say that it lives, and not much else."""
 _AT_ONCE = 8
@@ -45,20 +46,23 @@ class GuardedPaths:
     """Methods with their paths."""
     may_be_open: frozenset[str]
     not_posted: frozenset[str]
-    """Paths that are asked with GET alone, for what a POST would do."""
+    """
+    Paths that are asked with GET alone, for what a POST would do. 405 is no refusal here: it tells that the path is there
+    and that nobody asked for the key.
+    """
 
 
 @cache
 def paths() -> GuardedPaths:
-    """Return the table of `paths.toml`."""
-    table = tomllib.loads(files("homeport.verify.checks").joinpath("paths.toml").read_text(encoding="utf-8"))
-    probed = dict.fromkeys(path for engine in table["asked"].values() for path in engine)
-    not_posted = dict.fromkeys(path for engine in table["not_posted"].values() for path in engine)
+    """Return the paths of all engines, and those under which servers show pages."""
+    engines = served_paths()
+    probed = dict.fromkeys((*_PAGES, *(path for engine in engines for path in engine.asked)))
+    only_got = dict.fromkeys(path for engine in engines for path in engine.only_got)
     requests = [(method, path) for path in probed for method in ("GET", "POST")]
     return GuardedPaths(
-        requests=(*requests, *(("GET", path) for path in not_posted)),
-        may_be_open=frozenset(table["may_be_open"]),
-        not_posted=frozenset(not_posted),
+        requests=(*requests, *(("GET", path) for path in only_got)),
+        may_be_open=frozenset(path for engine in engines for path in engine.open),
+        not_posted=frozenset(only_got),
     )
 
 

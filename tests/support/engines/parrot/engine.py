@@ -7,10 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from homeport.engines.base import Format, Installation, Launch, LaunchRequest, LoadedWeights, served_name
+from homeport.engines.base import (
+    FailureSign,
+    Format,
+    Installation,
+    Launch,
+    LaunchRequest,
+    LoadedWeights,
+    served_name,
+)
 from homeport.engines.conformance import Feature, unchecked
 from homeport.engines.footprint import Footprint, KvCache, MemoryTerm, Sizing
 from homeport.engines.image import ImageContents, Recipe, without_weights
+from homeport.engines.served_paths import ServedPaths
 from homeport.errors import HomeportError
 from homeport.json_types import Json
 from homeport.spec import Delivery, Engine
@@ -52,6 +61,8 @@ def _perch(said: Any, model: str) -> str | None:  # Any: JSON
 
 
 IDENTITY = LoadedWeights(path="/cage", loaded=_perch)
+PATHS = ServedPaths(asked=("/health", "/v1/models", "/cage"), open=("/health",))
+SIGNS: Mapping[FailureSign, str] = {"gpu-memory": "the perch is too short"}
 HONOURS = dict.fromkeys(Feature, unchecked("a parrot repeats what it hears"))
 
 
@@ -101,7 +112,7 @@ def launch(request: LaunchRequest, installation: Installation) -> Launch:
     return Launch(
         engine="parrot",
         version=installation.version,
-        command=(*command, *(["--key-on-stdin"] if request.keyed else [])),
+        command=(*command, *request.settings.extra_args, *(["--key-on-stdin"] if request.keyed else [])),
         environment={"PARROT": "1"},
         model=name,
         host=request.host,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import pytest
 
@@ -17,10 +18,13 @@ from gcp_rehearsal.apis.run.quota import EXHAUSTED
 from gcp_rehearsal.cloud import AT_ONCE, OWNER, Cloud
 from gcp_rehearsal.runtime.container_state import Failure, not_listening
 from homeport import errors
+from homeport.engines.base import FailureSign
+from homeport.engines.names import NAMES
 from homeport.errors import HomeportError
 from homeport.google import Google
 from homeport.json_types import Json
 from homeport.resources.google import log_lines
+from homeport.targets.cloudrun import diagnosis
 from homeport.targets.cloudrun.diagnosis import explain, rows
 
 PARENT = "v2/projects/rehearsal/locations/us-central1/services"
@@ -106,14 +110,12 @@ CASES: list[tuple[str, Failure, list[str], str, str, str]] = [
     ("no-command", NOT_LISTENING, ['exec: "vllm": executable file not found in $PATH'], "EngineFailed", "command", "homeport export knative"),
     ("driver", NOT_LISTENING, ["RuntimeError: CUDA driver version is insufficient for CUDA runtime version"], "EngineFailed", "driver", "names"),
     ("no-gpu", NOT_LISTENING, ["RuntimeError: No CUDA GPUs are available"], "EngineFailed", "no GPU", "homeport plan --on cloudrun"),
-    ("other-tensors", NOT_LISTENING, ["KeyError: 'model.layers.0.mlp.weight_scale'"], "WeightsError", "model.layers.0.mlp.weight_scale", "quantization"),
     ("too-old", NOT_LISTENING, ["ValueError: The checkpoint you are trying to load has model type `gemma4` but Transformers does not recognize this architecture."], "EngineFailed", "older than the model", "cloudrun.image"),
     ("too-old", NOT_LISTENING, ["llama_model_load: error loading model: unknown model architecture: 'gemma4'"], "EngineFailed", "does not know this model", "newer image"),
     ("hub-refused", NOT_LISTENING, ["huggingface_hub.errors.GatedRepoError: 401 Client Error."], "GatedModel", "hub refused", "licence"),
     ("hub-unreachable", NOT_LISTENING, ["OSError: We couldn't connect to the hub to load the files"], "NetworkError", "internet", "bucket"),
     ("weights-missing", NOT_LISTENING, ["FileNotFoundError: [Errno 2] No such file or directory: '/models/org/name/config.json'"], "WeightsError", "not where it looks", "manifest"),
     ("weights-missing", NOT_LISTENING, ["OSError: Can't load the configuration of '/models/x'."], "WeightsError", "not where it looks", "deleted"),
-    ("weights-missing", NOT_LISTENING, ["RuntimeError: Cannot find any model weights with `/models/x`"], "WeightsError", "not where it looks", "deleted"),
     ("no-tokenizer", NOT_LISTENING, ["OSError: Can't load tokenizer for '/models/x'."], "WeightsError", "no tokenizer", "tokenizer.json"),
     ("flag", NOT_LISTENING, ["Error: unknown flag: --fancy"], "SpecError", "--fancy", "extra_args"),
     ("loopback", NOT_LISTENING, ["INFO: Uvicorn running on http://127.0.0.1:8080"], "EngineFailed", "own container", "0.0.0.0:8080"),
@@ -122,17 +124,26 @@ CASES: list[tuple[str, Failure, list[str], str, str, str]] = [
     ("exited", NOT_LISTENING, ["something odd", "Container called exit(3)."], "OperationFailed", "not recognised", "last lines"),
     ("probe", NOT_LISTENING, ["Loading weights: 40 %", READY_LATE], "OperationFailed", "within the 600 s", "smaller model"),
 ]  # fmt: skip
+OF_VLLM: list[tuple[str, Failure, list[str], str, str, str]] = [
+    ("other-tensors", NOT_LISTENING, ["KeyError: 'model.layers.0.mlp.weight_scale'"], "WeightsError", "model.layers.0.mlp.weight_scale", "quantization"),
+    ("weights-missing", NOT_LISTENING, ["RuntimeError: Cannot find any model weights with `/models/x`"], "WeightsError", "not where it looks", "deleted"),
+    ("gpu-memory", NOT_LISTENING, ["ValueError: Free memory on device cuda:0 (17.2/22.03 GiB) on startup is less than desired"], "MemoryTooSmall", "GPU", "engine.context"),
+    ("no-gpu", NOT_LISTENING, ["RuntimeError: Failed to infer device type"], "EngineFailed", "no GPU", "homeport plan --on cloudrun"),
+    ("too-old", NOT_LISTENING, ["ValueError: Model architectures ['Gemma5'] are not supported for now."], "EngineFailed", "does not know this model", "cloudrun.image"),
+]  # fmt: skip
+"""What vLLM alone writes; the others are told whichever engine it is, or are Ollama's."""
+ALL_CASES = [*(("ollama", *case) for case in CASES), *(("vllm", *case) for case in OF_VLLM)]
 
 
 @pytest.mark.parametrize(
-    ("row", "failure", "lines", "error", "what", "hint"),
-    CASES,
-    ids=[f"{n}-{one[0]}" for n, one in enumerate(CASES)],
+    ("engine", "row", "failure", "lines", "error", "what", "hint"),
+    ALL_CASES,
+    ids=[f"{n}-{one[1]}" for n, one in enumerate(ALL_CASES)],
 )
 def test_each_cause_is_told_with_what_to_change(
-    cloud: Cloud, row: str, failure: Failure, lines: list[str], error: str, what: str, hint: str
+    cloud: Cloud, engine: str, row: str, failure: Failure, lines: list[str], error: str, what: str, hint: str
 ) -> None:
-    found = failed(failing(cloud, failure), body(), lines, engine="ollama")
+    found = failed(failing(cloud, failure), body(), lines, engine=engine)
     assert found.listed().__name__ == error, found
     assert what in str(found)
     assert hint in found.hint
@@ -254,7 +265,23 @@ def test_a_key_that_nobody_lets_cloud_run_use_is_told_with_the_grant(cloud: Clou
 
 
 def test_every_row_has_a_case() -> None:
-    assert {row.name for row in rows()} == {case[0] for case in CASES}
+    assert {row.name for engine in NAMES for row in rows(engine)} == {case[1] for case in ALL_CASES}
+
+
+def test_what_one_engine_alone_writes_is_no_cause_of_anothers_failure(cloud: Cloud) -> None:
+    found = failed(failing(cloud, NOT_LISTENING), body(), ["there is no manifest"], engine="vllm")
+    assert "the likely cause is that loading takes longer" in str(found)
+
+
+def test_every_cause_that_an_engine_may_have_words_for_is_one_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    causes = get_args(FailureSign)
+    monkeypatch.setattr(
+        diagnosis, "module", lambda _: SimpleNamespace(SIGNS=dict.fromkeys(causes, "in its words"))
+    )
+    told = {row.name for row in rows("an engine with words for all") if row.pattern.search("in its words")}
+    assert told == set(causes)
 
 
 @pytest.mark.parametrize(

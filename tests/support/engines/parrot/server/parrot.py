@@ -27,7 +27,7 @@ class Parrot(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": word}
         usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": 1}
         choice = {"index": 0, "text": word, "message": message, "finish_reason": "stop"}
-        said = {"id": "1", "model": asked["model"], "choices": [choice], "usage": usage}
+        said = {"id": "1", "model": self.told.name, "choices": [choice], "usage": usage}
         if not asked.get("stream"):
             self._answer(said)
             return
@@ -35,7 +35,9 @@ class Parrot(BaseHTTPRequestHandler):
         self._answer(f"data: {event}\n\ndata: [DONE]\n\n", kind="text/event-stream")
 
     def _answer(self, content: Any, kind: str = "application/json") -> None:
-        if self.path != "/health" and self.key and self.headers["Authorization"] != f"Bearer {self.key}":
+        open_ = {("GET", "/health"), *([("GET", "/cage")] if self.told.cage_open else [])}
+        may = (self.command, self.path) in open_ or self.headers["Authorization"] == f"Bearer {self.key}"
+        if self.key and not may:
             status, content, kind = 401, {"error": {"message": "who are you?"}}, "application/json"
         else:
             status = 404 if content is None else 200
@@ -53,6 +55,7 @@ if __name__ == "__main__":
         parser.add_argument(flag, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--key-on-stdin", action="store_true")
+    parser.add_argument("--cage-open", action="store_true")
     Parrot.told = parser.parse_args()
     Parrot.key = json.loads(sys.stdin.readline())["api_key"] if Parrot.told.key_on_stdin else ""
     ThreadingHTTPServer((Parrot.told.host, Parrot.told.port), Parrot).serve_forever()
