@@ -14,7 +14,7 @@ from gcp_rehearsal import credentials, options, server
 from gcp_rehearsal.client_environment import environment
 from gcp_rehearsal.clock import Clock
 from gcp_rehearsal.cloud import OWNER, Cloud, Project
-from gcp_rehearsal.errors import RehearsalError
+from gcp_rehearsal.errors import FaultError, RehearsalError
 from gcp_rehearsal.faults import parse
 from gcp_rehearsal.runtime.build.steps import Worked
 from gcp_rehearsal.runtime.container_runtime import Willing
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             projects=(Project(id=chosen.project, default_network=True),),
             clock=Clock(speed=chosen.speed),
             strips_proof=chosen.strip_proof,
-            faults=[parse(text) for text in chosen.fault],
+            faults=chosen.fault,
             containers=Willing() if chosen.pretend else Engines(),
         )
         with server.listen(chosen.port) as listening, tempfile.TemporaryDirectory() as logins:
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--speed", type=_typed(options.speed), default=1.0, help="its seconds in one of ours; 1"
     )
     parser.add_argument(
-        "--fault", action="append", default=[], metavar="METHOD:WHAT[:after][:nth=N][:times=N]",
+        "--fault", action="append", default=[], type=_typed(parse), metavar="METHOD:WHAT[:after][:nth=N][:times=N]",
         help="let a call fail: WHAT is 429, 500, 503, drop, twin, delay=SECONDS or jump=SECONDS; may be repeated",
     )  # fmt: skip
     parser.add_argument(
@@ -91,6 +91,8 @@ def _typed(check: Callable[[str], object]) -> Callable[[str], object]:
             return check(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
+        except FaultError as error:
+            raise argparse.ArgumentTypeError(f"{error}: {error.hint}") from error
 
     return typed
 

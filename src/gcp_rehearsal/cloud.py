@@ -26,6 +26,7 @@ from gcp_rehearsal.errors import ApiError, exists, info, invalid, not_found, of_
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.iam.access import Access
 from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.schema import SchemaCheck
@@ -370,10 +371,10 @@ def _json_of(request: Request) -> Json:
     if not request.body:
         return None
     kind = request.headers.get("content-type", "application/json")
-    if kind.startswith("application/x-www-form-urlencoded"):
-        return {key: values[-1] for key, values in parse_qs(request.body.decode()).items()}
     try:
-        return json.loads(request.body)
+        if kind.startswith("application/x-www-form-urlencoded"):
+            return {key: values[-1] for key, values in parse_qs(request.body.decode()).items()}
+        return read_json(request.body)
     except ValueError as error:
         raise invalid(f"Invalid JSON payload received. {error}") from error
 

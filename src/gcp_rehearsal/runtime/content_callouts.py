@@ -18,6 +18,7 @@ from gcp_rehearsal.apis.networkservices import callouts
 from gcp_rehearsal.call import Request
 from gcp_rehearsal.cloud import Dropped
 from gcp_rehearsal.iam.caller import Caller
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.json_types import Json
 from gcp_rehearsal.runtime.screened_texts import answer_of, is_known, prompt_of
 from gcp_rehearsal.state import StoredResource
@@ -188,7 +189,7 @@ def _callout(
     kept: StoredResource, body: Mapping[str, Json], paths: tuple[tuple[str, bool], ...], *, events: frozenset[str] | None
 ) -> ContentCallout:  # fmt: skip
     try:
-        settings = json.loads(str((body.get("metadata") or {}).get("model_armor_settings") or "[]"))
+        settings = read_json(str((body.get("metadata") or {}).get("model_armor_settings") or "[]"))
     except ValueError:
         settings = []
     return ContentCallout(

@@ -7,11 +7,11 @@ version 1.8.0 of 2026-03-10. Of YAML only what is JSON, too, is understood here.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.json_types import Json, JsonObject
 
 IMAGE = "cloud-run-gmp-sidecar"
@@ -79,7 +79,7 @@ class RunMonitoring:
 def read(content: bytes) -> RunMonitoring:
     """Return what the file says. Raises `NotUnderstood`."""
     try:
-        document = json.loads(content)
+        document = read_json(content)
     except ValueError as error:
         raise NotUnderstood(f"this is not JSON, and the rehearsal reads no other YAML: {error}") from error
     _keys(document, ("apiVersion", "kind", "metadata", "spec"), "the file")

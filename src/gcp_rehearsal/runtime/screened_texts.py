@@ -7,10 +7,10 @@ what it does with tools' results: here it reads the newest one of a user, which 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.json_types import Json
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
@@ -65,7 +65,7 @@ def _text(content: Json) -> str:
 
 def _table(body: bytes) -> Mapping[str, Any] | None:  # Any: JSON
     try:
-        table = json.loads(body)
+        table = read_json(body)
     except ValueError:
         return None
     return table if isinstance(table, dict) else None

@@ -67,13 +67,3 @@ def test_a_login_that_was_handed_out_goes_also_with_one_that_is_ended_while_it_s
         process.send_signal(signal.SIGTERM)
         assert process.wait(120) == 0
     assert list(scratch.iterdir()) == []
-
-
-def test_a_fault_that_is_none_is_told_and_ends_it() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "gcp_rehearsal", "--port", "0", "--fault", "x"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (ran.returncode, "is no fault" in ran.stderr) == (1, True)

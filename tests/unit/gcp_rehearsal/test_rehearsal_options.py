@@ -18,7 +18,16 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("option", "value", "said"), [*BAD, ("--as", "garbage", "e-mail address")])
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        *BAD,
+        ("--as", "garbage", "e-mail address"),
+        ("--fault", "foo", "METHOD:WHAT"),
+        ("--fault", "storage.bucket.insert:500", "storage.buckets.insert"),
+        ("--fault", "run.requests.us-central1.*:twin", "never strikes"),
+    ],
+)
 def test_the_program_refuses_what_cannot_be(
     option: str, value: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

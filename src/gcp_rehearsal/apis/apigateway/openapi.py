@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from gcp_rehearsal.errors import invalid, unimplemented
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.json_types import Json
 
 DEADLINE_S, _LONGEST_S = 15.0, 3600.0
@@ -80,9 +80,11 @@ def read_document(documents: Sequence[Mapping[str, Json]]) -> OpenApiDocument:
     except (binascii.Error, UnicodeDecodeError) as error:
         raise _wrong(f"contents are not base64: {error}") from error
     try:
-        document = json.loads(text)
+        document = read_json(text)
     except ValueError:
         raise unimplemented("OpenAPI documents in YAML") from None
+    if not isinstance(document, dict):
+        raise _wrong("it is no JSON object")
     if document.get("swagger") != "2.0":
         raise unimplemented("OpenAPI documents of any version but 2.0")
     for key in ("x-google-endpoints", "x-google-allow", "host", "basePath"):

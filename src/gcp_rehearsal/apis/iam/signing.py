@@ -14,6 +14,7 @@ from gcp_rehearsal.apis.iam import keys
 from gcp_rehearsal.apis.iam import service_accounts as accounts
 from gcp_rehearsal.discovery import api_of
 from gcp_rehearsal.errors import invalid
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.state import StoredResource
 
@@ -33,7 +34,7 @@ def signed_jwt(account: StoredResource, payload: str) -> JsonObject:
 
     now = int(time.time())
     try:
-        claims: Json = json.loads(payload)
+        claims: Json = read_json(payload)
     except ValueError:
         claims = None
     if not isinstance(claims, dict):
@@ -57,8 +58,8 @@ def claims_of(token: str) -> JsonObject | None:
     """Return what a JWT claims, unverified; None for what is none."""
     try:
         head, claims, _ = token.split(".")
-        read: Json = json.loads(decoded(claims))
-        return read if isinstance(json.loads(decoded(head)), dict) and isinstance(read, dict) else None
+        read: Json = read_json(decoded(claims))
+        return read if isinstance(read_json(decoded(head)), dict) and isinstance(read, dict) else None
     except (ValueError, TypeError):
         return None
 
@@ -71,7 +72,7 @@ def asserted(cloud: Cloud, assertion: str) -> JsonObject | None:
     """
     try:
         text, _, signature = assertion.rpartition(".")
-        head, claims = (json.loads(decoded(part)) for part in text.split("."))
+        head, claims = (read_json(decoded(part)) for part in text.split("."))
         kid, email = str(head["kid"]), str(claims["iss"])
         known = credentials.whose(cloud.secret, kid) == email
         known = known or keys.signed_by(cloud, email, kid, decoded(signature), text.encode())

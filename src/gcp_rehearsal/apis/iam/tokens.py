@@ -23,6 +23,7 @@ from gcp_rehearsal.apis.iam.signing import asserted, decoded, encoded, signed_jw
 from gcp_rehearsal.call import Reply, Request
 from gcp_rehearsal.context import Call, Handler, Kind
 from gcp_rehearsal.errors import ApiError, info, invalid, unimplemented
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.json_types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _exchange(call: Call) -> Json:
 def _subject(token: str) -> str:
     """Return whom a JWT is about. Its signature is not checked: the rehearsal knows nobody outside."""
     try:
-        return str(json.loads(decoded(token.split(".")[1]))["sub"])
+        return str(read_json(decoded(token.split(".")[1]))["sub"])
     except (IndexError, KeyError, ValueError) as error:
         raise _oauth(
             "invalid_grant", "Error parsing credentials: the subject token is not a JWT with a sub"
@@ -167,7 +168,7 @@ def _token(cloud: Cloud, request: Request) -> Reply:
     An assertion is signed with a key of the account's that was made here. In the files that stand for a login,
     `private_key_id` is a token of the account's: there the signature is not checked.
     """
-    form = {key: values[-1] for key, values in parse_qs(request.body.decode()).items()}
+    form = {key: values[-1] for key, values in parse_qs(request.body.decode(errors="replace")).items()}
     if form.get("grant_type") == "refresh_token":
         email = credentials.whose(cloud.secret, form.get("refresh_token", ""))
         if not email:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode
@@ -12,6 +11,7 @@ from gcp_rehearsal.apis.storage.objects import bucket_of, check_settings, overwr
 from gcp_rehearsal.call import Reply
 from gcp_rehearsal.context import Call
 from gcp_rehearsal.errors import ApiError, invalid, not_found, unimplemented
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.json_types import Json, JsonObject
 from gcp_rehearsal.schema import SchemaCheck
 from gcp_rehearsal.state import StoredResource
@@ -199,7 +199,7 @@ def _parts(call: Call) -> tuple[bytes, str, bytes]:
 
 def _settings(call: Call, text: bytes) -> JsonObject:
     try:
-        raw = json.loads(text or b"{}")
+        raw = read_json(text or b"{}")
     except ValueError as error:
         raise invalid(f"Invalid JSON payload received. {error}") from error
     body, wrong = SchemaCheck(call.document).body(call.method, raw)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.runtime.programs import Programs, program_of
 
 
@@ -126,7 +126,7 @@ def _list(rest: str) -> list[str]:
     if not rest.startswith("["):
         return []
     try:
-        arguments = json.loads(rest)
+        arguments = read_json(rest)
     except ValueError as error:
         raise BuildRefused(f"{rest} is no list in JSON") from error
     return [str(argument) for argument in arguments]

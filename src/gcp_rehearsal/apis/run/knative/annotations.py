@@ -9,6 +9,7 @@ from typing import Any
 
 from gcp_rehearsal.apis.run.status import Wrong
 from gcp_rehearsal.errors import unimplemented
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.json_types import Json, JsonObject
 
 Body = Mapping[str, Json]
@@ -61,7 +62,7 @@ def _flag(path: str, key: str) -> Field:
 
 def _json(path: str, key: str) -> Field:
     return Field(
-        path=tuple(path.split(".")), key=key, to_v1=lambda value: json.dumps(value, separators=(",", ":")), to_v2=json.loads
+        path=tuple(path.split(".")), key=key, to_v1=lambda value: json.dumps(value, separators=(",", ":")), to_v2=read_json
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from gcp_rehearsal.apis.run.knative.containers import (
 from gcp_rehearsal.apis.run.sizes import seconds
 from gcp_rehearsal.apis.run.status import Wrong
 from gcp_rehearsal.errors import unimplemented
+from gcp_rehearsal.json_text import read_json
 from gcp_rehearsal.json_types import Json, JsonObject
 
 Body = Mapping[str, Json]
@@ -191,9 +192,10 @@ def _of_spec(body: Made, spec: Body, annotations: Mapping[str, str]) -> None:
     if spec.get("nodeSelector"):
         body["nodeSelector"] = {"accelerator": spec["nodeSelector"].get(ACCELERATOR, "")}
     try:
-        needs = json.loads(annotations.get(NEEDS) or "{}")
+        needs = read_json(annotations.get(NEEDS) or "{}")
     except ValueError:
-        needs = {}
+        needs = None
+    needs = needs if isinstance(needs, dict) else {}
     for container in body["containers"]:
         if needs.get(container.get("name", "")):
             container["dependsOn"] = list(needs[container["name"]])
