@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from homeport import naming
-from homeport.errors import ApprovalDeclined, NotRunning, SpecError, Unsupported
+from homeport.errors import ApprovalDeclined, HomeportError, NotRunning, SpecError, Unsupported
 from homeport.home import find_home
 from homeport.progress import Progress, Silent
 from homeport.reconcile import Plan
@@ -108,10 +108,14 @@ class Deployment:
 
     async def rollback(self, *, progress: Progress | None = None) -> Rollback:
         """Let what was verified before serve again. Raises `NotFound` where there is nothing."""
-        from homeport.results import Rollback
-
         self.require({Capability.ROLLBACK: True})
-        return Rollback(serving=await self.target.roll_back(progress or Silent()))
+        progress = progress or Silent()
+        done = await self.target.roll_back(progress)
+        try:
+            return replace(done, endpoint=await self.target.endpoint())
+        except HomeportError as error:  # No failure: who types a rollback again undoes it.
+            progress.note(f"{done.serving} serves; where it answers could not be read: {error}")
+            return done
 
     async def down(
         self,

@@ -34,11 +34,7 @@ class UpResult:
     def as_json(self) -> JsonObject:
         """Return the result as `--json` prints it."""
         return {
-            "endpoint": {
-                "name": self.endpoint.name,
-                "base_url": self.endpoint.base_url,
-                "model": self.endpoint.model,
-            },
+            "endpoint": _address(self.endpoint),
             "changed": list(self.changed),
             "access": dict(self.access),
             "timeline_s": dict(self.timeline),
@@ -223,7 +219,25 @@ class Rollback:
 
     serving: str
     """What serves now: a revision's name, or the model's."""
+    endpoint: Endpoint | None = None
+    """None where it could not be read once that served."""
+    changed: tuple[str, ...] = ()
+    """Ids of the resources that were made or changed."""
+    timeline: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of each part of the start; empty where nothing had to start."""
+    report: Report | None = None
+    """None where nothing was verified anew: a revision on Cloud Run was, before it first served."""
 
     def as_json(self) -> JsonObject:
         """Return the result as `--json` prints it."""
-        return {"serving": self.serving}
+        return {
+            "serving": self.serving,
+            "endpoint": _address(self.endpoint) if self.endpoint else None,
+            "changed": list(self.changed),
+            "timeline_s": dict(self.timeline),
+            "report": self.report.as_json() if self.report else None,
+        }
+
+
+def _address(endpoint: Endpoint) -> JsonObject:
+    return {"name": endpoint.name, "base_url": endpoint.base_url, "model": endpoint.model}

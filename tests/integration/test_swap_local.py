@@ -84,7 +84,9 @@ def test_the_plan_says_that_both_fit_with_the_figures(served: User) -> None:
     served.write(spec(f"file:{TAUGHT}", more=SETTINGS))
     planned = served.run("plan", "--model", f"file:{TAUGHT}", "--json").json
     ensure_valid("plan", planned)
-    assert planned["facts"]["takes_over"]["beside"]
+    turn = planned["facts"]["takes_over"]
+    assert (turn["beside"], turn["reason"]) == (True, "both-fit")
+    assert 0 < turn["needs_bytes"] <= turn["free_bytes"]
     assert "takes_over" not in served.run("plan", "--json").json["facts"], "`up` does not verify it beside"
     refused = served.run("swap", f"file:{TAUGHT}", code=23).err
     assert "takes over  the new engine is verified on a spare port first: it takes about" in refused
@@ -144,9 +146,12 @@ def test_rollback_brings_back_the_model_and_settings_and_again_what_it_replaced(
     address = served.run("status", "--json").json[0]["url"]
     assert f"would serve {TAUGHT.stem} again" in served.run("status").err
     served.write(spec("file:./other.gguf", more="[engine]\ncontext = 256"))
-    rolled = served.run("rollback")
-    assert f"{TAUGHT.stem} serves" in rolled.out
-    assert "gap: " in rolled.err
+    rolled = served.run("rollback", "--json")
+    ensure_valid("rollback", rolled.json)
+    assert "gap" in rolled.err
+    assert rolled.json["timeline_s"]["gap"] > 0
+    assert (rolled.json["serving"], rolled.json["report"]["passed"]) == (TAUGHT.stem, True)
+    assert rolled.json["endpoint"]["base_url"] == address
     now = served.run("status", "--json").json[0]
     assert (now["model"], now["context"], now["url"]) == (TAUGHT.stem, 512, address)
     assert now["verified"]["passed"]

@@ -19,6 +19,7 @@ from homeport.google import Google
 from homeport.home import find_home
 from homeport.progress import Silent
 from homeport.reconcile import Plan, make_plan
+from homeport.results import Rollback
 from homeport.targets.cloudrun.agent.companion import with_agent
 from homeport.targets.cloudrun.guard.guarded import with_gateway
 from homeport.targets.cloudrun.marks import TEMPLATE
@@ -187,14 +188,14 @@ class InTwoRegions(WithEdge):
             one = CloudRunLifecycle(
                 google=google, spec=named, spec_file=Path("/x/homeport.toml"), via="", by_name=True
             )
-            return await one.roll_back(Silent())
+            return (await one.roll_back(Silent())).serving
 
         return act(work())
 
-    def back(self, wanted: spec.Spec) -> str:
-        """What serves after a way back."""
+    def back(self, wanted: spec.Spec) -> Rollback:
+        """What a way back came to."""
 
-        async def work() -> str:
+        async def work() -> Rollback:
             return await self.lifecycle(google_for(self.cloud), wanted).roll_back(Silent())
 
         return act(work())

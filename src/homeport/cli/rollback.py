@@ -33,12 +33,18 @@ def command(app: CliContext, name: str | None, file: Path, on: str, json_output:
     That is so whatever the file says by now. On Cloud Run it is the last such revision, at once.
     """
     from homeport.cli.session import with_endpoint, with_file
+    from homeport.cli.show import timeline
+    from homeport.cli.show_report import report_summary
     from homeport.targets import registry
 
     terminal = app.terminal(json_output=json_output)
 
     async def back(deployment: Deployment) -> None:
         result = await deployment.rollback(progress=terminal)
+        if result.timeline:
+            terminal.say(f"  started: {timeline(dict(result.timeline))}")
+        if result.report is not None:
+            terminal.say(f"  {report_summary(result.report)}")
         terminal.result(f"{result.serving} serves", result.as_json())
         if name is None:
             flag = registry.flag(on)

@@ -121,6 +121,13 @@ class RollbackShape(JsonShape):
     """The result of `rollback`."""
 
     serving: str
+    """What serves now: a revision, or here a model."""
+    endpoint: EndpointShape | None
+    """Null where it could not be read once that served."""
+    changed: list[str]
+    timeline_s: dict[str, float]
+    report: ReportShape | None
+    """Null where nothing was verified anew: on Cloud Run it was, before it first served."""
 
 
 class GuardProbeShape(JsonShape):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from homeport.metrics.live import LiveListing
     from homeport.observe.check import ObserveFinding
     from homeport.progress import Progress
-    from homeport.results import Removal, Status
+    from homeport.results import Removal, Rollback, Status
     from homeport.task import Task
     from homeport.usage.report import By, UsageReport
     from homeport.verify import Report, Result
@@ -175,8 +175,8 @@ class Target(Protocol):
     async def expected_cold_start(self) -> str:
         """Return how long a start from zero takes, in words; '' where unknown. Needs `Capability.COLD_START`."""
 
-    async def roll_back(self, progress: Progress) -> str:
-        """Let what was verified before serve again. Returns what serves. Needs `Capability.ROLLBACK`."""
+    async def roll_back(self, progress: Progress) -> Rollback:
+        """Let what was verified before serve again. Returns what that came to, without the endpoint. Needs `Capability.ROLLBACK`."""
 
     async def export(self, kind: str, progress: Progress) -> dict[str, str]:
         """Return what `up` would make as files of another tool, by name. Needs `Capability.EXPORT`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from homeport import cli
 from homeport.cli import session
 from homeport.results import Rollback
+from schemas import ensure_valid
 
 
 class OnlyRolledBack:
@@ -42,6 +44,13 @@ def test_the_file_is_spoken_of_without_a_plan(on: str, said: str, capsys: pytest
     told = capsys.readouterr()
     assert told.out == "taught serves\n"
     assert " ".join(told.err.split()) == f"the file is as it was: {said}"
+
+
+def test_for_programs_a_rollback_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["rollback", "home", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    ensure_valid("rollback", told)
+    assert told["serving"] == "taught"
 
 
 def test_of_an_endpoint_by_its_name_no_file_is_spoken_of(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from homeport.spec import Spec
 
 
+_LATER = "where memory holds both, judged once its weights are here, the new engine is verified on a spare port first"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFact(Fact):
     """The engine that is installed here."""
@@ -128,12 +131,26 @@ class TakeOverFact(Fact):
     key: ClassVar[str] = "takes_over"
     label: ClassVar[str] = "takes over"
     beside: bool | None
-    """The new one is verified on a spare port before the old one stops; None until its weights are here."""
-    words: str
+    """Whether the new one is verified on a spare port before the old one stops; None until its weights are here."""
+    reason: Literal["both-fit", "both-do-not-fit", "need-not-known", "gpu-not-known", "weights-not-here"]
+    needs_bytes: int | None = None
+    """Memory that the new one takes; None where that is not known."""
+    free_bytes: int | None = None
+    """Memory that the old one leaves; None where that is not known."""
 
     @property
     def text(self) -> str:
-        return self.words
+        first = "the old engine stops first, and is started again if the new one fails"
+        if self.needs_bytes is not None and self.free_bytes is not None:
+            needs, free = gib(self.needs_bytes), gib(self.free_bytes)
+            if self.beside:
+                return f"the new engine is verified on a spare port first: it takes about {needs}, {free} are free"
+            return f"{first}: both do not fit, it takes about {needs} and {free} are free"
+        if self.reason == "weights-not-here":
+            return f"{_LATER}; else {first}"
+        if self.reason == "gpu-not-known":
+            return f"{first}: what the old one leaves of the GPU's memory is not known"
+        return f"{first}: how much memory the new one takes is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
     from homeport.listing import Listing
     from homeport.observe.check import ObserveFinding
-    from homeport.results import Removal, Status
+    from homeport.results import Removal, Rollback, Status
     from homeport.targets.local.swap import LocalSwap
     from homeport.task import Task
     from homeport.usage.report import By, UsageReport
@@ -150,12 +150,13 @@ class LocalLifecycle:
         )
         return Removal(name=self.name, gone=gone)
 
-    async def roll_back(self, progress: Progress) -> str:
+    async def roll_back(self, progress: Progress) -> Rollback:
         """
         Let what was verified before serve again, with its model and settings, at the address of what serves now.
 
-        Returns its model. Raises `NotFound` where nothing was; what `swap` raises where it does not serve any more.
+        Raises `NotFound` where nothing was; what `swap` raises where it does not serve any more.
         """
+        from homeport.results import Rollback
         from homeport.targets.local.swap import LocalSwap
 
         self._ensure_mine()
@@ -174,9 +175,13 @@ class LocalLifecycle:
         if endpoint_record.verified_before(folder) is None and not _starts(plan):
             raise self._nothing_before()
         back.ensure_possible(plan)
-        await back.apply(plan, progress)
-        await back.verify(None)
-        return str(verified.launch["model"])
+        changed = tuple(await back.apply(plan, progress))
+        return Rollback(
+            serving=str(verified.launch["model"]),
+            changed=changed,
+            report=await back.verify(None),
+            timeline=back.timeline() if changed else {},
+        )
 
     def _nothing_before(self) -> NotFound:
         """Return the error of a rollback to nothing, once what a killed swap left on a spare port has ended."""

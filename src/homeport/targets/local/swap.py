@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from homeport.engines.footprint import gib
 from homeport.errors import HomeportError, VerificationFailed
 from homeport.progress import Progress
 from homeport.reconcile import Action, ActionKind, Outputs, Plan, apply
@@ -23,16 +22,6 @@ from homeport.targets.local.verification import check
 from homeport.verify import Outcome, Report
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Which of two engines has its turn first, and why."""
-
-    beside: bool | None
-    """Whether the new one is verified on a spare port before the old one stops; None until its weights are here."""
-    why: str
-    """In words, for the plan."""
-
-
 class LocalSwap:
     """
     One spec, resolved for this machine, that takes the place of what serves: nothing unverified replaces it.
@@ -44,7 +33,7 @@ class LocalSwap:
     def __init__(self, graph: LocalTarget, on_result: OnResult | None) -> None:
         self._graph = graph
         self._on_result = on_result
-        self._turn = Turn(beside=False, why="nothing serves yet")
+        self._turn: TakeOverFact | None = None
         self._report: Report | None = None
         self._proven: EndpointRecord | None = None
 
@@ -54,9 +43,7 @@ class LocalSwap:
         if _change_of_engine(plan) is None:
             return plan
         self._turn = turn(self._graph)
-        return replace(
-            plan, facts=(*plan.facts, TakeOverFact(beside=self._turn.beside, words=self._turn.why))
-        )
+        return replace(plan, facts=(*plan.facts, self._turn))
 
     def ensure_possible(self, plan: Plan) -> None:
         """Raise `NotManaged` where another file owns the endpoint."""
@@ -77,12 +64,11 @@ class LocalSwap:
             ensure_within_plan(planned, now)
             earlier = endpoint_record.verified_before(graph.folder)
             weights = await _fetched(plan, progress)
-            if self._turn.beside is None:
+            if self._turn is None or self._turn.beside is None:
                 self._turn = turn(graph)
-            progress.note(f"takes over: {self._turn.why}")
+            progress.note(f"takes over: {self._turn.text}")
             if self._turn.beside:
                 await self._prove(weights, before, progress)
-            if self._turn.beside:
                 try:
                     return await timed(graph, plan, progress)
                 finally:  # Also where Ctrl-C comes in its turn: what serves then is what was proven.
@@ -148,35 +134,27 @@ class LocalSwap:
         return seconds
 
 
-LATER = "where memory holds both, judged once its weights are here, the new engine is verified on a spare port first"
-
-
 async def _fetched(plan: Plan, progress: Progress) -> Outputs:
     """Bring the weights here, while the old engine serves."""
     weights = tuple(action for action in plan.actions if action.resource.kind not in {"process", "candidate"})
     return (await apply(replace(plan, actions=weights), progress)).outputs
 
 
-def turn(graph: LocalTarget) -> Turn:
+def turn(graph: LocalTarget) -> TakeOverFact:
     """Return whether the memory of this machine holds the new engine beside the old one, by the plan's own figures."""
     manifest = graph.store.manifest(graph.weights.source, graph.weights.format) if graph.weights else None
     size = graph.check(manifest)
-    first = "the old engine stops first, and is started again if the new one fails"
     if size is None or size.footprint is None:
         if graph.weights is not None and manifest is None:
-            return Turn(beside=None, why=f"{LATER}; else {first}")
-        return Turn(beside=False, why=f"{first}: how much memory the new one takes is not known")
+            return TakeOverFact(beside=None, reason="weights-not-here")
+        return TakeOverFact(beside=False, reason="need-not-known")
+    needs = size.footprint.needs(graph.spec.engine.parallel)
     if size.place.device.gpu:
-        return Turn(beside=False, why=f"{first}: what the old one leaves of the GPU's memory is not known")
-    needs, free = size.footprint.needs(graph.spec.engine.parallel), graph.machine.memory_available
-    if needs > free:
-        return Turn(
-            beside=False,
-            why=f"{first}: both do not fit, it takes about {gib(needs)} and {gib(free)} are free",
-        )
-    return Turn(
-        beside=True,
-        why=f"the new engine is verified on a spare port first: it takes about {gib(needs)}, {gib(free)} are free",
+        return TakeOverFact(beside=False, reason="gpu-not-known", needs_bytes=needs)
+    free = graph.machine.memory_available
+    fit = needs <= free
+    return TakeOverFact(
+        beside=fit, reason="both-fit" if fit else "both-do-not-fit", needs_bytes=needs, free_bytes=free
     )
 
 

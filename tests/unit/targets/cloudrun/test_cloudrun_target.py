@@ -23,9 +23,11 @@ from gcp_rehearsal.faults import parse as parse_fault
 from gcp_rehearsal.runtime.container_runtime import Willing
 from gcp_rehearsal.runtime.container_state import ContainerState, not_listening
 from homeport import spec
+from homeport.endpoint import Endpoint
 from homeport.errors import (
     HomeportError,
     MemoryTooSmall,
+    NotFound,
     OperationFailed,
     SpecError,
     VerificationFailed,
@@ -41,11 +43,13 @@ from homeport.targets.cloudrun.endpoints import describe
 from homeport.targets.cloudrun.model_selection import ResolvedModel, choose, expected_start
 from homeport.targets.cloudrun.plan import plan_of
 from homeport.targets.cloudrun.preflight import Findings
+from homeport.targets.cloudrun.regions.one_region import CloudRunLifecycle
 from homeport.targets.cloudrun.target import CloudRunTarget
 from homeport.weights.manifest import digest
 from homeport.weights.sources.registry import parse
 from on_cloudrun import deployment, unchecked
 from places import TAUGHT_FOLDER
+from schemas import ensure_valid
 from vllm_adapters import tensors_of
 
 
@@ -638,6 +642,32 @@ def test_rollback_works_after_a_change_that_did_not_start() -> None:
 
     assert act(roll_back()) == first
     assert shares(deployer.service) == {first: 100}
+
+
+def test_a_rollback_tells_where_it_serves_and_is_no_failure_where_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deployer = Deployer("vllm")
+    deployer.deployed(deployer.wanted())
+    (first,) = shares(deployer.service)
+    deployer.deployed(deployer.wanted(parallel=2))
+    (second,) = shares(deployer.service)
+
+    async def rolled_back() -> Any:  # Any: JSON
+        return (await deployment(google_for(deployer.cloud), deployer.wanted()).rollback()).as_json()
+
+    told = act(rolled_back())
+    ensure_valid("rollback", told)
+    assert (told["serving"], told["changed"], told["report"]) == (first, ["release/home"], None)
+    assert told["endpoint"]["base_url"] == f"{deployer.service['uri']}/v1"
+
+    async def unread(_: object) -> Endpoint:
+        raise NotFound("it is out of reach")
+
+    monkeypatch.setattr(CloudRunLifecycle, "endpoint", unread)
+    told = act(rolled_back())
+    ensure_valid("rollback", told)
+    assert (told["serving"], told["endpoint"]) == (second, None), "to type it again would undo it"
 
 
 def test_a_file_cache_has_a_volume_in_memory_that_holds_the_weights() -> None:

@@ -10,6 +10,7 @@ from homeport.google import Google
 from homeport.progress import Progress
 from homeport.resources.google.release import way_back
 from homeport.resources.google.traffic import Body, newest_verified, receipts, shares, short
+from homeport.results import Rollback
 from homeport.targets.cloudrun.marks import ADAPTED, TEMPLATE, WEIGHTS
 from homeport.targets.cloudrun.regions.one_region import CloudRunLifecycle
 from homeport.targets.cloudrun.released import no_proof, release
@@ -66,14 +67,20 @@ class RegionStep:
     serves_already: bool
 
     @property
+    def id(self) -> str:
+        """Return the id of the release there, as a plan of all regions has it."""
+        release_id = f"release/{self.place.names.name}"
+        return f"{release_id} in {self.place.names.region}" if self.place.first else release_id
+
+    @property
     def text(self) -> str:
         """Return what serves then."""
         return f"{self.revision} in {self.place.names.region}"
 
 
-async def roll_back(places: Sequence[CloudRunLifecycle], progress: Progress) -> str:
+async def roll_back(places: Sequence[CloudRunLifecycle], progress: Progress) -> Rollback:
     """
-    Give all traffic of each region to what the first one served before. Returns the revisions, with their regions.
+    Give all traffic of each region to what the first one served before. Returns the revisions that serve, with their regions.
 
     The first region goes last: what it serves says what is gone back from, so that whatever was broken off is finished by another run.
     Where a region has none that serves the same, or one that would not start any more, `NotFound` or `StateError` is raised before anything
@@ -102,7 +109,8 @@ async def roll_back(places: Sequence[CloudRunLifecycle], progress: Progress) -> 
                 error.hint = "; ".join(text for text in (said, error.hint) if text)
                 raise
         done.append(step.text)
-    return ", ".join(step.text for step in steps)
+    changed = (step.id for step in in_turn if not step.serves_already)
+    return Rollback(serving=", ".join(step.text for step in steps), changed=tuple(changed))
 
 
 async def rollback_preview(places: Sequence[CloudRunLifecycle]) -> RollbackPreview:

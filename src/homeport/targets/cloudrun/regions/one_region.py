@@ -19,7 +19,7 @@ from homeport.home import find_home
 from homeport.progress import Progress, Silent
 from homeport.reconcile.teardown import Teardown
 from homeport.resources.google.traffic import Body, Receipt, foremost, latest
-from homeport.results import Removal, Status
+from homeport.results import Removal, Rollback, Status
 from homeport.secret import Secret, resolve
 from homeport.spec import CloudRun, Spec, ensure_no_weights, parse
 from homeport.targets.base import Capability, OnResult, UpOptions, VerifyOptions
@@ -178,16 +178,16 @@ class CloudRunLifecycle:
         )  # fmt: skip
         return await and_cold_start(report, asleep, on_result=on_result)
 
-    async def roll_back(self, progress: Progress) -> str:
+    async def roll_back(self, progress: Progress) -> Rollback:
         """
-        Give all traffic to the newest verified revision that does not serve. Returns its name.
+        Give all traffic to the newest verified revision that does not serve.
 
         Raises `NotFound`; `StateError` where that one would not start any more, would refuse everything, or would answer unscreened,
         and where further regions serve the endpoint, which would be left on the other.
         """
         await ensure_alone(self.google, self.name, await live(self.google, self.path))
-        fit = self._way_back.ensure_fit
-        return await replace(release(self.google, self.names, no_proof), ensure_fit=fit).roll_back()
+        one = replace(release(self.google, self.names, no_proof), ensure_fit=self._way_back.ensure_fit)
+        return Rollback(serving=await one.roll_back(), changed=(one.id,))
 
     async def take_down(
         self, *, purge: bool, approve: Callable[[Teardown], bool], progress: Progress

@@ -8,7 +8,7 @@ from typing import Any
 
 from homeport.errors import HomeportError, NotFound, StateError
 from homeport.progress import Progress
-from homeport.results import Status
+from homeport.results import Rollback, Status
 from homeport.targets.base import OnResult, VerifyOptions
 from homeport.targets.cloudrun.logs import logs
 from homeport.targets.cloudrun.names import in_region
@@ -95,9 +95,9 @@ class SeveralRegions(CloudRunLifecycle):
             on_result(route)
         return replace(report, results=(*report.results, route), seconds=report.seconds + route.seconds)
 
-    async def roll_back(self, progress: Progress) -> str:
+    async def roll_back(self, progress: Progress) -> Rollback:
         """
-        Let in every region serve what the first one served before, one region after another. Returns what serves in each.
+        Let in every region serve what the first one served before, one region after another.
 
         Raises what it raises in one region, before anything is changed; where a region fails then, that what was done before.
         """

@@ -173,7 +173,8 @@ def test_the_way_back_is_in_every_region_what_the_first_one_served_before(deploy
     deployer.deployed(deployer.in_both(context=512))
     said = deployer.back(deployer.in_both())
     assert {region: deployer.serving_in(region) for region in (FIRST, SECOND)} == before
-    assert said == f"{before[FIRST]} in {FIRST}, {before[SECOND]} in {SECOND}"
+    assert said.serving == f"{before[FIRST]} in {FIRST}, {before[SECOND]} in {SECOND}"
+    assert said.changed == (f"release/home in {SECOND}", "release/home")
 
 
 @pytest.mark.parametrize("nth", [1, 2])
