@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from homeport.targets.base import LiveModule, TargetModule
+from homeport.targets.registry import asked
 from places import ROOT
 
 HOWTO = ROOT / "docs" / "howto"
@@ -56,6 +58,15 @@ def test_every_file_that_a_page_tells_to_change_is_there(page: Path) -> None:
     text = page.read_text()
     assert len(set(paths(text))) >= 3
     assert not missing(text)
+
+
+@pytest.mark.parametrize("protocol", [TargetModule, LiveModule])
+def test_the_page_on_targets_names_all_that_is_asked_of_one_and_nothing_else(protocol: type) -> None:
+    rows = (HOWTO / "add-a-target.md").read_text().splitlines()
+    (row,) = (row for row in rows if f"everything that `{protocol.__name__}` in" in row)
+    listed = re.search(r"asks for: ((?:`\w+`(?:, )?)+)", row)
+    assert listed is not None
+    assert set(re.findall(r"`(\w+)`", listed[1])) == asked(protocol)
 
 
 def test_every_file_that_the_architecture_names_is_there() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, cast
 
-from homeport.errors import SpecError
+from homeport.errors import SpecError, Unsupported
 
 if TYPE_CHECKING:
     from homeport.targets.base import Capability, LiveModule, TargetModule
@@ -23,10 +23,12 @@ CLOUDS = frozenset({"cloudrun"})
 
 
 def module(name: str) -> TargetModule:
-    """Return the package of the target `name`. Raises `SpecError` where there is none."""
+    """Return the package of the target `name`. Raises `SpecError` where there is none, `Unsupported` for one that is not whole."""
+    from homeport.targets.base import TargetModule
+
     if name not in TITLES:
         raise SpecError(f"there is no target {name!r}", hint=f"targets are {', '.join(TITLES)}")
-    return cast("TargetModule", import_module(f"homeport.targets.{name}.lifecycle"))
+    return cast("TargetModule", _whole(f"homeport.targets.{name}.lifecycle", TargetModule))
 
 
 def able(capability: Capability) -> str:
@@ -35,8 +37,10 @@ def able(capability: Capability) -> str:
 
 
 def live(name: str) -> LiveModule:
-    """Return how the endpoints of the target `name` are looked at again and again."""
-    return cast("LiveModule", import_module(f"homeport.targets.{name}.live"))
+    """Return how the endpoints of the target `name` are looked at again and again. Raises `Unsupported` where it does not say that."""
+    from homeport.targets.base import LiveModule
+
+    return cast("LiveModule", _whole(f"homeport.targets.{name}.live", LiveModule))
 
 
 def place(name: str) -> str:
@@ -47,3 +51,30 @@ def place(name: str) -> str:
 def flag(name: str) -> str:
     """Return what a command line needs to mean this target: ' --on cloudrun', or '' for the default."""
     return "" if name == DEFAULT else f" --on {name}"
+
+
+def asked(protocol: type) -> frozenset[str]:
+    """Return the names of everything that a protocol of modules asks for: `TargetModule` or `LiveModule`."""
+    return frozenset(one for one in (*vars(protocol), *protocol.__annotations__) if not one.startswith("_"))
+
+
+def _whole(path: str, protocol: type) -> ModuleType:
+    """Return a target's module that has all that is asked of one. Raises `Unsupported`."""
+    try:
+        found = import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name != path:
+            raise
+        raise _not_whole(path, "is not there") from error
+    lacking = sorted(asked(protocol) - vars(found).keys())
+    if lacking:
+        raise _not_whole(path, f"has no {', '.join(lacking)}")
+    return found
+
+
+def _not_whole(path: str, why: str) -> Unsupported:
+    file = f"src/{path.replace('.', '/')}.py"
+    return Unsupported(
+        f"the target {path.split('.')[2]!r} is not whole: {file} {why}",
+        hint="docs/howto/add-a-target.md says what is asked of a target",
+    )
