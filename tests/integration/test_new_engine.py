@@ -71,7 +71,7 @@ def test_the_engine_is_not_there_before_it_is_added(user: User) -> None:
 
 @pytest.mark.usefixtures("added")
 def test_it_fits_with_its_own_arithmetic(user: User) -> None:
-    looked = user.run("fit", "gemma-3-270m", "--engine", "parrot", "--json").json
+    looked = user.run("fit", "gemma-3-270m", "--engine", "parrot", "--parallel", "3", "--json").json
     assert {row["engine"] for row in looked["rows"]} == {"parrot"}
     (cloud,) = looked["cloudrun"].values()
     assert cloud["chosen"]["host"] == [{"what": "the cage", "bytes": 2**30, "how": "as large as it looks"}]
@@ -80,7 +80,20 @@ def test_it_fits_with_its_own_arithmetic(user: User) -> None:
     assert list(cloud["cold_starts"]) == ["gcsfuse-buffered"]
     terms = [term["name"] for term in cloud["cold_starts"]["gcsfuse-buffered"]["terms"]]
     assert terms == ["instance", "image", "engine", "fetch", "first-token"]
-    assert cloud["flags"] == {"--context": "4096", "--parallel": "4"}
+    assert cloud["flags"] == {"--context": "4096", "--parallel": "3"}
+
+
+@pytest.mark.usefixtures("added")
+def test_more_at_once_than_it_serves_is_refused_by_fit_and_by_a_plan_and_nothing_is_said_to_fit(
+    user: User,
+) -> None:
+    why = "engine.parallel 200 cannot be honoured by parrot: it serves 3 requests at once at most"
+    looked = user.run("fit", "gemma-3-270m", "--engine", "parrot", "--parallel", "200", code=None)
+    assert looked.err.count(why) == 2, "on this machine and on Cloud Run"
+    assert looked.code == 10
+    assert not looked.out
+    user.write(SPEC.replace("parallel = 2", "parallel = 200"))
+    assert why in user.run("plan", code=10).err
 
 
 @pytest.mark.long

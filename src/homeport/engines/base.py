@@ -325,7 +325,7 @@ class EngineModule(Protocol):
         """Return the installation that would be used, or None."""
 
     def check(self, settings: Engine) -> None:
-        """Raise `SpecError` for settings that this engine cannot honour."""
+        """Raise `SpecError` for settings that this engine cannot honour; `registry.ensure_honoured` knows `MOST_SEQUENCES` besides."""
 
     def flags(self, settings: Engine) -> Mapping[str, str]:
         """Return what it is told of context, requests and precision on a GPU: its flags, or its variables."""

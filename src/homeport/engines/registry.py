@@ -12,7 +12,7 @@ from homeport.engines.base import EngineModule, Installation
 from homeport.engines.names import NAMES
 from homeport.engines.served_paths import ServedPaths
 from homeport.errors import EngineMissing, SpecError
-from homeport.spec import Delivery, Spec
+from homeport.spec import Delivery, Engine, Spec
 
 
 def module(name: str) -> EngineModule:
@@ -20,6 +20,17 @@ def module(name: str) -> EngineModule:
     if name not in NAMES:
         raise EngineMissing(f"homeport knows no engine {name!r}", hint=f"it knows {', '.join(NAMES)}")
     return cast(EngineModule, import_module(f"homeport.engines.{name}.engine"))
+
+
+def ensure_honoured(name: str, settings: Engine) -> None:
+    """Raise `SpecError` for settings that the engine `name` cannot honour."""
+    most = module(name).MOST_SEQUENCES
+    if most is not None and settings.parallel > most:
+        raise SpecError(
+            f"engine.parallel {settings.parallel} cannot be honoured by {name}: it serves {most} requests at once at most",
+            hint=f"set engine.parallel to at most {most}",
+        )
+    module(name).check(settings)
 
 
 def key_of(model: Model, name: str) -> str | None:

@@ -12,7 +12,7 @@ from homeport.catalog.cloudrun import Shape
 from homeport.catalog.cpu_and_memory import NOTHING, CpuAndMemory
 from homeport.catalog.prices import Hourly, Prices, load
 from homeport.catalog.served_for import served_for
-from homeport.engines.registry import delivery_of, keeps_start, module, on_cloud
+from homeport.engines.registry import delivery_of, ensure_honoured, keeps_start, module, on_cloud
 from homeport.fit import Fit, Serving, cold_start
 from homeport.fit.choice import Choice, choose
 from homeport.fit.cold_start import ColdStart
@@ -179,7 +179,7 @@ def estimate(what: Serving, wanted: CloudRun, prices: Prices, scaling: Scaling |
     such GPU, or there is no price for it.
     """
     delivery_of(what.engine, wanted.delivery)
-    module(what.engine).check(what.settings)
+    ensure_honoured(what.engine, what.settings)
     price = partial(_price, prices=prices, wanted=wanted)
     choice = choose(what, price=price, region=wanted.region, gpu=wanted.gpu)
     best = choice.best

@@ -13,7 +13,7 @@ from homeport.catalog import Model, cloudrun
 from homeport.catalog.prices import Hourly, Prices, load
 from homeport.catalog.served_for import served_for
 from homeport.engines.names import NAMES
-from homeport.engines.registry import delivery_of, module, on_cloud
+from homeport.engines.registry import delivery_of, ensure_honoured, module, on_cloud
 from homeport.errors import HomeportError, SpecError
 from homeport.fit import Fit, fit, ladder
 from homeport.fit.cloud import Estimate, estimate
@@ -187,7 +187,7 @@ def _cloud_engines(wished: FitRequest, engine: str | None) -> tuple[list[str], l
         if name not in wished.subject.weights or engine not in {None, name}:
             continue
         try:
-            module(name).check(wished.settings)
+            ensure_honoured(name, wished.settings)
             delivery_of(name, wished.cloudrun.delivery)
         except HomeportError as error:
             notes.append(f"{name} on Cloud Run is left out: {error}")
@@ -258,7 +258,7 @@ def _this_machine(
         if installation is None:
             continue
         try:
-            module(name).check(settings)
+            ensure_honoured(name, settings)
         except HomeportError as error:
             return [], [f"this machine is left out: {error}"]
         place = this(this_machine(gpus=module(name).USES_GPU), name)

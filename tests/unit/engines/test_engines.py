@@ -201,6 +201,19 @@ def test_llamacpp_refuses_what_it_cannot_honour(settings: dict[str, Any], key: s
         llamacpp.check(Engine.model_validate(settings))
 
 
+@pytest.mark.parametrize("name", names.NAMES)
+def test_more_requests_at_once_than_an_engine_serves_are_refused_whichever_it_is(name: str) -> None:
+    most = registry.module(name).MOST_SEQUENCES
+    registry.ensure_honoured(name, Engine(parallel=most or 1000))
+    if most is None:
+        return
+    with pytest.raises(
+        SpecError, match=f"engine.parallel {most + 1} cannot be honoured by {name}"
+    ) as refused:
+        registry.ensure_honoured(name, Engine(parallel=most + 1))
+    assert refused.value.hint == f"set engine.parallel to at most {most}"
+
+
 def test_ollama_is_started_for_its_librarys_tag(tmp_path: Path) -> None:
     launch = ollama.launch(request_of(tmp_path, context=8192, parallel=3), installed("ollama"))
     assert launch.command == ("/bin/ollama", "serve")

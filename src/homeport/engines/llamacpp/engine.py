@@ -99,9 +99,6 @@ def check(settings: Engine) -> None:
     """Raise `SpecError` for settings that llama.cpp cannot honour."""
     _refuse(settings.dtype != "auto", "dtype", "a GGUF file carries its own")
     _refuse(settings.quantization is not None, "quantization", "choose another GGUF file in `model`")
-    _refuse(
-        settings.parallel > MOST_SEQUENCES, "parallel", f"it serves {MOST_SEQUENCES} requests at once at most"
-    )
     _refuse(settings.kv_dtype == "fp8", "kv_dtype", "its halves are q8_0, its quarters q4_0")
     _refuse(
         len(settings.lora) > 1,

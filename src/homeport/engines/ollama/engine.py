@@ -126,11 +126,6 @@ def check(settings: Engine) -> None:
         raise SpecError(
             "ollama takes no extra_args or dtype from homeport", hint="remove them, or use llamacpp"
         )
-    if settings.parallel > MOST_SEQUENCES:
-        raise SpecError(
-            f"engine.parallel {settings.parallel} cannot be honoured by ollama",
-            hint=f"it serves {MOST_SEQUENCES} requests at once at most",
-        )
     if settings.kv_dtype == "fp8":
         raise SpecError(
             "engine.kv_dtype fp8 cannot be honoured by ollama", hint="its half is q8_0, its quarter q4_0"

@@ -7,7 +7,7 @@ from pathlib import Path
 from homeport.catalog.cloudrun import GIB, Shape, gpu
 from homeport.engines.base import Installation, Launch, LaunchRequest
 from homeport.engines.image import MODEL_FILE, Gguf, ImageContents, Recipe
-from homeport.engines.registry import module
+from homeport.engines.registry import ensure_honoured, module
 from homeport.hardware import Gpu, Machine
 from homeport.spec import Spec
 from homeport.targets.cloudrun.front import BEHIND, PORT, has_front, spans_of
@@ -27,7 +27,7 @@ def launch_in_container(
     """
     chosen, delivery, stored = weights.chosen, weights.delivery, weights.model
     settings, engine = spec.engine, module(chosen.engine)
-    engine.check(settings)
+    ensure_honoured(chosen.engine, settings)
     pinned, accelerator = chosen.pinned, gpu(shape.gpu)
     assert accelerator is not None
     memory = shape.memory_gib * GIB

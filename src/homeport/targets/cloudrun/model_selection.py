@@ -13,7 +13,7 @@ from homeport.catalog.prices import load
 from homeport.catalog.safetensors_header import SafetensorsTensor
 from homeport.catalog.served_for import served_for
 from homeport.engines.base import EngineModule
-from homeport.engines.registry import delivery_of, keeps_start, key_of, module, on_cloud
+from homeport.engines.registry import delivery_of, ensure_honoured, keeps_start, key_of, module, on_cloud
 from homeport.errors import EngineMissing, GatedModel, MemoryTooSmall, SpecError, WeightsError
 from homeport.fit import size_unknown
 from homeport.fit.cloud import Estimate, estimate
@@ -123,7 +123,7 @@ class _Chooser:
         described = self._subject()
         described = replace(described, model=served_for(described.model, spec.task))
         engine = _engine(spec, described)
-        module(engine).check(spec.engine)
+        ensure_honoured(engine, spec.engine)
         delivery = delivery_of(engine, (spec.cloudrun or CloudRun()).delivery)
         tag = self._tag(engine)
         if (spec.cloudrun or CloudRun()).delivery == PREBUILT:

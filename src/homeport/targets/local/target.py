@@ -12,7 +12,7 @@ from homeport.catalog import Model, Published
 from homeport.catalog.served_for import served_for
 from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
 from homeport.engines.footprint import memory_limit
-from homeport.engines.registry import choose, published
+from homeport.engines.registry import choose, ensure_honoured, published
 from homeport.errors import MemoryTooSmall, NetworkError, SpecError
 from homeport.fit import Fit, Serving, fit
 from homeport.fit.devices import this
@@ -214,7 +214,7 @@ class LocalTarget:
         """
         engine, installation = self.engine
         settings = self.spec.engine
-        engine.check(settings)
+        ensure_honoured(installation.engine, settings)
         spans_go_to(self.spec, installation.engine, folder=self.endpoint_folder)
         template_file(self.spec, self.spec_file)
         ensure_encodes(engine, self.spec, self.projector, self.weights, self.spec_file.parent)
