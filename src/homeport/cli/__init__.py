@@ -221,14 +221,14 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
     from homeport.errors import HomeportError
 
     arguments = _hoisted(arguments)
-    debug = "--debug" in arguments
+    debug, json_output = "--debug" in arguments, "--json" in arguments
     try:
         code = cli.main(arguments, prog_name="homeport", standalone_mode=False)
     except click.UsageError as error:
-        show_usage(error)
+        show_usage(error, USAGE, json_output=json_output)
         return USAGE
     except click.ClickException as error:
-        show_usage(error)
+        show_usage(error, error.exit_code, json_output=json_output)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         goes_on = next((words for command, words in _GOES_ON.items() if command in arguments), "")
@@ -242,14 +242,14 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
 
         if "rehearse" in arguments[:4]:
             error.hint = rehearsed(error.hint)
-        Terminal(json_output="--json" in arguments).error(error)
+        Terminal(json_output=json_output).error(error)
         if debug:
             show_traceback(error)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last one there is
         if debug:
             show_traceback(error)
-        return _told_unforeseen(error, json_output="--json" in arguments)
+        return _told_unforeseen(error, json_output=json_output)
     return code if isinstance(code, int) else 0
 
 
@@ -257,12 +257,14 @@ def _told_unforeseen(error: Exception, *, json_output: bool) -> int:
     """Tell whose mistake an error is that nobody foresaw: that of a package that cannot be imported, or homeport's. Return its exit code."""
     from homeport.errors import HomeportError
     from homeport.extras import unimportable
+    from homeport.terminal import Terminal
 
     if (broken := unimportable(error)) is not None:
-        from homeport.terminal import Terminal
-
         Terminal(json_output=json_output).error(broken)
         return broken.exit_code
-    say(f"error: this is a mistake of homeport's: {type(error).__name__}: {error}")
-    say("   do: run it again with `homeport --debug …` and report what it prints")
-    return HomeportError.exit_code
+    unforeseen = HomeportError(
+        f"this is a mistake of homeport's: {type(error).__name__}: {error}",
+        hint="run it again with `homeport --debug …` and report what it prints",
+    )
+    Terminal(json_output=json_output).error(unforeseen)
+    return unforeseen.exit_code

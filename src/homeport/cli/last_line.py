@@ -9,12 +9,17 @@ from typing import Any, TextIO, cast
 
 import click
 
-from homeport.printable import printable
+from homeport.printable import json_text, printable
 from homeport.redaction import redacted
 
 
-def show_usage(error: click.ClickException) -> None:
-    """Print what click says of wrong usage; names and values in it are whatever was typed."""
+def show_usage(error: click.ClickException, code: int, *, json_output: bool) -> None:
+    """Print what click says of wrong usage, which ends with `code`; names and values in it are whatever was typed."""
+    if json_output:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f"{context.command_path} --help" if context is not None else ""
+        said = {"error": "UsageError", "message": error.format_message(), "hint": hint, "url": ""}
+        print(json_text({**said, "exit_code": code}))
     buffer = io.StringIO()
     error.show(file=buffer)
     say(buffer.getvalue().rstrip("\n"))

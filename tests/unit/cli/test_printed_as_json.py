@@ -86,3 +86,44 @@ def test_the_link_of_a_console_is_one_document(capsys: pytest.CaptureFixture[str
     told = json.loads(capsys.readouterr().out)
     ensure_valid("console", told)
     assert told == {"url": "http://127.0.0.1:8390/#key=of-this-start"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said", "hint"),
+    [
+        (("logs", "--follow"), "--follow", "homeport logs --help"),
+        (("fit", "--nosuch"), "--nosuch", "homeport fit --help"),
+        (("models", "show"), "Missing argument", "homeport models show --help"),
+        (("statsu",), "Did you mean 'status'?", "homeport --help"),
+    ],
+)
+def test_wrong_usage_is_told_to_programs_as_any_other_error(
+    typist: Typist, typed: tuple[str, ...], said: str, hint: str
+) -> None:
+    ran = typist.run(*typed, "--json", code=64)
+    ensure_valid("error", ran.json)
+    assert said in ran.json["message"]
+    assert said in ran.err
+    assert (ran.json["error"], ran.json["hint"], ran.json["exit_code"]) == ("UsageError", hint, 64)
+    assert typist.run(*typed, code=None).out == ""
+
+
+def test_a_mistake_of_homeports_own_is_told_to_programs_too(
+    typist: Typist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_made_by", lambda *_: 1 // 0)
+    ran = typist.run("export", "terraform", "--json", code=1)
+    ensure_valid("error", ran.json)
+    assert "ZeroDivisionError" in ran.json["message"]
+    assert "--debug" in ran.json["hint"]
+
+
+def test_who_interrupts_a_command_is_told_nothing_that_a_program_would_read(
+    typist: Typist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "_made_by", pressed)
+    ran = typist.run("export", "terraform", "--json", code=130)
+    assert (ran.out, ran.err.strip()) == ("", "interrupted")
