@@ -20,6 +20,9 @@ from homeport.errors import SpecError, StateError
 from homeport.own_path import ensure_file, expanded, leads_to_a_stream, mode_at, of_no_disk
 from homeport.progress import Progress
 
+LOCK = "lock"
+"""The file in an endpoint's folder that is held by whoever changes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -74,7 +77,7 @@ class Home:
     @asynccontextmanager
     async def lock(self, name: str, progress: Progress) -> AsyncIterator[None]:
         """Hold the endpoint `name`, so that one process at a time changes it. Waits while another does."""
-        path = self.prepare(name) / "lock"
+        path = self.prepare(name) / LOCK
         announced = False
         wait = Backoff(what=f"another homeport that works on {name}", within=UNTIL_STOPPED, first=0.1)
         while True:
@@ -104,6 +107,25 @@ def held_if_free(path: Path) -> Iterator[bool]:
         yield lock.is_locked
     finally:
         lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether somebody holds the lock file `path`, without making it. Raises as `writing` does where that cannot be told."""
+    import fcntl  # Late: this module is imported on Windows, too, to say that homeport does not run there.
+
+    with writing(path):
+        try:
+            looked_at = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            # Shared, so that two who look do not take each other for a holder.
+            fcntl.flock(looked_at, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(looked_at)
+        return False
 
 
 def private_folder(folder: Path) -> None:

@@ -185,6 +185,37 @@ def test_two_swaps_at_once_leave_one_engine_that_is_the_new_one(served: User) ->
     assert on_spare_port(served) == []
 
 
+@pytest.mark.long
+def test_a_swap_beside_one_that_runs_is_told_so_waits_and_says_in_words_what_serves_by_then(
+    served: User,
+) -> None:
+    shutil.copy(TAUGHT, served.folder / "third.gguf")
+    first = served.begin("swap", "file:./other.gguf", "--yes")
+    while not STAGES["beside"](served):
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.005)
+    first.send_signal(signal.SIGSTOP)
+    planned = served.run("plan", "--model", "file:./third.gguf")
+    down = served.run("down", code=23).err
+    second = served.begin("swap", "file:./third.gguf", "--yes")
+    assert second.stderr is not None
+    told = ""
+    while "waiting for it" not in told:
+        line = second.stderr.readline()
+        assert line, told
+        told += line
+    first.send_signal(signal.SIGCONT)
+    first.communicate(timeout=200)
+    _, refused = second.communicate(timeout=200)
+    assert first.returncode == 0
+    assert "note: another homeport is working on home now" in planned.out
+    assert "candidate/" not in planned.out, "it is at work"
+    assert "an engine on a spare port, of a swap that runs now" in down
+    assert "process/home has changed since the plan was shown: it is other" in refused
+    assert f", was {TAUGHT.stem}" in refused
+    assert model(served) == "other"
+
+
 STAGES: dict[str, Callable[[User], bool]] = {
     "beside": lambda user: bool(on_spare_port(user)),
     "verifying": lambda user: _was_ready(candidate.folder_of(user.home / "endpoints" / "home")),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport.home import Home, held_if_free
+from homeport.home import Home, held_if_free, is_held
 from homeport.progress import Silent
 
 
@@ -62,3 +62,16 @@ def test_a_lock_that_somebody_holds_is_told_at_once_and_is_free_behind_them(tmp_
     with held_if_free(path) as later:
         assert later
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_look_at_a_lock_makes_no_file_takes_nothing_and_tells_whether_somebody_holds_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "lock"
+    assert not is_held(path)
+    assert not path.exists()
+    with held_if_free(path):
+        assert is_held(path)
+    assert not is_held(path)
+    with held_if_free(path) as free:
+        assert free, "who looked holds nothing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from homeport.errors import PlanStale
 from homeport.json_types import Json
@@ -41,7 +41,7 @@ def _deviation(planned: Action, now: Action) -> str:
     if planned.kind is ActionKind.CREATE:
         return f"it exists now, and not as it is wanted: {_in_words(now.changes)}"
     if news:
-        return _in_words(news)
+        return _in_words(news, planned.changes)
     if now.kind is ActionKind.REPLACE and planned.kind is not ActionKind.REPLACE:
         return "it would have to be replaced now"
     return ""
@@ -80,8 +80,12 @@ def _matches(planned: object, now: object) -> bool:
     return bool(planned == now)
 
 
-def _in_words(changes: tuple[Change, ...] | list[Change]) -> str:
-    lines = [f"{change.path or 'it'} is {_text(change.before)}" for change in changes]
+def _in_words(changes: Sequence[Change], planned: Sequence[Change] = ()) -> str:
+    were = {old.path: _text(old.before) for old in planned}
+    lines = []
+    for change in changes:
+        now, was = _text(change.before), were.get(change.path)
+        lines.append(f"{change.path or 'it'} is {now}{'' if was in {None, now} else f', was {was}'}")
     return "; ".join(lines[:3]) + (f"; and {len(lines) - 3} more" if len(lines) > 3 else "")
 
 

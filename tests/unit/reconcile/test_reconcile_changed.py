@@ -96,6 +96,14 @@ def test_a_change_of_anothers_is_never_overwritten(
     assert world.log == []
 
 
+def test_a_change_of_anothers_is_told_with_what_it_was_when_the_plan_was_shown(
+    world: World, thing: Thing
+) -> None:
+    act(converge([replace(thing, body={"value": 1})]))
+    with pytest.raises(PlanStale, match="value is 3, was 1"):
+        meanwhile([thing], lambda: world.tamper("a", value=3))
+
+
 def test_a_change_of_anothers_to_what_we_do_not_manage_is_no_breach(world: World, thing: Thing) -> None:
     act(converge([replace(thing, body={"value": 1})]))
     assert meanwhile([thing], lambda: world.tamper("a", colour="red")) == ("a",)

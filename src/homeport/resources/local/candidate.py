@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from homeport.home import LOCK, is_held
 from homeport.progress import Progress
 from homeport.reconcile.resource import Change, Outputs
 from homeport.resources.base import BaseResource
@@ -52,6 +53,8 @@ class Candidate(BaseResource):
         return ()
 
     def summary(self, outputs: Outputs) -> str:
+        if is_held(self.endpoint / LOCK):
+            return "an engine on a spare port, of a swap that runs now"
         return "an engine on a spare port, left by a swap that was ended before it was done"
 
     async def create(self, outputs: Outputs, progress: Progress) -> list[psutil.Process]:

@@ -104,7 +104,7 @@ class EngineProcess(BaseResource):
     def diff(self, live: Live, outputs: Outputs) -> tuple[Change, ...]:
         if any(need not in outputs for need in self.needs):
             # Not the weights alone: what is read in them decides how the engine is started.
-            return (Change(path="", before=live.record.weights["digest"][:12], after=KNOWN_AFTER_APPLY),)
+            return (Change(path="", before=_in_words(live.record), after=KNOWN_AFTER_APPLY),)
         changes = list(
             _launch_changes(live.record, self.make_launch(outputs, self.port or _port_of(live.record)))
         )
@@ -375,6 +375,11 @@ def _launch_changes(remembered: EndpointRecord, launch: Launch) -> list[Change]:
         for key in keys
         if before.get(key) != after.get(key)
     ]
+
+
+def _in_words(record: EndpointRecord) -> str:
+    digest = record.weights["digest"][:12]
+    return f"{record.launch['model']}{f' with weights {digest}' if digest else ''}"
 
 
 def _flat(launch: Mapping[str, Json]) -> dict[str, str]:

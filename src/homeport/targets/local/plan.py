@@ -8,6 +8,7 @@ from dataclasses import replace
 from homeport.catalog.served_for import untrained
 from homeport.errors import HomeportError
 from homeport.fit import Fit
+from homeport.home import LOCK, is_held
 from homeport.ownership import owner
 from homeport.reconcile import ActionKind, Plan, make_plan
 from homeport.reconcile.fact import Fact
@@ -21,17 +22,25 @@ from homeport.targets.local.target import TAKE_OVER, LocalTarget
 from homeport.targets.local.weights import path_of
 from homeport.weights import Manifest
 
+WAITS = (
+    "another homeport is working on {name} now: a change waits until that has ended, and is refused where it is no longer what "
+    "this plan says"
+)
+
 
 async def plan_of(target: LocalTarget) -> Plan:
     """Return what `up` would do. Raises what `up` would raise at once."""
     target.key.current()  # A reference that leads nowhere is an error before anything is done.
     manifest = target.store.manifest(target.weights.source, target.weights.format) if target.weights else None
     size = target.check(manifest)
-    spare = Candidate(name=target.spec.endpoint_name, endpoint=target.endpoint_folder)
-    plan = await make_plan(target.spec.endpoint_name, "local", target.resources, (spare,))
-    warnings = guard.warnings(target.spec) + (
-        [target.model.note] if target.model and target.model.note else []
-    )
+    name = target.spec.endpoint_name
+    spare = Candidate(name=name, endpoint=target.endpoint_folder)
+    busy = is_held(target.endpoint_folder / LOCK)
+    # What lies on a spare port meanwhile is at work, and nobody has left it.
+    plan = await make_plan(name, "local", target.resources, () if busy else (spare,))
+    warnings = [WAITS.format(name=name)] if busy else []
+    warnings += guard.warnings(target.spec)
+    warnings += [target.model.note] if target.model and target.model.note else []
     before = endpoint_record.load(target.folder)
     warnings += _doubts(target, manifest, size)
     warnings += weights_headers.ensure_adapters(
