@@ -14,6 +14,7 @@ from homeport.targets import registry
 
 if TYPE_CHECKING:
     from homeport.endpoint import Endpoint
+    from homeport.endpoint.completions import AnswerEnd
     from homeport.terminal import Terminal
 
 
@@ -84,21 +85,32 @@ def _is_here(word: str) -> bool:
 async def _answer(
     endpoint: Endpoint, messages: list[JsonObject], options: dict[str, float], terminal: Terminal
 ) -> JsonObject:
-    """Print the answer as it comes; with --json the whole completion at its end."""
-    from homeport.endpoint.completions import message_of, pieces_of
+    """Print the answer as it comes, with --json the whole completion at its end, and say where it is cut."""
+    from homeport.endpoint.completions import AnswerEnd, message_of, pieces_of
 
+    end = AnswerEnd()
     if terminal.json_output:
         completion = await endpoint.answer(messages, **options)
         message = message_of(completion)
         terminal.result("", completion)
+        end.read(completion)
+        _tell(end, options, terminal)
         return message
     text = ""
     # Whoever counts before an engine sees the tokens of a stream only where they are asked for.
     async for chunk in endpoint.stream(messages, **options, stream_options={"include_usage": True}):
+        end.read(chunk)
         for piece in pieces_of(chunk):
             more = piece if text else piece.lstrip()
             terminal.write(more)
             text += more
     terminal.flush()
     terminal.write("\n")
+    _tell(end, options, terminal)
     return {"role": "assistant", "content": text}
+
+
+def _tell(end: AnswerEnd, options: dict[str, float], terminal: Terminal) -> None:
+    why = end.why_cut(options.get("max_tokens"))
+    if why:
+        terminal.note(why)

@@ -4,9 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from homeport.errors import NetworkError
 from homeport.json_types import Json, JsonObject
+
+
+@dataclass(slots=True)
+class AnswerEnd:
+    """How an answer ended, by all that was read of it: one completion, or each chunk of a streamed one."""
+
+    cut: bool = False
+    """Whether there was no room for another token."""
+    tokens: int | None = None
+    """Tokens of the answer; None where nobody counted."""
+
+    def read(self, answer: JsonObject) -> None:
+        """Take what a completion, or a chunk of one, says of the end."""
+        choices, usage = answer.get("choices"), answer.get("usage")
+        for choice in choices if isinstance(choices, list) else ():
+            self.cut |= isinstance(choice, dict) and choice.get("finish_reason") == "length"
+        counted = usage.get("completion_tokens") if isinstance(usage, dict) else None
+        self.tokens = counted if isinstance(counted, int) else self.tokens
+
+    def why_cut(self, most: float | None) -> str:
+        """Return that and why it is cut, and what raises that; '' where it is whole, or as long as `most`, which was asked for."""
+        if not self.cut or (most is not None and self.tokens is not None and self.tokens >= most):
+            return ""
+        after = "" if self.tokens is None else f" after {self.tokens} tokens"
+        if most is not None and self.tokens is None:
+            return "the answer is cut: so many tokens were asked for, or the context is full"
+        return f"the answer is cut{after}: the context is full; `context` of [engine] raises it"
 
 
 def message_of(completion: JsonObject) -> JsonObject:
