@@ -158,6 +158,8 @@ class Model:
     """Share of the reasoning set below which `verify` fails; None where nobody measured one."""
     note: str = ""
     """What a user should know before being disappointed."""
+    template_note: str = ""
+    """The same of what it does with `chat_template`, which not every engine is given."""
     unconfirmed: tuple[str, ...] = ()
     """Which of these facts nobody could check, as `field` or `field.key`."""
     sources: tuple[str, ...] = ()

@@ -68,6 +68,8 @@ class ModelCard:
     reasoning_floor: float | None
     """Share of the reasoning set below which `verify` fails; None where nobody measured one."""
     note: str
+    template_note: str
+    """What it does where an engine is given the template that homeport brings; '' where it brings none."""
     unconfirmed: tuple[str, ...]
     """Which of these facts nobody could check, as `field` or `field.key`."""
     sources: tuple[str, ...]

@@ -165,6 +165,7 @@ def model_text(model: Model) -> str:
         )
     facts["served"] = "; ".join(f"{engine}: {_served(model, engine)}" for engine in with_weights(model))
     facts["note"] = model.note
+    facts["with our template"] = model.template_note
     facts["unconfirmed"] = ", ".join(model.unconfirmed)
     facts["sources"] = "; ".join(model.sources)
     return pairs({label: value for label, value in facts.items() if value})

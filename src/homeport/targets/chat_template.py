@@ -31,6 +31,15 @@ def with_template(model: Model, spec: Spec, spec_file: Path) -> Model:
     return replace(model, chat_template=path, note=model.note.replace(NO_TEMPLATE, "").strip())
 
 
+def noted(model: Model, spec: Spec, engine: EngineModule) -> list[str]:
+    """Return what a plan tells of a model that `engine` serves; of a template that homeport brings, only where the engine is given it."""
+    ours = "" if spec.engine.chat_template or spec.task == "embed" else model.template_note
+    if ours and not _is_given(engine):
+        ours = f"{engine.TITLE} is not given the template of ours that makes it answer questions."
+    text = " ".join(filter(None, (model.note, ours)))
+    return [text] if text else []
+
+
 def template_file(spec: Spec, spec_file: Path) -> Path | None:
     """Return the file of `engine.chat_template`; None where it is not set. Raises `SpecError` where it is no text that is there."""
     source = spec.engine.chat_template
@@ -64,13 +73,18 @@ def tried_template(
     """
     if spec.task == "embed" or model is None:
         return None
-    if model.chat_template is not None and engine.FORMAT != "library":
+    if model.chat_template is not None and _is_given(engine):
         return tried_once(model.chat_template.read_text(encoding="utf-8"), "", root)
     return None if model.own_template is None else _tried_own(model.own_template, engine, root)
 
 
+def _is_given(engine: EngineModule) -> bool:
+    """Tell whether the engine is given a template of the catalog's or of the file's."""
+    return engine.FORMAT != "library"
+
+
 def _tried_own(own: OwnTemplate, engine: EngineModule, root: Path) -> tuple[TemplateFinding, ...]:
-    if engine.FORMAT == "library":
+    if not _is_given(engine):
         return (unchecked(f"{engine.TITLE} makes one of its own of the one in the weights"),)
     if not own.there:
         return (TemplateFinding(kind="none", text=_NONE),)

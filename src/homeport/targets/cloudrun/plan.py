@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from homeport.engines.registry import module
 from homeport.reconcile import Plan, make_plan
 from homeport.resources.google.release import Release
+from homeport.targets.chat_template import noted
 from homeport.targets.cloudrun.doubts import with_doubts
 from homeport.targets.cloudrun.findings import looked_at, provable
 from homeport.targets.cloudrun.plan_facts import facts_of
@@ -27,7 +29,7 @@ async def plan_of(target: CloudRunTarget) -> tuple[Plan, Findings]:
     if any(action.resource.kind == Release.kind for action in plan.pending):
         findings = Findings((*findings.all, *await provable(target)))
     warnings = [*plan.warnings, *target.notes, *elsewhere]
-    warnings += [target.chosen.model.note] if target.chosen.model.note else []
+    warnings += noted(target.chosen.model, target.spec, module(target.chosen.engine))
     warnings += _notes_of_further_regions(target)
     warnings += [doubt for adapter in target.chosen.adapters for doubt in adapter.doubts]
     warnings += [f"{finding.subject}: {finding.text}" for finding in findings.warnings]

@@ -15,7 +15,7 @@ from homeport.reconcile.fact import Fact
 from homeport.resources.local import endpoint_record
 from homeport.resources.local.candidate import Candidate
 from homeport.supervisor.order import MOST, WITHIN_S
-from homeport.targets.chat_template import told_of_template
+from homeport.targets.chat_template import noted, told_of_template
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import endpoint_key, facts, guard, weights_headers
 from homeport.targets.local.target import TAKE_OVER, LocalTarget
@@ -40,7 +40,7 @@ async def plan_of(target: LocalTarget) -> Plan:
     plan = await make_plan(name, "local", target.resources, () if busy else (spare,))
     warnings = [WAITS.format(name=name)] if busy else []
     warnings += guard.warnings(target.spec)
-    warnings += [target.model.note] if target.model and target.model.note else []
+    warnings += noted(target.model, target.spec, target.engine[0]) if target.model else []
     before = endpoint_record.load(target.folder)
     warnings += _doubts(target, manifest, size)
     warnings += weights_headers.ensure_adapters(
