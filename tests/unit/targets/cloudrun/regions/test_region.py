@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from cloud import act, enable
 from deployers import Deployer
@@ -20,6 +21,17 @@ from marked_deployments import down, file, up
 from on_cloudrun import deployment
 from ways import NAME, Carrying, wanted
 
+LIST, GET = "run.projects.locations.services.list", "run.projects.locations.services.get"
+
+
+def standing(engine: Literal["ollama", "vllm"], folder: Path, *, unread: str = "") -> Cloud:
+    """A cloud in which the endpoint stands in us-central1; the services of the region `unread` cannot be listed there."""
+    cloud = Cloud(delays=AT_ONCE, steps=Carrying())
+    up(cloud, file(engine, folder, NAME, "us-central1"))
+    if unread:
+        cloud.faults.append(Fault(method=LIST, status=403, nth=catalog.regions().index(unread) + 1))
+    return cloud
+
 
 def test_the_default_has_both_gpus_and_no_mark() -> None:
     from homeport.catalog import cloudrun
@@ -30,8 +42,7 @@ def test_the_default_has_both_gpus_and_no_mark() -> None:
 
 
 def test_a_file_without_a_region_goes_on_where_its_endpoint_stands_and_says_so(tmp_path: Path) -> None:
-    cloud = Cloud(delays=AT_ONCE, steps=Carrying())
-    up(cloud, file("vllm", tmp_path, NAME, "us-central1"))
+    cloud = standing("vllm", tmp_path)
     silent = wanted("vllm", tmp_path).spec
     settled, note = _settled(cloud, silent)
     assert settled.cloudrun is not None
@@ -44,15 +55,13 @@ def test_a_file_without_a_region_goes_on_where_its_endpoint_stands_and_says_so(t
 
 
 def test_a_region_that_is_named_is_taken_whatever_stands_elsewhere(tmp_path: Path) -> None:
-    cloud = Cloud(delays=AT_ONCE, steps=Carrying())
-    up(cloud, file("vllm", tmp_path, NAME, "us-central1"))
+    cloud = standing("vllm", tmp_path)
     named = file("vllm", tmp_path, NAME, "europe-west4").spec
     assert _settled(cloud, named) == (named, "")
 
 
 def test_a_service_of_that_name_that_is_not_ours_settles_nothing(tmp_path: Path) -> None:
-    cloud = Cloud(delays=AT_ONCE, steps=Carrying())
-    up(cloud, file("vllm", tmp_path, NAME, "us-central1"))
+    cloud = standing("vllm", tmp_path)
     kept = cloud.store.get("run", f"projects/rehearsal/locations/us-central1/services/{NAME}")
     assert kept is not None
     del kept.body["labels"]["homeport"]
@@ -60,8 +69,7 @@ def test_a_service_of_that_name_that_is_not_ours_settles_nothing(tmp_path: Path)
 
 
 def test_where_nobody_may_look_the_plan_says_that_it_is_not_known(tmp_path: Path) -> None:
-    cloud = Cloud(delays=AT_ONCE, steps=Carrying())
-    up(cloud, file("vllm", tmp_path, NAME, "us-central1"))
+    cloud = standing("vllm", tmp_path)
 
     async def work() -> str:
         async with google_for(cloud, caller="stranger@example.com") as google:
@@ -72,9 +80,6 @@ def test_where_nobody_may_look_the_plan_says_that_it_is_not_known(tmp_path: Path
     known, _, why = told.partition(" is not known: ")
     assert all(region in known for region in catalog.regions())
     assert why.count("services in ") == why.count("lacks") == 1, told
-
-
-LIST, GET = "run.projects.locations.services.list", "run.projects.locations.services.get"
 
 
 def planned(cloud: Cloud, folder: Path) -> tuple[list[str], Counter[str], tuple[str, ...]]:
@@ -105,8 +110,7 @@ async def unproven(*_: object) -> Receipt:
 def test_the_services_of_other_regions_are_read_once_for_the_region_and_for_what_is_told_of_them(
     tmp_path: Path,
 ) -> None:
-    cloud = Cloud(delays=AT_ONCE, steps=Carrying())
-    up(cloud, file("ollama", tmp_path, NAME, "us-central1"))
+    cloud = standing("ollama", tmp_path)
     addresses = cloud.store.get("compute", f"projects/rehearsal/regions/us-central1/subnetworks/{NAME}")
     assert addresses is not None
     cloud.forget(addresses)
@@ -134,10 +138,7 @@ def test_a_permission_that_is_missing_for_other_regions_is_told_once(tmp_path: P
 def test_a_region_that_cannot_be_read_is_told_beside_the_one_in_which_the_endpoint_stands(
     tmp_path: Path,
 ) -> None:
-    cloud = Cloud(delays=AT_ONCE, steps=Carrying())
-    up(cloud, file("ollama", tmp_path, NAME, "us-central1"))
-    nth = catalog.regions().index("us-east4") + 1
-    cloud.faults.append(Fault(method=LIST, status=403, nth=nth))
+    cloud = standing("ollama", tmp_path, unread="us-east4")
     (settled, unknown), _, _ = planned(cloud, tmp_path)
     assert "home stands in us-central1: it stays there" in settled
     assert unknown.startswith("whether home also stands in us-east4 is not known: services in us-east4: ")
@@ -146,10 +147,8 @@ def test_a_region_that_cannot_be_read_is_told_beside_the_one_in_which_the_endpoi
 def test_an_endpoint_is_not_moved_while_it_is_not_known_whether_it_stands_where_it_should(
     tmp_path: Path,
 ) -> None:
-    cloud = Cloud(delays=AT_ONCE, steps=Carrying())
-    up(cloud, file("vllm", tmp_path, NAME, "us-central1"))
-    nth = catalog.regions().index("europe-west4") + 1
-    cloud.faults += [Fault(method=GET, status=403), Fault(method=LIST, status=403, nth=nth)]
+    cloud = standing("vllm", tmp_path, unread="europe-west4")
+    cloud.faults.append(Fault(method=GET, status=403))
     wish = wanted("vllm", tmp_path).spec
     settled, note = _settled(cloud, wish)
     assert settled == wish
@@ -157,8 +156,7 @@ def test_an_endpoint_is_not_moved_while_it_is_not_known_whether_it_stands_where_
 
 
 def test_who_may_list_services_and_not_read_one_is_told_where_the_endpoint_stands(tmp_path: Path) -> None:
-    cloud = Cloud(delays=AT_ONCE, steps=Carrying())
-    up(cloud, file("vllm", tmp_path, NAME, "us-central1"))
+    cloud = standing("vllm", tmp_path)
     cloud.faults.append(Fault(method=GET, status=403, times=99))
     settled, note = _settled(cloud, wanted("vllm", tmp_path).spec)
     assert settled.cloudrun is not None
