@@ -271,15 +271,14 @@ def _passed_on(env: Mapping[str, str], url: str) -> dict[str, str]:
 
 
 def _fault(text: str) -> Fault:
-    """Return the fault of a text. Raises `SpecError`."""
+    """Return the fault of a text. Raises `click.BadParameter`."""
     from gcp_rehearsal.errors import FaultError
     from gcp_rehearsal.faults import parse
-    from homeport.errors import SpecError
 
     try:
         return parse(text)
     except FaultError as error:
-        raise SpecError(str(error), hint=error.hint) from error
+        raise click.BadParameter(f"{error}: {error.hint}", param_hint="'--fault'") from error
 
 
 def _listening(port: int) -> socket.socket:

@@ -355,7 +355,12 @@ class EngineModule(Protocol):
 
 def served_name(model: Model) -> str:
     """Return the name that clients use for `model`: the catalog's, or the last part of its source."""
-    head, _, last = model.name.rpartition(":")
+    return served_as(model.name)
+
+
+def served_as(name: str) -> str:
+    """Return the name that clients use for a model of the catalog's, or of a source."""
+    head, _, last = name.rpartition(":")
     if "/" in head and is_quantization(last):  # `hf:ORG/NAME:Q8_0` is called by its name, and not Q8_0.
         last = head.rpartition("@")[0] or head
     return last.rsplit("/", 1)[-1].removesuffix(".gguf")

@@ -15,6 +15,7 @@ BAD = [
     ("--project", "ends-with-", "6 to 30 lower-case letters"),
     ("--port", "99999", "65535"), ("--port", "-1", "65535"),
     *(("--speed", value, "a number from 0.01 to 100000") for value in ("-3", "0", "1e9", "inf", "nan")),
+    ("--fault", "foo", "METHOD:WHAT"), ("--fault", "storage.bucket.insert:500", "storage.buckets.insert"),
 ]  # fmt: skip
 
 
@@ -23,8 +24,6 @@ BAD = [
     [
         *BAD,
         ("--as", "garbage", "e-mail address"),
-        ("--fault", "foo", "METHOD:WHAT"),
-        ("--fault", "storage.bucket.insert:500", "storage.buckets.insert"),
         ("--fault", "run.requests.us-central1.*:twin", "never strikes"),
     ],
 )

@@ -61,6 +61,8 @@ class EngineProcess(BaseResource):
     needs: tuple[str, ...]
     make_launch: Callable[[Outputs, int], Launch]
     """The launch, given the weights that are there and the port to listen on."""
+    serves: str
+    """The engine, its version and the model, in words, for whom the launch is not known yet."""
     host: str
     port: int
     """0 for any."""
@@ -164,7 +166,7 @@ class EngineProcess(BaseResource):
     def summary(self, outputs: Outputs) -> str:
         where = f"{self.host}:{self.port}" if self.port else f"{self.host}, any free port"
         if any(need not in outputs for need in self.needs):
-            return f"on {where}"
+            return f"{self.serves} on {where}"
         launch = self.make_launch(outputs, self.port)
         return f"{launch.engine} {launch.version} serving {launch.model} on {where}"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from homeport import catalog
 from homeport.catalog import Model, Published
 from homeport.catalog.served_for import served_for
-from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest
+from homeport.engines.base import EngineModule, Installation, Launch, LaunchRequest, served_as
 from homeport.engines.footprint import memory_limit
 from homeport.engines.registry import choose, ensure_honoured, published
 from homeport.errors import MemoryTooSmall, NetworkError, SpecError
@@ -135,11 +135,14 @@ class LocalTarget:
     def process(self) -> EngineProcess:
         """Return the engine's process as a resource."""
         reference = self.spec.local.api_key or ""
+        installation = self.engine[1]
+        served = served_as(self.model.name if self.model else self.spec.model)
         return EngineProcess(
             name=self.spec.endpoint_name,
             folder=self.folder,
             needs=tuple(weights.id for weights in self.all_weights),
             make_launch=self.launch,
+            serves=f"{installation.engine} {installation.version} serving {served}",
             host=self.spec.local.host,
             port=self.spec.local.port,
             key=self.key,
