@@ -19,6 +19,8 @@ from homeport.home import find_home, private_folder
 from homeport.json_types import JsonObject
 from homeport.resources.local.process_tree import listener
 from homeport.spec import Local
+from homeport.weights.progress_stage import megabytes
+from homeport.weights.store import HEADROOM
 
 
 class DoctorVerdict(StrEnum):
@@ -93,17 +95,25 @@ def _home() -> Iterator[DoctorFinding]:
     except (SpecError, StateError) as error:
         yield DoctorFinding(what="folder", verdict=DoctorVerdict.LACKING, detail=str(error), hint=error.hint)
         return
-    free = free_disk(home.root) / 2**30
+    free = free_disk(home.root)
     try:
         if not home.root.exists():
             private_folder(home.root)
         writable = os.access(home.root, os.W_OK)
     except OSError:
         writable = False
+    if writable and free < HEADROOM:
+        yield DoctorFinding(
+            what="folder",
+            verdict=DoctorVerdict.LACKING,
+            detail=f"{home.root}, {megabytes(free)} free: no weights are fetched where less than {megabytes(HEADROOM)} would stay free",
+            hint="free some space, or set HOMEPORT_HOME to a folder on a larger disk",
+        )
+        return
     yield DoctorFinding(
         what="folder",
         verdict=DoctorVerdict.GOOD if writable else DoctorVerdict.LACKING,
-        detail=f"{home.root}, {free:.0f} GiB free" if writable else f"{home.root} cannot be written",
+        detail=f"{home.root}, {megabytes(free)} free" if writable else f"{home.root} cannot be written",
         hint="" if writable else "set HOMEPORT_HOME to a folder that you may write to",
     )
 

@@ -53,9 +53,18 @@ def this_machine(*, gpus: bool = True) -> Machine:
 
 def free_disk(path: Path) -> int:
     """Return the bytes free where `path` is, or will be."""
+    return shutil.disk_usage(_standing(path)).free
+
+
+def disk_of(path: Path) -> int:
+    """Return what tells the disk on which `path` is, or will be, from others."""
+    return _standing(path).stat().st_dev
+
+
+def _standing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
-    return shutil.disk_usage(path).free
+    return path
 
 
 def _cores() -> int:

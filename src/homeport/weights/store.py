@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,19 @@ from homeport.weights.sources.registry import parse
 
 HEADROOM = 256_000_000
 """Bytes of disk that are left free."""
+
+
+def disk_full(sources: Sequence[str], needed: int, folder: Path) -> DiskFull | None:
+    """Return the error of `needed` bytes of `sources` in `folder` where they do not fit, else None. Raises `OSError`."""
+    free = free_disk(folder)
+    if free >= needed + HEADROOM:
+        return None
+    need = "needs" if len(sources) == 1 else "need"
+    return DiskFull(
+        f"{' and '.join(sources)} {need} {megabytes(needed)} of disk, and {megabytes(free)} are free at {folder}"
+        f" ({megabytes(HEADROOM)} of them stay free)",
+        hint="free some space, or set HOMEPORT_HOME (for hf: sources HF_HOME) to a folder on a larger disk",
+    )
 
 
 class WeightsStore:
@@ -82,6 +95,22 @@ class WeightsStore:
             frozenset(files),
         }
         return document.manifest if intact else None
+
+    def needs(self, source: str, format: Format, expected: int | None) -> tuple[int, Path]:
+        """
+        Return the bytes of disk that `ensure` would take, and the folder, without asking anyone: 0 where that is not known.
+
+        `expected` are the bytes of weights that were not pinned yet. Partial downloads count as had.
+        """
+        origin = parse(source, base=Path())
+        if self.manifest(source, format) is not None:
+            return 0, self._root
+        pin = self.pinned(source, format)
+        if pin is None:
+            weights = PinnedFile(path="weights", size=expected or 0, sha256=None)
+            pin = Pin(source=source, revision="", files=(weights,))
+        folder = origin.folder(self._root, pin)
+        return origin.needs(pin, folder), folder
 
     def unlike(self, source: str, format: Format) -> str:
         """Return why the weights that are here are not what `sums` says of `source`, or ''."""
@@ -222,13 +251,9 @@ class WeightsStore:
         if not needed:
             return
         with writing(folder):
-            free = free_disk(folder)
-        if free < needed + HEADROOM:
-            raise DiskFull(
-                f"{pin.source} needs {megabytes(needed)} of disk, and {megabytes(free)} are free at {folder}"
-                f" ({megabytes(HEADROOM)} of them stay free)",
-                hint="free some space, or set HOMEPORT_HOME (for hf: sources HF_HOME) to a folder on a larger disk",
-            )
+            full = disk_full([pin.source], needed, folder)
+        if full:
+            raise full
 
     def _locked(self, origin: WeightsSource, progress: Progress) -> AbstractContextManager[None]:
         return held(self._root / "locks" / f"{origin.lock}.lock", origin.text, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import ClassVar, TypeVar
 
@@ -92,6 +93,10 @@ class Weights(FixedResource):
         size = pin.size if pin else self.expected_size
         revision = f" at {pin.revision[:12]}" if pin else ""
         return f"{self.source}{revision}" + (f", {size / 1e6:,.0f} MB" if size else "")
+
+    def needs_disk(self) -> tuple[int, Path]:
+        """Return the bytes of disk that fetching would still take, and the folder; 0 where that is not known."""
+        return self.store.needs(self.source, self.format, self.expected_size)
 
     async def create(self, outputs: Outputs, progress: Progress) -> Manifest:
         return await fetching(lambda stage: self.store.ensure(self.source, self.format, stage), progress)

@@ -18,6 +18,7 @@ from homeport.supervisor.order import MOST, WITHIN_S
 from homeport.targets.chat_template import noted, told_of_template
 from homeport.targets.facts import ModelFact
 from homeport.targets.local import endpoint_key, facts, guard, weights_headers
+from homeport.targets.local.room import no_disk
 from homeport.targets.local.target import TAKE_OVER, LocalTarget
 from homeport.targets.local.weights import path_of
 from homeport.weights import Manifest
@@ -50,6 +51,8 @@ async def plan_of(target: LocalTarget) -> Plan:
     other = owner(target.spec, target.spec_file, target.home)
     foreign = f"{target.spec.name} belongs to {other}; {TAKE_OVER}"
     problems = [foreign] if other and not target.take_over else []
+    if full := no_disk(target.all_weights):
+        problems.append(f"{full}; {full.hint}")
     if other and target.take_over:
         warnings.append(f"this takes {target.spec.name} over from {other}, whose endpoint it is now")
     if size is not None and size.footprint is not None:

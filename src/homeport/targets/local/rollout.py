@@ -16,6 +16,7 @@ from homeport.resources.local.endpoint_record import EndpointRecord
 from homeport.spec import parse, with_local
 from homeport.targets.base import OnResult
 from homeport.targets.local.plan import plan_of
+from homeport.targets.local.room import no_disk
 from homeport.targets.local.target import LocalTarget
 
 if TYPE_CHECKING:
@@ -35,8 +36,13 @@ class LocalRollout:
         return await plan_of(self.graph)
 
     def ensure_possible(self, plan: Plan) -> None:
-        """Raise `NotManaged` where another file owns the endpoint. All else that could be refused was refused when it was planned."""
+        """
+        Raise `NotManaged` where another file owns the endpoint, `DiskFull` where the weights have no room. All else that could
+        be refused was refused when it was planned.
+        """
         self.graph.ensure_owner()
+        if full := no_disk(self.graph.all_weights):
+            raise full
 
     async def apply(self, plan: Plan, progress: Progress) -> Mapping[str, float]:
         """Apply the plan; where that fails and took an endpoint down that served, start that one again."""

@@ -46,8 +46,8 @@ class LocalSwap:
         return replace(plan, facts=(*plan.facts, self._turn))
 
     def ensure_possible(self, plan: Plan) -> None:
-        """Raise `NotManaged` where another file owns the endpoint."""
-        self._graph.ensure_owner()
+        """Raise what an `up` would raise: `NotManaged`, `DiskFull`."""
+        LocalRollout(self._graph, verified=True).ensure_possible(plan)
 
     async def apply(self, plan: Plan, progress: Progress) -> Mapping[str, float]:
         """
