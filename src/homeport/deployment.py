@@ -180,6 +180,7 @@ class Deployment:
 
     def _swapped_to(self, model: str) -> Target:
         self.require({Capability.SWAP: True})
+        naming.ensure_model(model)
         return self.target.with_model(model)
 
 

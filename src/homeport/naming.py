@@ -45,6 +45,15 @@ def ensure_possible(name: str) -> None:
         )
 
 
+def ensure_model(model: object) -> None:
+    """Raise `SpecError` where what a swap was given can name no model: the file, which has another, is not to blame."""
+    if not isinstance(model, str) or not model.strip():
+        raise SpecError(
+            f"{model!r} names no model",
+            hint="a name of `homeport models`, or a source such as hf:ORG/NAME, was expected",
+        )
+
+
 def name_from_folder(file: Path) -> str:
     """
     Return the name of the folder that `file` is in, made valid: My Models → my-models, 2026 → home-2026.

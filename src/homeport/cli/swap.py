@@ -40,6 +40,7 @@ def command(
     takes the place of the old one where memory does not hold both: the plan says which, as `homeport plan --model MODEL` does. The
     gap is measured.
     """
+    from homeport import naming
     from homeport.cli import hub_token
     from homeport.cli.session import with_file
     from homeport.cli.up import percents, run_with_approval, tell
@@ -47,6 +48,7 @@ def command(
     from homeport.spec.edit import edited
     from homeport.targets.base import UpOptions
 
+    naming.ensure_model(model)
     terminal = app.terminal(json_output=json_output)
     work = partial(
         run_with_approval, terminal=terminal, options=UpOptions(canary=percents(canary)), yes=yes, model=model

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import homeport
+from homeport.errors import SpecError
 from schemas import ensure_valid
 from typist import Typist
 
@@ -37,3 +38,24 @@ def test_a_swap_is_planned_in_python_as_at_the_command_line(
     for one in (typed, planned):
         assert one["facts"].pop("fits")  # It tells how much memory is free, which moves.
     assert planned == typed
+
+
+@pytest.mark.parametrize("typed", [("swap", "", "--yes"), ("swap", " ", "--yes"), ("plan", "--model", "")])
+def test_a_model_that_is_no_name_is_refused_by_itself_and_the_file_is_not_blamed(
+    planner: Typist, typed: tuple[str, ...]
+) -> None:
+    ran = planner.run(*typed, code=10)
+    assert ran.err.startswith(f"error: {typed[1] if typed[0] == 'swap' else typed[2]!r} names no model\n")
+    assert "homeport.toml" not in ran.err
+
+
+@pytest.mark.parametrize("model", [3, None, ""])
+def test_so_it_is_in_python(planner: Typist, monkeypatch: pytest.MonkeyPatch, model: object) -> None:
+    monkeypatch.chdir(planner.folder)
+    with pytest.raises(SpecError, match=f"^{model!r} names no model$"):
+        homeport.swap(model)  # type: ignore[arg-type]
+
+
+def test_a_rollback_of_what_never_was_says_that_nothing_runs(planner: Typist) -> None:
+    ran = planner.run("rollback", code=20)
+    assert "no endpoint called home runs here" in ran.err

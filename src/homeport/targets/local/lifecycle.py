@@ -154,7 +154,8 @@ class LocalLifecycle:
         """
         Let what was verified before serve again, with its model and settings, at the address of what serves now.
 
-        Raises `NotFound` where nothing was; what `swap` raises where it does not serve any more.
+        Raises `NotFound` where nothing was, `NotRunning` where there is no endpoint either; what `swap` raises where it does not
+        serve any more.
         """
         from homeport.results import Rollback
         from homeport.targets.local.swap import LocalSwap
@@ -164,7 +165,8 @@ class LocalLifecycle:
         folder, now = self.graph.folder, endpoint_record.load(self.graph.folder)
         verified = endpoint_record.verified(folder)
         if verified is None or not (self.by_name or verified.belongs_to(self.spec_file)):
-            raise self._nothing_before()
+            nothing = self._nothing_before()
+            raise nothing if now else _unknown(self.name, self.graph.home)
         old = remembered_target(verified, self.name, self.graph.home)
         port = (now or verified).launch["port"]
         if now is None or old.spec.local.port not in {0, port}:
