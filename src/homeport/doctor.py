@@ -19,6 +19,7 @@ from homeport.home import find_home, private_folder
 from homeport.json_types import JsonObject
 from homeport.resources.local.process_tree import listener
 from homeport.spec import Local
+from homeport.weights import hub_token
 from homeport.weights.progress_stage import megabytes
 from homeport.weights.store import HEADROOM
 
@@ -134,7 +135,7 @@ def _port() -> Iterator[DoctorFinding]:
 
 def _hub() -> Iterator[DoctorFinding]:
     try:
-        from huggingface_hub import get_token
+        import huggingface_hub  # noqa: F401 - whether it is here
     except ImportError:
         yield DoctorFinding(
             what="hub",
@@ -144,7 +145,15 @@ def _hub() -> Iterator[DoctorFinding]:
         )
         return
     offline = os.environ.get("HF_HUB_OFFLINE", "") in {"1", "true", "TRUE"}
-    token = "a token is there" if get_token() else "no token; gated models want one (`hf auth login`)"
+    try:
+        token = (
+            "a token is there"
+            if hub_token.find(None)
+            else "no token; gated models want one (`hf auth login`)"
+        )
+    except (SpecError, StateError) as error:
+        yield DoctorFinding(what="hub", verdict=DoctorVerdict.LACKING, detail=str(error), hint=error.hint)
+        return
     where = os.environ.get("HF_ENDPOINT", "the default hub")
     yield DoctorFinding(
         what="hub", verdict=DoctorVerdict.GOOD, detail=f"{where}{', offline' if offline else ''}; {token}"

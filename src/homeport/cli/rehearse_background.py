@@ -20,7 +20,7 @@ from homeport.backoff import Backoff
 from homeport.child_environment import without_secrets
 from homeport.errors import HomeportError, NotRunning
 from homeport.extras import missing
-from homeport.home import private_folder, private_opener, write_private
+from homeport.home import private_folder, private_opener, write_private, writing
 
 _ANSWERS_WITHIN_S = 10.0
 _STARTS_WITHIN_S = 60.0
@@ -102,13 +102,21 @@ def ensure_installed() -> None:
 
 
 def start(folder: Path, port: int, project: str) -> Background:
-    """Start one on `port`, and wait until it answers. Raises `HomeportError` with its last words where it does not."""
+    """
+    Start one on `port`, and wait until it answers.
+
+    Raises `HomeportError` with its last words where it does not, `StateError` or `DiskFull` where nothing can be kept of it.
+    """
     import psutil
 
     ensure_installed()
-    if not folder.exists():
-        private_folder(folder)
     log = folder / f"rehearsal-{port}.log"
+    with writing(folder):
+        if not folder.exists():
+            private_folder(folder)
+        write_private(
+            log, "\n"
+        )  # A full disk would take a log of nothing, and nobody would know why it did not start.
     with open(log, "w", encoding="utf-8", opener=private_opener) as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "homeport", "rehearse", "serve", "--port", str(port), "--project", project],

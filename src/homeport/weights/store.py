@@ -110,7 +110,7 @@ class WeightsStore:
             weights = PinnedFile(path="weights", size=expected or 0, sha256=None)
             pin = Pin(source=source, revision="", files=(weights,))
         folder = origin.folder(self._root, pin)
-        return origin.needs(pin, folder), folder
+        return origin.needs(pin, folder), folder if pin.revision else folder.parent
 
     def unlike(self, source: str, format: Format) -> str:
         """Return why the weights that are here are not what `sums` says of `source`, or ''."""
