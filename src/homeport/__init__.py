@@ -96,11 +96,7 @@ def swap(model: str, spec: Spec | Path | str = "homeport.toml", *, on: str = "lo
 
 
 def rollback(spec: Spec | Path | str = "homeport.toml", *, on: str = "local") -> str:
-    """
-    Let what was verified before serve again; returns what that is.
-
-    Raises `NotFound` where nothing was, `NotRunning` where there is no endpoint either.
-    """
+    """Let what was verified before serve again; returns what that is. Raises `NotFound` where there is nothing."""
     return _with(spec, on, lambda deployment: deployment.rollback()).serving
 
 

@@ -57,5 +57,6 @@ def test_so_it_is_in_python(planner: Typist, monkeypatch: pytest.MonkeyPatch, mo
 
 
 def test_a_rollback_of_what_never_was_says_that_nothing_runs(planner: Typist) -> None:
-    ran = planner.run("rollback", code=20)
-    assert "no endpoint called home runs here" in ran.err
+    ran = planner.run("rollback", code=32)
+    assert "nothing of home was verified before, and nothing of it runs here" in ran.err
+    assert "what serves now" not in ran.err

@@ -120,7 +120,7 @@ def test_the_endpoint_of_the_file_here_need_not_run_to_be_taken_down(
 @pytest.mark.parametrize(
     ("text", "model", "said"),
     [
-        ('model = "file:./a.gguf" # mine\n', "", "model: String should have at least 1 character"),
+        ('model = "file:./a.gguf" # mine\n', "", "error: '' names no model do: "),
         ('"model" = "file:./a.gguf"\n', "file:./b.gguf", 'set them by hand: model = "file:./b.gguf"'),
     ],
 )

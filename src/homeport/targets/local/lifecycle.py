@@ -154,8 +154,7 @@ class LocalLifecycle:
         """
         Let what was verified before serve again, with its model and settings, at the address of what serves now.
 
-        Raises `NotFound` where nothing was, `NotRunning` where there is no endpoint either; what `swap` raises where it does not
-        serve any more.
+        Raises `NotFound` where nothing was; what `swap` raises where it does not serve any more.
         """
         from homeport.results import Rollback
         from homeport.targets.local.swap import LocalSwap
@@ -165,8 +164,7 @@ class LocalLifecycle:
         folder, now = self.graph.folder, endpoint_record.load(self.graph.folder)
         verified = endpoint_record.verified(folder)
         if verified is None or not (self.by_name or verified.belongs_to(self.spec_file)):
-            nothing = self._nothing_before()
-            raise nothing if now else _unknown(self.name, self.graph.home)
+            raise self._nothing_before()
         old = remembered_target(verified, self.name, self.graph.home)
         port = (now or verified).launch["port"]
         if now is None or old.spec.local.port not in {0, port}:
@@ -188,6 +186,11 @@ class LocalLifecycle:
     def _nothing_before(self) -> NotFound:
         """Return the error of a rollback to nothing, once what a killed swap left on a spare port has ended."""
         candidate.remove(self.name, self.graph.endpoint_folder)
+        if endpoint_record.load(self.graph.folder) is None:
+            return NotFound(
+                f"nothing of {self.name} was verified before, and nothing of it runs here",
+                hint="`homeport up` starts one; a `down` takes what could be gone back to with it",
+            )
         return NotFound(
             f"nothing of {self.name} was verified before what serves now",
             hint="`homeport swap` and `homeport up` keep what they replace, where it was verified",
