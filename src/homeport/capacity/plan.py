@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from homeport.bench.result import BenchResult
-from homeport.capacity.candidate import ServingCandidate, window
+from homeport.capacity.answer import CapacityPlan, EnoughInstances, PlannedCapacity
+from homeport.capacity.candidate import ServingCandidate, TrafficWindow, window
 from homeport.capacity.day import HOUR_S, HOURS, busiest_hour, hourly
 from homeport.capacity.measured_steps import MeasuredSteps, measured_steps
 from homeport.capacity.objectives import Objectives
-from homeport.capacity.outcome import CapacityOutcome
 from homeport.capacity.roofline import PACES, step_time
-from homeport.capacity.search import Tell, Trial, cheapest
+from homeport.capacity.search import Tell, Trial, cheapest, with_instances
 from homeport.catalog import prices
 from homeport.catalog.prices import Prices
 from homeport.cost.usage import MONTH_DAYS
@@ -27,9 +26,7 @@ from homeport.fit.cold_start import expected
 from homeport.fit.devices import cloud
 from homeport.fit.own_starts import corrected
 from homeport.fit.table import FitRequest, fit_request
-from homeport.json_types import JsonObject
-from homeport.spec import Engine, Scaling
-from homeport.spec.edit import TomlKey
+from homeport.spec import Scaling
 from homeport.traffic import Trace
 from homeport.words import counted
 
@@ -54,68 +51,6 @@ class CapacityQuestion:
     prices: Path | None
     benches: tuple[BenchResult, ...] = ()
     """Whose steps are taken; without any, steps are worked out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedCapacity:
-    """One way to serve the traffic."""
-
-    engine: str
-    place: str
-    concurrency: int
-    target_concurrency: float | None
-    min_instances: int
-    max_instances: int
-    delivery: str
-    cold_start_s: tuple[float, float, float]
-    usd_per_hour: float
-    """Of one instance."""
-    step: str
-    """How long a step takes, in words."""
-    likely: CapacityOutcome
-    slow: CapacityOutcome
-    fast: CapacityOutcome
-    keeps: bool
-    """Whether the objectives are kept, as is likely."""
-    keeps_slow: bool
-    month_flat_usd: float
-    month_flat_band_usd: tuple[float, float]
-    month_curve_usd: float
-    month_gpu_hours: float
-    """By the curve of the day."""
-    day_refused: int
-    day_how: str
-    quotas: tuple[str, ...]
-    """Those of a new project that do not suffice."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapacityPlan:
-    """The answer: what `--json` prints."""
-
-    model: str
-    trace: str
-    requests: int
-    seconds: float
-    requests_per_second: float
-    context: int
-    region: str
-    objectives: dict[str, float]
-    share: float
-    curve: str
-    prices_dated: str
-    as_written: PlannedCapacity | None
-    """With the file's own settings; None where the model does not fit so."""
-    best: PlannedCapacity | None
-    """The cheapest that keeps the objectives; None where it was not looked for, or nothing does."""
-    given: dict[str, str | int | bool]
-    """What the options said of the file's keys: all ways are planned with these."""
-    runners_up: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def as_json(self) -> JsonObject:
-        """Return what `--json` prints."""
-        return asdict(self)
 
 
 def plan_capacity(
@@ -274,13 +209,11 @@ class _Planner:
 
     def planned(self, one: ServingCandidate) -> PlannedCapacity:
         """Return all that is to be told of a candidate."""
-        question, shape = self.question, one.fit.place.shape
-        assert shape is not None
+        question = self.question
         traffic = window(self.trace.arrivals, self.seconds, self.wanted.settings.context)
         by_pace = {pace: one.serve(traffic, question.objectives, pace) for pace in PACES}
         day_hours, refused, how = self._day(one)
         likely, share = by_pace["likely"], question.objectives.share
-        scaled = Scaling(min=one.least, max=one.most)
         months = sorted(one.month(result.gpu_hours) for result in by_pace.values())
         return PlannedCapacity(
             engine=one.fit.what.engine,
@@ -298,16 +231,34 @@ class _Planner:
             fast=by_pace["fast"],
             keeps=likely.kept >= share,
             keeps_slow=by_pace["slow"].kept >= share,
+            enough=self._enough(one, traffic) if likely.kept < share else None,
             month_flat_usd=one.month(likely.gpu_hours),
             month_flat_band_usd=(months[0], months[-1]),
             month_curve_usd=day_hours * MONTH_DAYS * one.hourly.total,
             month_gpu_hours=day_hours * MONTH_DAYS,
             day_refused=refused,
             day_how=how,
-            quotas=tuple(
-                quota.text for quota in quotas(shape, self.wanted.cloudrun, scaled) if not quota.suffices
-            ),
+            quotas=self._lacking(one),
         )
+
+    def _enough(self, one: ServingCandidate, traffic: TrafficWindow) -> EnoughInstances:
+        """Return what more instances would do for a candidate that does not keep the objectives."""
+        objectives = self.question.objectives
+        trial = with_instances(one, traffic, objectives)
+        suffices = trial.outcome.kept >= objectives.share
+        return EnoughInstances(
+            max_instances=trial.candidate.most if suffices else None,
+            kept=trial.outcome.kept,
+            month_flat_usd=trial.month,
+            quotas=self._lacking(trial.candidate) if suffices else (),
+        )
+
+    def _lacking(self, one: ServingCandidate) -> tuple[str, ...]:
+        """Return the quotas of a new project that do not suffice for a candidate, in words."""
+        assert one.fit.place.shape is not None
+        scaled = Scaling(min=one.least, max=one.most)
+        wanted = quotas(one.fit.place.shape, self.wanted.cloudrun, scaled)
+        return tuple(quota.text for quota in wanted if not quota.suffices)
 
     def _day(self, candidate: ServingCandidate) -> tuple[float, int, str]:
         """Return the instance hours of a day, the requests that are turned away, and how that was found."""
@@ -376,24 +327,3 @@ def _in_words(trial: Trial) -> str:
         f"{subject.engine} on {candidate.fit.place.name}, {candidate.concurrency} at once, target {candidate.target:g},"
         f" {candidate.least} to {candidate.most} instances: ${trial.month:,.0f} a month"
     )
-
-
-def settings_of(plan: CapacityPlan) -> Sequence[TomlKey]:
-    """Return the keys of homeport.toml that make the cheapest way so, with all that the options said; none where there is no such way."""
-    best = plan.best
-    if best is None:
-        return ()
-    keys: dict[tuple[str, str], Any] = {  # Any: values of homeport.toml
-        ("engine" if key in Engine.model_fields else "cloudrun", key): value
-        for key, value in plan.given.items()
-    }
-    keys |= {
-        ("engine", "kind"): best.engine,
-        ("engine", "parallel"): best.concurrency,
-        ("cloudrun", "gpu"): best.place.split()[0],
-        ("scaling", "min"): best.min_instances,
-        ("scaling", "max"): best.max_instances,
-    }
-    if best.target_concurrency is not None:
-        keys["scaling", "target_concurrency"] = best.target_concurrency
-    return [(table, key, json.dumps(value)) for (table, key), value in keys.items()]

@@ -70,6 +70,29 @@ def cheapest(
     return sorted(finals, key=_price_then_room)
 
 
+def with_instances(candidate: ServingCandidate, traffic: TrafficWindow, objectives: Objectives) -> Trial:
+    """
+    Return the candidate with the smallest `scaling.max`, all else as it is, that keeps `objectives`.
+
+    Where none does, with the largest that there may be. More instances are taken to keep no fewer requests: the number before
+    the one that is found was tried, and did not suffice.
+    """
+
+    def tried(most: int) -> Trial:
+        variant = candidate.changed(target=candidate.target, least=candidate.least, most=most)
+        return Trial(candidate=variant, outcome=variant.serve(traffic, objectives))
+
+    enough, low = tried(MOST_INSTANCES), candidate.most
+    while enough.outcome.kept >= objectives.share and enough.candidate.most - low > 1:
+        # No more run than there were at most: so many keep what was kept.
+        middle = tried(min((low + enough.candidate.most) // 2, max(low + 1, enough.outcome.peak)))
+        if middle.outcome.kept >= objectives.share:
+            enough = middle
+        else:
+            low = middle.candidate.most
+    return enough
+
+
 def _price_then_room(trial: Trial) -> tuple[float, int]:
     """Return what orders trials: the cheaper first, and at one price what lets more in at once, if steps are slower than is likely."""
     return round(trial.month, 2), -trial.candidate.concurrency

@@ -57,9 +57,10 @@ def command(
     that keeps it is looked for; the exit code is 1 where none does.
     """
     from homeport.bench import stored
+    from homeport.capacity.answer import settings_of
     from homeport.capacity.day import curve
     from homeport.capacity.objectives import parsed
-    from homeport.capacity.plan import CapacityQuestion, plan_capacity, settings_of
+    from homeport.capacity.plan import CapacityQuestion, plan_capacity
     from homeport.cli.capacity_text import text
     from homeport.home import write_whole
     from homeport.spec import load

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from homeport.capacity.answer import CapacityPlan, EnoughInstances, PlannedCapacity, settings_of
 from homeport.capacity.outcome import CapacityOutcome, SimulatedLatency
-from homeport.capacity.plan import CapacityPlan, PlannedCapacity, settings_of
 from homeport.words import counted
 
 
@@ -52,6 +52,8 @@ def _planned(plan: CapacityPlan, planned: PlannedCapacity) -> Iterator[str]:
         verdict = "kept" if planned.keeps else "NOT kept"
         slow = "also" if planned.keeps_slow else "not"
         yield f"  objectives {verdict} as is likely, {slow} where all is slow"
+    if planned.enough is not None:
+        yield from _enough(planned.enough, plan.share)
     yield ""
     low_usd, high_usd = planned.month_flat_band_usd
     yield (
@@ -64,6 +66,21 @@ def _planned(plan: CapacityPlan, planned: PlannedCapacity) -> Iterator[str]:
         yield from (f"  quota: {quota}" for quota in planned.quotas)
     else:
         yield "  quota: a new project's quotas suffice"
+
+
+def _enough(enough: EnoughInstances, share: float) -> Iterator[str]:
+    """Yield what more instances would do, and how far they go."""
+    if enough.max_instances is None:
+        yield (
+            f"  no scaling.max would do, all else as it is: with as many as there may be {enough.kept:.1%} keep them, and"
+            f" {share:.0%} are to"
+        )
+        return
+    yield (
+        f"  scaling.max = {enough.max_instances} would do, all else as it is: {enough.kept:.1%} keep them, for"
+        f" ${enough.month_flat_usd:,.0f} a month with every hour as the trace"
+    )
+    yield from (f"    quota: {quota}" for quota in enough.quotas)
 
 
 def _rows(planned: PlannedCapacity) -> Iterator[tuple[str, list[str]]]:

@@ -14,7 +14,7 @@ from homeport.agents.evaluation.report import EvalReport
 from homeport.bench.comparison import BenchComparison
 from homeport.bench.engines import EnginesBench
 from homeport.bench.result import BenchResult
-from homeport.capacity.plan import CapacityPlan
+from homeport.capacity.answer import CapacityPlan
 from homeport.catalog.card import ModelCard
 from homeport.fit.outlook import CloudRunOutlook
 from homeport.fit.own_starts import Correction, OwnStart

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from homeport.capacity.answer import CapacityPlan, PlannedCapacity, settings_of
 from homeport.capacity.day import CURVES, busiest_hour, curve, hourly
 from homeport.capacity.objectives import Objectives, parsed
-from homeport.capacity.plan import CapacityPlan, CapacityQuestion, PlannedCapacity, plan_capacity, settings_of
+from homeport.capacity.plan import CapacityQuestion, plan_capacity
 from homeport.capacity.roofline import step_time
+from homeport.cli.capacity_text import text
 from homeport.cost.usage import MONTH_HOURS
 from homeport.errors import SpecError
 from homeport.fit import fit
@@ -342,3 +344,58 @@ def test_a_request_that_is_too_long_starts_an_instance_all_the_same(tmp_path: Pa
     assert (plan.likely.too_long, plan.likely.requests, plan.likely.ttft.p50) == (4, 4, None)
     assert plan.likely.gpu_hours > 0.5
     assert min(plan.month_flat_usd, plan.month_curve_usd) > 0
+
+
+@pytest.mark.parametrize(("rate", "slo"), [(1.0, "ttft=2s"), (2.0, "itl=150ms,e2e=30s")])
+def test_where_the_files_max_is_too_small_the_smallest_that_would_do_is_named(
+    rate: float, slo: str, tmp_path: Path
+) -> None:
+    def with_max(most: int) -> PlannedCapacity:
+        file = f"{CLOUD}[engine]\nparallel = 4\n[scaling]\nmin = 1\nmax = {most}\n"
+        written = planned(tmp_path, trace(rate, 300), slo, search=False, file=file).as_written
+        assert written is not None
+        return written
+
+    written = with_max(1)
+    assert not written.keeps
+    assert written.enough is not None
+    enough = written.enough.max_instances
+    assert enough is not None
+    assert enough > 1
+    there = with_max(enough)
+    assert there.keeps
+    assert there.enough is None
+    assert there.likely.kept == written.enough.kept
+    assert there.month_flat_usd == written.enough.month_flat_usd
+    assert there.quotas == written.enough.quotas
+    assert not with_max(enough - 1).keeps
+
+
+def test_where_no_number_of_instances_would_do_that_is_said_with_what_they_keep(
+    tmp_path: Path,
+) -> None:
+    drawn = trace(1.0, 300)
+    file = f"{CLOUD}[scaling]\nmin = 1\nmax = 1\n"
+    plan = planned(tmp_path, drawn, "itl=1ms", search=False, file=file)
+    assert plan.as_written is not None
+    enough = plan.as_written.enough
+    assert enough is not None
+    assert (enough.max_instances, enough.quotas) == (None, ())
+    assert enough.kept < 0.95
+    assert (
+        f"no scaling.max would do, all else as it is: with as many as there may be {enough.kept:.1%}"
+        in text(plan)
+    )
+
+
+def test_a_plan_says_what_max_would_do_with_its_price_and_its_quotas(tmp_path: Path) -> None:
+    file = f"{CLOUD}[engine]\nparallel = 4\n[scaling]\nmin = 1\nmax = 1\n"
+    plan = planned(tmp_path, trace(6.0, 200), "ttft=2s", search=False, file=file)
+    assert plan.as_written is not None
+    enough = plan.as_written.enough
+    assert enough is not None
+    assert enough.quotas
+    said = text(plan)
+    assert f"  scaling.max = {enough.max_instances} would do, all else as it is: " in said
+    assert f"${enough.month_flat_usd:,.0f} a month" in said
+    assert f"    quota: {enough.quotas[0]}\n" in said

@@ -11,10 +11,11 @@ import pytest
 
 from benches import bench_of
 from homeport.bench.result import BenchResult
+from homeport.capacity.answer import CapacityPlan
 from homeport.capacity.closed_loop import closed_loop
 from homeport.capacity.measured_steps import LEAST_BAND, least, measured_steps
 from homeport.capacity.objectives import parsed
-from homeport.capacity.plan import CapacityPlan, CapacityQuestion, plan_capacity
+from homeport.capacity.plan import CapacityQuestion, plan_capacity
 from homeport.capacity.replica import BatchLimits
 from homeport.capacity.roofline import StepSpeed, batch_limits, step_time_at
 from homeport.capacity.step_time import paced
