@@ -63,17 +63,12 @@ def command(
     from homeport.capacity.plan import CapacityQuestion, plan_capacity
     from homeport.cli.capacity_text import text
     from homeport.home import write_whole
-    from homeport.spec import load
     from homeport.spec.edit import edited
     from homeport.traffic import read
 
     slo, day = options["slo"], options["day"]
-    if write and not (slo and file.exists()):
-        raise click.UsageError("--write wants --slo, and a file that is there: `homeport init` writes one")
-    if write and model not in {None, served := load(file).model}:
-        raise click.UsageError(
-            f"--write would put a plan for {model} into {file}, which serves {served}: leave MODEL out, or name {model} in the file first"
-        )
+    if write:
+        _ensure_writable(model, file, slo)
     terminal = app.terminal(json_output=json_output)
     question = CapacityQuestion(
         wanted=given_settings(options),
@@ -92,3 +87,15 @@ def command(
         write_whole(file, edited(file, settings_of(plan)))
         terminal.say(f"wrote {file}: `homeport plan --on cloudrun` shows what that changes")
     return int(bool(slo) and plan.best is None)
+
+
+def _ensure_writable(model: str | None, file: Path, slo: str) -> None:
+    """Raise `click.UsageError` where `--write` has nothing to find, or no file of this model to write it into."""
+    from homeport.spec import load
+
+    if not (slo and file.exists()):
+        raise click.UsageError("--write wants --slo, and a file that is there: `homeport init` writes one")
+    if model not in {None, served := load(file).model}:
+        raise click.UsageError(
+            f"--write would put a plan for {model} into {file}, which serves {served}: leave MODEL out, or name {model} in the file first"
+        )
