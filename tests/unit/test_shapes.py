@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import click
 import jsonschema
@@ -60,3 +61,20 @@ def test_every_adapter_has_a_line_of_its_own_and_programs_get_them_by_name() -> 
     facts = (AdaptersFact(sources=sources),)
     assert labelled(facts) == [("adapter", "tone, from gs://b/tone"), ("adapter", "law, from gs://b/law")]
     assert by_key(facts)["adapters"]["sources"] == sources
+
+
+def _optional(node: Any) -> Iterator[str]:  # Any: JSON
+    """The keys within a schema that an object may lack."""
+    if isinstance(node, dict):
+        yield from set(node.get("properties", ())) - set(node.get("required", ()))
+        for child in node.values():
+            yield from _optional(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _optional(child)
+
+
+def test_only_what_others_write_and_the_facts_of_a_plan_may_lack_keys() -> None:
+    lacking = {name: found for name in RESULTS if (found := set(_optional(schema(name))))}
+    assert lacking.pop("plan") == set(schema("plan")["properties"]["facts"]["properties"])
+    assert lacking == {"chat": {"finish_reason", "content"}}, "a server's answer is handed on as it came"

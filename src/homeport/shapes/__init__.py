@@ -25,6 +25,7 @@ from homeport.reconcile.fact import Fact
 from homeport.results import Status
 from homeport.shapes.access import ConsoleShape, KeyShape, Variables
 from homeport.shapes.answers import AgentRunShape, CompletionShape
+from homeport.shapes.base import PrintedSchema
 from homeport.shapes.benches import BenchRowShape
 from homeport.shapes.estimates import CostShape, FitAnswerShape
 from homeport.shapes.results import (
@@ -151,7 +152,7 @@ RESULTS: dict[str, Any] = {  # Any: types
 
 def schema(name: str) -> JsonObject:
     """Return the JSON Schema of what the command `name` prints."""
-    described = TypeAdapter(RESULTS[name]).json_schema(mode="serialization")
+    described = TypeAdapter(RESULTS[name]).json_schema(mode="serialization", schema_generator=PrintedSchema)
     if name == "plan":
         _with_facts(described)
     return {"$schema": DIALECT, "title": f"homeport {words(name)} --json", **_tidy(described)}
@@ -166,7 +167,7 @@ def _with_facts(plan: JsonObject) -> None:
     """Describe each key of a plan's facts: it has one of the kinds that have that key."""
     kinds: dict[str, list[JsonObject]] = {}
     for kind in FACTS:
-        described = TypeAdapter(kind).json_schema(mode="serialization")
+        described = TypeAdapter(kind).json_schema(mode="serialization", schema_generator=PrintedSchema)
         plan["$defs"] |= described.pop("$defs", {})  # References count from the top.
         described["properties"]["text"] = {"type": "string", "description": "Everything of it in a line."}
         described["required"] = sorted(described["properties"])
