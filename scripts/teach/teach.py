@@ -164,7 +164,7 @@ def main() -> int:
     parser.add_argument("--template", type=Path, required=True, help="Gemma 4's chat template")
     parser.add_argument("--from", dest="start", type=Path, help="go on with this model")
     numbers = {
-        "steps": 4000,
+        "steps": 3650,
         "alone": 60,
         "whole": 500,
         "heads": 4,
