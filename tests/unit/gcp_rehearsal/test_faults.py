@@ -119,7 +119,7 @@ def test_no_answer_is_late_by_what_is_no_number(number: str) -> None:
 
 def test_a_command_with_such_a_fault_serves_nothing(tmp_path: Path) -> None:
     typist = Typist(tmp_path / "here")
-    ran = typist.run("rehearse", "serve", "--port", "0", "--fault", "storage.bucket.insert:500", code=10)
+    ran = typist.run("rehearse", "serve", "--port", "0", "--fault", "storage.bucket.insert:500", code=64)
     assert "no method that is rehearsed" in ran.err
     assert "storage.buckets.insert" in ran.err
     assert "twin" in typist.run("rehearse", "serve", "--help").out
