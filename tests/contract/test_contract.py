@@ -299,6 +299,7 @@ def doctor(found: Served, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_command_holds_what_answers_on_a_socket_to_it(rehearsal: Served) -> None:
     from homeport import google, sync
 

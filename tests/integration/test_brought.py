@@ -338,8 +338,8 @@ def test_of_a_repository_of_ggufs_the_model_is_taken(
         (403, "Access to model some-org/gated is restricted and you are not in the authorized list.", "accept its licence"),
         (403, "Your request to access model some-org/gated is awaiting a review from the repo authors.", "some-org/gated"),
         (401, "Invalid credentials in Authorization header", "unset HF_TOKEN"),
-        (429, "We had to rate limit your IP.", "try again"),
-        (503, "Internal Error - We're working hard to fix this as soon as possible!", "try again"),
+        pytest.param(429, "We had to rate limit your IP.", "try again", marks=pytest.mark.long),
+        pytest.param(503, "Internal Error - We're working hard to fix this as soon as possible!", "try again", marks=pytest.mark.long),
     ],
 )  # fmt: skip
 def test_a_hubs_own_sentence_is_shown_with_what_to_do(

@@ -142,6 +142,7 @@ def test_a_job_keeps_what_an_engine_left_once_it_has_answered_and_ended(tmp_path
     assert {"graph.py", "last.py"} <= {path for path in manifest.decode().split('"') if path.endswith(".py")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("how", "says"),
     [

@@ -256,6 +256,7 @@ def test_storage_that_stumbles_is_asked_again(here: Place, fault: str) -> None:
     assert {path: here.object(f"{live['prefix']}/{path}") for path in FILES} == FILES
 
 
+@pytest.mark.long
 def test_an_account_that_may_not_write_is_named(here: Place) -> None:
     here.cloud.access.set_policy("storage", f"b/{BUCKET}", {"bindings": []}, at_once=True)
     with pytest.raises(OperationFailed, match=f"(?s){ACCOUNT} does not have storage.objects"):

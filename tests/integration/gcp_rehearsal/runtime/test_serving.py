@@ -126,6 +126,7 @@ def test_it_scales_to_zero_and_back(running: Running, small: str) -> None:
     assert running.call("/").json()["pid"] != first
 
 
+@pytest.mark.long
 def test_an_instance_finds_nothing_that_an_earlier_one_left(running: Running, small: str) -> None:
     """As in the cloud: a compiler that keeps its work among passing files compiles anew after each start from zero."""
     running.deploy(small)

@@ -110,6 +110,7 @@ def test_an_instance_goes_with_any_of_its_containers_and_the_next_request_starts
     assert running.call("/").json()["pid"] != one
 
 
+@pytest.mark.long
 def test_two_containers_cannot_listen_on_one_port(running: Running) -> None:
     taking = beside(running, args=["--port", "8080"], startupProbe={"tcpSocket": {"port": 8080}})
     deploy(running, front(running), taking)
@@ -158,6 +159,7 @@ def test_the_deaf_are_shut_down_and_replaced_and_the_busy_are_not(running: Runni
     assert any(line.startswith(told) and line.endswith("has been shut down.") for line in running.logs())
 
 
+@pytest.mark.long
 def test_a_deaf_sidecar_takes_its_instance_with_it(running: Running) -> None:
     alive = {**ALIVE, "httpGet": {"path": "/", "port": 9090}}
     deploy(running, front(running), beside(running, livenessProbe=alive))
