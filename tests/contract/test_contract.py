@@ -21,6 +21,7 @@ from gcp_rehearsal.cloud import Cloud
 from gcp_rehearsal.faults import Fault
 from gcp_rehearsal.settings import Delays
 from homeport.contract import APIS, CLAUSES, Clause, ClauseFinding, ClauseVerdict, ContractPlace, hold
+from schemas import ensure_valid
 
 
 def kept(cloud: Cloud, *clauses: Clause) -> list[ClauseFinding]:
@@ -314,6 +315,7 @@ def test_the_command_holds_what_answers_on_a_socket_to_it(rehearsal: Served) -> 
     ended = doctor(rehearsal, "--on", "cloudrun", "--contract", "--json")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     told = json.loads(ended.stdout)
+    ensure_valid("doctor", told)
     wanted = ["told" if clause.asks else "holds" for clause in CLAUSES]
     assert [one["verdict"] for one in told["clauses"]] == wanted
     assert all(one["detail"] for one in told["clauses"] if one["verdict"] == "told")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from places import TAUGHT
+from schemas import ensure_valid
 from user import User
 
 
@@ -19,6 +20,7 @@ def test_two_files_are_two_endpoints_and_a_second_run_has_nothing_to_do(user: Us
     write(user, "one")
     write(user, "two")
     came = user.run("up", "one.toml", "two.toml", "--yes", "--no-verify", "--json")
+    ensure_valid("up", came.json)
     assert [one["endpoint"]["name"] for one in came.json] == ["one", "two"]
     assert len({one["endpoint"]["base_url"] for one in came.json}) == 2
     assert [one["state"] for one in user.run("status", "one", "--json").json] == ["ready"]

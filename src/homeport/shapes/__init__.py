@@ -29,6 +29,7 @@ from homeport.shapes.base import PrintedSchema
 from homeport.shapes.benches import BenchRowShape
 from homeport.shapes.estimates import CostShape, FitAnswerShape
 from homeport.shapes.results import (
+    ContractShape,
     DoctorFindingShape,
     ErrorShape,
     ExportedShape,
@@ -107,7 +108,7 @@ RESULTS: dict[str, Any] = {  # Any: types
     "models": list[ModelCard],
     "models-show": ModelCard,
     "plan": PlanShape,
-    "up": UpShape,
+    "up": UpShape | list[UpShape],
     "swap": UpShape,
     "rollback": RollbackShape,
     "wake": WakeShape,
@@ -120,7 +121,7 @@ RESULTS: dict[str, Any] = {  # Any: types
     "status": Status | list[Status],
     "list": ListShape,
     "verify": ReportShape,
-    "doctor": list[DoctorFindingShape],
+    "doctor": list[DoctorFindingShape] | ContractShape,
     "observe-check": list[ObserveFinding],
     "fit": FitAnswerShape,
     "cost": CostShape,

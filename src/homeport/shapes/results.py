@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import RootModel
 
+from homeport.contract import ClauseVerdict
 from homeport.doctor import DoctorVerdict
 from homeport.json_types import Json
 from homeport.reconcile import ActionKind
@@ -235,6 +236,29 @@ class DoctorFindingShape(JsonShape):
     verdict: DoctorVerdict
     detail: str
     hint: str
+
+
+class ClauseShape(JsonShape):
+    """What came of one clause of what homeport relies on in Google Cloud."""
+
+    clause: str
+    verdict: ClauseVerdict
+    detail: str
+    seconds: float
+
+
+class UntriedShape(JsonShape):
+    """What was not tried, and what that would need."""
+
+    question: str
+    needs: str
+
+
+class ContractShape(JsonShape):
+    """The result of `doctor --contract`."""
+
+    clauses: list[ClauseShape]
+    untried: list[UntriedShape]
 
 
 class WrittenShape(JsonShape):
