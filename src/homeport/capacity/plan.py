@@ -231,7 +231,7 @@ class _Planner:
             fast=by_pace["fast"],
             keeps=likely.kept >= share,
             keeps_slow=by_pace["slow"].kept >= share,
-            enough=self._enough(one, traffic) if likely.kept < share else None,
+            enough=self._enough(one, traffic) if question.objectives.limits and likely.kept < share else None,
             month_flat_usd=one.month(likely.gpu_hours),
             month_flat_band_usd=(months[0], months[-1]),
             month_curve_usd=day_hours * MONTH_DAYS * one.hourly.total,

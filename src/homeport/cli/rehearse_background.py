@@ -114,9 +114,8 @@ def start(folder: Path, port: int, project: str) -> Background:
     with writing(folder):
         if not folder.exists():
             private_folder(folder)
-        write_private(
-            log, "\n"
-        )  # A full disk would take a log of nothing, and nobody would know why it did not start.
+        # A full disk would take a log of nothing, and nobody would know why it did not start.
+        write_private(log, "\n")
     with open(log, "w", encoding="utf-8", opener=private_opener) as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "homeport", "rehearse", "serve", "--port", str(port), "--project", project],

@@ -388,6 +388,15 @@ def test_where_no_number_of_instances_would_do_that_is_said_with_what_they_keep(
     )
 
 
+def test_without_objectives_nothing_is_said_of_more_instances_whatever_is_turned_away(tmp_path: Path) -> None:
+    file = f"{CLOUD}[engine]\nparallel = 4\n[scaling]\nmin = 1\nmax = 1\n"
+    written = planned(tmp_path, trace(6.0, 100), "", search=False, file=file).as_written
+    assert written is not None
+    assert written.likely.refused
+    assert not written.keeps
+    assert written.enough is None
+
+
 def test_a_plan_says_what_max_would_do_with_its_price_and_its_quotas(tmp_path: Path) -> None:
     file = f"{CLOUD}[engine]\nparallel = 4\n[scaling]\nmin = 1\nmax = 1\n"
     plan = planned(tmp_path, trace(6.0, 200), "ttft=2s", search=False, file=file)
