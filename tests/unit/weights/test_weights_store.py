@@ -131,6 +131,16 @@ def test_disk_is_looked_at_before_the_first_byte(
     assert hub.total() == 0
 
 
+def test_what_another_tool_has_fetched_needs_no_disk_before_it_is_pinned(
+    hub: Hub, store: WeightsStore, tmp_path: Path
+) -> None:
+    hub.push("org/model", {"model.gguf": GGUF})
+    other = WeightsStore(tmp_path / "another-home")
+    assert other.needs(SOURCE, "gguf", len(GGUF))[0] == len(GGUF)
+    store.ensure(SOURCE, "gguf", Silent())
+    assert other.needs(SOURCE, "gguf", len(GGUF))[0] == 0
+
+
 def test_a_disk_that_fills_up_on_the_way_is_told_and_what_arrived_stays(
     hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

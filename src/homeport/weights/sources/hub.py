@@ -135,7 +135,9 @@ class HubSource:
 
     def needs(self, pin: Pin, folder: Path) -> int:
         missing = [file for file in pin.files if not (folder / file.path).exists()]
-        had = sum(path.stat().st_size for path in self._partials())
+        # Of what is not pinned yet any file that is here may be one of it.
+        here = self._partials() if pin.revision else (self._repo_folder() / "blobs").glob("*")
+        had = sum(path.stat().st_size for path in here)
         return max(0, sum(file.size for file in missing) - had)
 
     def fetch(self, pin: Pin, folder: Path, progress: Progress) -> Mapping[str, str]:
