@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -166,6 +167,16 @@ def _server() -> _Server:
         cwd=folder,
         env=env,
     )
+    atexit.register(_end, process)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return _Server(path, env, process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the program, which Python would else complain of at its own end, behind the last line of a run."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
